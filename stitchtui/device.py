@@ -1,0 +1,60 @@
+"""The only module that asks what the machine can do: devices, their best training precision, their memory."""
+
+import sys
+
+import torch
+
+from stitchtui.errors import BadInput
+
+
+def pick(name: str) -> torch.device:
+    """The device called `name`; `auto` takes CUDA, then MPS, then the CPU. Raises BadInput if it isn't there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"--device {name}: not usable here ({first}); expected auto, cpu, cuda or cuda:N") from None
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """The device's name for a record: `cuda:0 NVIDIA H100`, `cpu (2 threads)`."""
+    if device.type == "cuda":
+        return f"{device} {torch.cuda.get_device_name(device)}"
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def training_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """`auto` as a dtype: bfloat16 where the device computes in it, float32 elsewhere."""
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and _cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def compute_in_full_float32() -> None:
+    """No TF32 behind float32's name: every reported error is evaluated in float32."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes held so far: on the device for CUDA, by this process elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource  # not on Windows, where no GPU box of ours runs
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _cpu_has_bfloat16() -> bool:
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

@@ -1,0 +1,173 @@
+"""What a preset may say, with every default; reading and writing itself lives in `presets.py`. No torch here."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from stitchtui.errors import not_known
+
+Augment = Literal["auto", "none", "crop", "crop_flip"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Family = Literal["affine", "identity", "bn_affine_bn"]
+Start = Literal["least_squares", "random", "identity"]
+Objective = Literal["task", "direct"]
+ControlName = Literal["self_stitch", "identity", "random_bottom"]
+DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
+# Any name from outside ends up in a table, a file name or a column heading: keep it short and printable.
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f>/\\]+$")]
+
+
+class Spec(BaseModel):
+    """A part of an experiment: unknown keys are errors, values don't change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Subset(Spec):
+    """Which training images to use: an index range first, then a random `train_size` of those."""
+
+    train_range: tuple[int, int] | None = None
+    train_size: int | None = Field(None, ge=1)
+    subset_seed: int = 0
+
+    @field_validator("train_range")
+    @classmethod
+    def _ordered(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError(f"expected [first, end) with 0 <= first < end, got {list(value)}")
+        return value
+
+
+class DataSpec(Subset):
+    """The images: a dataset's name, `folder:PATH` or `npz:PATH`, and which part of it."""
+
+    name: str = "cifar10"
+    test_size: int | None = Field(None, ge=1)
+    test_fraction: float = Field(0.2, gt=0, lt=1)
+    augment: Augment = "auto"
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in DATASETS and not value.startswith(("folder:", "npz:")):
+            raise ValueError(not_known(value, [*DATASETS, "folder:PATH", "npz:PATH"]))
+        return value
+
+
+class TrainSpec(Spec):
+    """The recipe of a base network: SGD with momentum, linear warm-up, then cosine or step decay."""
+
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(0.1, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(5e-4, ge=0)
+    warmup_epochs: float = Field(1.0, ge=0)
+    schedule: Literal["cosine", "step"] = "cosine"
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    decay: float = Field(0.2, gt=0, le=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    precision: Precision = "auto"
+
+
+class Normalisation(Spec):
+    """What a network expects of its input: (pixel / 255 - mean) / std, per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Normalisation":
+        if len(self.mean) != len(self.std) or min(self.std, default=0) <= 0:
+            raise ValueError("expected as many positive `std` as `mean`, one per channel")
+        return self
+
+
+class NetworkSpec(Spec):
+    """A network: a checkpoint, a torchvision name with weights, or an architecture to train here."""
+
+    checkpoint: str | None = None
+    architecture: str | None = None
+    width: float = Field(1.0, gt=0)
+    options: dict[str, bool | int | float | str] = {}
+    weights: str | None = None
+    seed: int = 0
+    normalisation: Literal["auto", "data", "none", "imagenet"] | Normalisation = "auto"
+    subset: Subset | None = None
+    train: TrainSpec = TrainSpec()
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> "NetworkSpec":
+        if self.checkpoint is None and self.architecture is None:
+            raise ValueError("expected a `checkpoint`, or an `architecture` to train or load")
+        if self.checkpoint is not None and self.weights is not None:
+            raise ValueError("expected `checkpoint` or `weights`, not both")
+        return self
+
+
+class PairSpec(Spec):
+    """One direction of a comparison: whose lower layers, whose upper layers."""
+
+    bottom: Name
+    top: Name
+
+
+class StitchSpec(Spec):
+    """The stitch, what it is fitted to, and the recipe that trains it."""
+
+    cuts: Literal["blocks", "all"] | tuple[str, ...] = "blocks"
+    family: Family = "affine"
+    objective: Objective = "task"
+    start: Start = "least_squares"
+    ridge: float = Field(1e-6, ge=0)
+    epochs: float = Field(4.0, gt=0)
+    steps: int | None = Field(None, ge=1)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    frozen_bn: Literal["eval", "batch"] = "eval"
+    precision: Precision = "auto"
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "StitchSpec":
+        if self.objective == "direct" and self.family == "bn_affine_bn":
+            raise ValueError("objective 'direct' has no closed form for family 'bn_affine_bn'; use 'affine'")
+        if self.objective == "direct" and self.frozen_bn == "batch":
+            raise ValueError("objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"expected seeds that differ, got {list(self.seeds)}")
+        return self
+
+
+class Experiment(Spec):
+    """Everything that determines a run's numbers, and what it is called."""
+
+    name: Name
+    title: str = ""
+    description: str = ""
+    data: DataSpec = DataSpec()
+    networks: dict[Name, NetworkSpec] = Field(min_length=1)
+    pairs: tuple[PairSpec, ...] = Field(min_length=1)
+    stitch: StitchSpec = StitchSpec()
+    controls: tuple[ControlName, ...] = ("self_stitch", "identity", "random_bottom")
+    control_seed: int = 0
+    epsilon: float = Field(3.0, ge=0)
+    cka_images: int = Field(10_000, ge=2)
+    evaluation_batch: int = Field(500, ge=1)
+
+    @model_validator(mode="after")
+    def _pairs_name_networks(self) -> "Experiment":
+        for index, pair in enumerate(self.pairs):
+            for end in ("bottom", "top"):
+                name = getattr(pair, end)
+                if name not in self.networks:
+                    raise ValueError(f"pairs.{index}.{end}: {not_known(name, self.networks)}")
+        if len(set((p.bottom, p.top) for p in self.pairs)) != len(self.pairs):
+            raise ValueError("pairs: each bottom and top may appear together once")
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """The experiment as TOML and JSON can hold it: every default written out, keys that are unset left out."""
+        return self.model_dump(mode="json", exclude_none=True)

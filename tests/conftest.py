@@ -1,0 +1,17 @@
+"""What all tests share: no test touches the user's own cache or runs, or keeps more than one core busy."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports torch, and inherited by workers: small tensors gain nothing from a second thread, and two
+# processes that each want every core wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    root: Path = tmp_path_factory.mktemp("places")
+    monkeypatch.setenv("STITCHTUI_CACHE", str(root / "cache"))
+    monkeypatch.setenv("STITCHTUI_RUNS", str(root / "runs"))
