@@ -1,0 +1,83 @@
+"""The stitching penalty with its paired interval, over seeds too, and the connectivity verdict; no torch here."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["connected", "not connected", "undecided"]
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval, in percentage points."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's length, in percentage points."""
+        return (self.high - self.low) / 2
+
+
+def paired_interval(images: int, only_stitched_wrong: int, only_base_wrong: int) -> Interval:
+    """The penalty and its 95 % interval from the test images on which just one of two networks is wrong.
+
+    Bonett and Price's adjusted Wald interval for a difference of paired proportions (Communications in
+    Statistics, 2012): it stays honest where few images differ. It is clipped to [-100, 100] and always holds the value.
+    """
+    value = 100 * (only_stitched_wrong - only_base_wrong) / images
+    worse = (only_stitched_wrong + 1) / (images + 2)
+    better = (only_base_wrong + 1) / (images + 2)
+    spread = 100 * Z95 * math.sqrt((worse + better - (worse - better) ** 2) / (images + 2))
+    centre = 100 * (worse - better)
+    low, high = min(value, centre - spread), max(value, centre + spread)
+    return Interval(value, max(-100.0, low), min(100.0, high))
+
+
+def over_seeds(intervals: Sequence[Interval]) -> Interval:
+    """The mean over seeds; its interval adds the variance among seeds to that of the (shared) test images.
+
+    With one seed it is that seed's interval. With k, the variance among seeds enters as Student's t with k - 1
+    degrees of freedom; the test images are the same for every seed, so their part does not shrink with k.
+    """
+    if len(intervals) == 1:
+        return intervals[0]
+    k = len(intervals)
+    mean = sum(i.value for i in intervals) / k
+    low = sum(i.value - i.low for i in intervals) / k
+    high = sum(i.high - i.value for i in intervals) / k
+    from_seeds = _t95(k - 1) * standard_deviation([i.value for i in intervals]) / math.sqrt(k)
+    return Interval(mean, mean - math.hypot(low, from_seeds), mean + math.hypot(high, from_seeds))
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """The sample standard deviation; 0 for fewer than two values."""
+    if len(values) < 2:
+        return 0.0
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def _t95(degrees: int) -> float:
+    from scipy.special import stdtrit  # imported late: a single seed never needs it
+
+    return float(stdtrit(degrees, 0.975))
+
+
+def connectivity(penalties: Iterable[Interval], epsilon: float) -> Verdict:
+    """Whether the penalty at every cut is at most `epsilon` points, judged on the 95 % intervals.
+
+    Connected when every interval lies at or below epsilon, not connected when one lies wholly above it, and
+    undecided otherwise, also without any cut. Each interval is a single cut's: none is widened for their number.
+    """
+    intervals = list(penalties)
+    if any(i.low > epsilon for i in intervals):
+        return "not connected"
+    if intervals and all(i.high <= epsilon for i in intervals):
+        return "connected"
+    return "undecided"

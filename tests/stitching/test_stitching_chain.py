@@ -1,0 +1,186 @@
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_networks import SmallConv, SmallVit, frozen
+from torch import Tensor, fx, nn
+
+from stitchtui.stitching.chain import Chain, Normalise
+from stitchtui.stitching.cuts import Traced, Untraceable, cut_nodes
+
+EXAMPLE = torch.rand(2, 3, 8, 8)
+
+
+class RandomGraph(nn.Module):
+    """Each node adds one or two earlier ones, as a list of pairs says; the last node is the output."""
+
+    def __init__(self, edges: list[tuple[int, int]]) -> None:
+        super().__init__()
+        self.edges = edges
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = [x]
+        for i, (a, b) in enumerate(self.edges):
+            first, second = values[a % len(values)], values[b % len(values)]
+            values.append(torch.tanh(first) if first is second else first * 0.5 + second * (i + 1))
+        return values[-1]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[tuple[int, int]]:
+    count = draw(st.integers(1, 10))
+    near = st.tuples(st.integers(0, 40), st.integers(0, 40))
+    return [draw(near | st.just((i, i))) for i in range(count)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs())
+def test_the_chain_of_all_cuts_equals_the_network_on_any_graph(edges: list[tuple[int, int]]) -> None:
+    network = RandomGraph(edges)
+    x = torch.randn(2, 3)
+    traced = Traced(network, x)
+    chain = Chain(traced, traced.select("all"))
+    for batch in (2, 5):
+        x = torch.randn(batch, 3)
+        torch.testing.assert_close(chain.features(x)[-1], network(x))
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs())
+def test_the_scan_finds_exactly_the_nodes_that_every_path_goes_through(edges: list[tuple[int, int]]) -> None:
+    traced = Traced(RandomGraph(edges), torch.randn(2, 3))
+    live = traced.live
+    found = set(cut_nodes(live))
+    start, end = live[0], live[-1]
+    for node in live[1:-1]:
+        assert (node in found) == (not reaches(start, end, without=node, inside=set(live)))
+
+
+def reaches(start: fx.Node, end: fx.Node, without: fx.Node, inside: set[fx.Node]) -> bool:
+    waiting, seen = [start], {start, without}
+    while waiting:
+        node = waiting.pop()
+        if node is end:
+            return True
+        fresh = [u for u in node.users if u in inside and u not in seen]
+        seen.update(fresh)
+        waiting += fresh
+    return False
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "densenet121", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
+def test_torchvision_chains_equal_their_networks_at_two_batch_sizes(name: str) -> None:
+    network = torchvision.models.get_model(name, num_classes=5).eval()
+    traced = Traced(network, torch.rand(2, 3, 64, 64))
+    for wanted in ("blocks", "all"):
+        chain = Chain(traced, traced.select(wanted))
+        for batch in (1, 3):
+            x = torch.rand(batch, 3, 64, 64)
+            with torch.no_grad():
+                torch.testing.assert_close(chain.features(x)[-1], network(x))
+
+
+def test_upto_and_after_any_cut_compose_to_the_network() -> None:
+    network = frozen(SmallConv(), 0)
+    traced = Traced(network, EXAMPLE)
+    chain = Chain(traced, traced.select("all"))
+    for boundary in range(chain.output + 1):
+        torch.testing.assert_close(chain.after(boundary)(chain.upto(boundary)(EXAMPLE)), network(EXAMPLE))
+
+
+def test_a_chain_shares_the_networks_own_weights() -> None:
+    network = SmallConv()
+    traced = Traced(network.eval(), EXAMPLE)
+    chain = Chain(traced, traced.select("blocks"))
+    assert {id(p) for p in chain.segments.parameters()} == {id(p) for p in network.parameters()}
+
+
+def test_blocks_are_named_after_their_modules() -> None:
+    traced = Traced(frozen(SmallConv(), 0), EXAMPLE)
+    assert [c.name for c in traced.select("blocks")] == ["stem", "blocks.0", "blocks.1", "blocks.1.relu+mean"]
+    network = torchvision.models.get_model("resnet18").eval()
+    names = [c.name for c in Traced(network, torch.rand(2, 3, 64, 64)).select("blocks")]
+    assert names[:3] == ["maxpool", "layer1.0", "layer1.1"]
+    assert names[-2:] == ["layer4.1", "avgpool+flatten"]
+
+
+def test_a_network_can_declare_its_own_blocks() -> None:
+    network = frozen(SmallConv(), 0)
+    network.block_cuts = ("stem.0", "blocks.0")
+    assert [c.name for c in Traced(network, EXAMPLE).select("blocks")] == ["stem.0", "blocks.0"]
+
+
+def test_cut_names_are_unique_and_modules_are_other_names_for_them() -> None:
+    traced = Traced(frozen(SmallConv(), 0), EXAMPLE)
+    names = [c.name for c in traced.cuts]
+    assert len(set(names)) == len(names)
+    assert traced.select(["blocks"]) == traced.select(["blocks.1"])
+
+
+def test_chosen_cuts_come_in_the_order_of_the_network() -> None:
+    traced = Traced(frozen(SmallConv(), 0), EXAMPLE)
+    assert [c.name for c in traced.select(["blocks.1", "stem"])] == ["stem", "blocks.1"]
+
+
+def test_an_unknown_cut_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ValueError, match=r"cuts: 'block\.0' is not known; nearest: 'blocks\.0'"):
+        Traced(frozen(SmallConv(), 0), EXAMPLE).select(["block.0"])
+
+
+def test_tokens_and_channels_last_maps_keep_their_channels_on_the_last_axis() -> None:
+    vit = Traced(frozen(SmallVit(), 0), EXAMPLE)
+    block = vit.select(["blocks.0"])[0]
+    assert (block.channel_axis, block.channels, block.positions) == (-1, 8, (4,))
+    swin = Traced(torchvision.models.swin_t(num_classes=3).eval(), torch.rand(2, 3, 64, 64))
+    assert {c.channel_axis for c in swin.select("blocks")} == {-1}
+    conv = Traced(frozen(SmallConv(), 0), EXAMPLE).select(["blocks.0"])[0]
+    assert (conv.channel_axis, conv.channels, conv.positions) == (1, 6, (8, 8))
+
+
+def test_depth_and_parameters_grow_along_the_chain() -> None:
+    traced = Traced(frozen(SmallConv(), 0), EXAMPLE)
+    facts = Chain(traced, traced.select("blocks")).facts(EXAMPLE)
+    depths, parameters = [f.depth for f in facts], [f.parameters for f in facts]
+    assert depths == sorted(depths)
+    assert 0 < depths[0] < depths[-1] < 1
+    assert parameters == sorted(parameters)
+    assert parameters[0] == 3 * 6 * 9 + 6 + 12  # the stem's convolution with bias, and its BatchNorm
+
+
+def test_normalisation_happens_before_the_first_segment() -> None:
+    network = frozen(SmallConv(), 0)
+    normalise = Normalise([0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
+    traced = Traced(network, EXAMPLE)
+    chain = Chain(traced, traced.select("blocks"), normalise)
+    mean, std = (torch.tensor(v)[:, None, None] for v in ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4]))
+    expected = network((EXAMPLE - mean) / std)
+    torch.testing.assert_close(chain.features(EXAMPLE)[-1], expected)
+
+
+def test_arguments_with_defaults_keep_them() -> None:
+    class Masked(SmallConv):
+        def forward(self, x: Tensor, mask: Tensor | None = None, scale: float = 2.0) -> Tensor:
+            return super().forward(x if mask is None else x * mask) * scale
+
+    network = frozen(Masked(), 0)
+    traced = Traced(network, EXAMPLE)
+    torch.testing.assert_close(Chain(traced, traced.cuts).features(EXAMPLE)[-1], network(EXAMPLE))
+
+
+def test_a_network_that_cannot_be_traced_is_refused_in_one_line() -> None:
+    class Branches(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(Untraceable, match=r"Branches can't be traced by torch\.fx: [^\n]*control flow[^\n]*$"):
+        Traced(Branches(), EXAMPLE)
+
+
+def test_a_network_with_two_outputs_is_refused() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x.mean((2, 3)), x
+
+    with pytest.raises(Untraceable, match="returns a tuple; expected one tensor of class scores"):
+        Traced(Two(), EXAMPLE)
