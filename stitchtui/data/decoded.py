@@ -1,0 +1,72 @@
+"""Decoded images kept on disk, and used again while the files' names, sizes and times stay the same."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from stitchtui.data.decode import Pixels, Progress, decode
+from stitchtui.places import cache_directory
+
+# Raised whenever the same files would decode to other pixels.
+FORMAT = 1
+
+
+def decoded(root: Path, files: Sequence[Path], progress: Progress | None = None) -> Pixels:
+    """The pixels of `files` below `root`, as `decode` gives them; from the cache where possible.
+
+    A damaged cache file is made anew; one that can't be written costs time later, and a line in the log.
+    """
+    place = _place(root, files)
+    images = _read(place)
+    if images is None:
+        images = decode(files, progress)
+        _write(place, images)
+    elif progress is not None:
+        progress(len(images), len(images))
+    return images
+
+
+def _place(root: Path, files: Sequence[Path]) -> Path:
+    where = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    listing = hashlib.sha256(f"format {FORMAT}\n".encode())
+    for file in files:
+        facts = file.stat()
+        name = os.fsencode(file.relative_to(root))
+        listing.update(b"%d %d %d %s\0" % (facts.st_size, facts.st_mtime_ns, len(name), name))
+    return cache_directory() / "decoded" / f"{where}-{listing.hexdigest()[:32]}.safetensors"
+
+
+def _read(place: Path) -> Pixels | None:
+    try:
+        with safe_open(place, framework="numpy") as file:
+            images: Pixels = file.get_tensor("images")
+            return images if file.metadata()["crc32"] == _checksum(images) else None
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return None
+
+
+def _checksum(images: Pixels) -> str:
+    return f"{zlib.crc32(images.reshape(-1).data):08x} {images.dtype} {list(images.shape)}"
+
+
+def _write(place: Path, images: Pixels) -> None:
+    part = place.with_suffix(f".{os.getpid()}.part")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"images": images}, part, metadata={"crc32": _checksum(images)})
+        part.replace(place)
+        for other in place.parent.glob(f"{place.name.split('-')[0]}-*.safetensors"):
+            if other != place:
+                other.unlink(missing_ok=True)  # the same folder as it was before it changed
+    except (OSError, SafetensorError) as error:
+        logging.getLogger(__name__).warning("the decoded images could not be kept in %s: %s", place.parent, error)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()

@@ -1,0 +1,83 @@
+"""Datasets by what a preset says of them: loaded, measured, cut down to the subset asked for, identified."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from stitchtui.data import facts
+from stitchtui.data.dataset import Augmentation, Dataset, Part
+from stitchtui.data.raw import Raw
+from stitchtui.data.subsets import indices_for_testing, indices_for_training
+from stitchtui.experiment import DataSpec, Subset
+
+# A mirrored digit is another sign, so only photographs are flipped; 8x8 digits have no margin to crop.
+AUTOMATIC: dict[str, Augmentation] = {"digits": "none", "cifar10": "crop_flip", "cifar100": "crop_flip"}
+
+
+def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """The dataset that `spec` describes, on the CPU, with its subsets taken and `augment` decided.
+
+    Normalisation is that of the whole training part, whatever subset is used. `progress` is told (done, total)
+    while image files are decoded. Raises BadInput for data that isn't there, can't be read or is too small.
+    """
+    raw = _load(spec, progress)
+    mean, std = facts.mean_and_std(raw.train.images)
+    train = _take(raw.train, spec)
+    test = _take_test(raw.test, spec)
+    return Dataset(
+        name=spec.name,
+        train=train,
+        test=test,
+        classes=raw.classes,
+        mean=mean,
+        std=std,
+        augment=_augmentation(spec),
+        digest=facts.digest(train, test),
+    )
+
+
+def subset(dataset: Dataset, subset: Subset, key: str = "data") -> Dataset:
+    """`dataset` with only those of its training images that `subset` names, and a new digest.
+
+    The test part and the normalisation stay. Raises BadInput naming `key`.train_range or `key`.train_size.
+    """
+    train = _take(dataset.train, subset, key)
+    if train is dataset.train:
+        return dataset
+    return replace(dataset, train=train, digest=facts.digest(train, dataset.test))
+
+
+def _load(spec: DataSpec, progress: Callable[[int, int], None] | None) -> Raw:
+    # Imported late: each source needs other libraries, some of which take a second to load.
+    kind, _, path = spec.name.partition(":")
+    if kind == "folder":
+        from stitchtui.data.folder import load_folder
+
+        return load_folder(path, spec.test_fraction, spec.subset_seed, progress)
+    if kind == "npz":
+        from stitchtui.data.arrays import load_npz
+
+        return load_npz(path)
+    from stitchtui.data.named import load_digits, load_download
+
+    return load_digits() if kind == "digits" else load_download(kind)
+
+
+def _take(part: Part, subset: Subset, key: str = "data") -> Part:
+    if subset.train_range is None and subset.train_size is None:
+        return part
+    indices = indices_for_training(len(part), subset, key).to(part.images.device)
+    return Part(part.images[indices], part.labels[indices])
+
+
+def _take_test(part: Part, spec: DataSpec) -> Part:
+    if spec.test_size is None:
+        return part
+    indices = indices_for_testing(len(part), spec.test_size, spec.subset_seed)
+    return Part(part.images[indices], part.labels[indices])
+
+
+def _augmentation(spec: DataSpec) -> Augmentation:
+    if spec.augment != "auto":
+        return spec.augment
+    kind = spec.name.partition(":")[0]
+    return "crop_flip" if kind == "folder" else AUTOMATIC.get(kind, "crop")

@@ -1,0 +1,14 @@
+"""What every source of images gives, before subsets are taken."""
+
+from dataclasses import dataclass
+
+from stitchtui.data.dataset import Part
+
+
+@dataclass(frozen=True)
+class Raw:
+    """All training and test images of a source, on the CPU, with the names of the classes."""
+
+    train: Part
+    test: Part
+    classes: tuple[str, ...]

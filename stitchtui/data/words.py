@@ -1,0 +1,16 @@
+"""The words that the errors of every source share: names and reasons as one safe line. No torch here."""
+
+import os
+
+from stitchtui.text import plain
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """A file's or class's name as one safe piece of text, also when its bytes are not UTF-8."""
+    return plain(os.fspath(name).encode("utf-8", "replace").decode("utf-8"))
+
+
+def one_line(error: BaseException, limit: int = 160) -> str:
+    """An exception's text on one line of at most `limit` characters, or its type where it has no text."""
+    text = shown(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."
