@@ -1,0 +1,130 @@
+"""Launch a run's worker as a process of its own, ask how it is, stop it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import psutil
+
+from stitchtui.errors import BadInput
+from stitchtui.files import write_atomically
+from stitchtui.run.directory import RunDirectory, read_object
+from stitchtui.run.events import parse
+from stitchtui.run.lock import claim, release
+from stitchtui.run.process import Liveness, describe_process, leads_its_group, liveness, process_of
+from stitchtui.text import plain
+
+if TYPE_CHECKING:
+    from stitchtui.run.state import RunState
+
+__all__ = ["claim", "describe_process", "launch", "liveness", "release", "status", "stop"]
+
+RunCondition = Literal["starting", "running", "done", "failed", "stopped", "lost", "elsewhere"]
+
+WORKER = (sys.executable, "-m", "stitchtui.worker")
+_END_OF_LOG = 1 << 16  # bytes, more than the longest last event
+
+
+def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Sequence[str] = WORKER) -> int:
+    """Start `command` on the run, in a session of its own that outlives this terminal; returns its pid.
+
+    Raises BadInput when a worker is at it already.
+    """
+    _, live = _worker(directory)
+    if live == "alive":
+        raise BadInput(f"run {plain(directory.name)}: is running already; `stitchtui attach` shows it")
+    with directory.log.open("ab") as log:
+        process = subprocess.Popen(
+            [*command, str(directory.path.absolute()), *extra_args],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # threads that wait by spinning starve a shared box
+        )
+    write_atomically(directory.launched, json.dumps(describe_process(process.pid)))
+    # Reaps the worker should it end before this process does, and keeps the Popen object until then.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process.pid
+
+
+def _worker(directory: RunDirectory) -> tuple[dict[str, Any], Liveness]:
+    """The process that works on the run, or was launched to: the living one if there is one."""
+    known = [info for path in (directory.info, directory.launched) if (info := read_object(path))]
+    states = [(info, liveness(info)) for info in known]
+    alive = [pair for pair in states if pair[1] == "alive"]
+    return (alive or states or [({}, "unknown")])[0]
+
+
+def status(directory: RunDirectory, state: "RunState") -> RunCondition:
+    """How the run is: what its log (already folded into `state`) says, and what its process says."""
+    info, live = _worker(directory)
+    if live == "alive":
+        if info["create_time"] > (state.updated or 0.0):
+            return "starting"  # also again: what the log ends with was said by an earlier worker
+        return "starting" if state.status == "empty" else state.status
+    if state.status in ("done", "failed", "stopped"):
+        return state.status
+    if live == "elsewhere":
+        return "elsewhere"
+    return "running" if _ended_since(directory, state) else "lost"
+
+
+def _ended_since(directory: RunDirectory, state: "RunState") -> bool:
+    """Whether the log's last line is an end that `state` hasn't seen: the next poll will bring it."""
+    try:
+        with directory.events.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _END_OF_LOG))
+            end = file.read()
+    except OSError:
+        return False
+    event = parse(end.rstrip(b"\n").rpartition(b"\n")[2])
+    return event is not None and event["type"] == "run_finished" and event["t"] != state.finished
+
+
+def stop(directory: RunDirectory, grace: float = 10.0) -> bool:
+    """Ask the worker to finish its step and end; after `grace` seconds kill it and what it started.
+
+    Returns whether it ended by itself. Raises BadInput when it isn't running, or not here.
+    """
+    info, live = _worker(directory)
+    if live == "elsewhere":
+        raise BadInput(f"run {plain(directory.name)}: its worker is on {plain(info['host'])}; stop it there")
+    process = process_of(info) if live == "alive" else None
+    if process is None:
+        raise BadInput(f"run {plain(directory.name)}: is not running, so there is nothing to stop")
+    try:
+        process.terminate()
+        if _gone(info, grace):
+            return True
+        _kill(process)
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.AccessDenied, PermissionError):
+        raise BadInput(f"run {plain(directory.name)}: its worker is another user's; ask them") from None
+    _gone(info, grace)
+    return False
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if leads_its_group(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def _gone(info: dict[str, Any], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while liveness(info) == "alive":
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,203 @@
+"""What a run directory holds, how it is made and found again. Tolerant of what other machines and versions left."""
+
+import contextlib
+import json
+import re
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stitchtui.errors import BadInput
+from stitchtui.experiment import Experiment
+from stitchtui.files import write_atomically
+from stitchtui.places import runs_directory
+from stitchtui.text import plain
+
+_LARGEST_INFO = 1 << 20  # bytes; no run.json of ours comes near
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The place of one run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name: the directory's."""
+        return self.path.name
+
+    @property
+    def experiment(self) -> Path:
+        """The resolved experiment, with every default written out."""
+        return self.path / "experiment.toml"
+
+    @property
+    def info(self) -> Path:
+        """Which process works on the run, and with what; written by the worker."""
+        return self.path / "run.json"
+
+    @property
+    def launched(self) -> Path:
+        """Which process was launched for the run; written by the launcher, before the worker can say so itself."""
+        return self.path / "launch.json"
+
+    @property
+    def lock(self) -> Path:
+        """The file that makes the worker the only writer."""
+        return self.path / "lock"
+
+    @property
+    def events(self) -> Path:
+        """The log of everything that happened."""
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What the worker wrote to stdout and stderr."""
+        return self.path / "worker.log"
+
+    @property
+    def stitches(self) -> Path:
+        """The directory of trained stitches."""
+        return self.path / "stitches"
+
+    @property
+    def result(self) -> Path:
+        """The final numbers, written once at the end."""
+        return self.path / "result.json"
+
+    def read_info(self) -> dict[str, Any]:
+        """What run.json says; empty where it is missing or can't be read."""
+        return read_object(self.info)
+
+    def write_info(self, info: dict[str, Any]) -> None:
+        """Replace run.json."""
+        write_atomically(self.info, json.dumps(info, indent=2, allow_nan=False) + "\n")
+
+    def read_experiment(self) -> Experiment:
+        """The run's experiment. Raises BadInput where it is missing or makes no sense."""
+        where = plain(self.experiment)
+        try:
+            return Experiment.model_validate(tomllib.loads(self.experiment.read_text("utf-8")))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = plain(".".join(str(part) for part in first["loc"]))
+            raise BadInput(f"{where}: {key or 'the experiment'}: {plain(first['msg'])}") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadInput(f"{where}: can't be read as an experiment: {plain(error)}") from None
+
+    def write_experiment(self, experiment: Experiment) -> None:
+        """Replace experiment.toml. Raises BadInput for text that UTF-8 can't hold."""
+        write_atomically(self.experiment, _toml(experiment))
+
+
+def _toml(experiment: Experiment) -> bytes:
+    import tomli_w  # imported late: only a new run writes one
+
+    try:
+        return tomli_w.dumps(experiment.plain()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadInput("experiment: a name or path in it is not UTF-8; rename the file") from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in the file at `path`; empty where there is none."""
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_INFO:
+            return {}
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def create(experiment: Experiment, parent: Path | None = None) -> RunDirectory:
+    """A new run directory in `parent` (default: `runs_directory()`), named by time and experiment."""
+    parent = runs_directory() if parent is None else parent
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(experiment.name)}"
+    toml = _toml(experiment)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        directory = RunDirectory(_make_unused(parent, stem))
+        directory.stitches.mkdir()
+        write_atomically(directory.experiment, toml)
+    except OSError as error:
+        why = plain(error.strerror or error)
+        raise BadInput(f"{plain(parent)}: can't make a run directory there ({why}); choose another") from None
+    return directory
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-") or "run"
+
+
+def _make_unused(parent: Path, stem: str) -> Path:
+    number = 1
+    while True:
+        path = parent / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def all_runs(parent: Path | None = None) -> list[RunDirectory]:
+    """Every run in `parent` (default: `runs_directory()`), newest first; none where it doesn't exist."""
+    parent = runs_directory() if parent is None else parent
+    with contextlib.suppress(OSError):
+        found = [RunDirectory(path) for path in parent.iterdir() if _is_run(path)]
+        return sorted(found, key=_age, reverse=True)
+    return []
+
+
+def _is_run(path: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return path.is_dir() and any((path / name).is_file() for name in ("experiment.toml", "events.jsonl"))
+    return False
+
+
+def _age(directory: RunDirectory) -> tuple[str, list[tuple[int, str]]]:
+    """Sorts by the time in the name, or by the file's where a user chose the name; then `-10` after `-9`."""
+    stamp = re.match(r"\d{8}-\d{6}", directory.name)
+    if stamp:
+        moment = stamp[0]
+    else:
+        with contextlib.suppress(OSError, ValueError):
+            moment = time.strftime("%Y%m%d-%H%M%S", time.localtime(directory.path.stat().st_mtime))
+            return moment, [(0, directory.name)]
+        moment = ""
+    parts = re.split(r"(\d+)", directory.name)
+    return moment, [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def find(word: str, parent: Path | None = None) -> RunDirectory:
+    """The run that `word` means: `last`, a run's name or the start of one, or a path.
+
+    Raises BadInput when no run or more than one is meant.
+    """
+    parent = runs_directory() if parent is None else parent
+    runs = all_runs(parent)
+    if word == "last" and runs:
+        return runs[0]
+    exact = [run for run in runs if run.name == word]
+    if exact:
+        return exact[0]
+    if word and _is_run(Path(word)):
+        return RunDirectory(Path(word).absolute())
+    return _by_start(word, runs, parent)
+
+
+def _by_start(word: str, runs: list[RunDirectory], parent: Path) -> RunDirectory:
+    meant = [run for run in runs if word and run.name.startswith(word)]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        names = ", ".join(plain(run.name) for run in meant[:4]) + (", ..." if len(meant) > 4 else "")
+        raise BadInput(f"run '{plain(word)}': means more than one run ({names}); say more of the name")
+    raise BadInput(f"run '{plain(word)}': no such run in {plain(parent)}; `stitchtui runs` lists them")

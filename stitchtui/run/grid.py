@@ -1,0 +1,145 @@
+"""The grid of a run: its columns, its rows by depth, what each cell says over the seeds, and the verdicts."""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from statistics import fmean
+
+from stitchtui.run.records import Cell, Column, NetworkState, Status, Summary, TaskState
+from stitchtui.stitching.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
+
+_CONTROLS = ("", "self_stitch", "identity", "random_bottom")
+
+Cells = Mapping[tuple[str, str], Cell]
+
+
+def columns(tasks: Iterable[TaskState]) -> list[Column]:
+    """Pairs in plan order, then the controls by kind; direct matching joins the trained tasks it starts."""
+    places: dict[tuple[str, str, str], list[TaskState]] = {}
+    for task in tasks:
+        if task.kind == "column":
+            places.setdefault((task.control, task.bottom, task.top), []).append(task)
+    found = [column for place in places.values() for column in _columns_of_place(place)]
+    return sorted(found, key=_control_rank)
+
+
+def _control_rank(column: Column) -> int:
+    return _CONTROLS.index(column.control) if column.control in _CONTROLS else len(_CONTROLS)
+
+
+def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
+    groups: dict[tuple[str, str], list[TaskState]] = {}
+    for task in tasks:
+        groups.setdefault((task.family, task.objective), []).append(task)
+    matched = groups.get(("affine", "direct"), [])
+    direct = matched[0].id if matched else None
+    trained = {key: group for key, group in groups.items() if key[1] != "direct"}
+    own = {key: group for key, group in groups.items() if key != ("affine", "direct") or not trained}
+    return [_column(group, direct) for group in own.values()]
+
+
+def _column(tasks: list[TaskState], direct: str | None) -> Column:
+    one = tasks[0]
+    key = f"{one.control or 'pair'} {one.bottom} > {one.top} {one.family} {one.objective}"
+    ids = tuple(task.id for task in tasks)
+    return Column(key, one.column, one.bottom, one.top, one.control, one.family, one.objective, ids, direct)
+
+
+def rows(tasks: Iterable[TaskState], networks: Mapping[str, NetworkState]) -> list[str]:
+    """Every cut of every column once: each column's own order is kept, and between columns depth decides."""
+    depths = {name: _depths(network) for name, network in networks.items()}
+    found: dict[str, list[float]] = {}
+    orders: dict[tuple[str, ...], None] = {}
+    for task in tasks:
+        orders.setdefault(tuple(task.cuts))
+        known = {**depths.get(task.top, {}), **depths.get(task.bottom, {})}
+        for index, cut in enumerate(task.cuts):
+            found.setdefault(cut, []).append(known.get(cut, index / max(1, len(task.cuts) - 1)))
+    return _merged(orders, {cut: fmean(values) for cut, values in found.items()})
+
+
+def _depths(network: NetworkState) -> dict[str, float]:
+    last = max(1, len(network.cuts) - 1)
+    return {cut["name"]: index / last for index, cut in enumerate(network.cuts)}
+
+
+def _merged(orders: Iterable[tuple[str, ...]], depth: Mapping[str, float]) -> list[str]:
+    before: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(depth, ()))
+    for order in orders:
+        for earlier, later in pairwise(order):
+            before.add(later, earlier)
+    try:
+        before.prepare()
+    except CycleError:  # two columns disagree about the order, so no order suits both
+        return sorted(depth, key=lambda cut: depth[cut])
+    return _by_depth(before, depth)
+
+
+def _by_depth(before: "TopologicalSorter[str]", depth: Mapping[str, float]) -> list[str]:
+    first_seen = {cut: index for index, cut in enumerate(depth)}
+    waiting: list[tuple[float, int, str]] = []
+    merged: list[str] = []
+    while before.is_active():
+        for cut in before.get_ready():
+            heapq.heappush(waiting, (depth[cut], first_seen[cut], cut))
+        cut = heapq.heappop(waiting)[2]
+        merged.append(cut)
+        before.done(cut)
+    return merged
+
+
+def summary(column: Column, cut: str, cells: Cells) -> Summary:
+    """One row of `column` over its seeds; where one failed there is no penalty: the rest would flatter it."""
+    mine = [cells.get((task, cut)) for task in column.task_ids]
+    done = [cell for cell in mine if cell is not None and cell.status == "finished"]
+    failed = next((cell for cell in mine if cell is not None and cell.status == "failed"), None)
+    direct_cell = cells.get((column.direct_task, cut)) if column.direct_task else None
+    measured = [] if failed else done
+    penalties = [interval.value for cell in measured if (interval := cell.interval())]
+    return Summary(
+        cut,
+        _status(mine),
+        penalty=_combined(measured, "penalty"),
+        versus_bottom=_combined(measured, "versus_bottom"),
+        direct=direct_cell.interval() if direct_cell and direct_cell.status == "finished" else None,
+        seeds=len(done),
+        spread=standard_deviation(penalties) if len(penalties) >= 2 else None,
+        reused=bool(done) and all(cell.reused_from is not None for cell in done),
+        reason=failed.reason if failed else None,
+        measures=_means(measured),
+    )
+
+
+def _status(cells: list[Cell | None]) -> Status:
+    statuses = {cell.status if cell else "pending" for cell in cells}
+    if "failed" in statuses:
+        return "failed"
+    if statuses == {"finished"}:
+        return "finished"
+    return "running" if "running" in statuses else "pending"
+
+
+def _combined(cells: list[Cell], name: str) -> Interval | None:
+    intervals = [interval for cell in cells if (interval := cell.interval(name))]
+    return over_seeds(intervals) if intervals else None
+
+
+def _means(cells: list[Cell]) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for cell in cells:
+        for name, value in cell.measures.items():
+            if value is not None:
+                values.setdefault(name, []).append(value)
+    return {name: fmean(many) for name, many in values.items()}
+
+
+def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilon: float) -> Verdict | None:
+    """The connectivity of a pair, None for a control and until all is in; undecided when a cell is missing."""
+    mine = [tasks[task] for task in column.task_ids if task in tasks]
+    if column.control or any(task.status not in ("finished", "failed") for task in mine):
+        return None
+    cuts = dict.fromkeys(cut for task in mine for cut in task.cuts)
+    rows_of = [summary(column, cut, cells) for cut in cuts]
+    penalties = [row.penalty for row in rows_of if row.status == "finished" and row.penalty]
+    return connectivity(penalties, epsilon) if len(penalties) == len(rows_of) else "undecided"

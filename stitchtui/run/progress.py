@@ -1,0 +1,100 @@
+"""How far a run is and how long it will still take, from the steps of its tasks."""
+
+import math
+from collections.abc import Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from stitchtui.run import fields
+from stitchtui.run.records import TaskState
+
+if TYPE_CHECKING:
+    from stitchtui.run.state import RunState
+
+# Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
+Group = tuple[str, str, str]
+
+
+def fraction(state: "RunState") -> float:
+    """The part of the run's steps that is done, 0 to 1; a task of unknown length counts as one step."""
+    expected = _expected(state)
+    total = sum(expected.values())
+    done = sum(expected[task.id] * _done(task) for task in state.tasks.values())
+    return min(1.0, done / total) if total else 0.0
+
+
+def remaining(state: "RunState", now: float) -> float | None:
+    """Seconds from `now` until all tasks are done, each at the pace of others like it; None if there are none."""
+    expected, paces = _expected(state), _paces(state)
+    seconds = 0.0
+    for task in state.tasks.values():
+        if task.status in ("finished", "failed"):
+            continue
+        pace = paces.get(_group(task))
+        if pace is None:
+            return None
+        seconds += pace * expected[task.id] * (1 - _done(task))
+    return max(0.0, seconds - max(0.0, now - (state.updated or now)))
+
+
+def _group(task: TaskState) -> Group:
+    return (task.kind, task.objective, task.family)
+
+
+def _done(task: TaskState) -> float:
+    if task.status in ("finished", "failed"):
+        return 1.0
+    return min(1.0, task.step / task.steps) if task.status == "running" and task.steps else 0.0
+
+
+def _paces(state: "RunState") -> dict[Group, float]:
+    """Seconds a step, for each group with a task that took steps."""
+    seconds: dict[Group, float] = {}
+    steps: dict[Group, int] = {}
+    reused = {cell.task for cell in state.cells.values() if cell.reused_from is not None}
+    for task in state.tasks.values():
+        taken = _steps_taken(task, task.id in reused)
+        end = task.finished if task.finished is not None else task.updated
+        if task.started is not None and end is not None and taken > 0:
+            group = _group(task)
+            seconds[group] = seconds.get(group, 0.0) + max(0.0, end - task.started)
+            steps[group] = steps.get(group, 0) + taken
+    return {group: seconds[group] / steps[group] for group in steps}
+
+
+def _steps_taken(task: TaskState, reused: bool) -> int:
+    if task.first_step is None and (reused or task.kind != "column"):
+        return 0  # cells of an earlier run, or a network from the cache: they say nothing about the pace
+    return task.step - ((task.first_step or 0) if task.kind == "network" else 0)
+
+
+def _expected(state: "RunState") -> dict[str, float]:
+    known: dict[Group, list[int]] = {}
+    for task in state.tasks.values():
+        if task.steps:
+            known.setdefault(_group(task), []).append(task.steps)
+    return {task.id: _expected_steps(task, known, state) for task in state.tasks.values()}
+
+
+def _expected_steps(task: TaskState, known: Mapping[Group, list[int]], state: "RunState") -> float:
+    if task.steps or task.status == "finished":
+        return max(1, task.steps)
+    if mates := known.get(_group(task)):
+        return fmean(mates)
+    return _from_recipe(task, state.experiment, state.data) or 1.0
+
+
+def _from_recipe(task: TaskState, experiment: Mapping[str, Any], data: Mapping[str, Any] | None) -> float | None:
+    """The steps that the experiment asks for: epochs x training images / batch size."""
+    try:
+        if task.objective == "task" and experiment["stitch"].get("steps"):
+            return fields.number(experiment["stitch"]["steps"])
+        if task.kind == "network":
+            recipe = experiment["networks"][task.id.removeprefix("network ")]["train"]
+        else:
+            recipe = experiment["stitch"]
+        epochs = fields.number(recipe["epochs"]) if task.objective != "direct" else 1.0
+        images = fields.number((data or {})["train"])
+        return float(math.ceil(epochs * images / fields.number(recipe["batch_size"])))
+    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError):
+        return None

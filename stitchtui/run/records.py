@@ -1,0 +1,123 @@
+"""What a RunState is made of: cells, tasks, networks, and the grid's columns and summaries. Plain data."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stitchtui.stitching.penalty import Interval
+
+Status = Literal["pending", "running", "finished", "failed"]
+RunStatus = Literal["empty", "running", "done", "failed", "stopped"]
+Kind = Literal["data", "network", "column"]
+
+CURVE_POINTS = 500
+
+
+@dataclass
+class Cell:
+    """One measurement: one cut of one task."""
+
+    task: str
+    cut: str
+    status: Status = "pending"
+    measures: dict[str, float | None] = field(default_factory=dict)
+    reused_from: str | None = None
+    reason: str | None = None
+    identity: str | None = None
+    bottom_cut: str | None = None
+    top_cut: str | None = None
+
+    def interval(self, name: str = "penalty") -> Interval | None:
+        """The measure `name` in percentage points; None unless it and both ends are there."""
+        value, low, high = (self.measures.get(name + end) for end in ("", "_low", "_high"))
+        if value is None or low is None or high is None:
+            return None
+        return Interval(value, low, high)
+
+
+@dataclass
+class TaskState:
+    """A task and how far it is; `data` and `network NAME` are tasks too, with no column."""
+
+    id: str
+    kind: Kind = "column"
+    column: str = ""
+    bottom: str = ""
+    top: str = ""
+    control: str = ""
+    family: str = ""
+    objective: str = ""
+    start: str = ""
+    seed: int = 0
+    status: Status = "pending"
+    cuts: list[str] = field(default_factory=list)
+    step: int = 0
+    steps: int = 0
+    first_step: int | None = None  # the first that was said: a resumed network doesn't begin at 0
+    loss: float | None = None
+    accuracy: float | None = None
+    losses: list[float | None] = field(default_factory=list)
+    accuracies: list[float | None] = field(default_factory=list)
+    started: float | None = None
+    updated: float | None = None  # when the last step was said
+    finished: float | None = None
+    curve: list[tuple[int, float, float]] = field(default_factory=list)  # (step, loss, accuracy)
+    curve_gap: int = 1  # steps that lie between two kept points, at least
+
+    def add_point(self, step: int, loss: float | None, accuracy: float | None) -> None:
+        """Add to the curve, forgetting points at or after `step`, and thin it out once it is too long."""
+        while self.curve and self.curve[-1][0] >= step:
+            self.curve.pop()
+        if not self.curve:
+            self.curve_gap = 1
+        elif step - self.curve[-1][0] < self.curve_gap:
+            return
+        if loss is None or accuracy is None:
+            return
+        self.curve.append((step, loss, accuracy))
+        if len(self.curve) > CURVE_POINTS:
+            self.curve = self.curve[::2]
+            self.curve_gap = max(1, (self.curve[-1][0] - self.curve[0][0]) // (len(self.curve) - 1))
+
+
+@dataclass
+class NetworkState:
+    """A network that is ready: what it is and where it can be cut."""
+
+    name: str
+    digest: str
+    architecture: str
+    error: float  # percent of the test part
+    parameters: int
+    source: str
+    cuts: list[dict[str, Any]]  # {name, shape, depth, parameters}, from input to output
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row of one column, over the seeds."""
+
+    cut: str
+    status: Status
+    penalty: Interval | None = None
+    versus_bottom: Interval | None = None
+    direct: Interval | None = None  # the direct-matching penalty of the same bottom, top, control and cut
+    seeds: int = 0  # seeds that are in
+    spread: float | None = None  # standard deviation of the penalty over seeds, with at least two of them
+    reused: bool = False
+    reason: str | None = None
+    measures: dict[str, float] = field(default_factory=dict)  # means over the seeds that are in
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the grid: one bottom, top and control, with the family and objective of its main cells."""
+
+    key: str
+    heading: str
+    bottom: str
+    top: str
+    control: str
+    family: str
+    objective: str
+    task_ids: tuple[str, ...]
+    direct_task: str | None

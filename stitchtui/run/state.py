@@ -1,0 +1,281 @@
+"""RunState: folds a run's events into tasks, cells, curves, grid and verdicts. The only place that does."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stitchtui.run import fields, grid, progress
+from stitchtui.run.events import Event, read_events
+from stitchtui.run.fields import Malformed
+from stitchtui.run.records import Cell, Column, NetworkState, RunStatus, Status, Summary, TaskState
+from stitchtui.stitching.penalty import Verdict
+
+__all__ = ["Cell", "Column", "NetworkState", "RunState", "Status", "Summary", "TaskState", "load"]
+
+
+@dataclass
+class RunState:
+    """A run as its events tell it; `apply` is the only thing that changes it."""
+
+    run: str = ""
+    name: str = ""
+    title: str = ""
+    epsilon: float = 3.0
+    device: str = ""
+    versions: dict[str, Any] = field(default_factory=dict)
+    experiment: dict[str, Any] = field(default_factory=dict)
+    status: RunStatus = "empty"
+    reason: str | None = None
+    bad_input: bool = False
+    started: float | None = None
+    updated: float | None = None
+    finished: float | None = None
+    data: dict[str, Any] | None = None
+    networks: dict[str, NetworkState] = field(default_factory=dict)
+    tasks: dict[str, TaskState] = field(default_factory=dict)
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    unknown_events: int = 0
+
+    def apply(self, event: Event) -> None:
+        """Fold in one event; one that is malformed or about something unknown is counted, no more."""
+        try:
+            moment = fields.number(event["t"])
+            _HANDLERS[event["type"]](self, event, moment)
+        except (KeyError, TypeError, Malformed):
+            self.unknown_events += 1
+        else:
+            self.updated = moment
+
+    def apply_all(self, events: Iterable[Event]) -> None:
+        """Fold in every event, in order."""
+        for event in events:
+            self.apply(event)
+
+    def columns(self) -> list[Column]:
+        """The grid's columns: pairs in plan order, then each kind of control."""
+        return grid.columns(self.tasks.values())
+
+    def cuts(self) -> list[str]:
+        """The grid's rows, from input to output."""
+        return grid.rows(self.tasks.values(), self.networks)
+
+    def summary(self, column: Column, cut: str) -> Summary:
+        """What is known of one row of `column`, over its seeds."""
+        return grid.summary(column, cut, self.cells)
+
+    def verdict(self, column: Column) -> Verdict | None:
+        """Whether a pair is stitching-connected; None for controls and until every cell is in."""
+        return grid.verdict(column, self.tasks, self.cells, self.epsilon)
+
+    def progress(self) -> float:
+        """How much of the run is done, from 0 to 1."""
+        return 1.0 if self.status == "done" else progress.fraction(self)
+
+    def eta(self, now: float) -> float | None:
+        """Seconds from `now` (seconds since 1970) until the run is done; None when that can't be said."""
+        return progress.remaining(self, now) if self.status == "running" else None
+
+    @classmethod
+    def load(cls, path: Path) -> "RunState":
+        """The state after every event of the log at `path`; empty where there is no log."""
+        state = cls()
+        state.apply_all(read_events(path))
+        return state
+
+
+load = RunState.load
+
+
+def _run_started(state: RunState, event: Event, moment: float) -> None:
+    experiment = fields.mapping(event["experiment"])
+    planned = [_planned(fields.mapping(task)) for task in fields.items(event["tasks"])]
+    run, device = fields.text(event["run"]), fields.text(event["device"])
+    versions, epsilon = fields.mapping(event["versions"]), fields.number(experiment.get("epsilon", 3.0))
+    name, title = fields.text(experiment.get("name", run)), fields.text(experiment.get("title", ""))
+    fields.truth(event["resumed"])
+    used = [end for task in planned for end in (task.bottom, task.top)]
+    networks = [TaskState(_network_task(name), "network") for name in dict.fromkeys(used)]
+    state.run, state.device, state.versions, state.experiment = run, device, versions, experiment
+    state.name, state.title, state.epsilon = name, title, epsilon
+    state.status, state.reason, state.bad_input, state.finished = "running", None, False, None
+    state.started = moment if state.started is None else state.started
+    _replan(state, [*networks, *planned])
+
+
+def _planned(task: dict[str, Any]) -> TaskState:
+    words = ("id", "column", "bottom", "top", "control", "family", "objective", "start")
+    return TaskState(
+        **{word: fields.text(task[word]) for word in words},  # type: ignore[arg-type]
+        seed=fields.integer(task["seed"]),
+    )
+
+
+def _replan(state: RunState, planned: list[TaskState]) -> None:
+    before = state.tasks
+    first = [before["data"]] if "data" in before else []
+    state.tasks = {task.id: before.get(task.id, task) for task in [*first, *planned]}
+    state.cells = {key: cell for key, cell in state.cells.items() if key[0] in state.tasks}
+    for task in state.tasks.values():
+        if task.status != "finished":
+            _set_back(state, task)
+
+
+def _set_back(state: RunState, task: TaskState) -> None:
+    task.status, task.step, task.first_step = "pending", 0, None
+    task.started = task.updated = task.finished = None
+    for cut in task.cuts:
+        cell = state.cells.get((task.id, cut))
+        if cell is not None and cell.status == "running":
+            cell.status = "pending"
+
+
+def _network_task(name: str) -> str:
+    return f"network {name}"
+
+
+def _data_ready(state: RunState, event: Event, moment: float) -> None:
+    fields.text(event["name"])
+    fields.whole(event["train"])
+    fields.whole(event["test"])
+    fields.texts(event["classes"])
+    state.data = {key: value for key, value in event.items() if key not in ("t", "type")}
+    _finish(_own_task(state, "data"), moment)
+
+
+def _network_ready(state: RunState, event: Event, moment: float) -> None:
+    cuts = [fields.mapping(cut) for cut in fields.items(event["cuts"])]
+    for cut in cuts:
+        fields.text(cut["name"])
+    network = NetworkState(
+        fields.text(event["network"]),
+        fields.text(event["digest"]),
+        fields.text(event.get("architecture", "")),
+        fields.number(event["error"]),
+        fields.whole(event.get("parameters", 0)),
+        fields.text(event.get("source", "")),
+        cuts,
+    )
+    state.networks[network.name] = network
+    _finish(_own_task(state, _network_task(network.name)), moment)
+
+
+def _own_task(state: RunState, name: str) -> TaskState:
+    """The task called `name`; `data` and `network NAME` come into being when they are first spoken of."""
+    if name not in state.tasks:
+        if name == "data":
+            state.tasks = {name: TaskState(name, "data"), **state.tasks}
+        elif name.startswith("network "):
+            state.tasks[name] = TaskState(name, "network")
+    return state.tasks[name]
+
+
+def _task_started(state: RunState, event: Event, moment: float) -> None:
+    name, steps, cuts = fields.text(event["task"]), fields.whole(event["steps"]), fields.texts(event["cuts"])
+    task = _own_task(state, name)
+    _set_back(state, task)
+    task.status, task.steps, task.started = "running", steps, moment
+    task.loss = task.accuracy = None
+    task.losses, task.accuracies = [], []
+    task.cuts = list(dict.fromkeys([*cuts, *(cut for key, cut in state.cells if key == name)]))
+    for cut in task.cuts if task.kind == "column" else ():
+        cell = state.cells.setdefault((name, cut), Cell(name, cut))
+        if cell.status != "finished":
+            cell.status, cell.reason = "running", None
+
+
+def _step(state: RunState, event: Event, moment: float) -> None:
+    task = state.tasks[fields.text(event["task"])]
+    step, steps = fields.whole(event["step"]), fields.whole(event["steps"])
+    loss, accuracy = fields.maybe_number(event.get("loss")), fields.maybe_number(event.get("accuracy"))
+    losses, accuracies = (fields.maybe_numbers(event.get(key)) for key in ("losses", "accuracies"))
+    if task.status in ("finished", "failed"):
+        raise Malformed("a step of a task that is over")
+    if task.status == "pending":
+        task.status, task.started = "running", moment
+    task.step, task.steps, task.updated = step, steps, moment
+    task.loss, task.accuracy, task.losses, task.accuracies = loss, accuracy, losses, accuracies
+    task.first_step = step if task.first_step is None else task.first_step
+    task.add_point(step, loss, accuracy)
+
+
+def _column_cell(state: RunState, event: Event) -> Cell:
+    """A fresh cell for the event's task and cut, not yet in `state`."""
+    task = state.tasks[fields.text(event["task"])]
+    if task.kind != "column":
+        raise Malformed("a cell of a task that has none")
+    bottom_cut, top_cut = (fields.maybe_text(event.get(key)) for key in ("bottom_cut", "top_cut"))
+    return Cell(task.id, fields.text(event["cut"]), bottom_cut=bottom_cut, top_cut=top_cut)
+
+
+def _put(state: RunState, cell: Cell) -> None:
+    state.cells[cell.task, cell.cut] = cell
+    cuts = state.tasks[cell.task].cuts
+    if cell.cut not in cuts:
+        cuts.append(cell.cut)
+
+
+def _cell_finished(state: RunState, event: Event, _: float) -> None:
+    cell = _column_cell(state, event)
+    cell.status, cell.identity = "finished", fields.text(event["identity"])
+    cell.measures = fields.measures(event["measures"])
+    cell.reused_from = fields.maybe_text(event.get("reused_from"))
+    _put(state, cell)
+
+
+def _cell_failed(state: RunState, event: Event, _: float) -> None:
+    cell = _column_cell(state, event)
+    cell.status, cell.reason = "failed", fields.text(event["reason"])
+    _put(state, cell)
+
+
+def _task_finished(state: RunState, event: Event, moment: float) -> None:
+    task = state.tasks[fields.text(event["task"])]
+    _finish(task, moment)
+    outcomes = [cell.status for key, cell in state.cells.items() if key[0] == task.id]
+    if "failed" in outcomes and "finished" not in outcomes:
+        task.status = "failed"
+
+
+def _finish(task: TaskState, moment: float) -> None:
+    task.status, task.finished, task.step = "finished", moment, task.steps
+
+
+def _check(state: RunState, event: Event, _: float) -> None:
+    check = {"name": fields.text(event["name"]), "passed": fields.truth(event["passed"])}
+    check["detail"] = fields.text(event.get("detail") or "")
+    if check not in state.checks:  # a resumed run verifies again what it verified before
+        state.checks.append(check)
+
+
+def _warning(state: RunState, event: Event, _: float) -> None:
+    warning = fields.text(event["text"])
+    if warning not in state.warnings:
+        state.warnings.append(warning)
+
+
+def _run_finished(state: RunState, event: Event, moment: float) -> None:
+    statuses: dict[str, RunStatus] = {"done": "done", "failed": "failed", "stopped": "stopped"}
+    status, reason = statuses[event["status"]], fields.maybe_text(event.get("reason"))
+    bad_input = fields.truth(event.get("bad_input", False))
+    state.status, state.reason, state.bad_input, state.finished = status, reason, bad_input, moment
+    for task in state.tasks.values():
+        if task.status == "running":
+            _set_back(state, task)
+
+
+_HANDLERS: dict[str, Callable[[RunState, Event, float], None]] = {
+    "run_started": _run_started,
+    "data_ready": _data_ready,
+    "network_ready": _network_ready,
+    "task_started": _task_started,
+    "step": _step,
+    "cell_finished": _cell_finished,
+    "cell_failed": _cell_failed,
+    "task_finished": _task_finished,
+    "check": _check,
+    "warning": _warning,
+    "run_finished": _run_finished,
+}

@@ -1,0 +1,89 @@
+"""Progress goes from 0 to 1 and the time left comes from the pace so far."""
+
+import pytest
+from made_events import CUTS, cell, column, event, experiment, network_ready, run_started, whole_run
+
+from stitchtui.run.plan import plan
+from stitchtui.run.state import RunState
+
+TASKS = plan(experiment())
+DIRECT = [task.id for task in TASKS if task.objective == "direct"]
+TRAINED = [task.id for task in TASKS if task.objective == "task"]
+READY = [run_started(), network_ready("a"), network_ready("b")]
+
+
+def folded(*events):
+    state = RunState()
+    state.apply_all(events)
+    return state
+
+
+def direct_done():
+    return [one for task in DIRECT for one in column(task)]
+
+
+def halfway(task, t=1100.0):
+    """A task of 100 steps that took 20 s for the first 50."""
+    started = event("task_started", t, task=task, steps=100, cuts=CUTS)
+    return [started, event("step", t + 20, task=task, step=50, steps=100)]
+
+
+def test_progress_never_falls_through_an_undisturbed_run_and_ends_at_one():
+    state, seen = RunState(), []
+    for one in whole_run():
+        state.apply(one)
+        seen.append(state.progress())
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    assert 0 < seen[len(seen) // 2] < 1
+
+
+def test_an_empty_run_has_made_no_progress_and_has_no_time_left_to_tell():
+    assert RunState().progress() == 0.0
+    assert RunState().eta(0.0) is None
+
+
+def test_nothing_is_said_about_the_time_left_before_a_trained_step():
+    assert folded(*READY, *direct_done()).eta(1100.0) is None
+
+
+def test_the_time_left_is_the_pace_of_trained_steps_times_the_steps_to_go():
+    state = folded(*READY, *direct_done(), *halfway(TRAINED[0]))
+    to_go = 50 + 100 * (len(TRAINED) - 1)
+    assert state.eta(1120.0) == pytest.approx(20 / 50 * to_go)
+
+
+def test_the_time_left_counts_down_between_events_and_not_below_zero():
+    state = folded(*READY, *direct_done(), *halfway(TRAINED[0]))
+    assert state.eta(1125.0) == pytest.approx(state.eta(1120.0) - 5)
+    assert state.eta(10**9) == 0.0
+
+
+def test_columns_reused_from_another_run_say_nothing_about_the_pace():
+    reused = event("task_started", 1090.0, task=TRAINED[1], steps=100, cuts=["pool"])
+    done = [reused, cell(TRAINED[1], "pool", reused_from="r"), event("task_finished", 1090.0, task=TRAINED[1])]
+    state = folded(*READY, *direct_done(), *done, *halfway(TRAINED[0]))
+    assert state.eta(1120.0) == pytest.approx(20 / 50 * (50 + 100 * (len(TRAINED) - 2)))
+
+
+def test_a_finished_run_has_no_time_left_to_tell():
+    assert folded(*whole_run()).eta(2000.0) is None
+
+
+def test_the_recipe_tells_the_steps_of_tasks_that_nothing_is_known_of():
+    data = event("data_ready", 1001.0, name="digits", train=1280, test=100, classes=["0"])
+    state = folded(run_started(experiment(epochs=2, batch_size=128)), data)
+    state.apply(event("task_started", 1002.0, task="network a", steps=300, cuts=[]))
+    state.apply(event("step", 1003.0, task="network a", step=300, steps=300))
+    networks, trained, direct, data_steps = 300 + 300, 20 * len(TRAINED), 10 * len(DIRECT), 1
+    assert state.progress() == pytest.approx((300 + data_steps) / (networks + trained + direct + data_steps))
+
+
+def test_a_network_that_resumes_training_counts_only_the_steps_it_took_itself():
+    state = folded(run_started(experiment()), network_ready("b"))
+    state.apply(event("task_started", 1000.0, task="network a", steps=100, cuts=[]))
+    state.apply(event("step", 1000.0, task="network a", step=80, steps=100))
+    state.apply(event("step", 1010.0, task="network a", step=90, steps=100))
+    state.apply_all([one for task in TASKS for one in column(task.id)])
+    state.updated = 1010.0
+    assert state.eta(1010.0) == pytest.approx(10.0)

@@ -1,0 +1,271 @@
+"""RunState folds events the same way however they arrive, and nothing in a log makes it crash."""
+
+import copy
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_events import CUTS, cell, column, event, experiment, network_ready, run_started, whole_run
+
+from stitchtui.run.events import REQUIRED
+from stitchtui.run.plan import plan
+from stitchtui.run.records import CURVE_POINTS
+from stitchtui.run.state import RunState, load
+
+TASKS = [task.id for task in plan(experiment())]
+A_TO_B = "a > b affine task seed 0"
+
+task_names = st.sampled_from([*TASKS[:3], A_TO_B, "data", "network a", "network c", "unheard of"])
+cut_names = st.sampled_from(CUTS[:3])
+moments = st.integers(1000, 1020).map(float)
+likely = st.one_of(
+    st.builds(lambda t, resumed: run_started(t=t, resumed=resumed), moments, st.booleans()),
+    st.builds(network_ready, st.sampled_from(["a", "b", "c"]), moments),
+    st.builds(lambda t: event("data_ready", t, name="digits", train=100, test=10, classes=["0"]), moments),
+    st.builds(lambda n, t: event("task_started", t, task=n, steps=10, cuts=CUTS[:2]), task_names, moments),
+    st.builds(
+        lambda n, s, t: event("step", t, task=n, step=s, steps=10, loss=0.5, accuracy=50.0),
+        task_names, st.integers(0, 10), moments,
+    ),
+    st.builds(cell, task_names, cut_names, st.floats(-5, 5)),
+    st.builds(lambda n, c: event("cell_failed", task=n, cut=c, reason="diverged"), task_names, cut_names),
+    st.builds(lambda n, t: event("task_finished", t, task=n), task_names, moments),
+    st.builds(lambda t, p: event("check", t, name="frozen", passed=p), moments, st.booleans()),
+    st.builds(lambda t, s: event("run_finished", t, status=s), moments, st.sampled_from(["done", "failed", "stopped"])),
+)  # fmt: skip
+histories = st.lists(likely, max_size=25).map(lambda more: [run_started(), *more])
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.just(10**400)
+    | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def folded(events):
+    state = RunState()
+    state.apply_all(copy.deepcopy(events))
+    return state
+
+
+def ask_everything(state):
+    """Every question that a front asks of a state."""
+    for each in state.columns():
+        state.verdict(each)
+        for cut in state.cuts():
+            state.summary(each, cut)
+    eta = state.eta(1030.0)
+    assert eta is None or eta >= 0
+    assert 0 <= state.progress() <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(events=histories, splits=st.lists(st.integers(0, 26), max_size=4))
+def test_the_same_events_in_any_split_give_the_same_state(events, splits):
+    state, start = RunState(), 0
+    for end in [*sorted(splits), len(events)]:
+        state.apply_all(events[start:end])
+        ask_everything(state)  # asking changes nothing
+        start = max(start, end)
+    assert state == folded(events) == folded(events)
+
+
+@settings(max_examples=60, deadline=None)
+@given(events=histories)
+def test_a_cell_is_what_its_last_event_said(events):
+    said = {}
+    for one in events:
+        if one["type"] in ("cell_finished", "cell_failed") and one["task"] in TASKS:
+            said[one["task"], one["cut"]] = one
+    state = folded(events)
+    for key, last in said.items():
+        got = state.cells[key]
+        if last["type"] == "cell_finished":
+            assert (got.status, got.measures) == ("finished", last["measures"])
+        else:
+            assert got.status in ("failed", "pending", "running")  # a task started again tries it again
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    before=st.lists(likely, max_size=4),
+    kind=st.sampled_from([*REQUIRED, "unheard of"]),
+    data=st.data(),
+)
+def test_garbage_in_any_field_is_counted_and_changes_nothing_else(before, kind, data):
+    state = folded([run_started(), *before])
+    template = {one["type"]: one for one in whole_run()}.get(kind, event(kind))
+    spoilt = {
+        **template,
+        **data.draw(st.dictionaries(st.sampled_from(sorted(REQUIRED.get(kind, {"t"}) | {"t"})), anything)),
+    }
+    was, counted = copy.deepcopy(state), state.unknown_events
+    state.apply(spoilt)
+    ask_everything(state)
+    if state.unknown_events > counted:
+        state.unknown_events = counted
+        assert state == was
+
+
+@pytest.mark.parametrize("rubbish", [None, [], "text", 3, {}, {"t": 1}, {"t": "now", "type": "warning", "text": "x"}])
+def test_what_is_no_event_is_counted(rubbish):
+    state = folded([rubbish])
+    assert state.unknown_events == 1
+    assert state.status == "empty"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        event("step", task=A_TO_B, step=-1, steps=10),
+        event("step", task=A_TO_B, step=1.5, steps=10),
+        event("step", task=A_TO_B, step=True, steps=10),
+        event("step", task="unheard of", step=1, steps=10),
+        event("cell_finished", task=A_TO_B, cut="pool", identity="i", measures={"penalty": "low"}),
+        event("cell_finished", task=A_TO_B, cut="pool", identity="i", measures={"penalty": float("inf")}),
+        event("cell_finished", task="network a", cut="pool", identity="i", measures={}),
+        event("run_finished", status="exploded"),
+        event("run_finished", status=["done"]),
+        event("network_ready", network="a", digest="d", error=1.0, cuts=[{"shape": [1]}]),
+        event("check", name="frozen", passed="yes"),
+        event("a newer kind"),
+    ],
+)
+def test_an_event_that_makes_no_sense_is_counted_and_nothing_more(wrong):
+    before, after = folded([run_started()]), folded([run_started(), wrong])
+    assert after.unknown_events == 1
+    after.unknown_events = 0
+    assert after == before
+
+
+def test_a_run_started_says_what_the_run_is():
+    state = folded([run_started()])
+    assert (state.run, state.name, state.title) == ("20240101-000000-two-seeds", "two seeds", "Two seeds")
+    assert (state.epsilon, state.device, state.status, state.started) == (3.0, "cpu", "running", 1000.0)
+    assert list(state.tasks) == ["network a", "network b", *TASKS]
+    assert {task.status for task in state.tasks.values()} == {"pending"}
+
+
+def test_negative_and_huge_seeds_are_seeds():
+    state = folded([run_started(experiment(seeds=[-1, 2**63]))])
+    assert {-1, 2**63} <= {task.seed for task in state.tasks.values()}
+
+
+def test_data_is_a_task_that_comes_first():
+    ready = event("data_ready", 1003.0, name="digits", train=100, test=10, classes=["0", "1"], shape=[1, 8, 8])
+    state = folded([run_started(), event("task_started", 1001.0, task="data", steps=0, cuts=[])])
+    assert next(iter(state.tasks)) == "data"
+    assert state.tasks["data"].status == "running"
+    state.apply(ready)
+    assert state.tasks["data"].status == "finished"
+    assert state.data == {"name": "digits", "train": 100, "test": 10, "classes": ["0", "1"], "shape": [1, 8, 8]}
+
+
+def test_a_network_that_is_ready_is_a_finished_task():
+    state = folded([run_started(), network_ready("a")])
+    assert (state.tasks["network a"].status, state.tasks["network a"].kind) == ("finished", "network")
+    assert state.networks["a"].error == 10.0
+    assert [cut["name"] for cut in state.networks["a"].cuts] == CUTS
+
+
+def test_a_running_task_shows_its_latest_step_and_cells():
+    said = event("step", 1006.0, task=A_TO_B, step=7, steps=100, loss=1.5, accuracy=40.0, losses=[1.0, None])
+    state = folded([run_started(), event("task_started", 1005.0, task=A_TO_B, steps=100, cuts=CUTS), said])
+    task = state.tasks[A_TO_B]
+    assert (task.status, task.step, task.steps, task.loss, task.accuracy) == ("running", 7, 100, 1.5, 40.0)
+    assert task.losses == [1.0, None]
+    assert task.curve == [(7, 1.5, 40.0)]
+    assert {state.cells[A_TO_B, cut].status for cut in CUTS} == {"running"}
+
+
+def test_a_task_whose_cells_all_failed_has_failed():
+    events = [event("task_started", task=A_TO_B, steps=9, cuts=["x", "y"])]
+    events += [event("cell_failed", task=A_TO_B, cut=cut, reason="diverged") for cut in "xy"]
+    state = folded([run_started(), *events, event("task_finished", task=A_TO_B)])
+    assert state.tasks[A_TO_B].status == "failed"
+    assert state.cells[A_TO_B, "x"].reason == "diverged"
+
+
+def test_a_task_with_one_failed_cell_has_finished():
+    events = [event("cell_failed", task=A_TO_B, cut="x", reason="diverged"), cell(A_TO_B, "y")]
+    state = folded([run_started(), *events, event("task_finished", task=A_TO_B)])
+    assert state.tasks[A_TO_B].status == "finished"
+
+
+def test_resuming_keeps_finished_cells_and_sets_running_tasks_back():
+    half = [event("task_started", task=TASKS[1], steps=100, cuts=CUTS), cell(TASKS[1], "input", 9.0)]
+    half.append(event("step", task=TASKS[1], step=50, steps=100, loss=1.0, accuracy=2.0))
+    state = folded([run_started(), network_ready("a"), *column(TASKS[0]), *half, run_started(t=1900.0, resumed=True)])
+    assert state.status == "running"
+    assert state.started == 1000.0
+    assert state.tasks[TASKS[0]].status == "finished"
+    assert state.tasks["network a"].status == "finished"
+    assert (state.tasks[TASKS[1]].status, state.tasks[TASKS[1]].step) == ("pending", 0)
+    assert state.cells[TASKS[1], "input"].measures["penalty"] == 9.0
+    assert state.cells[TASKS[1], "pool"].status == "pending"
+
+
+def test_a_resumed_run_ends_like_an_undisturbed_one():
+    undisturbed = whole_run()
+    killed_at = len(undisturbed) // 2
+    done = folded(undisturbed[:killed_at])
+    rest = [one for one in undisturbed[4:-1] if done.tasks[one["task"]].status != "finished"]
+    resumed = folded([*undisturbed[:killed_at], run_started(resumed=True), *rest, undisturbed[-1]])
+    assert resumed == folded(undisturbed)
+
+
+def test_resuming_with_another_plan_drops_what_it_no_longer_holds():
+    fewer = experiment(seeds=[0])
+    state = folded([*whole_run(), run_started(fewer, resumed=True)])
+    assert {task for task, _ in state.cells} == {task.id for task in plan(fewer)}
+
+
+def test_a_stopped_run_has_nothing_running():
+    started = event("task_started", task=A_TO_B, steps=100, cuts=CUTS)
+    state = folded([run_started(), started, event("run_finished", 1100.0, status="stopped", reason="asked to")])
+    assert (state.status, state.reason, state.finished) == ("stopped", "asked to", 1100.0)
+    assert state.tasks[A_TO_B].status == "pending"
+    assert {one.status for one in state.cells.values()} == {"pending"}
+
+
+def test_bad_input_is_told_apart_from_other_failures():
+    state = folded([event("run_finished", status="failed", reason="a.pt: no such file", bad_input=True)])
+    assert (state.status, state.bad_input) == ("failed", True)
+
+
+def test_checks_and_warnings_repeated_by_a_resumed_run_are_kept_once():
+    said = [event("check", name="frozen", passed=True, detail="a"), event("warning", text="few images")]
+    failed = event("check", name="frozen", passed=False, detail="b")
+    state = folded([*said, *said, failed])
+    assert [check["passed"] for check in state.checks] == [True, False]
+    assert state.warnings == ["few images"]
+
+
+def test_a_long_curve_is_thinned_out_evenly_and_keeps_both_ends():
+    state = folded([run_started(), event("task_started", task=A_TO_B, steps=20_000, cuts=CUTS)])
+    for step in range(20_000):
+        state.apply(event("step", task=A_TO_B, step=step, steps=20_000, loss=1.0, accuracy=float(step)))
+    curve = state.tasks[A_TO_B].curve
+    assert CURVE_POINTS // 3 <= len(curve) <= CURVE_POINTS
+    steps = [step for step, _, _ in curve]
+    gaps = [later - earlier for earlier, later in pairwise(steps)]
+    assert max(gaps) <= 2 * min(gaps)
+    assert steps[0] == 0
+    assert steps[-1] >= 20_000 - max(gaps)
+
+
+def test_a_task_that_starts_over_draws_its_curve_anew():
+    steps = [event("step", task=A_TO_B, step=s, steps=9, loss=1.0, accuracy=1.0) for s in (1, 2, 3, 0, 1)]
+    started = event("task_started", task=A_TO_B, steps=9, cuts=CUTS)
+    state = folded([run_started(), started, *steps[:3], started, *steps[3:]])
+    assert [step for step, _, _ in state.tasks[A_TO_B].curve] == [0, 1]
+
+
+def test_loading_a_log_that_is_not_there_gives_an_empty_state(tmp_path):
+    assert load(tmp_path / "events.jsonl") == RunState()
