@@ -1,0 +1,1 @@
+"""Networks: architectures by name, checkpoints read safely, base networks trained here."""
