@@ -1,0 +1,109 @@
+"""`python -m stitchtui.worker RUN_DIRECTORY`: does a run's work, detached; all that it has to say is events."""
+
+import argparse
+import json
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stitchtui import device as devices
+from stitchtui.errors import BadInput, ExitCode, RunFailed
+from stitchtui.files import write_atomically
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import EventWriter
+from stitchtui.run.lock import claim, release
+from stitchtui.run.process import describe_process
+from stitchtui.run.state import RunState
+from stitchtui.worker.recorder import Recorder, Stopped
+from stitchtui.worker.runner import Runner, versions
+
+
+def main() -> int:
+    """Do the run; returns the exit code."""
+    arguments = _arguments()
+    directory = RunDirectory(arguments.directory)
+    try:
+        claim(directory)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    try:
+        with EventWriter(directory.events) as log:
+            return _work(directory, log, arguments)
+    finally:
+        release(directory)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stitchtui.worker")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    return parser.parse_args()
+
+
+def _work(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespace) -> int:
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: asked.append(received))
+    try:
+        _run(directory, log, arguments, asked)
+    except Stopped:
+        return _finish(directory, log, ExitCode.DONE, "stopped", "asked to stop")
+    except BadInput as error:
+        return _finish(directory, log, ExitCode.BAD_INPUT, "failed", str(error), bad_input=True)
+    except RunFailed as error:
+        return _finish(directory, log, ExitCode.FAILED, "failed", str(error))
+    except Exception as error:  # a fault of ours: the traceback goes into worker.log
+        traceback.print_exc()
+        reason = f"internal error: {type(error).__name__}: {(str(error).splitlines() or [''])[0]} (see {directory.log})"
+        return _finish(directory, log, ExitCode.FAILED, "failed", reason)
+    return _finish(directory, log, ExitCode.DONE, "done", None)
+
+
+def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespace, asked: list[int]) -> None:
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = devices.pick(arguments.device)
+    devices.compute_in_full_float32()
+    directory.write_info(
+        {**describe_process(), "started": time.time(), "device": devices.describe(device), "versions": versions()}
+    )
+    experiment = directory.read_experiment()
+    Runner(directory, experiment, device, Recorder(log.write, lambda: bool(asked))).run()
+
+
+def _finish(
+    directory: RunDirectory, log: EventWriter, code: ExitCode, status: str, reason: str | None, **facts: Any
+) -> int:
+    log.write("run_finished", status=status, reason=reason, **facts)
+    write_atomically(directory.result, json.dumps(_result(RunState.load(directory.events)), indent=1) + "\n")
+    return code
+
+
+def _result(state: RunState) -> dict[str, Any]:
+    """The run's numbers in one object: every finished cell, every verdict, every check."""
+    return {
+        "run": state.run,
+        "status": state.status,
+        "reason": state.reason,
+        "networks": {n.name: {"error": n.error, "digest": n.digest} for n in state.networks.values()},
+        "cells": [
+            {"task": c.task, "cut": c.cut, "identity": c.identity, "reused_from": c.reused_from, **c.measures}
+            for c in state.cells.values()
+            if c.status == "finished"
+        ],
+        "failed": [{"task": c.task, "cut": c.cut, "reason": c.reason} for c in state.cells.values() if c.reason],
+        "verdicts": {c.heading: v for c in state.columns() if (v := state.verdict(c)) is not None},
+        "checks": state.checks,
+        "warnings": state.warnings,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

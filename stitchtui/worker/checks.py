@@ -1,0 +1,35 @@
+"""Invariants that every run verifies on its own networks, said as `check` events."""
+
+from collections.abc import Mapping
+
+from stitchtui.run.plan import Task
+from stitchtui.stitching import fit, stitches
+from stitchtui.stitching.evaluate import column_scores
+from stitchtui.worker.feed import in_order
+from stitchtui.worker.recorder import Recorder
+from stitchtui.worker.session import Session
+
+
+def check_ends(session: Session, task: Task, record: Recorder) -> None:
+    """Verify, by stitching there, that the penalty at the input is 0 and at the output error(bottom) - error(top)."""
+    ends = session.loaded[task.bottom], session.loaded[task.top]
+    bottom, top = (session.chain(loaded, []) for loaded in ends)
+    cells = [fit.Cell(0, 0, stitches.Identity()), fit.Cell(bottom.output, top.output, stitches.Identity())]
+    batches = in_order(session.dataset.test, session.experiment.evaluation_batch, lambda _: record.check())
+    scores, _ = column_scores(bottom, top, cells, batches)
+    expected = [session.base(loaded, lambda _: record.check()).error for loaded in reversed(ends)]
+    for name, found, wanted in zip(("input", "output"), scores, expected, strict=True):
+        says = "0" if name == "input" else "error(bottom) - error(top)"
+        record.emit(
+            "check",
+            name=f"{task.column}: the penalty at the {name} is {says}",
+            passed=found.error == wanted,
+            detail="" if found.error == wanted else f"stitched error {found.error}, expected {wanted}",
+        )
+
+
+def check_self_stitch(task: Task, before: Mapping[str, float], record: Recorder) -> None:
+    """Verify that a self-stitch from identity costs exactly nothing before training; `before` is penalty by cut."""
+    odd = [f"{row}: {penalty:+.2f}" for row, penalty in before.items() if penalty != 0]
+    name = f"{task.column}: self-stitch from identity has penalty 0 before training"
+    record.emit("check", name=name, passed=not odd, detail=", ".join(odd))

@@ -1,0 +1,38 @@
+"""What a task says while it runs: events, at most four steps a second; and whether it has been asked to stop."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+STEP_INTERVAL = 0.25
+
+
+class Stopped(Exception):
+    """The run was asked to stop."""
+
+
+class Recorder:
+    """Passes events on; a `step` is dropped if the task's last one is under a quarter of a second old."""
+
+    def __init__(self, emit: Callable[..., object], stopping: Callable[[], bool] = lambda: False) -> None:
+        self.emit = emit
+        self.stopping = stopping
+        self._said = 0.0
+
+    def check(self) -> None:
+        """Raises Stopped when the run is to end."""
+        if self.stopping():
+            raise Stopped
+
+    def start(self, task: str, steps: int, cuts: Sequence[str] = ()) -> None:
+        """Say that `task` starts."""
+        self._said = 0.0
+        self.emit("task_started", task=task, steps=steps, cuts=list(cuts))
+
+    def step(self, task: str, step: int, steps: int, facts: Callable[[], dict[str, Any]] = dict) -> None:
+        """Say how far `task` is, with `facts()` if it is said at all. Raises Stopped when the run is to end."""
+        self.check()
+        now = time.monotonic()
+        if now - self._said >= STEP_INTERVAL or step >= steps:
+            self._said = now
+            self.emit("step", task=task, step=step, steps=steps, **facts())
