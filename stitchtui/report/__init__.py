@@ -1,0 +1,1 @@
+"""Reports from a RunState: tables, files and drawings."""

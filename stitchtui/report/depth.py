@@ -1,0 +1,165 @@
+"""Penalty against depth as characters: a line for each pair, points alone for its controls."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rich.cells import cell_len
+
+from stitchtui.report.places import depths
+from stitchtui.report.wording import column_name, printable, shortened, signed
+from stitchtui.run.state import Column, RunState
+
+# Marker shapes tell columns apart where colours can't; a pair's are filled, a control's hollow.
+_PAIR_MARKS, _CONTROL_MARKS = "●■▲◆★▼", "○□△◇☆▽"
+_ASCII_PAIR_MARKS, _ASCII_CONTROL_MARKS = "123456789", "abcdefghijklmnopqrstuvwxyz"
+_PAIR_COLOURS = (33, 166, 36, 169, 178, 74)  # of 256: apart for every kind of colour vision, on light and dark
+_CONTROL_COLOUR = 244
+_FRAME = str.maketrans("┌┐└┘┤├┬┴┼─│", "+++++++++-|")
+_CONTROLS_MAY_STRETCH = 3.0  # how many times the pairs' range the axis may grow for the controls
+
+
+@dataclass(frozen=True)
+class _Series:
+    column: Column
+    mark: str
+    colour: int
+    points: list[tuple[float, float]]  # (depth, penalty in points), by depth
+
+
+def depth_plot(state: RunState, width: int, height: int, ascii: bool = False, colour: bool = True) -> str:
+    """The penalty of every finished cell against its cut's depth, at most `width` by `height` characters.
+
+    Depth is the share of the FLOPs before the cut, or the number of the cut where a network doesn't say. Controls
+    far above the pairs leave the plot at the top and the legend says how far. `colour` adds ANSI colours.
+    """
+    share = _knows_depth(state)
+    series = _series(state, share, ascii)
+    if not any(one.points for one in series):
+        return shortened("no finished cell to draw yet", width, ascii)
+    low, high = _range(series, state.epsilon)
+    legend = _legend(series, high, state.epsilon, width, ascii)
+    depth = "depth (share of FLOPs)" if share else "the cut's number, from the input"
+    title = shortened(f"penalty (points) against {depth}", width, ascii)
+    size = (width, max(6, height - 1 - len(legend)))
+    drawing = _draw(series, share=share, limits=(low, high), epsilon=state.epsilon, size=size, ascii=ascii)
+    lines = drawing.string(colorless=not colour).rstrip("\n")
+    return "\n".join([title, lines.translate(_FRAME) if ascii else lines, *legend])
+
+
+def _knows_depth(state: RunState) -> bool:
+    cuts = set(state.cuts())
+    return all(cuts.intersection(_measured(state, c)) <= depths(state, c.bottom, c.top).keys() for c in state.columns())
+
+
+def _measured(state: RunState, column: Column) -> dict[str, float]:
+    rows = [state.summary(column, cut) for cut in state.cuts()]
+    return {row.cut: row.penalty.value for row in rows if row.status == "finished" and row.penalty is not None}
+
+
+def _series(state: RunState, share: bool, ascii: bool) -> list[_Series]:
+    columns = state.columns()
+    order = {cut: float(index) for index, cut in enumerate(state.cuts(), start=1)}
+    pairs = [column for column in columns if not column.control]
+    controls = [column for column in columns if column.control]
+    pair_marks, control_marks = (_ASCII_PAIR_MARKS, _ASCII_CONTROL_MARKS) if ascii else (_PAIR_MARKS, _CONTROL_MARKS)
+    found = []
+    for group, marks in ((pairs, pair_marks), (controls, control_marks)):
+        for index, column in enumerate(group):
+            place = depths(state, column.bottom, column.top) if share else order
+            points = sorted((place[cut], value) for cut, value in _measured(state, column).items())
+            shade = _CONTROL_COLOUR if column.control else _PAIR_COLOURS[index % len(_PAIR_COLOURS)]
+            found.append(_Series(column, marks[index % len(marks)], shade, points))
+    return found
+
+
+def _range(series: list[_Series], epsilon: float) -> tuple[float, float]:
+    """The ends of the penalty axis: all of the pairs, zero and epsilon, and the controls as far as they may go."""
+    pairs = [value for one in series if not one.column.control for _, value in one.points]
+    every = [value for one in series for _, value in one.points]
+    if not pairs:
+        pairs = every
+    low, high = min([0.0, *pairs]), max([0.0, epsilon, *pairs])
+    stretch = _CONTROLS_MAY_STRETCH * ((high - low) or 1.0)
+    low, high = max(low - stretch, min([low, *every])), min(high + stretch, max([high, *every]))
+    return (low, high) if high > low else (low - 1.0, high + 1.0)
+
+
+def _draw(
+    series: list[_Series],
+    *,
+    share: bool,
+    limits: tuple[float, float],
+    epsilon: float,
+    size: tuple[int, int],
+    ascii: bool,
+) -> Any:
+    import plotext  # takes longer to load than all of the rest here
+
+    figure = plotext.figure
+    plotext.terminal.limit(False, False)
+    figure.clear()
+    figure.theme("colorless")
+    figure.plot_size(*size)
+    places = [place for one in series for place, _ in one.points]
+    ends = (0.0, 1.0) if share else (1.0, max(2.0, *places))
+    for level in (0.0, epsilon):
+        figure.draw(figure.signal(list(ends), [level, level], marker=_mark("-" if ascii else "┈", 244)).lines())
+    for one in reversed(series):  # the first pair last, so that nothing covers it
+        _draw_series(figure, one, ascii)
+    _rule(figure.ruler("x"), *ends, most=6, whole=not share)
+    _rule(figure.ruler("y"), *limits, most=max(2, size[1] // 3), whole=False)
+    return figure.build()
+
+
+def _draw_series(figure: Any, one: _Series, ascii: bool) -> None:
+    if not one.points:
+        return
+    x, y = (list(values) for values in zip(*one.points, strict=True))
+    if not one.column.control:
+        figure.draw(figure.signal(x, y, marker=_mark("." if ascii else "braille", one.colour)).lines())
+    figure.draw(figure.signal(x, y, marker=_mark(one.mark, one.colour)))
+
+
+def _mark(symbol: str, colour: int) -> Any:
+    import plotext
+
+    return plotext.marker(symbol, plotext.pixel(colour))
+
+
+def _rule(ruler: Any, low: float, high: float, most: int, whole: bool) -> None:
+    ticks = round_ticks(low, high, most, whole)
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    ruler.lim(low, high)
+    ruler.ticks(ticks, [f"{tick:.{decimals}f}" for tick in ticks])
+
+
+def round_ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:
+    """At most `most` + 1 round numbers (steps of 1, 2 or 5 times a power of ten) from `low` to `high`."""
+    least = (high - low) / max(1, most)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+    step = max(1.0, step) if whole else step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [index * step + 0.0 for index in range(first, last + 1)]
+
+
+def _legend(series: list[_Series], high: float, epsilon: float, width: int, ascii: bool) -> list[str]:
+    entries = [f"{'-' if ascii else '┈'} zero and epsilon ({epsilon:g})"]
+    for one in series:
+        if one.points:
+            top = max(value for _, value in one.points)
+            beyond = f", up to {signed(top)}" if top > high else ""
+            entries.append(f"{one.mark} {printable(column_name(one.column), ascii)}{beyond}")
+    return _packed([shortened(entry, width, ascii) for entry in entries], width)
+
+
+def _packed(entries: list[str], width: int) -> list[str]:
+    lines: list[str] = []
+    for entry in entries:
+        if lines and cell_len(lines[-1]) + 3 + cell_len(entry) <= width:
+            lines[-1] += "   " + entry
+        else:
+            lines.append(entry)
+    return lines

@@ -1,0 +1,186 @@
+"""A run's numbers as CSV, JSON and Markdown: everything that the table rounds or leaves out."""
+
+import csv
+import io
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from stitchtui.report import cells
+from stitchtui.report.places import depths
+from stitchtui.report.wording import bounds, column_name, printable
+from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
+
+FORMAT = 1
+"""Raised when a key of the JSON or a column of the CSV changes its meaning or goes."""
+
+TEXT_COLUMNS = ("run", "task", "bottom", "top", "control", "family", "objective", "start")
+PLACE_COLUMNS = ("seed", "cut", "bottom_cut", "top_cut", "depth", "status", "reused_from", "reason", "identity")
+MEASURES = (
+    *("error", "loss", "bottom_error", "top_error", "images"),
+    *("penalty", "penalty_low", "penalty_high"),
+    *("versus_bottom", "versus_bottom_low", "versus_bottom_high"),
+    *("start_penalty", "direct_penalty", "agreement", "cka", "activation_gap"),
+    *("stitch_parameters", "epochs", "seconds"),
+)
+"""The measures in the order of the CSV's columns; ones that a run knows besides follow in alphabetical order."""
+
+
+def csv_text(state: RunState) -> str:
+    """One row a cell, controls and failed cells included, with a header.
+
+    Columns: run; task, bottom, top, control (empty for the pair itself), family, objective, start, seed; cut,
+    bottom_cut, top_cut, depth (share of the FLOPs before it); status (pending, running, finished, failed),
+    reused_from, reason, identity; then MEASURES: errors, penalties and agreement in percent or points, cka 0 to 1.
+    What isn't known is empty. Floats are written so that reading them gives the same float. A text that a
+    spreadsheet would take for a formula starts with an apostrophe.
+    """
+    known = {name for cell in state.cells.values() for name in cell.measures}
+    measures = [*MEASURES, *sorted(known.difference(MEASURES))]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*TEXT_COLUMNS, *PLACE_COLUMNS, *map(_inert, measures)])
+    pairs = {(task.bottom, task.top) for task in state.tasks.values() if task.kind == "column"}
+    places = {pair: depths(state, *pair) for pair in pairs}
+    for cell in _ordered(state):
+        task = state.tasks[cell.task]
+        depth = places[task.bottom, task.top].get(cell.cut)
+        writer.writerow(_csv_row(state.run, task, cell, depth, measures))
+    return out.getvalue()
+
+
+def _ordered(state: RunState) -> list[Cell]:
+    tasks = {name: index for index, name in enumerate(state.tasks)}
+    cuts = {name: index for index, name in enumerate(state.cuts())}
+    last = len(cuts)
+    return sorted(state.cells.values(), key=lambda cell: (tasks[cell.task], cuts.get(cell.cut, last)))
+
+
+def _csv_row(run: str, task: TaskState, cell: Cell, depth: float | None, measures: Iterable[str]) -> list[str]:
+    texts = [run, task.id, *(getattr(task, name) for name in TEXT_COLUMNS[2:])]
+    place = [cell.cut, cell.bottom_cut, cell.top_cut]
+    record = [cell.status, cell.reused_from, cell.reason, cell.identity]
+    return [
+        *map(_inert, texts),
+        str(task.seed),
+        *map(_inert, place),
+        _number(depth),
+        *map(_inert, record),
+        *(_number(cell.measures.get(name)) for name in measures),
+    ]
+
+
+def _inert(text: str | None) -> str:
+    if text is None:
+        return ""
+    clean = printable(text)
+    # Some spreadsheets strip blanks first, and some take the full-width signs for the plain ones.
+    first = unicodedata.normalize("NFKC", clean).lstrip()[:1]
+    return "'" + clean if first and first in "=+-@" else clean
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else repr(value)
+
+
+def json_text(state: RunState) -> str:
+    """One JSON object: run, experiment, data, networks, columns with a row a cut, cells, checks, warnings.
+
+    A column's rows hold what the table shows, over the seeds; `cells` holds every measure of each seed. Penalties
+    are in points. What isn't known is null; there is no NaN. Everything outside ASCII is escaped.
+    """
+    report = {
+        "format": FORMAT,
+        "run": _run(state),
+        "experiment": state.experiment,
+        "data": state.data,
+        "networks": {name: asdict(network) for name, network in state.networks.items()},
+        "cuts": state.cuts(),
+        "columns": [_column(state, column) for column in state.columns()],
+        "cells": [_cell(state.tasks[cell.task], cell) for cell in _ordered(state)],
+        "checks": state.checks,
+        "warnings": state.warnings,
+        "unknown_events": state.unknown_events,
+    }
+    return json.dumps(_finite(report), indent=2, allow_nan=False) + "\n"
+
+
+def _run(state: RunState) -> dict[str, Any]:
+    names = ("run", "name", "title", "status", "reason", "started", "updated", "finished", "device", "versions")
+    return {**{name: getattr(state, name) for name in names}, "epsilon": state.epsilon}
+
+
+def _column(state: RunState, column: Column) -> dict[str, Any]:
+    depth = depths(state, column.bottom, column.top)
+    facts = asdict(column)
+    facts["verdict"] = state.verdict(column)
+    facts["cuts"] = [_row(state.summary(column, cut), depth.get(cut)) for cut in state.cuts()]
+    return facts
+
+
+def _row(summary: Summary, depth: float | None) -> dict[str, Any]:
+    return {**asdict(summary), "depth": depth}
+
+
+def _cell(task: TaskState, cell: Cell) -> dict[str, Any]:
+    names = ("bottom", "top", "control", "family", "objective", "start", "seed")
+    return {**{name: getattr(task, name) for name in names}, **asdict(cell)}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def markdown_text(state: RunState) -> str:
+    """A GitHub table: a row a cut, a column a pair or control, 95 % intervals in brackets, then the verdicts."""
+    columns, cuts = state.columns(), state.cuts()
+    header = ["cut", *(escaped(column_name(column)) for column in columns)]
+    lines = [_line(header), _line(["---", *["---:"] * len(columns)])]
+    shown = [[cells.drawn(column, state.summary(column, cut)) for cut in cuts] for column in columns]
+    for row, cut in enumerate(cuts):
+        lines.append(_line([escaped(cut), *(_markdown_cell(column[row]) for column in shown)]))
+    lines.append(_line(["verdict", *(_markdown_verdict(state, column) for column in columns)]))
+    return "\n".join([*lines, "", *_markdown_notes(state)]) + "\n"
+
+
+def _line(entries: Iterable[str]) -> str:
+    return "| " + " | ".join(entries) + " |"
+
+
+def _markdown_cell(cell: cells.Drawn) -> str:
+    words = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
+    if cell.interval is None:
+        return cell.kind
+    return bounds(cell.interval) + words.get(cell.kind, "")
+
+
+def _markdown_verdict(state: RunState, column: Column) -> str:
+    if column.control:
+        return ""
+    return state.verdict(column) or "pending"
+
+
+def _markdown_notes(state: RunState) -> Iterable[str]:
+    yield (
+        "Penalty = error(stitched) - error(top), in points of test error, with its paired 95 % interval;"
+        f" verdicts at epsilon {state.epsilon:g} points."
+    )
+    networks = state.networks.values()
+    if networks:
+        yield ""
+        errors = (f"{escaped(network.name)} {network.error:.2f} %" for network in networks)
+        yield f"Test error of the networks: {', '.join(errors)}."
+
+
+def escaped(text: str) -> str:
+    """`text` from outside as plain words of a GitHub page: no control characters, no markup."""
+    clean = printable(text)
+    return re.sub(r"[\\`*\[\]<|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", clean)

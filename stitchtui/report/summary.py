@@ -1,0 +1,138 @@
+"""What the grid's numbers mean and rest on, in sentences: networks, verdicts, end points, failures, checks, reuse."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from stitchtui.report.wording import bounds, column_name, counted, listed, printable, signed
+from stitchtui.run.state import Column, RunState
+from stitchtui.text import duration
+
+
+def summary_lines(state: RunState) -> list[str]:
+    """Everything beside the grid that its reader must know, a fact a line; lines are as long as they need to be.
+
+    Names from outside are made plain; the text isn't escaped for rich, so print it with markup off.
+    """
+    parts = (_run, _data, _networks, _reading, _verdicts, _end_points, _random_bottom, _failed)
+    rest = (_reused, _checks, _warnings)
+    return [printable(line) for part in (*parts, *rest) for line in part(state)]
+
+
+def _run(state: RunState) -> Iterable[str]:
+    if state.status == "empty":
+        yield "run: nothing has happened yet"
+        return
+    reason = f": {state.reason}" if state.reason else ""
+    yield f"run: {state.run}, {state.status}{reason}"
+    started = "" if state.started is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started))
+    took = _took(state)
+    yield f"device: {state.device or 'unknown'}; started {started}{f', {took}' if took else ''}"
+
+
+def _took(state: RunState) -> str:
+    end = state.finished if state.finished is not None else state.updated
+    if state.started is None or end is None:
+        return ""
+    return f"{'took' if state.finished is not None else 'so far'} {duration(max(0.0, end - state.started))}"
+
+
+def _data(state: RunState) -> Iterable[str]:
+    if state.data is None:
+        return
+    data = state.data
+    yield (
+        f"data: {data['name']}, {data['train']} training and {data['test']} test images, {len(data['classes'])} classes"
+    )
+
+
+def _networks(state: RunState) -> Iterable[str]:
+    for network in state.networks.values():
+        facts = [network.architecture, f"{network.parameters:,} parameters", network.source]
+        described = ", ".join(fact for fact in facts if fact)
+        yield f"network {network.name}: test error {network.error:.2f} % ({described}; {network.digest[:12]})"
+
+
+def _reading(state: RunState) -> Iterable[str]:
+    columns = state.columns()
+    if not columns:
+        return
+    seeds = max(len(column.task_ids) for column in columns)
+    over = f"; over {seeds} stitch seeds: mean, and the interval holds their spread too" if seeds > 1 else ""
+    kinds = listed(dict.fromkeys(f"{c.family}, {c.objective}" for c in columns if not c.control))
+    yield (
+        "penalty: error(stitched) - error(top), in points of test error, with half of its paired 95 % interval"
+        f"{over}; stitch: {kinds}"
+    )
+
+
+def _verdicts(state: RunState) -> Iterable[str]:
+    for column in state.columns():
+        if column.control:
+            continue
+        verdict = state.verdict(column)
+        found = f"{verdict} at epsilon {state.epsilon:g} points" if verdict else "no verdict yet"
+        yield f"{column_name(column)}: {found}{_largest(state, column)}"
+
+
+def _largest(state: RunState, column: Column) -> str:
+    rows = [state.summary(column, cut) for cut in state.cuts()]
+    known = [(row.penalty, row.cut) for row in rows if row.penalty is not None]
+    if not known:
+        return ""
+    penalty, cut = max(known, key=lambda pair: pair[0].value)
+    return f"; largest penalty {bounds(penalty)} at {cut}, {counted(len(known), 'cut')} measured"
+
+
+def _end_points(state: RunState) -> Iterable[str]:
+    for column in state.columns():
+        bottom, top = state.networks.get(column.bottom), state.networks.get(column.top)
+        if column.control or bottom is None or top is None:
+            continue
+        yield (
+            f"end points of {column_name(column)}: 0 at the input, where nothing of {bottom.name} is used;"
+            f" error({bottom.name}) - error({top.name}) = {bottom.error:.2f} - {top.error:.2f}"
+            f" = {signed(bottom.error - top.error)} at the output, where only {bottom.name} is left"
+        )
+
+
+def _random_bottom(state: RunState) -> Iterable[str]:
+    if any(column.control == "random_bottom" for column in state.columns()):
+        yield (
+            "random bottom: says nothing in the first fifth of the network, where untrained layers lose little;"
+            " compare with it further up"
+        )
+
+
+def _failed(state: RunState) -> Iterable[str]:
+    reasons: dict[str, list[str]] = {}
+    for cell in state.cells.values():
+        if cell.status == "failed":
+            reasons.setdefault(cell.reason or "no reason given", []).append(f"{cell.task} at {cell.cut}")
+    for reason, places in reasons.items():
+        yield f"failed: {counted(len(places), 'cell')}, {reason} ({listed(places)})"
+
+
+def _reused(state: RunState) -> Iterable[str]:
+    finished = [cell for cell in state.cells.values() if cell.status == "finished"]
+    origins = Counter(cell.reused_from for cell in finished if cell.reused_from is not None)
+    if origins:
+        shares = listed(f"{count} from {origin}" for origin, count in origins.most_common())
+        yield f"reused: {origins.total()} of {counted(len(finished), 'finished cell')} ({shares})"
+
+
+def _checks(state: RunState) -> Iterable[str]:
+    if not state.checks:
+        return
+    failed = [check for check in state.checks if not check["passed"]]
+    yield f"checks: {len(state.checks) - len(failed)} of {len(state.checks)} passed"
+    for check in failed:
+        detail = f": {check['detail']}" if check.get("detail") else ""
+        yield f"CHECK FAILED: {check['name']}{detail}"
+
+
+def _warnings(state: RunState) -> Iterable[str]:
+    for warning in state.warnings:
+        yield f"warning: {warning}"
+    if state.unknown_events:
+        yield f"warning: {counted(state.unknown_events, 'event')} of this run could not be understood"

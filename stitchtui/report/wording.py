@@ -1,0 +1,97 @@
+"""How a report says things: safe names, signed numbers, what each control is called. Shared by every output."""
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+
+from stitchtui.run.state import Column
+from stitchtui.stitching.penalty import Interval
+from stitchtui.text import plain
+
+CONTROL_NAMES = {
+    "": "",
+    "self_stitch": "self-stitch",
+    "identity": "identity",
+    "random_bottom": "random bottom",
+}
+
+_BROKEN = {
+    "self_stitch": ("self-", "stitch"),
+    "identity": ("iden-", "tity"),
+    "random_bottom": ("random", "bottom"),
+}
+
+_ASCII = str.maketrans({"±": "+-", "…": "..", "·": ".", "≤": "<=", "–": "-", "×": "x"})
+
+
+def printable(text: object, ascii: bool = False) -> str:
+    """`text` from outside as a terminal may show it: no control characters, and only ASCII where asked."""
+    return plain(text).encode("ascii" if ascii else "utf-8", "replace").decode()
+
+
+def to_ascii(text: str) -> str:
+    """`text` with our own signs spelt in ASCII and whatever is left of others' shown as `?`."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+
+def signed(value: float, decimals: int = 2) -> str:
+    """A penalty with its sign, in points: `+1.23`, `-0.40`; what rounds to nothing has none: `0.00`."""
+    text = f"{value:+.{decimals}f}"
+    return text if float(text) else text[1:]
+
+
+def points(interval: Interval, decimals: int = 2) -> str:
+    """A penalty with half of its 95 % interval: `+1.23 ±0.41`."""
+    return f"{signed(interval.value, decimals)} ±{interval.half_width:.{decimals}f}"
+
+
+def bounds(interval: Interval, decimals: int = 2) -> str:
+    """A penalty with the ends of its 95 % interval: `+1.23 [+0.82, +1.64]`."""
+    low, high = signed(interval.low, decimals), signed(interval.high, decimals)
+    return f"{signed(interval.value, decimals)} [{low}, {high}]"
+
+
+def column_name(column: Column) -> str:
+    """A column as a sentence names it, unescaped: `a > b`, `b > b (self-stitch)`, `random(a) > b`."""
+    if column.control in ("", "random_bottom"):  # a random bottom's heading says so itself
+        return column.heading
+    return f"{column.heading} ({CONTROL_NAMES.get(column.control, column.control)})"
+
+
+def heading_lines(column: Column, width: int = 0) -> list[str]:
+    """A column's heading over several lines, unescaped: the bottom, `>top`, and a control's name in at most `width`.
+
+    A control's name is broken where `width` is too little for it.
+    """
+    control = CONTROL_NAMES.get(column.control, column.control)
+    short = len(control) <= width or column.control not in _BROKEN
+    name = ([control] if control else []) if short else list(_BROKEN[column.control])
+    return [column.bottom, f">{column.top}", *name]
+
+
+def shortened(text: str, width: int, ascii: bool = False) -> str:
+    """`text` in at most `width` terminal cells; what is left out of its middle shows as an ellipsis."""
+    if cell_len(text) <= width:
+        return text
+    mark = ".." if ascii else "…"
+    if width <= len(mark) + 1:
+        return set_cell_size(text, width)
+    # The end of a name tells more than its start: seeds and layer numbers stand there.
+    end, room = "", width - len(mark)
+    for character in reversed(text):
+        if cell_len(character + end) > (room + 1) // 2:
+            break
+        end = character + end
+    return set_cell_size(text, room - cell_len(end)) + mark + end
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Names in a row, the first `most` of them, and how many more there are."""
+    all_names = list(names)
+    more = f" and {len(all_names) - most} more" if len(all_names) > most else ""
+    return ", ".join(all_names[:most]) + more
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: `1 cell`, `3 cells`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

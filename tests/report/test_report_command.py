@@ -1,0 +1,152 @@
+"""`stitchtui report`: which run, which format, where to."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from synthetic_run import experiment, finished_run_events, started, timed
+from typer.testing import CliRunner, Result
+
+from stitchtui.commands.report import report
+from stitchtui.errors import BadInput
+from stitchtui.run.events import Event
+from stitchtui.run.plan import plan
+
+NAME = "20260102-030405-tiny"
+
+
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STITCHTUI_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def put(path: Path, events: list[Event]) -> Path:
+    path.mkdir(parents=True)
+    (path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in timed(events)), "utf-8")
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return put(tmp_path / "runs" / NAME, finished_run_events(experiment()))
+
+
+def call(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(report)
+    return CliRunner().invoke(app, arguments)
+
+
+def output(*arguments: str) -> str:
+    result = call(*arguments)
+    assert result.exception is None, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("word", ["last", NAME, NAME[:8]])
+def test_run_is_found_by_name_prefix_or_last(run: Path, word: str) -> None:
+    assert f"run: {NAME}, done" in output(word)
+
+
+def test_run_is_found_by_path_wherever_it_was_copied(run: Path, tmp_path: Path) -> None:
+    copied = put(tmp_path / "elsewhere" / "copy", finished_run_events(experiment()))
+    assert f"run: {NAME}, done" in output(str(copied))
+
+
+def test_table_summary_and_curve_fit_80_columns_when_piped(run: Path) -> None:
+    text = output()
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "verdict" in text
+    assert "network a: test error 3.25 %" in text
+    assert "penalty (points) against depth" in text
+    assert "\x1b" not in text
+
+
+def test_width_follows_columns(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(map(len, output().splitlines())) <= 60
+
+
+def test_curve_can_be_left_out(run: Path) -> None:
+    assert "against depth" not in output("--no-plot")
+
+
+def test_ascii_output_has_only_ascii(run: Path) -> None:
+    assert output("--ascii").isascii()
+
+
+def test_formats_go_to_stdout_and_nothing_else_does(run: Path) -> None:
+    assert len(list(csv.DictReader(io.StringIO(output("--csv"))))) == 3 * len(plan(experiment()))
+    assert json.loads(output("--json"))["run"]["run"] == NAME
+    assert output("--markdown").startswith("| cut |")
+
+
+def test_two_formats_at_once_are_refused(run: Path) -> None:
+    result = call("--csv", "--json")
+    assert isinstance(result.exception, BadInput)
+    assert "--csv and --json" in str(result.exception)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "md", "txt"])
+def test_file_holds_what_stdout_would_show(run: Path, tmp_path: Path, ending: str) -> None:
+    flags = {"csv": ["--csv"], "json": ["--json"], "md": ["--markdown"], "txt": []}[ending]
+    out = tmp_path / f"report.{ending}"
+    assert output("last", "--out", str(out)) == ""
+    assert out.read_text("utf-8") == output("last", *flags)
+
+
+def test_file_ending_that_names_no_format_is_refused(run: Path, tmp_path: Path) -> None:
+    result = call("last", "--out", str(tmp_path / "report.xlsx"))
+    assert isinstance(result.exception, BadInput)
+    assert ".csv" in str(result.exception)
+
+
+def test_file_that_cannot_be_written_is_one_clear_line(run: Path, tmp_path: Path) -> None:
+    result = call("last", "--out", str(tmp_path / "missing" / "report.csv"))
+    assert isinstance(result.exception, BadInput)
+    assert "can't be written" in str(result.exception)
+
+
+def test_unknown_run_is_bad_input(run: Path) -> None:
+    assert isinstance(call("nonesuch").exception, BadInput)
+
+
+def test_run_whose_worker_is_gone_says_that_it_is_lost(tmp_path: Path) -> None:
+    put(tmp_path / "runs" / NAME, started(experiment()))
+    text = " ".join(output().split())
+    assert "worker: lost" in text
+    assert f"`stitchtui resume {NAME}`" in text
+
+
+def test_unfinished_run_of_another_machine_says_where_its_worker_is(tmp_path: Path) -> None:
+    path = put(tmp_path / "runs" / NAME, started(experiment()))
+    (path / "run.json").write_text(json.dumps({"pid": 1, "host": "another.example", "create_time": 1.0}))
+    assert "worker: on another machine" in output()
+
+
+def test_run_that_failed_says_why(tmp_path: Path) -> None:
+    end: Event = {"type": "run_finished", "status": "failed", "reason": "no space left"}
+    put(tmp_path / "runs" / NAME, [*started(experiment()), end])
+    assert "failed: no space left" in output()
+
+
+def test_run_without_any_event_is_shown_as_empty(tmp_path: Path) -> None:
+    put(tmp_path / "runs" / NAME, [])
+    assert "no cells planned yet" in output()
+
+
+def test_reports_load_neither_torch_nor_textual() -> None:
+    code = (
+        "import sys, stitchtui.commands.report, stitchtui.report.table, stitchtui.report.export\n"
+        "from stitchtui.report.depth import depth_plot\n"
+        "import plotext\n"
+        "print([name for name in ('torch', 'textual') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,162 @@
+"""CSV, JSON and Markdown hold the state's numbers exactly, and hostile names do nothing there."""
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_run import CUTS, column_events, direct_only_run, experiment, finished, fold, started, whole_run
+
+from stitchtui.report.export import MEASURES, csv_text, json_text, markdown_text
+from stitchtui.run.events import Event
+from stitchtui.run.plan import plan
+from stitchtui.run.state import RunState
+
+PENALTIES = st.floats(-100, 100, allow_nan=False)
+
+
+def rows(state: RunState) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(csv_text(state))))
+
+
+def with_penalties(values: list[float]) -> RunState:
+    spec = experiment(seeds=1)
+    task = plan(spec)[0]
+    cuts = [f"layer{index}" for index in range(len(values))]
+    cells = [finished(task, cut, value, loss=value / 3) for cut, value in zip(cuts, values, strict=True)]
+    return fold([*started(spec, cuts), {"type": "task_started", "task": task.id, "steps": 1, "cuts": cuts}, *cells])
+
+
+def named(text: str) -> RunState:
+    """A run in which every name from outside that a network can have is `text`."""
+    events = started(experiment())
+    tasks: list[dict[str, Any]] = [task.as_dict() for task in plan(experiment())]
+    events[0]["tasks"] = [{key: text if value == "a" else value for key, value in task.items()} for task in tasks]
+    cells: list[Event] = [
+        {**event, "cut": text} if event["type"] == "cell_finished" else event
+        for event in column_events(plan(experiment())[0])
+    ]
+    return fold([*events, *cells])
+
+
+def markdown_columns(line: str) -> int:
+    return len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) - 1
+
+
+@given(st.lists(PENALTIES, min_size=1, max_size=6))
+def test_csv_holds_every_penalty_exactly(values: list[float]) -> None:
+    assert [float(row["penalty"]) for row in rows(with_penalties(values))] == values
+
+
+@given(st.lists(PENALTIES, min_size=1, max_size=6))
+def test_json_holds_every_penalty_exactly(values: list[float]) -> None:
+    report = json.loads(json_text(with_penalties(values)))
+    assert [cell["measures"]["penalty"] for cell in report["cells"]] == values
+    # direct matching of the first pair: shown in the grid as that pair's direct value
+    assert [cut["direct"]["value"] for cut in report["columns"][0]["cuts"]] == values
+
+
+def test_csv_has_one_row_a_cell_and_all_measures_in_a_fixed_order() -> None:
+    state = whole_run()
+    header = csv_text(state).splitlines()[0].split(",")
+    assert header[-len(MEASURES) :] == list(MEASURES)
+    assert len(rows(state)) == len(state.cells)
+    assert {(row["task"], row["cut"]) for row in rows(state)} == set(state.cells)
+
+
+def test_csv_writes_null_and_missing_measures_as_empty() -> None:
+    row = rows(whole_run())[0]
+    assert row["direct_penalty"] == ""
+    assert row["seconds"] == ""
+    assert row["cka"] == "0.875"
+
+
+def test_csv_appends_measures_it_does_not_know_in_alphabetical_order() -> None:
+    spec = experiment(seeds=1)
+    task = plan(spec)[0]
+    state = fold([*started(spec), finished(task, "stem", 1.0, zeta=1.5, alpha=2.5)])
+    assert csv_text(state).splitlines()[0].endswith(",alpha,zeta")
+    assert rows(state)[0]["zeta"] == "1.5"
+
+
+def test_csv_says_status_and_reason_of_a_failed_cell() -> None:
+    spec = experiment(seeds=1)
+    task = plan(spec)[0]
+    failed = {"type": "cell_failed", "task": task.id, "cut": "stem", "reason": "out of memory"}
+    row = rows(fold([*started(spec), failed]))[0]
+    assert (row["status"], row["reason"], row["penalty"]) == ("failed", "out of memory", "")
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", " =cmd()", "\uff1dcmd()"])
+def test_formula_in_a_name_is_inert_in_csv(name: str) -> None:
+    found = [row for row in rows(named(name)) if row["status"] == "finished"]
+    assert {row["cut"] for row in found} == {"'" + name} == {row["bottom"] for row in found}
+
+
+def test_negative_numbers_stay_numbers_in_csv() -> None:
+    assert [row["penalty"] for row in rows(with_penalties([-1.5]))] == ["-1.5"]
+
+
+def test_control_characters_of_a_name_reach_no_export() -> None:
+    state = named("[bold red]x\x1b[2J\n\x9b")
+    for text in (csv_text(state), json_text(state), markdown_text(state)):
+        assert "\x1b" not in text
+        assert "\x9b" not in text
+    assert len(csv_text(state).splitlines()) == 1 + len(state.cells)
+
+
+def test_json_keeps_names_as_they_are() -> None:
+    name = "[bold red]x\x1b[2J"
+    assert json.loads(json_text(named(name)))["columns"][0]["bottom"] == name
+
+
+def test_json_has_verdicts_networks_and_intervals() -> None:
+    state = whole_run()
+    report = json.loads(json_text(state))
+    assert [column["verdict"] for column in report["columns"]] == ["connected"] * 2 + [None] * 6
+    assert report["networks"]["a"]["error"] == 3.25
+    assert report["experiment"] == state.experiment
+    column = state.columns()[0]
+    for row in report["columns"][0]["cuts"]:
+        penalty = state.summary(column, row["cut"]).penalty
+        assert penalty is not None
+        assert row["penalty"] == {"value": penalty.value, "low": penalty.low, "high": penalty.high}
+
+
+def test_json_has_null_for_numbers_that_json_cannot_hold() -> None:
+    state = whole_run()
+    state.data = {"name": "digits", "mean": [float("nan"), 0.5]}  # the event log can't carry one; be safe anyway
+    assert json.loads(json_text(state), parse_constant=pytest.fail)["data"]["mean"] == [None, 0.5]
+
+
+@pytest.mark.parametrize("name", ["a|b", "a\\|b", "a\\", "`a|b`", "[bold red]x", "<b>"])
+def test_markdown_table_has_the_same_columns_in_every_row(name: str) -> None:
+    table = [line for line in markdown_text(named(name)).splitlines() if line.startswith("|")]
+    assert {markdown_columns(line) for line in table} == {9}
+
+
+def test_markdown_has_each_penalty_with_its_interval_and_a_verdict_row() -> None:
+    state = whole_run()
+    text = markdown_text(state)
+    for column in state.columns():
+        for cut in CUTS:
+            penalty = state.summary(column, cut).penalty
+            assert penalty is not None
+            assert f"{penalty.value:+.2f} [{penalty.low:+.2f}, {penalty.high:+.2f}]" in text
+    assert "| verdict | connected | connected |  |" in text
+
+
+def test_markdown_says_which_cells_are_not_final() -> None:
+    assert "(direct)" in markdown_text(direct_only_run())
+    assert "(direct)" not in markdown_text(whole_run())
+
+
+def test_exports_of_an_empty_run_are_whole() -> None:
+    state = RunState()
+    assert rows(state) == []
+    assert json.loads(json_text(state))["columns"] == []
+    assert markdown_text(state).startswith("| cut |\n| --- |\n")

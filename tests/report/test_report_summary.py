@@ -1,0 +1,84 @@
+"""The sentences beside the grid."""
+
+from synthetic_run import column_events, experiment, finished, fold, started, whole_run
+
+from stitchtui.report.table import summary_lines
+from stitchtui.run.plan import plan
+from stitchtui.run.state import RunState
+
+
+def text_of(state: RunState) -> str:
+    return "\n".join(summary_lines(state))
+
+
+def test_networks_are_listed_with_their_base_error() -> None:
+    text = text_of(whole_run())
+    assert "network a: test error 3.25 %" in text
+    assert "network b: test error 4.25 %" in text
+
+
+def test_end_points_are_said_in_numbers_for_each_direction() -> None:
+    text = text_of(whole_run())
+    assert "error(a) - error(b) = 3.25 - 4.25 = -1.00 at the output" in text
+    assert "error(b) - error(a) = 4.25 - 3.25 = +1.00 at the output" in text
+
+
+def test_verdict_comes_with_the_largest_penalty_and_where_it_is() -> None:
+    state = whole_run()
+    worst = max(p.value for cut in state.cuts() if (p := state.summary(state.columns()[0], cut).penalty))
+    line = next(line for line in summary_lines(state) if line.startswith("a > b:"))
+    assert "connected at epsilon 3 points" in line
+    assert f"largest penalty {worst:+.2f}" in line
+    assert "at layer2.0" in line
+
+
+def test_verdict_is_not_said_before_every_cell_is_in() -> None:
+    lines = summary_lines(fold(started(experiment())))
+    assert "a > b: no verdict yet" in lines
+
+
+def test_random_bottom_note_appears_only_beside_that_control() -> None:
+    assert "first fifth" in text_of(whole_run())
+    bare = experiment().model_copy(update={"controls": ()})
+    assert "first fifth" not in text_of(whole_run(bare))
+
+
+def test_failed_cells_are_grouped_by_reason() -> None:
+    spec = experiment(seeds=1)
+    task, other = [task for task in plan(spec) if task.objective == "task"][:2]
+    fail = [(task, "stem", "out of memory"), (other, "stem", "out of memory"), (task, "layer1.0", "loss is infinite")]
+    events = started(spec) + column_events(task) + column_events(other)
+    events += [{"type": "cell_failed", "task": t.id, "cut": cut, "reason": why} for t, cut, why in fail]
+    text = text_of(fold(events))
+    assert "failed: 2 cells, out of memory" in text
+    assert "failed: 1 cell, loss is infinite" in text
+
+
+def test_reused_cells_are_counted_by_the_run_they_come_from() -> None:
+    spec = experiment(seeds=1)
+    task = plan(spec)[0]
+    events = [*started(spec), *column_events(task), finished(task, "stem", 1.0, reused_from="20250101-000000-old")]
+    assert "reused: 1 of 3 finished cells (1 from 20250101-000000-old)" in text_of(fold(events))
+    assert "reused" not in text_of(whole_run())
+
+
+def test_failed_check_is_named_with_its_detail() -> None:
+    events = started(experiment())
+    events.append({"type": "check", "name": "frozen", "passed": False, "detail": "network a changed"})
+    events.append({"type": "check", "name": "input", "passed": True})
+    text = text_of(fold(events))
+    assert "checks: 1 of 2 passed" in text
+    assert "CHECK FAILED: frozen: network a changed" in text
+
+
+def test_warnings_and_reasons_are_made_plain() -> None:
+    events = started(experiment())
+    events.append({"type": "warning", "text": "file \x1b[2J.pt has\nno mean"})
+    events.append({"type": "run_finished", "status": "failed", "reason": "bad\x07"})
+    lines = summary_lines(fold(events))
+    assert "warning: file ?[2J.pt has?no mean" in lines
+    assert any(line.endswith("failed: bad?") for line in lines)
+
+
+def test_run_without_events_says_so_and_nothing_else() -> None:
+    assert summary_lines(RunState()) == ["run: nothing has happened yet"]

@@ -1,0 +1,187 @@
+"""The grid as a terminal table: what each cell says, and that it fits."""
+
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from synthetic_run import (
+    CUTS,
+    column_events,
+    direct_only_run,
+    experiment,
+    finished,
+    fold,
+    measures,
+    started,
+    whole_run,
+)
+
+from stitchtui.report.table import grid_table
+from stitchtui.run.plan import plan
+from stitchtui.run.state import RunState
+
+HOSTILE = "[bold red]x\x1b[2J"
+
+
+def drawn(state: RunState, width: int = 120, **options: bool) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=False)
+    console.print(grid_table(state, width, **options))
+    return file.getvalue()
+
+
+def row(state: RunState, cut: str, width: int | None = None) -> list[str]:
+    """The cells of one row, the cut's name left out."""
+    names, *columns = ([str(cell).strip() for cell in column.cells] for column in grid_table(state, width).columns)
+    return [column[names.index(cut)] for column in columns]
+
+
+def one_column(value: float, low: float, high: float, **event: object) -> RunState:
+    spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": ()})
+    task = plan(spec)[0]
+    cell = {**finished(task, "stem", value), **event}
+    cell["measures"] = {**measures(value), "penalty_low": low, "penalty_high": high}
+    return fold([*started(spec), {"type": "task_started", "task": task.id, "steps": 1, "cuts": ["stem"]}, cell])
+
+
+def test_every_finished_cell_shows_its_penalty_and_half_width() -> None:
+    state = whole_run()
+    for cut in CUTS:
+        shown = row(state, cut)
+        expected = [state.summary(column, cut).penalty for column in state.columns()]
+        assert len(shown) == len(expected)
+        for cell, penalty in zip(shown, expected, strict=True):
+            assert penalty is not None
+            value, half = cell.split("±")
+            assert float(value) == pytest.approx(penalty.value, abs=0.00501)
+            assert float(half) == pytest.approx(penalty.half_width, abs=0.00501)
+
+
+def test_rows_go_from_input_to_output_and_pairs_come_before_controls() -> None:
+    table = grid_table(whole_run(), 120)
+    assert [str(cell) for cell in table.columns[0].cells] == list(CUTS)
+    headings = [str(column.header).split() for column in table.columns[1:]]
+    assert headings[:2] == [["a", ">b"], ["b", ">a"]]
+    assert [" ".join(heading[2:]) for heading in headings[2:]] == [
+        *["self-stitch"] * 2,
+        *["identity"] * 2,
+        *["random bottom"] * 2,
+    ]
+
+
+def test_penalty_has_its_sign_and_an_exact_zero_has_none() -> None:
+    assert "-1.25 ±0.50" in drawn(one_column(-1.25, -1.75, -0.75))
+    assert "+1.25 ±0.50" in drawn(one_column(1.25, 0.75, 1.75))
+    assert row(one_column(0.0, -0.5, 0.5), "stem")[0] == "0.00 ±0.50"
+
+
+def test_value_that_rounds_to_zero_is_not_shown_negative() -> None:
+    assert row(one_column(-0.001, -0.5, 0.5), "stem")[0] == "0.00 ±0.50"
+
+
+def test_pending_cells_show_a_dot_and_no_number() -> None:
+    spec = experiment()
+    task = plan(spec)[0]
+    state = fold([*started(spec), {"type": "task_started", "task": task.id, "steps": 1, "cuts": list(CUTS)}])
+    assert set(row(state, "stem")) == {"·"}
+    assert "· not measured yet" in drawn(state)
+
+
+def test_direct_matching_value_stands_in_with_a_tilde_until_training_is_done() -> None:
+    state = direct_only_run()
+    direct = state.summary(state.columns()[0], "stem").direct
+    assert direct is not None
+    assert row(state, "stem")[0].startswith(f"~{direct.value:+.2f}")
+    assert "~" not in drawn(whole_run())
+
+
+def test_failed_cell_shows_an_x_even_where_direct_matching_worked() -> None:
+    spec = experiment()
+    events = started(spec)
+    for task in plan(spec):
+        events += column_events(task)
+        if task.objective == "task":
+            events.append({"type": "cell_failed", "task": task.id, "cut": "stem", "reason": "out of memory"})
+    state = fold(events)
+    assert row(state, "stem")[:2] == ["x", "x"]
+    assert "x failed" in drawn(state)
+
+
+def test_reused_cell_ends_in_an_equals_sign_and_a_fresh_one_does_not() -> None:
+    text = drawn(one_column(1.25, 0.75, 1.75, reused_from="20250101-000000-old"))
+    assert "+1.25 ±0.50=" in text
+    assert "= reused from an earlier run" in text
+    assert "=" not in drawn(whole_run())
+
+
+def test_mean_over_some_of_the_seeds_is_marked() -> None:
+    spec = experiment(seeds=2)
+    done = [event for task in plan(spec) if task.seed == 0 for event in column_events(task)]
+    state = fold([*started(spec), *done])
+    assert row(state, "stem")[0].endswith("*")
+    assert "* some seeds still to come" in drawn(state)
+
+
+def test_footer_holds_each_pairs_verdict_and_none_for_controls() -> None:
+    table = grid_table(whole_run(), 120)
+    footers = [str(column.footer) for column in table.columns]
+    assert footers == ["verdict", "connected", "connected", *[""] * 6]
+
+
+def test_pair_far_above_epsilon_is_not_connected() -> None:
+    spec = experiment(seeds=1, objective="direct").model_copy(update={"epsilon": 0.1, "controls": ()})
+    state = fold([*started(spec), *(event for task in plan(spec) for event in column_events(task))])
+    assert [str(column.footer) for column in grid_table(state).columns[1:]] == ["not\nconnected"] * 2
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("first", ["a", HOSTILE, "residual-network-with-a-long-name-seed0", "残差网络一号种子零"])
+def test_table_never_exceeds_the_width(width: int, first: str, ascii: bool) -> None:
+    spec = experiment().model_dump()
+    spec["networks"][first] = spec["networks"].pop("a")
+    spec["pairs"] = [{"bottom": first, "top": "b"}, {"bottom": "b", "top": first}]
+    events = started(experiment(), ["features.denseblock3.denselayer12.conv1", *CUTS])
+    for name, value in (("experiment", spec), ("tasks", [_renamed(t.as_dict(), first) for t in plan(experiment())])):
+        events[0][name] = value
+    text = drawn(fold(events), width, ascii=ascii)
+    assert all(cell_len(line) <= width for line in text.splitlines())
+
+
+def _renamed(task: dict[str, object], name: str) -> dict[str, object]:
+    return {key: name if value == "a" else value for key, value in task.items()}
+
+
+def test_columns_without_room_are_named_below_the_table() -> None:
+    state = whole_run()
+    narrow = grid_table(state, 40)
+    left_out = state.columns()[len(narrow.columns) - 1 :]
+    assert left_out, "40 columns can't hold all of it"
+    text = drawn(state, 40)
+    assert f"no room for {len(left_out)} of 8 columns" in " ".join(text.split())
+    assert "no room" not in drawn(state, 120)
+
+
+def test_pairs_keep_their_intervals_when_there_is_little_room() -> None:
+    shown = row(whole_run(), "stem", 60)
+    assert ["±" in cell for cell in shown] == [True, True, False, False, False, False][: len(shown)]
+
+
+def test_ascii_table_has_only_ascii() -> None:
+    for state in (whole_run(), direct_only_run(), fold(started(experiment("é", "b"))), RunState()):
+        assert drawn(state, 80, ascii=True).isascii()
+
+
+def test_names_from_outside_neither_move_the_cursor_nor_are_read_as_markup() -> None:
+    spec = experiment()
+    tasks = [_renamed(task.as_dict(), HOSTILE) for task in plan(spec)]
+    events = started(spec)
+    events[0]["tasks"] = tasks
+    text = drawn(fold(events), 200)
+    assert "\x1b" not in text
+    assert "[bold red]x?[2J" in text
+
+
+def test_empty_run_says_that_nothing_is_planned() -> None:
+    assert "no cells planned yet" in drawn(RunState(), 60)
