@@ -47,7 +47,6 @@ def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Seq
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # threads that wait by spinning starve a shared box
         )
     write_atomically(directory.launched, json.dumps(describe_process(process.pid)))
     # Reaps the worker should it end before this process does, and keeps the Popen object until then.

@@ -1,0 +1,45 @@
+"""Cheap checks before a run starts, so that plain mistakes leave no run directory behind. No torch."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from stitchtui.errors import BadInput
+from stitchtui.experiment import Experiment
+from stitchtui.settings import dotted
+from stitchtui.text import plain
+
+
+def check_device(device: str | None) -> None:
+    """Raises BadInput unless `device` is spelt like one; whether it is there, only torch can say."""
+    if device is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise BadInput(f"--device: '{plain(device)}' is not known; expected auto, cpu, mps, cuda or cuda:N")
+
+
+def check_files(experiment: Experiment) -> None:
+    """Raises BadInput for a checkpoint, a class's file or a dataset that isn't there."""
+    for name, network in experiment.networks.items():
+        if network.checkpoint is not None:
+            _file(dotted(("networks", name, "checkpoint")), network.checkpoint, "a checkpoint")
+        where, _, _ = (network.architecture or "").rpartition(":")
+        if where.endswith(".py"):
+            _file(dotted(("networks", name, "architecture")), where, "a Python file")
+    kind, _, place = experiment.data.name.partition(":")
+    if kind == "npz":
+        _file("data.name", place, "an .npz file")
+    if kind == "folder" and not _is(Path.is_dir, place):
+        raise BadInput(f"data.name: {plain(place)}: no such folder; expected one that holds a folder per class")
+
+
+def _file(key: str, place: str, expected: str) -> None:
+    if _is(Path.is_file, place):
+        return
+    problem = "is a folder" if _is(Path.is_dir, place) else "no such file"
+    raise BadInput(f"{key}: {plain(place)}: {problem}; expected {expected}")
+
+
+def _is(kind: Callable[[Path], bool], place: str) -> bool:
+    try:
+        return kind(Path(place))
+    except (OSError, ValueError):  # no permission on the way there, or a NUL in the name
+        return False

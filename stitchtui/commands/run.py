@@ -1,0 +1,149 @@
+"""`stitchtui run`: from a preset, a TOML file or two networks to a run, watched until it ends."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stitchtui.commands import flags
+from stitchtui.commands.common import Detach, Device, Json, Threads, complete_run, output
+from stitchtui.commands.presets import complete_preset
+from stitchtui.errors import BadInput
+from stitchtui.text import duration, plain, size
+
+if TYPE_CHECKING:
+    from stitchtui.experiment import Experiment
+
+What = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PRESET | FILE.toml | BOTTOM TOP",
+        help="A preset's name, an experiment of your own, or two networks: checkpoints or torchvision:NAME[@WEIGHTS].",
+        autocompletion=complete_preset,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Make the run's directory in DIR. [default: runs, or STITCHTUI_RUNS]"),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option("--resume", metavar="RUN", help="Go on with this run instead.", autocompletion=complete_run),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan with its time and memory; start nothing.")]
+
+
+def run(
+    what: What = None,
+    *,
+    scale: flags.Scale = None,
+    set_: flags.Set = None,
+    cuts: flags.Cuts = None,
+    family: flags.Family = None,
+    objective: flags.Objective = None,
+    start: flags.Start = None,
+    epochs: flags.Epochs = None,
+    seeds: flags.Seeds = None,
+    data: flags.Data = None,
+    controls: flags.Controls = None,
+    both: flags.Both = False,
+    architecture: flags.Architecture = None,
+    normalisation: flags.Normalisation = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    out: Out = None,
+    resume: Resume = None,
+    detach: Detach = False,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Measure the stitching penalties of a preset, a TOML file, or two networks.
+
+    The work is done by a process of its own, which closing the terminal doesn't end; Ctrl-C does.
+    """
+    from stitchtui.commands import checks, watching
+
+    checks.check_device(device)
+    if resume is not None:
+        _refuse_both(what)
+        return _resume(resume, device, threads, detach, as_json)
+    laid_over = flags.settings(
+        cuts=cuts, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds, data=data,
+        controls=controls,
+    )  # fmt: skip
+    pair = {"both": both, "architectures": architecture or [], "normalisation": normalisation}
+    experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)
+    checks.check_files(experiment)
+    if dry_run:
+        return _print_plan(experiment, device, as_json)
+    from stitchtui.run.directory import create
+
+    directory = create(experiment, out)
+    return watching.start(directory, watching.worker_arguments(device, threads), detach, as_json)
+
+
+def _refuse_both(what: Sequence[str] | None) -> None:
+    if what:
+        raise BadInput(f"--resume: goes on with a run as it was planned; leave out '{plain(' '.join(what))}'")
+
+
+def _resume(run: str, device: str, threads: int | None, detach: bool, as_json: bool) -> None:
+    from stitchtui.commands.runs import resume
+
+    resume(run, device, threads, detach, as_json)
+
+
+def _experiment(what: Sequence[str], scale: str | None, pair: dict[str, Any], **laid_over: Any) -> "Experiment":
+    from stitchtui.presets import from_pair, load_preset
+
+    match what:
+        case [bottom, top]:
+            if scale is not None:
+                raise BadInput("--scale: only a preset has scales; leave it out for BOTTOM TOP")
+            return from_pair(bottom, top, **pair, **laid_over)
+        case [preset]:
+            _refuse_pair_flags(preset, pair)
+            return load_preset(preset, scale, **laid_over)
+        case []:
+            raise BadInput("run: expected a PRESET, a FILE.toml, or BOTTOM TOP; `stitchtui presets` lists the presets")
+    raise BadInput(f"run: expected a preset, a file or two networks, got {len(what)} of them")
+
+
+def _refuse_pair_flags(preset: str, pair: dict[str, Any]) -> None:
+    if preset.endswith((".pt", ".pth", ".safetensors")) or preset.startswith("torchvision:"):
+        raise BadInput(f"{plain(preset)}: is one network; expected BOTTOM TOP, the two to stitch together")
+    for flag, value in (
+        ("--both", pair["both"]),
+        ("--architecture", pair["architectures"]),
+        ("--normalisation", pair["normalisation"]),
+    ):
+        if value:
+            raise BadInput(f"{flag}: is for BOTTOM TOP; in a preset, use --set networks.NAME.KEY=VALUE and pairs")
+
+
+def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:
+    from stitchtui.worker.estimate import estimate
+
+    rows = estimate(experiment, device)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"experiment": experiment.plain(), "tasks": rows}, indent=2))
+        return
+    from rich.table import Table
+
+    cells = sum(row["cells"] for row in rows)
+    seconds = sum(row["seconds"] for row in rows)
+    most = max((row["bytes"] for row in rows), default=0)
+    table = Table(box=None, pad_edge=False, header_style="dim", show_footer=True, footer_style="bold")
+    table.add_column("task", footer=f"{len(rows)} tasks")
+    for heading, footer in (
+        ("cells", str(cells)),
+        ("time", f"about {duration(seconds)}"),
+        ("memory", f"at most {size(most)}"),
+    ):
+        table.add_column(heading, footer=footer, justify="right")
+    for row in rows:
+        table.add_row(plain(row["task"]), str(row["cells"]), duration(row["seconds"]), size(row["bytes"]))
+    output().print(table)

@@ -1,0 +1,140 @@
+"""`stitchtui runs`, `attach`, `stop` and `resume`: runs that exist already."""
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stitchtui.commands.common import Detach, Device, Json, RunName, Threads, output, say
+from stitchtui.errors import BadInput
+from stitchtui.text import duration, plain
+
+if TYPE_CHECKING:
+    from stitchtui.run.directory import RunDirectory
+    from stitchtui.run.state import RunState
+
+
+def runs(
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List the runs, newest first."""
+    from stitchtui.places import runs_directory
+    from stitchtui.run.directory import all_runs
+
+    rows = [_row(directory) for directory in all_runs()]
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        say(f"no runs in {runs_directory()} yet; `stitchtui run quickstart` makes one")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("run", "status", "done", "verdicts", "started"):
+        table.add_column(heading, justify="right" if heading == "done" else "left")
+    for row in rows:
+        age = "" if row["started"] is None else ago(time.time() - row["started"])
+        table.add_row(row["run"], row["status"], f"{row['progress']:.0%}", row["verdicts"], age)
+    output().print(table)
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was, as a person says it."""
+    days = seconds / 86_400
+    return f"{days:.0f} days ago" if days >= 2 else f"{duration(max(0.0, seconds))} ago"
+
+
+def _row(directory: "RunDirectory") -> dict[str, Any]:
+    from stitchtui.run import control
+
+    state = quick_state(directory)
+    return {
+        "run": plain(directory.name),
+        "status": control.status(directory, state),
+        "progress": state.progress(),
+        "verdicts": verdicts(state),
+        "started": state.started,
+    }
+
+
+def quick_state(directory: "RunDirectory") -> "RunState":
+    """The run's state without its training curves: single steps, most of a long log, are skipped unread.
+
+    Only the last step of the log is taken, so that the progress of a running task is known.
+    """
+    from stitchtui.run.events import parse
+    from stitchtui.run.state import RunState
+
+    state = RunState()
+    try:
+        lines = directory.events.read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return state
+    last = len(lines) - 1
+    for number, line in enumerate(lines):
+        if (number == last or b'"type":"step"' not in line[:80]) and (event := parse(line)) is not None:
+            state.apply(event)
+    return state
+
+
+def verdicts(state: "RunState") -> str:
+    """How many pairs are connected, not connected and undecided: `1 connected, 1 undecided`."""
+    found = Counter(verdict for column in state.columns() if (verdict := state.verdict(column)) is not None)
+    return ", ".join(f"{found[each]} {each}" for each in ("connected", "not connected", "undecided") if found[each])
+
+
+def attach(run: RunName, as_json: Json = False) -> None:
+    """Watch a run; Ctrl-C leaves it running.
+
+    For a run that has ended, prints how it ended.
+    """
+    from stitchtui.commands import watching
+    from stitchtui.run.directory import find
+
+    watching.attach(find(run), as_json)
+
+
+def stop(run: RunName) -> None:
+    """Ask a run to stop; what it has measured is kept.
+
+    The worker finishes its step first; after ten seconds it is killed, which loses no finished cell either.
+    """
+    from stitchtui.run import control
+    from stitchtui.run.directory import find
+
+    directory = find(run)
+    willing = control.stop(directory)
+    how = "stopped" if willing else "did not stop within ten seconds and was killed"
+    say(f"run {directory.name}: {how}; `stitchtui resume {directory.name}` goes on")
+
+
+def resume(
+    run: RunName,
+    device: Device = "auto",
+    threads: Threads = None,
+    detach: Detach = False,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was stopped or lost.
+
+    Cells that are finished are kept; a column that was in flight is measured again.
+    """
+    from stitchtui.commands import checks, watching
+    from stitchtui.run import control
+    from stitchtui.run.directory import find
+
+    checks.check_device(device)
+    directory = find(run)
+    state = quick_state(directory)
+    condition = control.status(directory, state)
+    if condition == "elsewhere":
+        raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; resume it there")
+    if condition == "done" and all(cell.status == "finished" for cell in state.cells.values()):
+        say(f"run {directory.name}: is done, nothing is left to do")
+        return watching.attach(directory, as_json)
+    checks.check_files(directory.read_experiment())
+    return watching.start(directory, watching.worker_arguments(device, threads), detach, as_json)

@@ -1,0 +1,108 @@
+"""Start a run's worker, watch it, and tell the shell how it ended: what `run`, `resume` and `attach` share."""
+
+from collections.abc import Callable, Sequence
+
+import typer
+
+from stitchtui.commands.common import output, say
+from stitchtui.errors import BadInput, ExitCode, RunFailed
+from stitchtui.live import View, sessions_so_far, view_for, watch
+from stitchtui.run import control
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.state import RunState
+from stitchtui.text import plain
+
+_LOG_END = 4096  # bytes
+
+
+def worker_arguments(device: str | None, threads: int | None) -> list[str]:
+    """The worker's arguments for a device and a number of threads, each only if it was chosen."""
+    chosen = [] if device is None else ["--device", device]
+    return chosen if threads is None else [*chosen, "--threads", str(threads)]
+
+
+def start(directory: RunDirectory, arguments: Sequence[str], detach: bool, as_json: bool) -> None:
+    """Launch the run's worker; then print the run's name, or watch it to its end. Ctrl-C stops the run."""
+    sessions = sessions_so_far(directory) + 1
+    control.launch(directory, arguments)
+    if detach:
+        typer.echo(directory.name)
+        return
+    say(f"run {directory.name} in {directory.path}; leaving this terminal doesn't stop it, Ctrl-C does")
+    follow(directory, as_json, lambda: _stop(directory), sessions)
+
+
+def attach(directory: RunDirectory, as_json: bool) -> None:
+    """Watch a run to its end; Ctrl-C only leaves."""
+
+    def leave() -> None:
+        say(f"left; the run goes on: `stitchtui attach {directory.name}`")
+
+    follow(directory, as_json, leave, sessions=0)
+
+
+def follow(directory: RunDirectory, as_json: bool, on_interrupt: Callable[[], None], sessions: int) -> None:
+    """Watch a run, then print its grid on stdout. Raises RunFailed or BadInput when it didn't end well."""
+    view = view_for(as_json)
+    try:
+        state, ending = _watch(directory, view, sessions)
+    except KeyboardInterrupt:
+        on_interrupt()
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if not as_json and state.cells:
+        _print_result(state)
+    if ending != "done":
+        raise _failure(directory, state, ending)
+    say(f"run {directory.name}: done; `stitchtui report {directory.name}` shows it again")
+
+
+def _watch(directory: RunDirectory, view: View, sessions: int) -> tuple[RunState, str]:
+    try:
+        return watch(directory, view, sessions)
+    finally:
+        view.close()
+
+
+def _stop(directory: RunDirectory) -> None:
+    say("stopping: the worker finishes its step and writes what it has (Ctrl-C again: don't wait for it)")
+    try:
+        control.stop(directory)
+    except BadInput as ended:  # it ended by itself in the meantime, or belongs to another machine
+        say(str(ended))
+    except KeyboardInterrupt:
+        say("not waiting for the worker any longer; it was asked to stop")
+    say(f"nothing is lost: `stitchtui resume {directory.name}` goes on")
+
+
+def _print_result(state: RunState) -> None:
+    from stitchtui.report.summary import summary_lines
+    from stitchtui.report.table import grid_table
+
+    console = output()
+    ascii = not console.encoding.lower().startswith("utf")
+    console.print(grid_table(state, width=console.width if console.is_terminal else None, ascii=ascii))
+    console.print()
+    for text in summary_lines(state):
+        console.print(text, soft_wrap=True)
+
+
+def _failure(directory: RunDirectory, state: RunState, ending: str) -> Exception:
+    name = plain(directory.name)
+    again = f"`stitchtui resume {name}` goes on"
+    if ending == "stopped":
+        return RunFailed(f"run {name}: stopped; {again}")
+    if ending == "failed":
+        kind = BadInput if state.bad_input else RunFailed
+        return kind(f"run {name}: {plain(state.reason or 'failed without saying why')}")
+    last = last_words(directory)
+    ended = f"its last words in {plain(directory.log)}: {last}" if last else f"{plain(directory.log)} says nothing"
+    return RunFailed(f"run {name}: its worker died without saying why; {ended}; {again}")
+
+
+def last_words(directory: RunDirectory) -> str:
+    """The last line of the worker's log that isn't blank; empty where there is none."""
+    try:
+        end = directory.log.read_bytes()[-_LOG_END:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return next((plain(line.strip()) for line in reversed(end.splitlines()) if line.strip()), "")

@@ -1,0 +1,277 @@
+"""Watching a run while it goes on: a live grid on a terminal, plain lines in a pipe, or its events as JSON lines."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Protocol
+
+from stitchtui.run import control
+from stitchtui.run.directory import RunDirectory, read_object
+from stitchtui.run.events import Event, EventReader
+from stitchtui.run.records import TaskState
+from stitchtui.run.state import RunState
+from stitchtui.text import duration, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+POLL = 0.25  # seconds between looks at the log
+LEAVING = 10.0  # seconds that a worker may take from its last event to its exit
+REDRAW = 0.5  # seconds between two pictures, at least
+_ENDED = ("done", "failed", "stopped")
+_BAR = 24  # terminal cells
+
+
+class View(Protocol):
+    """Something that shows how a run goes on."""
+
+    def update(self, events: Sequence[Event], state: RunState) -> None:
+        """Show `events`, which are already folded into `state`; called at every look, also without any."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was found; may be called twice."""
+
+
+def watch(
+    directory: RunDirectory, view: View, sessions: int = 1, pause: Callable[[float], None] = time.sleep
+) -> tuple[RunState, str]:
+    """Follow a run until it ends; returns its state and how it ended: done, failed, stopped or lost.
+
+    `sessions` is how often the log must say that the run began before its end counts: a resumed run's log holds the
+    end of the session before. A run that belongs to another machine is followed until its log ends it.
+    """
+    reader, state, begun, silent = EventReader(directory.events), RunState(), 0, False
+    while True:
+        events = reader.poll()
+        if reader.restarted:
+            state, begun = RunState(), 0
+        state.apply_all(events)
+        begun += sum(event["type"] == "run_started" for event in events)
+        view.update(events, state)
+        condition = control.status(directory, state)
+        if condition in _ENDED and begun >= sessions:
+            _let_go(directory, pause)
+            return state, condition
+        gone = condition == "lost" or (condition in _ENDED and not _is_alive(directory))
+        if gone and silent:  # looked once more after it was gone: it may have written until then
+            return state, "lost"
+        silent = gone
+        if not gone:
+            pause(POLL)
+
+
+def _is_alive(directory: RunDirectory) -> bool:
+    """Whether the worker that was launched last is there, or the one that says that it works on the run."""
+    known = (read_object(directory.launched), directory.read_info())
+    return any(control.liveness(info) == "alive" for info in known if info)
+
+
+def _let_go(directory: RunDirectory, pause: Callable[[float], None]) -> None:
+    """Give a worker that has said its end the time to leave, so that the run can be resumed at once."""
+    for _ in range(round(LEAVING / POLL)):
+        if not _is_alive(directory):
+            return
+        pause(POLL)
+
+
+def sessions_so_far(directory: RunDirectory) -> int:
+    """How often the run's log says that the run began."""
+    return sum(event["type"] == "run_started" for event in EventReader(directory.events).poll())
+
+
+def view_for(as_json: bool) -> View:
+    """The view that fits: events on stdout for `--json`, the grid on a terminal, else plain lines on stderr."""
+    if as_json:
+        return JsonView(sys.stdout)
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        console = Console(stderr=True, highlight=False)
+        if not console.is_dumb_terminal:
+            return LiveView(console)
+    return PlainView(sys.stderr)
+
+
+class JsonView:
+    """Every event as one line of JSON, and nothing else."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def update(self, events: Sequence[Event], _state: RunState) -> None:
+        """Write the new events."""
+        for event in events:
+            self._stream.write(json.dumps(event, separators=(",", ":")) + "\n")
+        if events:
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+class PlainView:
+    """A line for what begins and what ends, none for single steps: what a log file or a pipe should hold."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def update(self, events: Sequence[Event], state: RunState) -> None:
+        """Write a line for each event that is worth one."""
+        for event in events:
+            if text := line(event, state):
+                moment = time.strftime("%H:%M:%S", time.localtime(_number(event["t"])))
+                self._stream.write(f"{moment} {plain(text)}\n")
+        if events:
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def line(event: Event, state: RunState) -> str | None:
+    """What a person wants to read about `event`, or None; `state` has it folded in."""
+    words = _LINES.get(event["type"])
+    return words(event, state) if words else None
+
+
+def _run_started(event: Event, state: RunState) -> str:
+    columns = sum(task.kind == "column" for task in state.tasks.values())
+    begins = "goes on" if event["resumed"] else "starts"
+    return f"run {event['run']} {begins}: {columns} columns on {event['device']}"
+
+
+def _network_ready(event: Event, _state: RunState) -> str:
+    source = f" ({event['source']})" if event.get("source") else ""
+    return f"network {event['network']}: ready, test error {_number(event['error']):.2f} %{source}"
+
+
+def _task_started(event: Event, _state: RunState) -> str:
+    return f"{event['task']}: starts" + (f", {event['steps']} steps" if event["steps"] else "")
+
+
+def _task_finished(event: Event, state: RunState) -> str | None:
+    task = state.tasks.get(str(event["task"]))
+    return _finished(task, state) if task is not None and task.kind == "column" else None
+
+
+def _check(event: Event, _state: RunState) -> str | None:
+    return None if event["passed"] else f"CHECK FAILED: {event['name']}: {event.get('detail') or 'no detail given'}"
+
+
+_LINES: dict[str, Callable[[Event, RunState], str | None]] = {
+    "run_started": _run_started,
+    "data_ready": lambda e, _: f"data {e['name']}: {e['train']} training and {e['test']} test images",
+    "network_ready": _network_ready,
+    "task_started": _task_started,
+    "task_finished": _task_finished,
+    "cell_failed": lambda e, _: f"{e['task']}: failed at {e['cut']}: {e['reason']}",
+    "check": _check,
+    "warning": lambda e, _: f"warning: {e['text']}",
+}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _finished(task: TaskState, state: RunState) -> str:
+    cells = [cell for (name, _), cell in state.cells.items() if name == task.id]
+    known = [penalty for cell in cells if (penalty := cell.measures.get("penalty")) is not None]
+    took = "" if task.started is None or task.finished is None else f" in {duration(task.finished - task.started)}"
+    penalties = f", penalties {min(known):+.2f} to {max(known):+.2f} points at {len(known)} cuts" if known else ""
+    reused = sum(cell.reused_from is not None for cell in cells)
+    return f"{task.id}: {task.status}{took}{penalties}" + (f", {reused} of them reused" if reused else "")
+
+
+class LiveView:
+    """The grid with a status line above it, redrawn in place: only when it differs, and twice a second at most."""
+
+    def __init__(self, console: "Console", clock: Callable[[], float] = time.monotonic) -> None:
+        from rich.live import Live
+
+        self._console, self._clock = console, clock
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+        self._drawn: object = None
+        self._at = float("-inf")
+        self._pending = True
+
+    def update(self, events: Sequence[Event], state: RunState) -> None:
+        """Redraw if anything happened, unless it was redrawn just before: then later."""
+        self._pending = self._pending or bool(events)
+        now = self._clock()
+        if not self._pending or now - self._at < REDRAW:
+            return
+        self._pending, self._at = False, now
+        picture = live_picture(state, self._console.width, time.time(), not _speaks_unicode(self._console))
+        lines = self._console.render_lines(picture, pad=False)
+        if lines != self._drawn:
+            self._drawn = lines
+            self._live.start()
+            self._live.update(picture, refresh=True)
+
+    def close(self) -> None:
+        """Take the picture away and show the cursor again."""
+        self._live.stop()
+
+
+def _speaks_unicode(console: "Console") -> bool:
+    return console.encoding.lower().startswith("utf")
+
+
+def live_picture(state: RunState, width: int, now: float, ascii: bool = False) -> "RenderableType":
+    """The status lines and, once cuts are known, the grid, at most `width` wide; `now` in seconds since 1970."""
+    from rich.console import Group
+
+    from stitchtui.report.table import grid_table
+
+    parts: list[RenderableType] = list(_status(state, now, ascii))
+    if state.cuts():
+        parts.append(grid_table(state, width=width, ascii=ascii))
+    return Group(*parts)
+
+
+def _status(state: RunState, now: float, ascii: bool) -> Iterator["Text"]:
+    """How far the run is, and what it does now: a line each, cut off where the terminal ends."""
+    from rich.text import Text
+
+    texts = [_progress(state, now, ascii), *_doing(state)] if state.tasks else ["the worker is starting"]
+    for text in texts:
+        safe = plain(text).encode("ascii", "replace").decode() if ascii else plain(text)
+        yield Text(safe, no_wrap=True, overflow="ellipsis" if not ascii else "crop")
+
+
+def _progress(state: RunState, now: float, ascii: bool) -> str:
+    share = state.progress()
+    full, empty = ("#", "-") if ascii else ("━", "─")
+    filled = round(share * _BAR)
+    left = state.eta(now)
+    eta = "" if left is None else f"  {duration(left)} left"
+    return f"{full * filled}{empty * (_BAR - filled)} {share:4.0%}{eta}  {state.run} on {state.device}"
+
+
+def _doing(state: RunState) -> Iterator[str]:
+    """What runs now, one task a line, or that nothing does yet."""
+    running = [task for task in state.tasks.values() if task.status == "running"]
+    yield from (_task(task) for task in running[:4])
+    if not running:
+        yield state.status if state.status in _ENDED else "preparing"
+
+
+def _task(task: TaskState) -> str:
+    parts = [task.id if task.kind != "data" else "loading the data"]
+    if task.steps:
+        parts.append(f"step {task.step}/{task.steps}")
+    if task.loss is not None:
+        parts.append(f"loss {task.loss:.3f}")
+    if task.accuracy is not None:
+        parts.append(f"accuracy {task.accuracy:.1f} %")
+    return "  ".join(parts)

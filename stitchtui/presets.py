@@ -1,0 +1,225 @@
+"""Presets and pairs of checkpoints -> `Experiment`: TOML, scales, overrides; errors name file and key."""
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stitchtui import validation
+from stitchtui.errors import BadInput, not_known
+from stitchtui.experiment import Experiment
+from stitchtui.places import presets_directory
+from stitchtui.settings import Setting, absolute, dotted, laid, leaves, read_override, unusable
+from stitchtui.text import plain
+
+TORCHVISION = "torchvision:"
+_UNNAMABLE = re.compile(r"[>/\\\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class PresetInfo:
+    """What a list of presets shows."""
+
+    name: str
+    title: str
+    scales: tuple[str, ...]
+    path: Path
+
+
+def load_preset(
+    name_or_path: str,
+    scale: str | None = None,
+    overrides: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
+) -> Experiment:
+    """The experiment of a preset's name or a TOML file, with a scale, `settings` and `overrides` laid over it.
+
+    Later ones win; `overrides` are the texts of --set. File paths in the TOML are relative to its folder, those in
+    settings and overrides to the working directory; all are absolute in the result. Raises BadInput.
+    """
+    path, shown = find_preset(name_or_path)
+    document = absolute(read_toml(path, shown), path.parent)
+    scales = _scales(document.pop("scales", {}), shown)
+    document.setdefault("name", printable_name(path.stem))
+    overlay = _overlay(scales, scale, shown)
+    return _experiment(document, f"{shown}: ", [*overlay, *_from_command_line(overrides, settings)])
+
+
+def from_pair(
+    bottom: str,
+    top: str,
+    *,
+    both: bool = False,
+    architectures: Sequence[str] = (),
+    normalisation: str | None = None,
+    overrides: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
+) -> Experiment:
+    """The experiment that stitches `bottom` to `top`: checkpoints' paths or `torchvision:NAME[@WEIGHTS]`.
+
+    One architecture holds for both networks, two for the bottom and the top. `both` asks for both directions.
+    Paths are relative to the working directory. Raises BadInput.
+    """
+    if len(architectures) > 2:
+        raise BadInput(f"--architecture: expected it once or twice, got it {len(architectures)} times")
+    bottom_name, top_name = pair_names(bottom, top)
+    first, last = (architectures[0], architectures[-1]) if architectures else (None, None)
+    networks = {bottom_name: _network(bottom, first, normalisation)}
+    networks.setdefault(top_name, _network(top, last, normalisation))
+    pairs = [{"bottom": bottom_name, "top": top_name}]
+    if both and bottom_name != top_name:
+        pairs.append({"bottom": top_name, "top": bottom_name})
+    document = {
+        "name": f"{bottom_name[:29]}-{top_name[:29]}",
+        "title": f"{bottom_name} > {top_name}" + (", both directions" if both else ""),
+        "networks": networks,
+        "pairs": pairs,
+    }
+    return _experiment(absolute(document, Path.cwd()), "", _from_command_line(overrides, settings))
+
+
+def from_document(document: dict[str, Any], settings: Sequence[Setting] = ()) -> Experiment:
+    """The experiment that `document`, laid out as in TOML, says with `settings` laid over it. Raises BadInput."""
+    return _experiment(absolute(document, Path.cwd()), "", _from_command_line((), settings))
+
+
+def _network(source: str, architecture: str | None, normalisation: str | None) -> dict[str, Any]:
+    spec: dict[str, Any] = {} if normalisation is None else {"normalisation": normalisation}
+    if source.startswith(TORCHVISION):
+        if architecture is not None:
+            raise BadInput(f"--architecture: '{plain(source)}' names its own; leave the flag out")
+        name, _, weights = source.removeprefix(TORCHVISION).partition("@")
+        return {**spec, "architecture": TORCHVISION + name, "weights": weights or "DEFAULT"}
+    if architecture is not None:
+        spec["architecture"] = architecture
+    return {**spec, "checkpoint": source}
+
+
+def pair_names(bottom: str, top: str) -> tuple[str, str]:
+    """What to call two networks: after their files, with names that differ unless the files are the same."""
+    names = [_source_name(source) for source in (bottom, top)]
+    if names[0] != names[1] or _same_file(bottom, top):
+        return names[0], names[1]
+    parents = [Path(source).absolute().parent.name for source in (bottom, top)]
+    if parents[0] != parents[1]:
+        first, second = (printable_name(f"{p[:30]}-{n}") for p, n in zip(parents, names, strict=True))
+        if first != second:
+            return first, second
+    return names[0], f"{names[1][:58]}-2"
+
+
+def _source_name(source: str) -> str:
+    if source.startswith(TORCHVISION):
+        return printable_name(source.removeprefix(TORCHVISION).replace("@", "-"))
+    return printable_name(Path(source).stem)
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return one == other or Path(one).resolve() == Path(other).resolve()
+    except (OSError, ValueError, RuntimeError):  # a NUL in the name, or links that go round
+        return False
+
+
+def printable_name(text: str) -> str:
+    """`text` as a network or an experiment may be called: short, printable, never empty."""
+    return _UNNAMABLE.sub("_", plain(text)).strip()[:60] or "network"
+
+
+def find_preset(name_or_path: str) -> tuple[Path, str]:
+    """A preset's file, and what errors call it. Raises BadInput where there is none."""
+    named = presets_directory() / f"{name_or_path}.toml"
+    if re.fullmatch(r"[\w-]+", name_or_path) and named.is_file():
+        return named.absolute(), f"presets/{named.name}"
+    if not (name_or_path.endswith(".toml") or "/" in name_or_path):
+        known = [info.name for info in list_presets()]
+        raise BadInput(f"preset {not_known(plain(name_or_path), known)}, or the path of a FILE.toml")
+    path = Path(name_or_path)
+    if not path.exists():
+        raise BadInput(f"{plain(path)}: no such file; expected a preset's name or a TOML file")
+    return path.absolute(), plain(path)
+
+
+def list_presets() -> list[PresetInfo]:
+    """The presets that come with the package, by name."""
+    return [_info(path) for path in sorted(presets_directory().glob("*.toml"))]
+
+
+def _info(path: Path) -> PresetInfo:
+    document = read_toml(path, f"presets/{path.name}")
+    return PresetInfo(path.stem, str(document.get("title", "")), tuple(document.get("scales", {})), path)
+
+
+def read_toml(path: Path, shown: str) -> dict[str, Any]:
+    """A TOML file's content. Raises BadInput that says where it is broken, calling the file `shown`."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise BadInput(f"{shown}: can't be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{shown}: expected UTF-8 text, but byte {error.start + 1} is not") from None
+    except RecursionError:
+        raise BadInput(f"{shown}: tables or lists are nested too deep") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{shown}: {_where(plain(error))}") from None
+
+
+def _where(message: str) -> str:
+    found = re.fullmatch(r"(.*) \(at (line \d+, column \d+|end of document)\)", message)
+    return f"{found[2]}: not TOML: {found[1]}" if found else f"not TOML: {message}"
+
+
+def _scales(scales: Any, shown: str) -> dict[str, Any]:
+    if isinstance(scales, dict) and all(isinstance(scale, dict) for scale in scales.values()):
+        return scales
+    raise BadInput(f"{shown}: scales: expected tables, such as [scales.mini]")
+
+
+def _overlay(scales: dict[str, Any], scale: str | None, shown: str) -> list[Setting]:
+    if scale is None:
+        return []
+    if not scales:
+        raise BadInput(f"--scale {plain(scale)}: {shown} has no scales; leave the flag out")
+    if scale not in scales:
+        listed = ", ".join(dotted((name,)) for name in scales)
+        raise BadInput(f"--scale: {not_known(plain(scale), scales)} ({shown} has: {listed})")
+    origin = f"{shown}: {dotted(('scales', scale))}"
+    return [Setting(path, value, origin, ".") for path, value in leaves(scales[scale]) if path]
+
+
+def _from_command_line(overrides: Sequence[str], settings: Sequence[Setting]) -> list[Setting]:
+    given = [*settings, *map(read_override, overrides)]
+    here = Path.cwd()
+    return [Setting(s.path, absolute(s.value, here, s.path), s.origin, s.joint) for s in given]
+
+
+def _experiment(document: dict[str, Any], origin: str, layers: Sequence[Setting]) -> Experiment:
+    """`document` with `layers` over it, checked; an error about the document's own keys begins with `origin`."""
+    for layer in layers:
+        try:
+            document = laid(document, layer.path, layer.value)
+        except IndexError as error:
+            raise BadInput(f"{layer.label(layer.path)}: {error}") from None
+    if problem := unusable(document):
+        raise BadInput(_line(*problem, origin, layers))
+    try:
+        # through JSON, where strict means that "3" is no number but a list may be a tuple
+        return Experiment.model_validate_json(json.dumps(document, default=str), strict=True)
+    except ValidationError as error:
+        problem = validation.first_problem(error, document, Experiment)
+        raise BadInput(_line(*problem, origin, layers)) from None
+
+
+def _line(path: tuple[str, ...], text: str, origin: str, layers: Sequence[Setting]) -> str:
+    """One line about the key at `path`; it names who set it last: the file, a scale, a flag or --set."""
+    for layer in reversed(layers):
+        if path[: len(layer.path)] == layer.path:
+            return f"{layer.label(path)}: {text}"
+    beneath = dict.fromkeys(layer.origin for layer in layers if layer.path[: len(path)] == path)
+    with_them = f" (with {', '.join(beneath)})" if beneath else ""
+    return f"{origin}{dotted(path)}{': ' if path else ''}{text}{with_them}"

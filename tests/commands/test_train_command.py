@@ -1,0 +1,135 @@
+"""`stitchtui train` writes a checkpoint, is interrupted without loss, and refuses bad input in one line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from stitchtui.cli import invoke
+from stitchtui.commands import train as command
+from stitchtui.networks import checkpoints
+
+SMALL = ["train", "--architecture", "digits_cnn", "--data", "digits", "--width", "0.25", "--train-size", "64"]
+SMALL += ["--epochs", "2", "--batch-size", "32", "--device", "cpu", "--threads", "1"]
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STITCHTUI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_num_threads()
+    yield tmp_path
+    torch.set_num_threads(before)
+
+
+def test_it_prints_the_file_written_and_the_error_and_nothing_else_on_stdout(
+    somewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(SMALL) == 0
+    shown = capsys.readouterr()
+    metadata = checkpoints.read(somewhere / "digits_cnn-digits-seed0.safetensors").metadata
+    assert metadata is not None
+    assert shown.out == f"digits_cnn-digits-seed0.safetensors\ntest error {metadata.error:.2f} %\n"
+    assert "digits_cnn on digits: step 4 of 4, loss " in shown.err
+    assert metadata.recipe["epochs"] == 2
+
+
+def test_the_same_command_again_takes_it_from_the_cache(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(SMALL) == 0
+    first = capsys.readouterr().out
+    assert invoke(SMALL) == 0
+    shown = capsys.readouterr()
+    assert shown.out == first
+    assert "taken from the cache" in shown.err
+
+
+def test_a_file_that_holds_something_else_is_never_replaced(
+    somewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (somewhere / "mine.safetensors").write_text("precious")
+    assert invoke([*SMALL, "--out", "mine.safetensors"]) == 2
+    assert "--out mine.safetensors: exists and holds something else" in capsys.readouterr().err
+    assert (somewhere / "mine.safetensors").read_text() == "precious"
+    assert invoke([*SMALL, "--out", str(somewhere)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--architecture", "resnet17"], "'resnet17' is not known; nearest: 'resnet1"),
+        (["--data", "digitz"], "--data: 'digitz' is not known; nearest: 'digits'"),
+        (["--width", "0"], "--width: expected a number above 0, got 0"),
+        (["--learning-rate", "-1"], "--learning-rate: expected a number above 0"),
+        (["--option", "patch"], "--option patch: expected KEY=VALUE"),
+        (["--option", "patch=4"], "option 'patch' is not known; it takes no options"),
+        (["--architecture", "vit", "--option", "depth=two"], "option depth: expected a positive integer, got 'two'"),
+        (["--train-size", "99999"], "train_size"),
+        (["--device", "abacus"], "--device abacus"),
+        (["--epochs", "0"], "--epochs"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke([*SMALL, *arguments]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(somewhere: Path) -> None:
+    call = [sys.executable, "-m", "stitchtui", *SMALL, "--epochs", "3000", "--train-size", "640"]
+    root = Path(command.__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(call, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    assert "step" in process.stderr.readline()  # it trains
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "The same command goes on from there" in err
+    assert len(list((somewhere / "cache" / "networks").glob("*.partial"))) == 1
+
+
+def test_options_are_read_as_numbers_truths_and_words() -> None:
+    options = command._options(["patch=4", "mlp_ratio=2.5", "pool=token", "bias=false", "path=a=b"])
+    assert options == {"patch": 4, "mlp_ratio": 2.5, "pool": "token", "bias": False, "path": "a=b"}
+
+
+def test_a_file_is_named_after_the_class_and_the_folders_last_part() -> None:
+    assert command._slug("nets/mine.py:Net") == "Net"
+    assert command._slug("folder:/data/my images/") == "my-images"
+    assert command._slug("torchvision:resnet50") == "resnet50"
+    assert command._slug("???") == "network"
+
+
+def test_progress_is_a_bar_on_a_terminal_and_its_text_is_never_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with command._progress("[bold]net\x1b[2J") as show:
+        show({"step": 5, "steps": 10, "loss": 1.25, "accuracy": 40.0})
+    shown = capsys.readouterr()
+    assert "[bold]net?[2J" in shown.err
+    assert "loss 1.250" in shown.err
+    assert "50 %" in shown.err
+    assert shown.out == ""
+
+
+def test_lines_of_progress_are_few(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter(range(0, 10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    show = command._lines("net")
+    for step in range(1, 101):
+        show({"step": step, "steps": 100, "loss": 1.0, "accuracy": 50.0})
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 20
+    assert "about" in lines[0]
+    assert lines[-1] == "net: step 100 of 100, loss 1.000, accuracy 50.0 %"

@@ -1,0 +1,40 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCIENCE = ("torch", "torchvision", "textual")
+
+
+def loaded_after(code, heavy):
+    """Which modules of `heavy` a fresh interpreter has loaded once it ran `code`."""
+    program = f"import sys\n{code}\nprint('LOADED', *[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [], ["--version"]])
+def test_help_and_version_load_neither_torch_nor_pydantic_nor_rich(arguments):
+    code = f"from stitchtui.cli import invoke\nassert invoke({arguments!r}) == 0"
+    assert loaded_after(code, (*SCIENCE, "pydantic", "rich", "numpy")) == []
+
+
+@pytest.mark.parametrize("arguments", [["runs"], ["presets"], ["run", "--help"], ["run", "x"], ["report", "x"]])
+def test_commands_that_do_not_compute_never_load_torch(arguments, tmp_path):
+    code = f"import os\nos.environ['STITCHTUI_RUNS'] = {str(tmp_path)!r}\n"
+    code += f"from stitchtui.cli import invoke\ninvoke({arguments!r})"
+    assert loaded_after(code, SCIENCE) == []
+
+
+def modules(folder):
+    paths = sorted((ROOT / "stitchtui" / folder).glob("*.py"))
+    return [f"stitchtui.{folder}.{path.stem}" for path in paths if path.stem != "__init__"]
+
+
+def test_a_run_as_data_and_its_report_load_neither_torch_nor_textual():
+    names = [*modules("run"), *modules("report"), *modules("commands")]
+    names += [f"stitchtui.{name}" for name in ("cli", "live", "presets", "settings", "validation", "experiment")]
+    assert len(names) > 20
+    assert loaded_after(f"import {', '.join(names)}", SCIENCE) == []

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stitchtui.errors import BadInput
+from stitchtui.settings import absolute, dotted, laid, leaves, read_override
+
+PARTS = st.text(min_size=1, max_size=8)
+KEYS = st.lists(PARTS, min_size=1, max_size=4).map(tuple)
+TREES = st.recursive(st.integers(), lambda node: st.dictionaries(PARTS, node, min_size=1, max_size=3), max_leaves=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("stitch.epochs=8", ("stitch", "epochs"), 8),
+        ("stitch.epochs = 8.5", ("stitch", "epochs"), 8.5),
+        ("stitch.family=affine", ("stitch", "family"), "affine"),
+        ("stitch.cuts=['a', 'b']", ("stitch", "cuts"), ["a", "b"]),
+        ("pairs.0.bottom=x", ("pairs", "0", "bottom"), "x"),
+        ("networks.a={seed=3}", ("networks", "a"), {"seed": 3}),
+        ('networks."resnet18.v2".width=2', ("networks", "resnet18.v2", "width"), 2),
+        ("networks.my net.width=2", ("networks", "my net", "width"), 2),
+        ("title=", ("title",), ""),
+        ("title=a=b", ("title",), "a=b"),
+        ("title=1\nname=2", ("title",), "1\nname=2"),
+        ("stitch.cuts=[1, 2", ("stitch", "cuts"), "[1, 2"),
+    ],
+)
+def test_an_override_is_a_key_and_a_toml_value_or_else_text(text, path, value):
+    setting = read_override(text)
+    assert (setting.path, setting.value) == (path, value)
+
+
+@pytest.mark.parametrize("text", ["stitch.epochs", "=3", "", " =3"])
+def test_an_override_without_key_or_value_is_refused(text):
+    with pytest.raises(BadInput, match=r"--set .*expected KEY=VALUE"):
+        read_override(text)
+
+
+@given(TREES, KEYS, st.integers())
+def test_what_is_laid_at_a_key_is_found_there_and_nothing_beside_it_changes(tree, path, value):
+    after = dict(leaves(laid(tree, path, value)))
+    assert after[path] == value
+    untouched = {
+        key: leaf for key, leaf in leaves(tree) if key and key[: len(path)] != path and path[: len(key)] != key
+    }
+    assert untouched.items() <= after.items()
+
+
+def test_lists_are_entered_by_index():
+    document = {"pairs": [{"bottom": "a"}, {"bottom": "b"}]}
+    assert laid(document, ("pairs", "1", "bottom"), "c") == {"pairs": [{"bottom": "a"}, {"bottom": "c"}]}
+    assert document == {"pairs": [{"bottom": "a"}, {"bottom": "b"}]}
+
+
+@pytest.mark.parametrize("index", ["2", "-1", "x", "²"])
+def test_an_index_that_a_list_does_not_have_is_refused(index):
+    with pytest.raises(IndexError, match="expected an index below the list's length, 2"):
+        laid({"pairs": [1, 2]}, ("pairs", index), 3)
+
+
+def test_a_key_is_quoted_where_toml_needs_it_and_never_carries_control_characters():
+    assert dotted(("networks", "a.b", "width")) == 'networks."a.b".width'
+    assert dotted(("a\x1b[31m",)) == '"a?[31m"'
+
+
+def test_only_file_paths_are_made_absolute(tmp_path):
+    document = {
+        "title": "a.pt",
+        "data": {"name": "folder:images"},
+        "networks": {
+            "a": {"checkpoint": "sub/a.pt", "architecture": "nets.py:Net"},
+            "b": {"checkpoint": "/abs/b.pt", "architecture": "package.module:factory"},
+            "c": {"architecture": "resnet20"},
+        },
+    }
+    assert absolute(document, tmp_path) == {
+        "title": "a.pt",
+        "data": {"name": f"folder:{tmp_path}/images"},
+        "networks": {
+            "a": {"checkpoint": f"{tmp_path}/sub/a.pt", "architecture": f"{tmp_path}/nets.py:Net"},
+            "b": {"checkpoint": "/abs/b.pt", "architecture": "package.module:factory"},
+            "c": {"architecture": "resnet20"},
+        },
+    }
