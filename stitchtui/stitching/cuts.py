@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from stitchtui.errors import not_known
+from stitchtui.stitching.out_of_place import make_out_of_place
 
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
 CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
@@ -47,6 +48,7 @@ class Traced:
         """`example` is a batch [2, channels, height, width] of what `network` takes; it is run through once."""
         defaults = _defaults(network)
         self.module = _trace(network, defaults)
+        make_out_of_place(self.module)
         self.live = _live_nodes(self.module.graph)
         shapes = _shapes(self.module, (example, *defaults.values()))
         nodes = [n for n in cut_nodes(self.live) if n in shapes and shapes[n][0] == example.shape[0]]

@@ -158,6 +158,40 @@ def test_normalisation_happens_before_the_first_segment() -> None:
     torch.testing.assert_close(chain.features(EXAMPLE)[-1], expected)
 
 
+class InPlace(nn.Module):
+    """Every way there is to write over a tensor that an earlier cut has handed out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.conv(x))
+        x = nn.functional.relu(self.norm(x), True)
+        x = nn.functional.hardtanh(x, inplace=True)
+        x = torch.relu_(x - 0.1)
+        x = x.mul_(2)
+        x += 1
+        x *= 0.5
+        return self.head(nn.functional.dropout(x.mean((2, 3)), 0.5, False, True))
+
+
+def test_what_a_cut_hands_out_is_never_written_over() -> None:
+    network = frozen(InPlace(), 0)
+    x = torch.randn(4, 3, 8, 8)
+    expected = network(x.clone())
+    traced = Traced(network, EXAMPLE)
+    chain = Chain(traced, traced.select("all"))
+    features = chain.features(x)
+    torch.testing.assert_close(features[-1], expected)
+    for boundary in range(chain.output + 1):
+        torch.testing.assert_close(features[boundary], chain.upto(boundary)(x), msg=f"at boundary {boundary}")
+        torch.testing.assert_close(chain.after(boundary)(features[boundary]), expected)
+
+
 def test_arguments_with_defaults_keep_them() -> None:
     class Masked(SmallConv):
         def forward(self, x: Tensor, mask: Tensor | None = None, scale: float = 2.0) -> Tensor:

@@ -1,0 +1,48 @@
+"""A traced network made free of in-place operations, which would change a tensor that a cut has already handed out."""
+
+import inspect
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+_OPERATORS = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+}
+
+
+def make_out_of_place(module: fx.GraphModule) -> None:
+    """Replace each in-place operation of the graph and of the layers it calls by its equal that makes a new tensor."""
+    for layer in module.modules():
+        if getattr(layer, "inplace", False) is True:
+            layer.inplace = False  # type: ignore[assignment]
+    for node in module.graph.nodes:
+        if node.op == "call_function":
+            node.target = _function(node.target)
+            node.kwargs = {k: False if k == "inplace" else v for k, v in node.kwargs.items()}
+            if getattr(node.target, "__module__", "") == "torch.nn.functional" and node.args[-1:] == (True,):
+                node.args = (*node.args[:-1], _last(node))
+        elif node.op == "call_method" and _is_in_place(str(node.target)):
+            node.target = str(node.target)[:-1]
+    module.recompile()
+
+
+def _function(target: Any) -> Any:
+    if target in _OPERATORS:
+        return _OPERATORS[target]
+    name = getattr(target, "__name__", "")
+    return getattr(torch, name[:-1], target) if _is_in_place(name) else target
+
+
+def _is_in_place(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__") and hasattr(Tensor, name) and hasattr(Tensor, name[:-1])
+
+
+def _last(node: fx.Node) -> bool:
+    """The last positional argument of a functional that was called with True there: False if it means in place."""
+    names = list(inspect.signature(node.target).parameters)  # type: ignore[arg-type]
+    return names[len(node.args) - 1] != "inplace"
