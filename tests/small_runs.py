@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,17 @@ def new_run(wanted: Experiment, parent: Path | None = None) -> tuple[RunDirector
     return directory, run_here(directory, wanted)
 
 
-def worker(directory: RunDirectory, *extra: str) -> subprocess.Popen[bytes]:
+TOLD = ("--device", "cpu", "--threads", "1")
+
+
+def worker(directory: RunDirectory, told: Sequence[str] = TOLD) -> subprocess.Popen[bytes]:
     """A worker process on the run, as `launch` starts it but under this test's eyes."""
-    command = [sys.executable, "-m", "stitchtui.worker", str(directory.path), "--device", "cpu", "--threads", "1"]
+    command = [sys.executable, "-m", "stitchtui.worker", str(directory.path)]
     root = Path(__file__).parents[1]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths}
     with directory.log.open("ab") as log:
-        return subprocess.Popen([*command, *extra], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+        return subprocess.Popen([*command, *told], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
 
 def measures(directory: RunDirectory) -> dict[tuple[str, str], dict[str, float | None]]:

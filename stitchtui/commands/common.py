@@ -32,7 +32,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the run's events on st
 Detach = Annotated[
     bool, typer.Option("--detach", help="Start it, print its name and return; it runs on without a terminal.")
 ]
-Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu, mps, cuda or cuda:N.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="Where to compute: auto, cpu, mps, cuda or cuda:N. [default: auto; as before to resume]"
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="How many CPU threads to use. [default: torch's choice]")
 ]

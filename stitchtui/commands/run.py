@@ -50,7 +50,7 @@ def run(
     both: flags.Both = False,
     architecture: flags.Architecture = None,
     normalisation: flags.Normalisation = None,
-    device: Device = "auto",
+    device: Device = None,
     threads: Threads = None,
     out: Out = None,
     resume: Resume = None,
@@ -76,7 +76,7 @@ def run(
     experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)
     checks.check_files(experiment)
     if dry_run:
-        return _print_plan(experiment, device, as_json)
+        return _print_plan(experiment, device or "auto", as_json)
     from stitchtui.run.directory import create
 
     directory = create(experiment, out)
@@ -88,7 +88,7 @@ def _refuse_both(what: Sequence[str] | None) -> None:
         raise BadInput(f"--resume: goes on with a run as it was planned; leave out '{plain(' '.join(what))}'")
 
 
-def _resume(run: str, device: str, threads: int | None, detach: bool, as_json: bool) -> None:
+def _resume(run: str, device: str | None, threads: int | None, detach: bool, as_json: bool) -> None:
     from stitchtui.commands.runs import resume
 
     resume(run, device, threads, detach, as_json)

@@ -114,7 +114,7 @@ def stop(run: RunName) -> None:
 
 def resume(
     run: RunName,
-    device: Device = "auto",
+    device: Device = None,
     threads: Threads = None,
     detach: Detach = False,
     as_json: Json = False,

@@ -47,7 +47,7 @@ def train(
     train_size: Annotated[
         int | None, typer.Option("--train-size", min=1, help="Train on this many images. [default: all]")
     ] = None,
-    device: Device = "auto",
+    device: Device = None,
     threads: Threads = None,
     out: Annotated[
         Path | None,
@@ -64,7 +64,7 @@ def train(
     said = {"architecture": architecture, "width": width, "options": _options(option or []), "seed": seed}
     spec, data_spec = _specs({**said, "train": recipe}, {"name": data, "train_size": train_size})
     target = out or Path(f"{_slug(architecture)}-{_slug(data)}-seed{seed}.safetensors")
-    path, error = _trained(spec, data_spec, target, device, threads)
+    path, error = _trained(spec, data_spec, target, device or "auto", threads)
     print(plain(path))
     print(f"test error {error:.2f} %")
 

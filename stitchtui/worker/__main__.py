@@ -42,8 +42,8 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stitchtui.worker")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device")
+    parser.add_argument("--threads", type=int)
     return parser.parse_args()
 
 
@@ -67,15 +67,29 @@ def _work(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespa
 
 
 def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespace, asked: list[int]) -> None:
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    device = devices.pick(arguments.device)
+    # What isn't said is as an earlier worker on this run was told: other threads or another device round otherwise.
+    said = {name: value for name in ("device", "threads") if (value := getattr(arguments, name)) is not None}
+    asked_for = {**_object(directory.read_info().get("asked_for")), **said}
+    if threads := asked_for.get("threads"):
+        torch.set_num_threads(int(threads))
+    device = devices.pick(str(asked_for.get("device", "auto")))
     devices.compute_in_full_float32()
     directory.write_info(
-        {**describe_process(), "started": time.time(), "device": devices.describe(device), "versions": versions()}
+        {
+            **describe_process(),
+            "started": time.time(),
+            "asked_for": asked_for,
+            "device": devices.describe(device),
+            "versions": versions(),
+        }
     )
     experiment = directory.read_experiment()
     Runner(directory, experiment, device, Recorder(log.write, lambda: bool(asked))).run()
+
+
+def _object(value: object) -> dict[str, Any]:
+    """`value` if it is an object, else an empty one: run.json may come from anywhere."""
+    return value if isinstance(value, dict) else {}
 
 
 def _finish(

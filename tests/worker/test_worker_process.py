@@ -60,6 +60,15 @@ def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbe
     assert finished_before <= len(set(started))
 
 
+def test_a_resumed_run_computes_where_it_did_before() -> None:
+    directory = create(experiment(**ONE_PAIR, data={"name": "digits", "train_size": 100, "test_size": 50}))
+    assert worker(directory).wait(120) == 0
+    asked_for = directory.read_info()["asked_for"]
+    assert asked_for == {"device": "cpu", "threads": 1}
+    assert worker(directory, told=()).wait(120) == 0
+    assert directory.read_info()["asked_for"] == asked_for
+
+
 def test_sigterm_ends_the_run_within_a_step_and_says_so() -> None:
     directory = create(experiment(**{**ONE_PAIR, "stitch": {"steps": 100_000}}))
     process = worker(directory)
