@@ -164,7 +164,7 @@ class Experiment(Spec):
                 name = getattr(pair, end)
                 if name not in self.networks:
                     raise ValueError(f"pairs.{index}.{end}: {not_known(name, self.networks)}")
-        if len(set((p.bottom, p.top) for p in self.pairs)) != len(self.pairs):
+        if len({(p.bottom, p.top) for p in self.pairs}) != len(self.pairs):
             raise ValueError("pairs: each bottom and top may appear together once")
         return self
 

@@ -1,4 +1,4 @@
-"""Where things live: runs in the working directory, downloads and trained networks in the user's cache, presets in the package."""
+"""Where things live: runs in the working directory, downloads and trained networks in the cache, presets."""
 
 import os
 from pathlib import Path
