@@ -87,9 +87,6 @@ def _rows(module: "nn.Module", shape: tuple[int, int, int], wanted: str) -> list
         traced = Traced(module, example)
     except Untraceable as error:
         raise BadInput(str(error)) from None
-    except RuntimeError as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise BadInput(f"--shape {','.join(map(str, shape))}: the network can't take such images ({first})") from None
     chosen = traced.select(wanted)
     facts = Chain(traced, chosen).facts(example[:1])
     return [

@@ -50,7 +50,7 @@ class Traced:
         self.module = _trace(network, defaults)
         make_out_of_place(self.module)
         self.live = _live_nodes(self.module.graph)
-        shapes = _shapes(self.module, (example, *defaults.values()))
+        shapes = _shapes(network, self.module, (example, *defaults.values()))
         nodes = [n for n in cut_nodes(self.live) if n in shapes and shapes[n][0] == example.shape[0]]
         self.input, self.output = nodes[0], self.live[-1]
         inner = [n for n in nodes[1:] if n is not self.output]
@@ -93,8 +93,7 @@ def _trace(network: nn.Module, defaults: dict[str, Any]) -> fx.GraphModule:
     try:
         return fx.symbolic_trace(network, concrete_args=defaults or None)
     except Exception as error:  # whatever the network's own code raises on a symbolic tensor
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Untraceable(f"{type(network).__name__} can't be traced by torch.fx: {reason}") from error
+        raise Untraceable(f"{type(network).__name__} can't be traced by torch.fx: {_first_line(error)}") from error
 
 
 def _live_nodes(graph: fx.Graph) -> list[fx.Node]:
@@ -140,11 +139,19 @@ class _ShapeReader(fx.Interpreter):
         return value
 
 
-def _shapes(module: fx.GraphModule, arguments: Sequence[Any]) -> dict[fx.Node, torch.Size]:
+def _shapes(network: nn.Module, module: fx.GraphModule, arguments: Sequence[Any]) -> dict[fx.Node, torch.Size]:
     reader = _ShapeReader(module)
-    with torch.no_grad():
-        reader.run(*arguments)
+    try:
+        with torch.no_grad():
+            reader.run(*arguments)
+    except Exception as error:  # whatever the network's own code raises on these images
+        size = "x".join(map(str, arguments[0].shape[1:]))
+        raise Untraceable(f"{type(network).__name__} fails on images of {size}: {_first_line(error)}") from error
     return reader.shapes
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _channel_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int:

@@ -112,6 +112,8 @@ class Column:
         """The column's chains and its unfitted cells, to be timed; None if no two cuts fit."""
         built = {p.row: s for p in self.places if (s := self._build(p)) is not None}
         fitting = [p for p in self.places if p.row in built]
+        for stitch in built.values():
+            stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
         return (*self._chains(fitting), _cells(fitting, built)) if fitting else None
 
     def _chains(self, places: Sequence[Place]) -> tuple[Chain, Chain]:

@@ -35,7 +35,11 @@ def estimate(experiment: Experiment, device_name: str) -> list[Row]:
     Networks that would have to be trained are stood in for by untrained ones of the same shape. Bytes are the most
     memory that this process has held so far, a training step of the column included. Raises BadInput as a run would.
     """
-    device = pick(device_name)
+    with torch.random.fork_rng():  # building and training stand-ins draws numbers
+        return _rows(experiment, pick(device_name))
+
+
+def _rows(experiment: Experiment, device: torch.device) -> list[Row]:
     session = Session(experiment, device, load_dataset(experiment.data).to(device))
     tasks = plan(experiment)
     names = dict.fromkeys(end for t in tasks for end in (t.bottom, t.top))
@@ -85,9 +89,8 @@ def _training_seconds(module: torch.nn.Module, spec: NetworkSpec, data: Dataset)
         job = Job(recipe, part, scale, data.augment, 0)
         train(module, job, Path("/dev/null/nothing-is-saved-here"), lambda _: None, lambda: False)
 
-    with torch.random.fork_rng():
-        steps(1)  # the first step also pays for what is set up once
-        each = _seconds(lambda: steps(TIMED_STEPS)) / TIMED_STEPS
+    steps(1)  # the first step also pays for what is set up once
+    each = _seconds(lambda: steps(TIMED_STEPS)) / TIMED_STEPS
     images = spec.subset.train_size if spec.subset and spec.subset.train_size else len(data.train)
     return each * spec.train.epochs * max(1, images // size)
 
@@ -97,13 +100,13 @@ class _ColumnTimer:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.known: dict[tuple[str, str, str], tuple[float, float, float]] = {}
+        self.known: dict[tuple[str, ...], tuple[float, float, float]] = {}
 
     def row(self, task: Task) -> Row:
         """The estimate for one task."""
         column = Column(self.session, task, Recorder(lambda *_, **__: None), reuse=lambda _: None, keep=lambda *_: None)
         cells = len(self.session.column_cuts(task))
-        key = task.bottom, task.top, task.family
+        key = task.bottom, task.top, task.family, task.objective
         if key not in self.known:
             self.known[key] = self._figures(column)
         step, scoring, cka = self.known[key]

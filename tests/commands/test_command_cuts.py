@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from stitchtui import cli
+
+NET = """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 8, 3, padding=1)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.relu(self.conv2(x))
+        return self.fc(x.mean((2, 3)))
+"""
+
+
+def cuts(*arguments: str) -> int:
+    return cli.invoke(["cuts", *arguments])
+
+
+def test_a_known_architecture_is_listed_block_by_block(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cuts("resnet20", "--width", "0.25", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["name"] for r in rows][:2] == ["stem", "layer1.0"]
+    assert rows[0]["shape"] == [4, 32, 32]
+    assert len(rows) == 11
+    assert [r["depth"] for r in rows] == sorted(r["depth"] for r in rows)
+
+
+def test_all_cuts_are_more_than_the_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cuts("digits_cnn", "--shape", "1,8,8", "--json", "--all") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {r["block"] for r in rows} == {True, False}
+
+
+def test_a_state_dict_of_ones_own_class_is_listed_in_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET)
+    spaces: dict[str, type[nn.Module]] = {}
+    exec(NET, spaces)
+    torch.save(spaces["Net"]().state_dict(), "a.pt")
+    assert cuts("a.pt", "--architecture", "net.py:Net", "--shape", "3,16,16") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["cut", "shape", "FLOPs", "before", "parameters", "before"]
+    assert [line.split()[0] for line in lines[1:]] == ["conv1+max_pool2d", "conv2+mean"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["resnet21"], "'resnet21' is not known; nearest: 'resnet2"),
+        (["missing.pt"], "missing.pt: no such file"),
+        (["resnet20", "--shape", "3,32"], "--shape 3,32: expected channels,height,width"),
+        (["resnet20", "--shape", "0,32,32"], "--shape 0,32,32: expected whole numbers above 0"),
+        (["torchvision:vit_b_16", "--shape", "3,64,64"], "fails on images of 3x64x64: Wrong image height"),
+    ],
+)
+def test_what_cannot_be_listed_is_one_line_and_exit_code_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cuts(*arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+import torch
+from small_runs import experiment
+
+from stitchtui import places
+from stitchtui.errors import BadInput
+from stitchtui.run.plan import plan
+from stitchtui.worker import estimate as estimation
+from stitchtui.worker.estimate import estimate
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
+    wanted = experiment()
+    rows = estimate(wanted, "cpu")
+    assert [r["task"] for r in rows] == ["network seed0", "network seed1", *(t.id for t in plan(wanted))]
+    assert all(r["seconds"] >= 0 and r["bytes"] > 0 for r in rows)
+    assert [r["cells"] for r in rows] == [0, 0] + [6] * len(plan(wanted))
+
+
+def test_a_row_is_what_one_step_took_times_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimation, "_seconds", lambda work: 1.0)  # whatever is timed takes a second
+    few, many = (
+        {r["task"]: r["seconds"] for r in estimate(experiment(controls=[], stitch={"steps": n}), "cpu")}
+        for n in (10, 1010)
+    )
+    trained, direct = "seed0 > seed1 affine task seed 0", "seed0 > seed1 affine direct seed 0"
+    assert many[trained] - few[trained] == pytest.approx(1000 / estimation.TIMED_STEPS)
+    assert many[direct] == few[direct]
+    assert few["network seed0"] == 8 / estimation.TIMED_STEPS  # 2 epochs of 200 images, 50 a batch
+
+
+def test_nothing_is_trained_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    estimate(experiment(), "cpu")
+    assert list(tmp_path.iterdir()) == []
+    assert not (places.cache_directory() / "networks").exists()
+    assert not places.runs_directory().exists()
+
+
+def test_the_callers_random_numbers_are_left_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    estimate(experiment(controls=[]), "cpu")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_bad_input_is_found_before_a_run_is_started() -> None:
+    with pytest.raises(BadInput, match="'blok1' is not known; nearest: 'block1'"):
+        estimate(experiment(stitch={"cuts": ["blok1"]}), "cpu")
+    with pytest.raises(BadInput, match="no such file"):
+        networks = {"seed0": {"checkpoint": "missing.safetensors"}, "seed1": {"architecture": "digits_cnn"}}
+        estimate(experiment(networks=networks), "cpu")
