@@ -1,5 +1,7 @@
-"""One writer for each run: a lock file made with O_EXCL, which NFS honours, that names the process holding it."""
+"""One writer for each run: a lock file, made whole at once, that names the process holding it; sound on NFS too."""
 
+import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -8,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from stitchtui.errors import BadInput
+from stitchtui.files import write_atomically
 from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.process import describe_process, liveness
 from stitchtui.text import plain
 
 _WRITING = 1.0  # seconds that a lock may stay without a name in it while its holder writes one
+_TURNS = 20  # looks at who holds the lock before giving up
 
 
 def claim(directory: RunDirectory) -> None:
@@ -20,14 +24,20 @@ def claim(directory: RunDirectory) -> None:
 
     Raises BadInput when another process holds the run, or may: one on another host can't be asked.
     """
-    for _ in range(10):
-        if _make(directory):
-            return
-        holder = _holder(directory)
-        state = liveness(holder)
-        if holder and state != "dead":
-            raise BadInput(_held_by(directory, holder, state))
-        _set_aside(directory, holder)
+    try:
+        for _ in range(_TURNS):
+            if _make(directory.lock):
+                return
+            holder = _holder(directory.lock)
+            state = liveness(holder)
+            if holder and state != "dead":
+                raise BadInput(_held_by(directory, holder, state))
+            if _take_over(directory, holder):
+                return
+            time.sleep(0.02)
+    except OSError as error:
+        why = plain(error.strerror or error)
+        raise BadInput(f"{plain(directory.lock)}: can't be made ({why}); is this a run you may write?") from None
     raise BadInput(f"run {plain(directory.name)}: others keep taking its lock; try again")
 
 
@@ -35,34 +45,70 @@ def release(directory: RunDirectory) -> None:
     """Give the run back, if this process holds it."""
     holder = _named(directory.lock)
     if holder and holder["pid"] == os.getpid() and liveness(holder) == "alive":
+        for token in directory.path.glob(".lock-after-*"):
+            with contextlib.suppress(OSError):
+                token.unlink()
         directory.lock.unlink(missing_ok=True)
 
 
-def _make(directory: RunDirectory) -> bool:
+def _take_over(directory: RunDirectory, dead: dict[str, Any]) -> bool:
+    """Replace a dead holder's lock. Of all that try, one may: the one that makes the token named after the dead holder.
+
+    The lock itself is never removed, so that nobody can slip in between. Should the one with the token die before it
+    is done, the next token decides.
+    """
+    words = json.dumps(dead, sort_keys=True)
+    for turn in range(_TURNS):
+        key = hashlib.sha256(f"{words} {turn}".encode()).hexdigest()[:16]
+        token = directory.lock.with_name(f".lock-after-{key}")
+        if _make(token):
+            if _named(directory.lock) != dead:  # it was taken over and given back while we looked
+                token.unlink(missing_ok=True)
+                return False
+            write_atomically(directory.lock, json.dumps(describe_process()))
+            return True
+        if liveness(_holder(token)) != "dead":
+            return False
+    return False
+
+
+def _make(path: Path) -> bool:
+    """Make the file with this process's name in it, unless there is one already."""
+    text = json.dumps(describe_process())
+    mine = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    mine.write_text(text, "utf-8")
     try:
-        file = os.open(directory.lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        os.link(mine, path)  # never seen without its content
     except FileExistsError:
         return False
-    except OSError as error:
-        why = plain(error.strerror or error)
-        raise BadInput(f"{plain(directory.lock)}: can't be made ({why}); is this a run you may write?") from None
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        json.dump(describe_process(), stream)
+    except OSError:  # a file system without links
+        return _make_in_two_steps(path, text)
+    finally:
+        mine.unlink(missing_ok=True)
     return True
 
 
-def _named(lock: Path) -> dict[str, Any]:
-    holder = read_object(lock)
+def _make_in_two_steps(path: Path, text: str) -> bool:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _named(path: Path) -> dict[str, Any]:
+    holder = read_object(path)
     return holder if {"pid", "host", "create_time"} <= holder.keys() else {}
 
 
-def _holder(directory: RunDirectory) -> dict[str, Any]:
-    """Who the lock names; nobody if it still is without a name after the time that writing one takes."""
+def _holder(path: Path) -> dict[str, Any]:
+    """Who the file names; nobody if it still is without a name after the time that writing one takes."""
     end = time.monotonic() + _WRITING
     while True:
-        if holder := _named(directory.lock):
+        if holder := _named(path):
             return holder
-        if time.monotonic() > end or not directory.lock.exists():
+        if time.monotonic() > end or not path.exists():
             return {}
         time.sleep(0.02)
 
@@ -75,16 +121,3 @@ def _held_by(directory: RunDirectory, holder: dict[str, Any], state: str) -> str
         f"run {plain(directory.name)}: {who} holds it and can't be asked from here; "
         f"if it is over, delete {plain(directory.lock)}"
     )
-
-
-def _set_aside(directory: RunDirectory, stale: dict[str, Any]) -> None:
-    """Remove the stale lock; if someone else was quicker and this is their new one, put it back."""
-    aside = directory.lock.with_name(f".lock.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        directory.lock.rename(aside)
-    except FileNotFoundError:
-        return
-    if _named(aside) == stale:
-        aside.unlink(missing_ok=True)
-    elif not directory.lock.exists():
-        aside.rename(directory.lock)

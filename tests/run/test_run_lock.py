@@ -39,7 +39,31 @@ def test_the_lock_of_a_process_that_died_here_is_taken_over(directory, dead):
     directory.lock.write_text(json.dumps(dead))
     claim(directory)
     assert json.loads(directory.lock.read_text()) == describe_process()
-    assert list(directory.path.iterdir()) == [directory.lock]
+    release(directory)
+    assert list(directory.path.iterdir()) == []
+
+
+def test_a_takeover_whose_process_died_midway_is_taken_over_itself(directory, dead, monkeypatch):
+    directory.lock.write_text(json.dumps(dead))
+    monkeypatch.setattr(lock, "write_atomically", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        claim(directory)
+    monkeypatch.undo()
+    (token,) = directory.path.glob(".lock-after-*")
+    token.write_text(json.dumps(dead))  # as if the one that made it had died with it
+    claim(directory)
+    assert json.loads(directory.lock.read_text()) == describe_process()
+
+
+def test_without_links_the_lock_is_made_all_the_same(directory, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(lock.os, "link", no_links)
+    claim(directory)
+    assert json.loads(directory.lock.read_text()) == describe_process()
+    with pytest.raises(BadInput, match="is working on it"):
+        claim(directory)
 
 
 def test_a_process_that_got_a_dead_holders_pid_is_not_taken_for_it(directory):
@@ -67,7 +91,7 @@ def test_a_lock_with_values_that_make_no_sense_is_honoured(directory):
         claim(directory)
 
 
-def test_a_new_lock_that_a_slow_takeover_moved_is_put_back(directory, dead, monkeypatch):
+def test_a_slow_takeover_leaves_the_lock_of_who_was_quicker(directory, dead, monkeypatch):
     winner = describe_process()
     directory.lock.write_text(json.dumps(winner))
     monkeypatch.setattr(lock, "_holder", lambda _: dead)  # what the slow one saw before the winner came
@@ -104,12 +128,12 @@ def test_of_many_processes_that_claim_at_once_one_gets_the_run(directory, dead):
     )
     command = [sys.executable, "-c", script, str(directory.path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    racers = [subprocess.Popen(command, **pipes) for _ in range(3)]
-    assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 3
+    racers = [subprocess.Popen(command, **pipes) for _ in range(6)]
+    assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 6
     for racer in racers:
         racer.stdin.write("\n")
         racer.stdin.flush()
     answers = [racer.stdout.readline() for racer in racers]
     for racer in racers:
         racer.communicate("\n")
-    assert sorted(answers) == ["mine\n", "refused\n", "refused\n"]
+    assert sorted(answers) == ["mine\n", *["refused\n"] * 5]
