@@ -6,13 +6,17 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+CONSTANTS = {"weight": 1.0, "scale": 1.0, "gamma": 1.0, "bias": 0.0, "beta": 0.0}
+"""What normalisations that bring no reset_parameters of their own start from."""
+
 
 def reinitialised(network: nn.Module, seed: int) -> nn.Module:
     """A copy of `network` with every module started anew, recursively, and nothing learnt left in it.
 
     Each module's own `reset_parameters` is used; parameters of modules without one (class tokens, position
-    embeddings, layer scales) are drawn from a normal distribution of deviation 0.02. All draws come from `seed`, on
-    the CPU, so that a seed means the same network on every device.
+    embeddings) are drawn from a normal distribution of deviation 0.02, but for vectors called weight, scale or gamma,
+    which become 1, and bias or beta, which become 0. All draws come from `seed`, on the CPU, so that a seed means the
+    same network on every device.
     """
     device = next(network.parameters()).device
     fresh = copy.deepcopy(network).cpu()
@@ -28,8 +32,11 @@ def _restart(module: nn.Module) -> None:
     if callable(reset):
         reset()
         return
-    for parameter in module.parameters(recurse=False):
-        parameter.copy_(0.02 * torch.randn(parameter.shape))
+    for name, parameter in module.named_parameters(recurse=False):
+        if parameter.dim() == 1 and name in CONSTANTS:
+            parameter.fill_(CONSTANTS[name])
+        else:
+            parameter.copy_(0.02 * torch.randn(parameter.shape))
 
 
 @torch.no_grad()

@@ -1,8 +1,7 @@
 """Where a network can be cut: the scan over its traced graph, names for the cuts, and which of them end a block."""
 
 import inspect
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from stitchtui.errors import not_known
+from stitchtui.stitching.blocks import aliases, block_ends, function_name, last_positions, names, units_of
 from stitchtui.stitching.out_of_place import make_out_of_place
 
-WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
-CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
+CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.MultiheadAttention)
 CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
 
 
@@ -45,23 +44,31 @@ class Traced:
     """A network as a graph, with every cut in it in order from input to output."""
 
     def __init__(self, network: nn.Module, example: Tensor) -> None:
-        """`example` is a batch [2, channels, height, width] of what `network` takes; it is run through once."""
+        """`example` is a batch [n, channels, height, width] of what `network` takes; it is run through a few times.
+
+        Raises Untraceable, also for a network whose graph would compute something else than it does itself.
+        """
         defaults = _defaults(network)
+        batch = example.repeat(-(-5 // len(example)), *[1] * (example.dim() - 1))[:5]
+        expected = _own_output(network, batch)
         self.module = _trace(network, defaults)
         make_out_of_place(self.module)
         self.live = _live_nodes(self.module.graph)
-        shapes = _shapes(network, self.module, (example, *defaults.values()))
-        nodes = [n for n in cut_nodes(self.live) if n in shapes and shapes[n][0] == example.shape[0]]
+        read = _read(network, self.module, (batch.clone(), *defaults.values()))
+        fewer = _read(network, self.module, (batch[:-2].clone(), *defaults.values()))
+        _verify(network, (expected, read.scores, fewer.scores))
+        shapes = {n: s for n, s in read.shapes.items() if fewer.shapes.get(n) == (len(batch) - 2, *s[1:])}
+        nodes = [n for n in cut_nodes(self.live) if n in shapes and shapes[n][0] == len(batch)]
         self.input, self.output = nodes[0], self.live[-1]
         inner = [n for n in nodes[1:] if n is not self.output]
-        units = _units(network, self.live)
-        ends = _block_ends(network, self.live, units)
-        names = _names(inner, self.live, units)
+        units = units_of(network, self.live)
+        ends = {last_positions(n, inner, units, shapes) for n in block_ends(network, self.live, units) if n in inner}
+        named = names(inner, self.live, units)
         self.cuts: tuple[Cut, ...] = tuple(
-            Cut(names[n], tuple(shapes[n][1:]), _channel_axis(self.module, n, shapes), n in ends) for n in inner
+            Cut(named[n], tuple(shapes[n][1:]), _channel_axis(self.module, n, shapes), n in ends) for n in inner
         )
-        self.nodes: dict[str, fx.Node] = {names[n]: n for n in inner}
-        self._aliases = _aliases(inner, self.live, names)
+        self.nodes: dict[str, fx.Node] = {named[n]: n for n in inner}
+        self._aliases = aliases(inner, self.live, named)
 
     def select(self, wanted: str | Sequence[str]) -> tuple[Cut, ...]:
         """The cuts at block level (`blocks`), `all` of them, or those named, in order from the input.
@@ -127,27 +134,54 @@ def cut_nodes(live: Sequence[fx.Node]) -> list[fx.Node]:
     return found
 
 
-class _ShapeReader(fx.Interpreter):
+class _Reader(fx.Interpreter):
+    """Runs a graph and keeps the shape of every tensor that a stitch could work on."""
+
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
         self.shapes: dict[fx.Node, torch.Size] = {}
+        self.scores = torch.empty(0)
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        if isinstance(value, Tensor) and value.is_floating_point() and value.dim() >= 2:
+        if isinstance(value, Tensor) and value.is_floating_point() and 2 <= value.dim() <= 4:
             self.shapes[n] = value.shape
         return value
 
 
-def _shapes(network: nn.Module, module: fx.GraphModule, arguments: Sequence[Any]) -> dict[fx.Node, torch.Size]:
-    reader = _ShapeReader(module)
+def _own_output(network: nn.Module, batch: Tensor) -> Any:
     try:
         with torch.no_grad():
-            reader.run(*arguments)
+            return network(batch.clone())
     except Exception as error:  # whatever the network's own code raises on these images
-        size = "x".join(map(str, arguments[0].shape[1:]))
+        size = "x".join(map(str, batch.shape[1:]))
         raise Untraceable(f"{type(network).__name__} fails on images of {size}: {_first_line(error)}") from error
-    return reader.shapes
+
+
+def _read(network: nn.Module, module: fx.GraphModule, arguments: Sequence[Any]) -> _Reader:
+    reader = _Reader(module)
+    try:
+        with torch.no_grad():
+            reader.scores = reader.run(*arguments)
+    except Exception as error:  # such as a size that tracing took for a constant
+        raise Untraceable(f"{type(network).__name__}: its graph can't be run: {_first_line(error)}") from error
+    return reader
+
+
+def _verify(network: nn.Module, outputs: tuple[Tensor, Tensor, Tensor]) -> None:
+    """Raises Untraceable if the graph differs from the network, or an image's scores from its batch's company."""
+    expected, graph, fewer = outputs
+    name, tolerance = type(network).__name__, 1e-3 * (1 + float(expected.abs().max()))
+    if float((graph - expected).abs().max()) > tolerance:
+        raise Untraceable(
+            f"{name} writes over its own tensors (in-place operations) in a way that a cut would undo; "
+            "set inplace=False, and write x = x + y for x += y"
+        )
+    if float((fewer - expected[: len(fewer)]).abs().max()) > tolerance:
+        raise Untraceable(
+            f"{name} mixes the images of a batch (such as BatchNorm without running statistics), "
+            "so its cells would depend on each other"
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -155,159 +189,48 @@ def _first_line(error: Exception) -> str:
 
 
 def _channel_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int:
-    """Axis 1 for maps, -1 for vectors, tokens, and maps whose nearest layers read the channels last (Swin).
+    """1 where the nearest layers read the channels on axis 1, -1 where on the last (vectors, tokens, Swin's maps).
 
-    The search goes both ways through whatever keeps the tensor's shape and order.
+    The search goes both ways through whatever keeps the tensor's shape and order; a layer that tells is one that
+    the tensor goes into, or comes out of.
     """
-    if len(shapes[node]) != 4:
+    if len(shapes[node]) == 2:
         return -1
+    if function_name(node) in {"reshape", "view", "flatten"} and (axis := _kept_axis(module, node, shapes)):
+        return axis
     waiting, seen = [node], {node}
     while waiting:
         here = waiting.pop(0)
-        if here.op == "call_module":
-            layer = module.get_submodule(str(here.target))
-            if isinstance(layer, (*CHANNELS_LAST, *CHANNELS_FIRST)):
-                return -1 if isinstance(layer, CHANNELS_LAST) else 1
-        if here is not node and (_reorders(here) or shapes.get(here) != shapes[node]):
+        if (axis := _axis_of(module, here)) is not None:
+            return axis
+        if here is not node and shapes.get(here) != shapes[node]:
             continue
-        near = [*here.all_input_nodes, *here.users]
+        near = [u for u in here.users if not _reorders(u)] + ([] if _reorders(here) else here.all_input_nodes)
         waiting += [n for n in near if n not in seen]
         seen.update(near)
-    return 1
+    return 1 if len(shapes[node]) == 4 else -1
+
+
+def _kept_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int | None:
+    """Where a reshaped tensor has the channels of the one it was made from, if it left them where they were."""
+    source = node.all_input_nodes[0]
+    if source not in shapes:
+        return None
+    axis = _channel_axis(module, source, shapes)
+    return axis if shapes[source][axis] == shapes[node][axis] else None
+
+
+def _axis_of(module: fx.GraphModule, node: fx.Node) -> int | None:
+    """Where the layer or function at `node` has its channels, if it tells."""
+    if node.op == "call_module":
+        layer = module.get_submodule(str(node.target))
+        if isinstance(layer, (*CHANNELS_LAST, *CHANNELS_FIRST)):
+            return -1 if isinstance(layer, CHANNELS_LAST) else 1
+    name = function_name(node)
+    if node.op == "call_function" and name in {"layer_norm", "linear", "rms_norm"}:
+        return -1
+    return 1 if node.op == "call_function" and name.startswith(("conv", "batch_norm", "group_norm")) else None
 
 
 def _reorders(node: fx.Node) -> bool:
-    return getattr(node.target, "__name__", str(node.target)) in {"permute", "transpose", "movedim", "mT"}
-
-
-def _scopes(node: fx.Node) -> list[str]:
-    """The paths of the modules that `node` lies in, outermost first; a repeated call has `@1`, `@2` appended."""
-    return list(node.meta.get("nn_module_stack", {}))
-
-
-def _ended(inner: Sequence[fx.Node], live: Sequence[fx.Node]) -> dict[fx.Node, list[str]]:
-    """For each node the composite modules whose last node it is, outermost first."""
-    following = dict(itertools.pairwise(live))
-    ended = {}
-    for node in inner:
-        after = set(_scopes(following[node]))
-        leaf = _scopes(node)[-1:] if node.op == "call_module" else []
-        ended[node] = [s for s in _scopes(node) if s not in after and s not in leaf]
-    return ended
-
-
-def _names(inner: Sequence[fx.Node], live: Sequence[fx.Node], units: dict[fx.Node, str]) -> dict[fx.Node, str]:
-    """A unique name for each cut: the block or module that ends there, a layer's path, or `layer+function`."""
-    ended = _ended(inner, live)
-    names: dict[fx.Node, str] = {}
-    module = "input"
-    for node in live:
-        if node.op == "call_module":
-            module = _scopes(node)[-1]
-        if node in ended:
-            plain = module if node.op == "call_module" else f"{module}+{_function(node)}"
-            block = [units[node]] if units[node] in ended[node] else ended[node][-1:]
-            names[node] = _unused([*block, plain], set(names.values()))
-    return names
-
-
-def _unused(candidates: Sequence[str], taken: set[str]) -> str:
-    for name in candidates:
-        if name not in taken:
-            return name
-    numbered = (f"{candidates[-1]}@{count}" for count in itertools.count(1))
-    return next(name for name in numbered if name not in taken)
-
-
-def _function(node: fx.Node) -> str:
-    return str(getattr(node.target, "__name__", node.target)).strip("_")
-
-
-def _aliases(inner: Sequence[fx.Node], live: Sequence[fx.Node], names: dict[fx.Node, str]) -> dict[str, str]:
-    """Other ways to say a cut: every module that ends there, and the bare layer or function."""
-    aliases: dict[str, str] = {}
-    ended = _ended(inner, live)
-    for node in inner:
-        leaf = _scopes(node)[-1:] if node.op == "call_module" else [node.name]
-        for alias in (*ended[node], *leaf):
-            aliases.setdefault(alias, names[node])
-    return aliases
-
-
-def _block_ends(network: nn.Module, live: Sequence[fx.Node], units: dict[fx.Node, str]) -> set[fx.Node]:
-    """The nodes at which a block ends.
-
-    A module that declares `block_cuts` is taken at its word. Otherwise a block is the outermost module of a class
-    whose instances branch (a residual, an attention, parallel paths); what lies outside such modules is cut before
-    each layer with weights, except inside a module that holds just one of those (a stem, a transition).
-    """
-    declared = getattr(network, "block_cuts", None)
-    if declared is not None:
-        ends = {s: n for n in live for s in _scopes(n)}  # the last node of a scope wins
-        return {ends[name] for name in declared if name in ends}
-    return {a for a, b in itertools.pairwise(live) if units[a] != units[b]}
-
-
-def _units(network: nn.Module, live: Sequence[fx.Node]) -> dict[fx.Node, str]:
-    """Each node's block: the path of a branching or single-layer module, or a running number between them."""
-    classes = _branching_classes(network, live)
-    weights = {n: _has_weights(network, n) for n in live}
-    count = 0
-    units: dict[fx.Node, str] = {}
-    for node in live:
-        path = _block_of(network, node, live, classes, weights)
-        if path is None:
-            count += weights[node] or _leaves_a_block(units)
-            path = f"#{count}"
-        units[node] = path
-    return units
-
-
-def _leaves_a_block(units: dict[fx.Node, str]) -> bool:
-    return bool(units) and not next(reversed(units.values())).startswith("#")
-
-
-def _block_of(
-    network: nn.Module,
-    node: fx.Node,
-    live: Sequence[fx.Node],
-    classes: set[type],
-    weights: dict[fx.Node, bool],
-) -> str | None:
-    composite = _scopes(node)[:-1] if node.op == "call_module" else _scopes(node)
-    for scope in composite:
-        if type(network.get_submodule(scope.partition("@")[0])) in classes:
-            return scope
-    for scope in composite:
-        if sum(weights[n] for n in live if scope in n.meta.get("nn_module_stack", {})) == 1:
-            return scope
-    return None
-
-
-def _has_weights(network: nn.Module, node: fx.Node) -> bool:
-    return node.op == "call_module" and isinstance(network.get_submodule(str(node.target)), WEIGHTED)
-
-
-def _branching_classes(network: nn.Module, live: Sequence[fx.Node]) -> set[type]:
-    """Classes of modules within which some tensor has several consumers that lie in no smaller module together."""
-    inside = set(live)
-    classes: set[type] = set()
-    for node in live:
-        users = [u for u in node.users if u in inside and not _reads_shape(u)]
-        if len(users) > 1 and (scope := _common_scope(users)):
-            classes.add(type(network.get_submodule(scope.partition("@")[0])))
-    return classes - {nn.Sequential, nn.ModuleList}
-
-
-def _reads_shape(node: fx.Node) -> bool:
-    return node.target in {"size", "dim"} or (node.target is getattr and node.args[1] in {"shape", "device", "dtype"})
-
-
-def _common_scope(nodes: Iterable[fx.Node]) -> str | None:
-    stacks = [_scopes(n)[:-1] if n.op == "call_module" else _scopes(n) for n in nodes]
-    common = None
-    for level in zip(*stacks, strict=False):
-        if len(set(level)) > 1:
-            break
-        common = level[0]
-    return common
+    return function_name(node) in {"permute", "transpose", "movedim", "mT", "swapaxes"}

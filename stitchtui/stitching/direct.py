@@ -82,11 +82,13 @@ class AffineMap:
 
 
 def least_squares(m: Moments, ridge: float) -> AffineMap:
-    """The affine map that minimises |weight x + bias - y|^2.
+    """The affine map that minimises |weight x + bias - y|^2. Raises FloatingPointError for features not finite.
 
     `ridge` is relative: it is added to the covariance's diagonal as a fraction of its mean, after an eigenvalue
     cut-off at float32 noise; directions in which the bottom's features do not vary get weight 0.
     """
+    if not all(bool(t.isfinite().all()) for t in (m.cov_xx, m.cov_yx, m.mean_x, m.mean_y)):
+        raise FloatingPointError("features on the training images are not finite")
     values, vectors = torch.linalg.eigh(m.cov_xx)  # ascending
     scale = values.clamp_min(0).mean()
     kept = values > max(float(values[-1]) * 1e-9, 1e-30)

@@ -19,6 +19,7 @@ class Scores:
     predicted: Tensor  # int64 [images]
     wrong: Tensor  # bool [images]
     loss: float  # mean cross-entropy
+    finite: bool  # whether every class score is a number; if not, nothing here means anything
 
     @property
     def error(self) -> float:
@@ -31,15 +32,18 @@ class _Answers:
         self.predicted: list[Tensor] = []
         self.wrong: list[Tensor] = []
         self.losses: list[Tensor] = []
+        self.finite = True
 
     def add(self, outputs: Tensor, labels: Tensor) -> None:
+        self.finite = self.finite and bool(outputs.isfinite().all())
         predicted = outputs.argmax(-1)
         self.predicted.append(predicted)
         self.wrong.append(predicted != labels)
         self.losses.append(F.cross_entropy(outputs, labels, reduction="none").double())
 
     def scores(self) -> Scores:
-        return Scores(torch.cat(self.predicted), torch.cat(self.wrong), float(torch.cat(self.losses).mean()))
+        loss = float(torch.cat(self.losses).mean())
+        return Scores(torch.cat(self.predicted), torch.cat(self.wrong), loss, self.finite)
 
 
 class _Gap:
@@ -70,6 +74,8 @@ def column_scores(
     bottom: Chain, top: Chain, cells: Sequence[Cell], batches: Iterable[tuple[Tensor, Tensor]]
 ) -> tuple[list[Scores], list[float | None]]:
     """Each cell's scores, and its activation gap against the top's own activations at the cut."""
+    for cell in cells:
+        cell.stitch.eval()
     answers, gaps = [_Answers() for _ in cells], [_Gap() for _ in cells]
     for images, labels in batches:
         xs = bottom.features(images, max(c.bottom for c in cells))

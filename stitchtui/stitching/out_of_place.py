@@ -28,6 +28,8 @@ def make_out_of_place(module: fx.GraphModule) -> None:
                 node.args = (*node.args[:-1], _last(node))
         elif node.op == "call_method" and _is_in_place(str(node.target)):
             node.target = str(node.target)[:-1]
+        if node.op == "call_method" and node.target == "view":
+            node.target = "reshape"  # the same numbers, also where channels lie last in memory
     module.recompile()
 
 

@@ -1,5 +1,6 @@
 """Similarity of representations without training: linear CKA, exact over many images in bounded memory."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -14,7 +15,7 @@ def linear_cka(features: Features, images: int, pairs: Sequence[tuple[int, int]]
 
     |cov(x, y)|^2 / (|cov(x, x)| |cov(y, y)|) (Frobenius norms, features flattened), by way of the images' Gram
     matrices: two blocks of `block` images' centred features are held at a time, and each pair of blocks is visited
-    once. A representation that does not vary has CKA 0 with everything.
+    once. A representation that does not vary has CKA 0 with everything; one that is not finite has NaN.
     """
     means = _means(features, images, block)
     wanted = sorted({(min(p), max(p)) for p in pairs} | {(k, k) for p in pairs for k in p})
@@ -29,6 +30,8 @@ def linear_cka(features: Features, images: int, pairs: Sequence[tuple[int, int]]
 
 def _ratio(cross: float, first: float, second: float) -> float:
     scale = (first * second) ** 0.5
+    if not math.isfinite(cross + scale):
+        return math.nan
     return min(1.0, max(0.0, cross / scale)) if scale > 0 else 0.0
 
 

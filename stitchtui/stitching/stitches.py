@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.direct import AffineMap
 
+MOST_PARAMETERS = 1 << 26  # a matrix of 8192 x 8192, whose covariance still can be taken apart
+
 
 class Misfit(ValueError):
     """Two cuts that a family can't join; its text says why in one line."""
@@ -33,6 +35,8 @@ class Affine(nn.Module):
         """[batch, bottom channels, ...] to [batch, top channels, ...], or the same with the channels last."""
         if self.channel_axis == 1 and x.dim() == 4:
             return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+        if self.channel_axis == 1:
+            return F.linear(x.movedim(1, -1), self.weight, self.bias).movedim(-1, 1)
         return F.linear(x, self.weight, self.bias)
 
 
@@ -62,6 +66,9 @@ def build(family: str, bottom: Cut, top: Cut) -> nn.Module:
         return Identity()
     if bottom.positions != top.positions or bottom.channel_axis != top.channel_axis:
         raise Misfit(f"{family} needs equal height, width or tokens: bottom {_shape(bottom)}, top {_shape(top)}")
+    count = bottom.channels * top.channels
+    if count > MOST_PARAMETERS:
+        raise Misfit(f"{family} from {bottom.channels} to {top.channels} channels would have {count:,} parameters")
     kind = {"affine": Affine, "bn_affine_bn": BnAffineBn}[family]
     return kind(bottom.channels, top.channels, top.channel_axis)
 

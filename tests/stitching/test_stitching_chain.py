@@ -192,6 +192,93 @@ def test_what_a_cut_hands_out_is_never_written_over() -> None:
         torch.testing.assert_close(chain.after(boundary)(features[boundary]), expected)
 
 
+class PreActivation(nn.Module):
+    """An in-place ReLU whose effect on the shortcut is used later: out of place it would be another network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return (self.conv(self.relu(x)) + x).mean((2, 3))
+
+
+class Statement(PreActivation):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x.relu_()
+        return self.conv(x).mean((2, 3))
+
+
+class BatchDependent(PreActivation):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return (x - x.mean(0, keepdim=True)).square().mean((2, 3))
+
+
+@pytest.mark.parametrize("network", [PreActivation, Statement])
+def test_a_network_that_needs_its_in_place_operations_is_refused(network: type[nn.Module]) -> None:
+    with pytest.raises(Untraceable, match=rf"{network.__name__} writes over its own tensors .* set inplace=False"):
+        Traced(frozen(network(), 0), torch.randn(2, 3, 8, 8))
+
+
+def test_a_network_that_mixes_the_images_of_a_batch_is_refused() -> None:
+    with pytest.raises(Untraceable, match="BatchDependent mixes the images of a batch"):
+        Traced(frozen(BatchDependent(), 0), torch.randn(5, 3, 8, 8))
+
+
+class Views(nn.Module):
+    """What most hand-written networks do: functional layers, and a view before the classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 6, 3, padding=1)
+        self.fc = nn.Linear(6 * 4 * 4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(nn.functional.relu(self.conv1(x)), 2)
+        x = nn.functional.relu(self.conv2(x))
+        return self.fc(x.view(x.size(0), -1))
+
+
+def test_a_view_works_in_any_memory_format() -> None:
+    network = frozen(Views(), 0)
+    traced = Traced(network, EXAMPLE)
+    chain = Chain(traced, traced.select("blocks"))
+    expected = network(EXAMPLE)
+    network.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(chain.features(EXAMPLE.contiguous(memory_format=torch.channels_last))[-1], expected)
+
+
+def test_a_block_ends_before_its_positions_are_flattened_away() -> None:
+    cuts = Traced(frozen(Views(), 0), EXAMPLE).select("blocks")
+    assert [(c.name, c.shape) for c in cuts] == [("conv1+max_pool2d", (4, 4, 4)), ("conv2+relu", (6, 4, 4))]
+
+
+@pytest.mark.parametrize(
+    "name, cut, axis",
+    [
+        ("swin_t", "features.0.1", -1),
+        ("convnext_tiny", "features.0.0+layer_norm", -1),
+        ("convnext_tiny", "features.1.0", 1),
+        ("vit", "conv_proj+reshape", 1),
+        ("vit", "encoder.layers.encoder_layer_0", -1),
+    ],
+)
+def test_channels_are_where_the_nearest_layers_read_them(name: str, cut: str, axis: int) -> None:
+    if name == "vit":
+        network: nn.Module = torchvision.models.VisionTransformer(32, 16, 1, 1, 8, 8, num_classes=3)
+    else:
+        network = torchvision.models.get_model(name, num_classes=3)
+    traced = Traced(network.eval(), torch.rand(2, 3, 32, 32))
+    names = [c.name for c in traced.cuts]
+    assert traced.select([cut])[0].channel_axis == axis, names[:8]
+
+
 def test_arguments_with_defaults_keep_them() -> None:
     class Masked(SmallConv):
         def forward(self, x: Tensor, mask: Tensor | None = None, scale: float = 2.0) -> Tensor:

@@ -119,22 +119,26 @@ def test_progress_tells_every_cells_own_loss_and_accuracy() -> None:
     assert all(0 <= a <= 100 for a in seen[0].accuracies)
 
 
-def test_a_loss_that_is_not_finite_ends_the_training() -> None:
+def test_training_ends_when_no_loss_is_finite() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     cells = column(bottom, top)
     with torch.no_grad():
-        cells[0].stitch.weight.fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match="not finite at step 1"):
+        for cell in cells:
+            cell.stitch.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="every training loss is not finite at step 1"):
         fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2), report=lambda _, read: read())
 
 
-def test_a_loss_that_is_never_read_still_must_be_finite() -> None:
+def test_a_cell_that_is_not_finite_harms_no_other() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
-    cells = column(bottom, top)
+    cells, sick = column(bottom, top), column(bottom, top)
     with torch.no_grad():
-        cells[0].stitch.weight.fill_(float("inf"))
-    with pytest.raises(FloatingPointError):
-        fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2))
+        sick[1].stitch.weight.fill_(float("inf"))
+    for each in (cells, sick):
+        fit.train_column(bottom, top, each, batches(3), fit.Recipe(3, 1e-2), report=lambda _, read: read())
+    assert [fit.is_finite(c.stitch) for c in sick] == [True, False, True, True]
+    for k in (0, 2, 3):
+        torch.testing.assert_close(sick[k].stitch.weight, cells[k].stitch.weight)
 
 
 def test_frozen_networks_are_untouched_by_training_in_eval_mode() -> None:

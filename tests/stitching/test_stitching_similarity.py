@@ -82,3 +82,9 @@ def test_many_pairs_come_from_the_same_passes() -> None:
 def test_far_from_zero_no_digits_are_lost() -> None:
     x, y = torch.randn(30, 4), torch.randn(30, 4)
     assert cka(x + 300, y - 200) == pytest.approx(reference(x, y), abs=1e-3)
+
+
+def test_features_that_are_not_finite_have_no_cka() -> None:
+    x = torch.randn(10, 3)
+    x[4, 1] = float("nan")
+    assert np.isnan(cka(x, torch.randn(10, 3)))
