@@ -46,6 +46,13 @@ def compute_in_full_float32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: on a GPU that is an error of its own, on a CPU a RuntimeError that says so."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
+
+
 def peak_memory(device: torch.device) -> int:
     """The most bytes held so far: on the device for CUDA, by this process elsewhere."""
     if device.type == "cuda":

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stitchtui.errors import not_known
 
@@ -12,9 +12,20 @@ Family = Literal["affine", "identity", "bn_affine_bn"]
 Start = Literal["least_squares", "random", "identity"]
 Objective = Literal["task", "direct"]
 ControlName = Literal["self_stitch", "identity", "random_bottom"]
+
+
+def _not_a_controls_name(name: str) -> str:
+    if name.startswith("random("):
+        raise ValueError(f"'{name}' is what the random control of a network is called; choose another name")
+    return name
+
+
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
 # Any name from outside ends up in a table, a file name or a column heading: keep it short and printable.
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f>/\\]+$")]
+# "random(a)" is how the control of network a is called.
+Name = Annotated[
+    str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f>/\\]+$"), AfterValidator(_not_a_controls_name)
+]
 
 
 class Spec(BaseModel):
@@ -136,6 +147,8 @@ class StitchSpec(Spec):
             raise ValueError("objective 'direct' has no closed form for family 'bn_affine_bn'; use 'affine'")
         if self.objective == "direct" and self.frozen_bn == "batch":
             raise ValueError("objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'")
+        if self.batch_size < 2 and (self.family == "bn_affine_bn" or self.frozen_bn == "batch"):
+            raise ValueError("batch_size 1 gives BatchNorm no variance; expected at least 2")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"expected seeds that differ, got {list(self.seeds)}")
         return self

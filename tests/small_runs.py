@@ -40,7 +40,9 @@ def run_here(directory: RunDirectory, wanted: Experiment, stopping: Any = lambda
     """Carry the experiment out in this process and return what its log says."""
     torch.set_num_threads(1)
     with EventWriter(directory.events) as log:
-        Runner(directory, wanted, torch.device("cpu"), Recorder(log.write, stopping)).run()
+        runner = Runner(directory, wanted, Recorder(log.write, stopping))
+        runner.announce("cpu")
+        runner.run(torch.device("cpu"))
     return RunState.load(directory.events)
 
 

@@ -1,7 +1,7 @@
 """A network by its specification: from a checkpoint, from torchvision's weights, or trained here and kept."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,8 @@ class _Task:
         if metadata is not None and metadata.classes != self._classes:
             counts = f"was trained for {metadata.classes} classes, the data has {self._classes}"
             raise BadInput(f"checkpoint {plain(path)}: {counts}")
+        if metadata is not None and _reordered(metadata.class_names, self.dataset.classes):
+            raise BadInput(f"checkpoint {plain(path)}: was trained with these classes in another order; reorder them")
         scale = _normalisation(self.spec, self.dataset, None if metadata is None else _stored(path, metadata))
         module = self._build(architecture, width, options, scale)
         checkpoints.load_into(module, checkpoint, self._classes)
@@ -197,6 +199,10 @@ def _metadata(spec: NetworkSpec, data: Dataset, scale: Normalisation, error: flo
         recipe=spec.train.model_dump(mode="json"),
         identity=identity,
     )
+
+
+def _reordered(first: Sequence[str], second: Sequence[str]) -> bool:
+    return sorted(first) == sorted(second) and list(first) != list(second)
 
 
 def _architecture(spec: NetworkSpec) -> str:

@@ -1,11 +1,12 @@
 """Trains a base network: SGD with momentum, warm-up and decay, resumable at any step with the same result."""
 
+import copy
 import hashlib
 import io
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Job:
     scale: Normalisation
     augment: Augmentation
     seed: int
+    memory_format: torch.memory_format = torch.contiguous_format  # of the images; `train` chooses it
 
     @property
     def epoch_steps(self) -> int:
@@ -87,7 +89,8 @@ def train(module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Cal
     if next(module.parameters(), None) is None:
         raise BadInput("has no parameters to train")
     try:
-        module.to(memory_format=_memory_format(job.part.images.device))
+        job = replace(job, memory_format=_memory_format(module, job))
+        module.to(memory_format=job.memory_format)
         _train(module, job, partial, on_step, stop)
         module.to(memory_format=torch.contiguous_format)
     except torch.OutOfMemoryError:
@@ -145,7 +148,7 @@ def _step(
     images = batches.augment(job.part.images[chosen], job.augment, _generator(job.seed, "augment", step))
     labels = job.part.labels[chosen]
     inputs = normalise(images, job.scale.mean, job.scale.std)
-    inputs = inputs.contiguous(memory_format=_memory_format(device))
+    inputs = inputs.contiguous(memory_format=job.memory_format)
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(job.recipe, step, job.epoch_steps)
     dtype = training_dtype(job.recipe.precision, device)
@@ -158,9 +161,19 @@ def _step(
     return loss, scores, labels
 
 
-def _memory_format(device: torch.device) -> torch.memory_format:
-    # Convolutions run about a fifth faster on channels_last; Apple's devices don't gain from it.
-    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+def _memory_format(module: nn.Module, job: Job) -> torch.memory_format:
+    """How images lie in memory: channels last, where convolutions run about a fifth faster, if the network takes it."""
+    images = job.part.images[:2]
+    if images.device.type == "mps":
+        return torch.contiguous_format
+    inputs = normalise(images, job.scale.mean, job.scale.std).contiguous(memory_format=torch.channels_last)
+    trial = copy.deepcopy(module).to(memory_format=torch.channels_last).eval()
+    try:
+        with torch.no_grad():
+            trial(inputs)
+    except RuntimeError:  # a view() of a user's own that counts on the usual order
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def _order(job: Job, epoch: int) -> Tensor:

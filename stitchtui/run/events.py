@@ -22,7 +22,8 @@ REQUIRED: dict[str, frozenset[str]] = {
     # name, train, test (numbers of images), classes (names), shape [c, h, w], mean, std, digest
     "data_ready": frozenset({"name", "train", "test", "classes"}),
     # network (its name here), digest, architecture, error (percent on the test part), parameters,
-    # source (trained, cached, checkpoint, pretrained, random), cuts: [{name, shape, depth, parameters}]
+    # source (trained, cached, checkpoint, pretrained, random), mean and std (per channel, of its normalisation),
+    # cuts: [{name, shape, depth, parameters}]
     "network_ready": frozenset({"network", "digest", "error", "cuts"}),
     # task (a Task's id, `data`, or `network NAME`), steps (total), cuts (names; empty unless a column)
     "task_started": frozenset({"task", "steps", "cuts"}),

@@ -134,12 +134,23 @@ def _means(cells: list[Cell]) -> dict[str, float]:
     return {name: fmean(many) for name, many in values.items()}
 
 
+def _better(column: Column, row: Summary) -> Interval:
+    assert row.penalty is not None
+    if row.direct is None or column.family != "affine":
+        return row.penalty
+    return min(row.penalty, row.direct, key=lambda interval: interval.value)
+
+
 def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilon: float) -> Verdict | None:
-    """The connectivity of a pair, None for a control and until all is in; undecided when a cell is missing."""
+    """The connectivity of a pair, None for a control and until all is in; undecided when a cell is missing.
+
+    At each cut it goes by the better of the two stitches of the family that were found, the trained one and the
+    direct-matching one it started from: training that does harm must not make two networks look less alike.
+    """
     mine = [tasks[task] for task in column.task_ids if task in tasks]
     if column.control or any(task.status not in ("finished", "failed") for task in mine):
         return None
     cuts = dict.fromkeys(cut for task in mine for cut in task.cuts)
     rows_of = [summary(column, cut, cells) for cut in cuts]
-    penalties = [row.penalty for row in rows_of if row.status == "finished" and row.penalty]
+    penalties = [_better(column, row) for row in rows_of if row.status == "finished" and row.penalty]
     return connectivity(penalties, epsilon) if len(penalties) == len(rows_of) else "undecided"

@@ -90,6 +90,8 @@ class NetworkState:
     parameters: int
     source: str
     cuts: list[dict[str, Any]]  # {name, shape, depth, parameters}, from input to output
+    mean: list[float] = field(default_factory=list)  # per channel, what the network's input is normalised by
+    std: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

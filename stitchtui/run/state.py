@@ -157,9 +157,15 @@ def _network_ready(state: RunState, event: Event, moment: float) -> None:
         fields.whole(event.get("parameters", 0)),
         fields.text(event.get("source", "")),
         cuts,
+        mean=_numbers(event.get("mean")),
+        std=_numbers(event.get("std")),
     )
     state.networks[network.name] = network
     _finish(_own_task(state, _network_task(network.name)), moment)
+
+
+def _numbers(value: object) -> list[float]:
+    return [fields.number(item) for item in fields.items(value)] if value is not None else []
 
 
 def _own_task(state: RunState, name: str) -> TaskState:

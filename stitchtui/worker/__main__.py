@@ -59,7 +59,11 @@ def _work(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespa
         return _finish(directory, log, ExitCode.BAD_INPUT, "failed", str(error), bad_input=True)
     except RunFailed as error:
         return _finish(directory, log, ExitCode.FAILED, "failed", str(error))
-    except Exception as error:  # a fault of ours: the traceback goes into worker.log
+    except Exception as error:
+        if devices.is_out_of_memory(error):
+            reason = "out of memory; try a lower evaluation_batch or stitch.batch_size, or fewer --cuts"
+            return _finish(directory, log, ExitCode.FAILED, "failed", reason)
+        # a fault of ours: the traceback goes into worker.log
         traceback.print_exc()
         reason = f"internal error: {type(error).__name__}: {(str(error).splitlines() or [''])[0]} (see {directory.log})"
         return _finish(directory, log, ExitCode.FAILED, "failed", reason)
@@ -72,19 +76,20 @@ def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespac
     asked_for = {**_object(directory.read_info().get("asked_for")), **said}
     if threads := asked_for.get("threads"):
         torch.set_num_threads(int(threads))
-    device = devices.pick(str(asked_for.get("device", "auto")))
+    info = {**describe_process(), "started": time.time(), "asked_for": asked_for, "versions": versions()}
+    directory.write_info(info)
+    record = Recorder(log.write, lambda: bool(asked))
+    runner = Runner(directory, directory.read_experiment(), record)
+    name = str(asked_for.get("device", "auto"))
+    try:
+        device = devices.pick(name)
+    except BadInput:
+        runner.announce(name)  # a run that ends must have begun, for whoever reads its log
+        raise
     devices.compute_in_full_float32()
-    directory.write_info(
-        {
-            **describe_process(),
-            "started": time.time(),
-            "asked_for": asked_for,
-            "device": devices.describe(device),
-            "versions": versions(),
-        }
-    )
-    experiment = directory.read_experiment()
-    Runner(directory, experiment, device, Recorder(log.write, lambda: bool(asked))).run()
+    directory.write_info({**info, "device": devices.describe(device)})
+    runner.announce(devices.describe(device))
+    runner.run(device)
 
 
 def _object(value: object) -> dict[str, Any]:

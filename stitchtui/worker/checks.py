@@ -28,6 +28,29 @@ def check_ends(session: Session, task: Task, record: Recorder) -> None:
         )
 
 
+def warn_of_harm(task: Task, penalties: Mapping[str, Mapping[str, float]], record: Recorder) -> None:
+    """Say where training made an exact self-stitch worse: what it does there it may do to any pair at that cut."""
+    harmed = {row: m["penalty"] for row, m in penalties.items() if m["penalty_low"] > 0}
+    if harmed:
+        worst = max(harmed, key=lambda row: harmed[row])
+        record.emit(
+            "warning",
+            text=f"{task.column}: training made an exact self-stitch worse at {', '.join(harmed)} (by "
+            f"{harmed[worst]:.2f} points at {worst}): penalties there say something of the training, too; compare them "
+            "with direct matching, or try a lower stitch.learning_rate, more images or data.augment = 'none'",
+        )
+
+
+def warn_of_size(task: Task, stitches: Mapping[str, int], network: int, record: Recorder) -> None:
+    """Say where a stitch has more parameters than the network that it is put into."""
+    if large := [row for row, count in stitches.items() if count > network]:
+        record.emit(
+            "warning",
+            text=f"{task.column}: the stitch has more parameters than {task.top} at {', '.join(large)}; "
+            "it can do much by itself there",
+        )
+
+
 def check_self_stitch(task: Task, before: Mapping[str, float], record: Recorder) -> None:
     """Verify that a self-stitch from identity costs exactly nothing before training; `before` is penalty by cut."""
     odd = [f"{row}: {penalty:+.2f}" for row, penalty in before.items() if penalty != 0]

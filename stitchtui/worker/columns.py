@@ -1,6 +1,8 @@
 """One task: fits or trains every stitch of a column, measures it, and says so cell by cell."""
 
+import contextlib
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from stitchtui.device import training_dtype
+from stitchtui.device import is_out_of_memory, training_dtype
 from stitchtui.run.plan import Task, cell_identity
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut
-from stitchtui.stitching.direct import AffineMap, least_squares, moments
+from stitchtui.stitching.direct import AffineMap, Moments, least_squares, moments
 from stitchtui.stitching.evaluate import Scores, column_scores, compare
 from stitchtui.worker import identity
-from stitchtui.worker.checks import check_self_stitch
+from stitchtui.worker.checks import check_self_stitch, warn_of_harm, warn_of_size
 from stitchtui.worker.feed import in_order, steps_in, training_batches
 from stitchtui.worker.recorder import Recorder
 from stitchtui.worker.session import Session
@@ -52,7 +54,10 @@ class Column:
         images, size = len(session.dataset.train), self.stitch.batch_size
         self.steps = self.stitch.steps or steps_in(self.stitch.epochs, images, size)
         self.places = [self._place(b, t) for b, t in session.column_cuts(task)]
-        self._done = self._total = 0  # steps of training, or images of all passes where nothing is trained
+        self._done = 0  # steps of training, or images of all passes where nothing is trained
+        self._total = self._work()
+        self._trained: dict[str, nn.Module] = {}
+        self._said: dict[str, dict[str, Any]] = {}  # measures by row
 
     def _place(self, bottom: Cut, top: Cut) -> Place:
         row = top.name if bottom.name == top.name else f"{bottom.name} > {top.name}"
@@ -62,15 +67,40 @@ class Column:
     def run(self) -> None:
         """Measure every cell of the column and say so."""
         started = time.monotonic()
-        self._total = self._work()
-        self.record.start(self.task.id, self._total, [p.row for p in self.places])
+        self._total = self._work()  # again: another column may have computed this one's CKA by now
+        self.record.start(self.task.id, self._steps(self._total), [p.row for p in self.places])
         fresh = [p for p in self.places if not self._said_reused(p)]
-        built = {p.row: s for p in fresh if (s := self._build(p)) is not None}
-        measured = [p for p in fresh if p.row in built]
+        measured = [p for p in fresh if self._fits(p)]
         for group in [[p] for p in measured] if self.alone else [measured]:
             if group:
-                self._measure(group, built)
+                self._measure(group)
+        if self._trained:
+            self.keep(self.task, self._trained)
+        self._warn()
         self.record.emit("task_finished", task=self.task.id, seconds=time.monotonic() - started)
+
+    def _warn(self) -> None:
+        if self.task.control == "self_stitch" and self.trains and self.task.start == "identity":
+            warn_of_harm(self.task, self._said, self.record)
+        if self.task.control == "" and self.task.objective == "direct":
+            sizes = {row: int(m["stitch_parameters"]) for row, m in self._said.items()}
+            warn_of_size(self.task, sizes, _parameters(self.top.network.module), self.record)
+
+    def misfit(self, place: Place) -> str | None:
+        """Why no stitch of the family can join the place's cuts; None if one can."""
+        try:
+            self._build(place)
+        except stitches.Misfit as misfit:
+            return str(misfit)
+        return None
+
+    def _fits(self, place: Place) -> bool:
+        if reason := self.misfit(place):
+            self._fail(place, reason)
+        return not reason
+
+    def _fail(self, place: Place, reason: str) -> None:
+        self.record.emit("cell_failed", task=self.task.id, cut=place.row, reason=reason)
 
     def _work(self) -> int:
         if self.trains:
@@ -84,7 +114,11 @@ class Column:
         self.record.check()
         if not self.trains:
             self._done += images
-            self.record.step(self.task.id, min(self._done, self._total), self._total)
+            self.record.step(self.task.id, self._steps(min(self._done, self._total)), self._steps(self._total))
+
+    def _steps(self, work: int) -> int:
+        """Work in steps: those of training as they are; of a pass, its batches, which cost about as much as a step."""
+        return work if self.trains else -(-work // self.session.experiment.evaluation_batch)
 
     def _said_reused(self, place: Place) -> bool:
         earlier = self.reuse(place.identity)
@@ -93,14 +127,11 @@ class Column:
         self._say(place, earlier["measures"], reused_from=earlier["run"])
         return True
 
-    def _build(self, place: Place) -> nn.Module | None:
-        try:
-            stitch = stitches.build(self.task.family, place.bottom, place.top).to(self.session.device)
-            if self.task.start == "identity":
-                stitches.start_as_identity(stitch)
-        except stitches.Misfit as misfit:
-            self.record.emit("cell_failed", task=self.task.id, cut=place.row, reason=str(misfit))
-            return None
+    def _build(self, place: Place) -> nn.Module:
+        """A stitch for the place, started unless it starts from a map. Raises Misfit."""
+        stitch = stitches.build(self.task.family, place.bottom, place.top).to(self.session.device).eval()
+        if self.task.start == "identity":
+            stitches.start_as_identity(stitch)
         if self.task.start == "random":
             # Each cell draws from a seed of its own, so that its start doesn't depend on its neighbours.
             words = f"{self.task.seed} {place.bottom.name} {place.top.name}"
@@ -110,67 +141,96 @@ class Column:
 
     def try_out(self) -> tuple[Chain, Chain, list[fit.Cell]] | None:
         """The column's chains and its unfitted cells, to be timed; None if no two cuts fit."""
-        built = {p.row: s for p in self.places if (s := self._build(p)) is not None}
-        fitting = [p for p in self.places if p.row in built]
-        for stitch in built.values():
-            stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
-        return (*self._chains(fitting), _cells(fitting, built)) if fitting else None
+        fitting = [p for p in self.places if self.misfit(p) is None]
+        cells = [fit.Cell(k, k, self._build(p)) for k, p in enumerate(fitting, 1)]
+        for cell in cells:
+            stitches.start_at_random(cell.stitch, torch.Generator().manual_seed(0))
+        return (*self._chains(fitting), cells) if fitting else None
 
     def _chains(self, places: Sequence[Place]) -> tuple[Chain, Chain]:
         bottom = self.session.chain(self.bottom, [p.bottom for p in places])
         same = self.bottom is self.top
         return bottom, bottom if same else self.session.chain(self.top, [p.top for p in places])
 
-    def _measure(self, places: Sequence[Place], built: dict[str, nn.Module]) -> None:
+    def _measure(self, places: Sequence[Place]) -> None:
+        """Measure these cells together; where memory runs out, in halves."""
+        try:
+            self._measure_together(places)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            half = len(places) // 2
+            if half == 0:
+                self._fail(places[0], "out of memory; try a lower stitch.batch_size or evaluation_batch")
+                return
+        else:
+            return
+        self._done = 0  # outside the handler, which would keep the failed attempt's tensors alive
+        for part in (places[:half], places[half:]):
+            self._measure(part)
+
+    def _measure_together(self, places: Sequence[Place]) -> None:
         started = time.monotonic()
         bottom, top = self._chains(places)
-        cells = _cells(places, built)
-        try:
-            self._start_from_maps(bottom, top, places, cells)
-            before = self._scores_before(bottom, top, places, cells) if self.trains else None
-            scores, gaps = self._train_and_score(bottom, top, cells)
-        except (FloatingPointError, torch.OutOfMemoryError) as error:
-            self._say_failed(places, error)
-            return
-        if not self.trains and self.task.family == "affine":
-            self.session.starts |= {self._key(p): s for p, s in zip(places, scores, strict=True)}
+        cells = [fit.Cell(k, k, self._build(p)) for k, p in enumerate(places, 1)]
+        sick = self._start_from_maps(bottom, top, places, cells)
+        before = self._scores_before(bottom, top, places, cells) if self.trains else None
+        scores, gaps = self._train_and_score(bottom, top, cells)
         ckas = self._cka(places)
+        # Before a number is said: what a changed network led to must not be taken for a result, now or later.
+        self.session.verify_frozen(self.bottom, self.top)
         seconds = (time.monotonic() - started) / len(places)
+        penalties = {}
         for k, place in enumerate(places):
+            reason = sick.get(place.row) or _sickness(cells[k].stitch, scores[k])
+            if reason:
+                self._fail(place, reason)
+                continue
             measures = self._compared(scores[k]) | {"activation_gap": gaps[k], "cka": ckas[k], "seconds": seconds}
             measures["stitch_parameters"] = stitches.parameter_count(cells[k].stitch)
             if before is not None:
-                measures |= {"start_penalty": self._compared(before[k])["penalty"], "steps": self.steps}
+                penalties[place.row] = self._compared(before[k])["penalty"]
+                measures |= {"start_penalty": penalties[place.row], "steps": self.steps}
+                self._trained[place.row] = cells[k].stitch
+            elif self.task.family == "affine":
+                self.session.starts[self._key(place)] = scores[k]
             self._say(place, measures, reused_from=None)
-        if self.trains:
-            self.keep(self.task, {p.row: c.stitch for p, c in zip(places, cells, strict=True)})
-        if self.task.control == "self_stitch" and before is not None and self.task.start == "identity":
-            penalties = {p.row: self._compared(s)["penalty"] for p, s in zip(places, before, strict=True)}
+        if self.task.control == "self_stitch" and self.trains and self.task.start == "identity":
             check_self_stitch(self.task, penalties, self.record)
-
-    def _say_failed(self, places: Sequence[Place], error: Exception) -> None:
-        reason = f"{error}; try a lower stitch.learning_rate"
-        if isinstance(error, torch.OutOfMemoryError):
-            reason = "out of memory; try a lower stitch.batch_size or fewer cuts"
-        for place in places:
-            self.record.emit("cell_failed", task=self.task.id, cut=place.row, reason=reason)
 
     def _key(self, place: Place) -> tuple[str, ...]:
         return self.bottom.network.name, place.bottom.name, self.top.network.name, place.top.name
 
-    def _start_from_maps(self, bottom: Chain, top: Chain, places: Sequence[Place], cells: Sequence[fit.Cell]) -> None:
+    def _start_from_maps(
+        self, bottom: Chain, top: Chain, places: Sequence[Place], cells: Sequence[fit.Cell]
+    ) -> dict[str, str]:
+        """Start each stitch from its least-squares map, where that is the start; returns the rows that have none."""
         if self.task.start != "least_squares":
-            return
+            return {}
         keys = [self._key(p) for p in places]
         if any(key not in self.session.maps for key in keys):
             self.session.maps |= dict(zip(keys, self._fitted(bottom, top, cells), strict=True))
-        for key, cell in zip(keys, cells, strict=True):
-            stitches.start_from_map(cell.stitch, self.session.maps[key])
+        sick = {}
+        for key, place, cell in zip(keys, places, cells, strict=True):
+            found = self.session.maps[key]
+            if isinstance(found, AffineMap):
+                stitches.start_from_map(cell.stitch, found)
+            else:
+                sick[place.row] = found
+                stitches.start_at_random(cell.stitch, torch.Generator())  # numbers, so that its neighbours can go on
+        return sick
 
-    def _fitted(self, bottom: Chain, top: Chain, cells: Sequence[fit.Cell]) -> list[AffineMap]:
-        batches = in_order(self.session.dataset.train, self.session.experiment.evaluation_batch, self._tick)
+    def _fitted(self, bottom: Chain, top: Chain, cells: Sequence[fit.Cell]) -> list[AffineMap | str]:
+        batch = self.session.evaluation_batch([*bottom.cuts, *top.cuts])
+        batches = in_order(self.session.dataset.train, batch, self._tick)
         found = moments(bottom, top, [(c.bottom, c.top) for c in cells], (images for images, _ in batches))
-        return [least_squares(m, self.stitch.ridge) for m in found]
+        return [self._map(m) for m in found]
+
+    def _map(self, m: Moments) -> AffineMap | str:
+        try:
+            return least_squares(m, self.stitch.ridge)
+        except FloatingPointError as error:
+            return str(error)
 
     def _scores_before(
         self, bottom: Chain, top: Chain, places: Sequence[Place], cells: Sequence[fit.Cell]
@@ -201,7 +261,8 @@ class Column:
         dtype = training_dtype(self.stitch.precision, self.session.device)
         recipe = fit.Recipe(steps, self.stitch.learning_rate, self.stitch.weight_decay, dtype)
         batches = training_batches(self.session.dataset, self.stitch.batch_size, self.task.seed)
-        fit.train_column(bottom, top, cells, batches, recipe, report=self._report)
+        with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
+            fit.train_column(bottom, top, cells, batches, recipe, report=self._report)
         self._done += steps
 
     def _report(self, step: int, progress: Callable[[], fit.Progress]) -> None:
@@ -219,6 +280,7 @@ class Column:
         return self.session.cka((self.bottom, self.top), [(p.bottom, p.top) for p in places], self._tick)
 
     def _say(self, place: Place, measures: dict[str, Any], reused_from: str | None) -> None:
+        self._said[place.row] = measures
         self.record.emit(
             "cell_finished",
             task=self.task.id,
@@ -231,15 +293,22 @@ class Column:
         )
 
 
-def _cells(places: Sequence[Place], built: dict[str, nn.Module]) -> list[fit.Cell]:
-    return [fit.Cell(k, k, built[p.row]) for k, p in enumerate(places, 1)]
+def _parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def _sickness(stitch: nn.Module, scores: Scores) -> str | None:
+    """Why a cell has no number, if it has none."""
+    if not fit.is_finite(stitch):
+        return "its training diverged: the stitch is not finite; try a lower stitch.learning_rate"
+    return None if scores.finite else "the stitched network's class scores on the test images are not finite"
 
 
 def _progress_facts(progress: fit.Progress) -> dict[str, Any]:
-    count = len(progress.losses)
+    losses = [loss for loss in progress.losses if math.isfinite(loss)]
     return {
-        "loss": sum(progress.losses) / count,
-        "accuracy": sum(progress.accuracies) / count,
+        "loss": sum(losses) / len(losses) if losses else None,
+        "accuracy": sum(progress.accuracies) / len(progress.accuracies),
         "losses": progress.losses,
         "accuracies": progress.accuracies,
     }

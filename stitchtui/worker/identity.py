@@ -3,7 +3,10 @@
 import hashlib
 from typing import Any
 
+import torch
+
 from stitchtui.device import training_dtype
+from stitchtui.networks.network import tensor_bytes
 from stitchtui.run.plan import Task
 from stitchtui.stitching.cuts import Cut
 from stitchtui.worker.session import Loaded, Session
@@ -40,12 +43,34 @@ def facts(
 
 def _end(loaded: Loaded, cut: Cut) -> dict[str, Any]:
     network = loaded.network
-    # The same weights in another forward(), or with another stride, are another network.
-    graph = f"{loaded.traced.module.code}\n{network.module}"
     return {
         "weights": network.digest,
-        "graph": hashlib.sha256(graph.encode()).hexdigest(),
+        "graph": _graph_digest(loaded),
         "mean": network.mean,
         "std": network.std,
         "cut": cut.name,
     }
+
+
+def _graph_digest(loaded: Loaded) -> str:
+    """What the network computes with its weights: the graph, every layer's settings, and tensors that are no weights.
+
+    The same weights in another forward(), with another stride, or with more heads, are another network.
+    """
+    sha = hashlib.sha256(loaded.traced.module.code.encode())
+    for name, layer in loaded.network.module.named_modules():
+        settings = {k: repr(v) for k, v in sorted(vars(layer).items()) if k != "training" and _is_plain(v)}
+        sha.update(f"{name} {type(layer).__qualname__} {settings}".encode())
+        for key, value in sorted(vars(layer).items()):
+            if isinstance(value, torch.Tensor):
+                sha.update(key.encode())
+                sha.update(tensor_bytes(value))
+    return sha.hexdigest()
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(_is_plain(v) for v in value.values()) and bool(value)
+    return value is None or isinstance(value, bool | int | float | str | torch.dtype)

@@ -1,5 +1,6 @@
 """A whole run: data, networks, then every task of the plan, said to `emit` as events."""
 
+import hashlib
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from stitchtui import __version__
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
-from stitchtui.device import describe
+from stitchtui.errors import RunFailed
 from stitchtui.experiment import Experiment
 from stitchtui.networks import training
 from stitchtui.networks.obtain import obtain
@@ -32,24 +33,27 @@ def versions() -> dict[str, str]:
 class Runner:
     """Carries out an experiment in a run directory; what an earlier worker finished there is left as it is."""
 
-    def __init__(self, directory: RunDirectory, experiment: Experiment, device: torch.device, record: Recorder) -> None:
-        self.directory, self.experiment, self.device, self.record = directory, experiment, device, record
+    def __init__(self, directory: RunDirectory, experiment: Experiment, record: Recorder) -> None:
+        self.directory, self.experiment, self.record = directory, experiment, record
         self.earlier = RunState.load(directory.events)
         self.reuse = Finished(directory)
 
-    def run(self) -> None:
-        """Everything, in order. Raises Stopped, BadInput or RunFailed."""
-        tasks = plan(self.experiment)
+    def announce(self, device: str) -> None:
+        """Say that the run starts, with all that its readers need to draw it; `device` in words."""
         self.record.emit(
             "run_started",
             run=self.directory.name,
             experiment=self.experiment.plain(),
-            tasks=[t.as_dict() for t in tasks],
-            device=describe(self.device),
+            tasks=[t.as_dict() for t in plan(self.experiment)],
+            device=device,
             versions=versions(),
             resumed=self.earlier.status != "empty",
         )
-        session = Session(self.experiment, self.device, self._data())
+
+    def run(self, device: torch.device) -> None:
+        """Everything, in order. Raises Stopped, BadInput or RunFailed."""
+        tasks = plan(self.experiment)
+        session = Session(self.experiment, device, self._data().to(device))
         try:
             for name in dict.fromkeys(end for t in tasks for end in (t.bottom, t.top)):
                 self._network(session, name)
@@ -58,10 +62,11 @@ class Runner:
         for task in tasks:
             if task.control == "" and task.objective == "direct":
                 check_ends(session, task, self.record)
-            if not self._finished(session, task):
-                Column(session, task, self.record, reuse=self.reuse.find, keep=self._keep).run()
-                session.verify_frozen()
-        self.record.emit("check", name="both networks of every pair are unchanged after the run", passed=True)
+            column = Column(session, task, self.record, reuse=self.reuse.find, keep=self._keep)
+            if not self._finished(column):
+                column.run()
+        session.verify_frozen(*session.loaded.values())
+        self.record.emit("check", name="every network is unchanged after the run", passed=True)
 
     def _data(self) -> Dataset:
         self.record.start("data", 1)
@@ -82,7 +87,7 @@ class Runner:
             augment=dataset.augment,
             digest=dataset.digest,
         )
-        return dataset.to(self.device)
+        return dataset
 
     def _network(self, session: Session, name: str) -> None:
         spec, task = self.experiment.networks[name], f"network {name}"
@@ -91,15 +96,34 @@ class Runner:
         def on_step(facts: dict[str, Any]) -> None:
             self.record.emit("step", task=task, **facts)
 
-        network = obtain(name, spec, session.dataset, self.device, on_step, self.record.stopping)
+        network = obtain(name, spec, session.dataset, session.device, on_step, self.record.stopping)
         loaded = session.add(network)
+        self._check_chain(session, loaded)
         self._say_network(session, loaded)
+        if network.source == "checkpoint" and spec.normalisation == "auto" and network.mean == session.dataset.mean:
+            # A checkpoint of ours brings its own; of a foreign one nobody but its maker knows.
+            self.record.emit(
+                "warning",
+                text=f"{name} is given images normalised by the training images' mean and deviation; if an error of "
+                f"{network.error:.2f} % isn't what you know of it, say what it was trained with: --normalisation",
+            )
         chance = 100 * (1 - 1 / network.classes)
         if network.error > chance - 5:
             self.record.emit(
                 "warning",
                 text=f"{name} has a test error of {network.error:.1f} %, about chance ({chance:.1f} %): check that the "
                 "checkpoint, its architecture, the order of the classes and the normalisation belong together",
+            )
+
+    def _check_chain(self, session: Session, loaded: Loaded) -> None:
+        """Raises RunFailed unless the network as a chain makes the same errors as the network itself."""
+        network = loaded.network
+        error = session.base(loaded, lambda _: self.record.check()).error
+        images = len(session.dataset.test)
+        if abs(error - network.error) > 100 * max(1, images // 1000) / images + 1e-9:  # ties may fall either way
+            raise RunFailed(
+                f"network '{network.name}': cut into a chain it has a test error of {error:.2f} %, whole one of "
+                f"{network.error:.2f} %; its graph doesn't compute what the network does"
             )
 
     def _say_network(self, session: Session, loaded: Loaded) -> None:
@@ -114,22 +138,29 @@ class Runner:
             error=network.error,
             parameters=sum(p.numel() for p in network.module.parameters()),
             source=network.source,
+            mean=list(network.mean),
+            std=list(network.std),
             cuts=[
                 {"name": c.name, "shape": list(c.shape), "depth": f.depth, "parameters": f.parameters}
                 for c, f in zip(cuts, facts, strict=True)
             ],
         )
 
-    def _finished(self, session: Session, task: Task) -> bool:
-        """Whether every cell of `task` is in the log: a column with a gap is trained again as a whole.
+    def _finished(self, column: Column) -> bool:
+        """Whether the log holds every cell of the column as it would be measured now.
 
-        Only then is a resumed run's result equal to an undisturbed one's to the last bit.
+        A column with a gap, or with a cell of other weights or data, is trained again as a whole: only then is a
+        resumed run's result equal to an undisturbed one's to the last bit. Cells that no stitch can join are no gap.
         """
-        done = self.earlier.tasks.get(task.id)
+        done = self.earlier.tasks.get(column.task.id)
         if done is None or done.status not in ("finished", "failed"):
             return False
-        cells = [c for (name, _), c in self.earlier.cells.items() if name == task.id]
-        return len(cells) == len(session.column_cuts(task)) and all(c.status in ("finished", "failed") for c in cells)
+        cells = [(place, self.earlier.cells.get((column.task.id, place.row))) for place in column.places]
+        return all(
+            cell is not None
+            and (cell.identity == place.identity if cell.status == "finished" else column.misfit(place) is not None)
+            for place, cell in cells
+        )
 
     def _keep(self, task: Task, trained: dict[str, nn.Module]) -> None:
         tensors = {f"{cut}/{name}": value for cut, s in trained.items() for name, value in s.state_dict().items()}
@@ -142,4 +173,5 @@ class Runner:
 
 def _file_name(task: Task) -> str:
     words = (task.control or "pair", task.bottom, "to", task.top, task.family, f"seed{task.seed}")
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in "-".join(words))
+    readable = "".join(c if c.isalnum() or c in "-_." else "_" for c in "-".join(words))
+    return f"{readable}-{hashlib.sha256(task.id.encode()).hexdigest()[:6]}"  # "a b" and "a_b" are two networks

@@ -1,5 +1,6 @@
 """What the tasks of a run share: the data, the networks as traced graphs, and results that several tasks need."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,9 +21,10 @@ from stitchtui.worker.feed import in_order, pixels
 
 CKA_BYTES = 2 << 30
 """How much memory the features of two blocks of images may take while CKA is computed."""
-EVALUATION_BYTES = 1 << 29
+EVALUATION_BYTES = 1 << 30
 """How much memory one layer's activations of a whole column may take while it is evaluated."""
-CALIBRATION_IMAGES = 2_000
+CALIBRATION_IMAGES, CALIBRATION_BATCH = 2_000, 250
+EXAMPLE_IMAGES = 5
 
 
 @dataclass
@@ -42,8 +44,8 @@ class Session:
     device: torch.device
     dataset: Dataset
     loaded: dict[str, Loaded] = field(default_factory=dict)
-    maps: dict[tuple[str, ...], AffineMap] = field(default_factory=dict)
-    """Least-squares maps by (bottom network, its cut, top network, its cut)."""
+    maps: dict[tuple[str, ...], AffineMap | str] = field(default_factory=dict)
+    """Least-squares maps by (bottom network, its cut, top network, its cut), or why there is none."""
     starts: dict[tuple[str, ...], Scores] = field(default_factory=dict)
     """What an affine stitch scores that computes just that map, by the same key."""
     _base: dict[str, Scores] = field(default_factory=dict)
@@ -51,13 +53,15 @@ class Session:
 
     def add(self, network: Network) -> Loaded:
         """Trace `network` and keep it under its name. Raises BadInput if it can't be traced."""
-        network.module.to(memory_format=torch.channels_last)  # the same numbers in another order: digests are equal
         normalise = Normalise(network.mean, network.std).to(self.device)
-        example = normalise(pixels(self.dataset.train.images[:2]))
+        example = normalise(pixels(self.dataset.train.images[:EXAMPLE_IMAGES])).contiguous()
         try:
             traced = Traced(network.module, example)
         except Untraceable as error:
             raise BadInput(f"network '{network.name}': {error}") from None
+        # The same numbers in another order, which convolutions are faster in; only the traced graph, whose views are
+        # reshapes, can be trusted with it.
+        network.module.to(memory_format=torch.channels_last)
         self.loaded[network.name] = Loaded(network, traced, normalise)
         return self.loaded[network.name]
 
@@ -69,10 +73,11 @@ class Session:
         return self.loaded[random_name]
 
     def _randomised(self, trained: Loaded, name: str) -> Loaded:
-        module = reinitialised(trained.network.module, self.experiment.control_seed)
-        batch = self.experiment.evaluation_batch
-        images = self.dataset.train.images[:CALIBRATION_IMAGES].split(batch)
-        recalibrate(module, (trained.normalise(pixels(i)) for i in images))
+        # Not the seed alone: a network trained here from the same number started from just those weights.
+        words = f"random control {self.experiment.control_seed} {trained.network.digest}"
+        seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big")
+        module = reinitialised(trained.network.module, seed).to(memory_format=torch.contiguous_format)
+        recalibrate(module, (trained.normalise(pixels(i)).contiguous() for i in self._calibration_batches()))
         network = Network(
             name=name,
             module=freeze(module),
@@ -88,6 +93,12 @@ class Session:
         error = self.base(loaded, lambda _: None).error
         loaded.network = Network(**{**vars(network), "error": error})
         return loaded
+
+    def _calibration_batches(self) -> list[torch.Tensor]:
+        """Batches of one size, since each counts as much as the next; a single image has no variance to offer."""
+        images = self.dataset.train.images[:CALIBRATION_IMAGES]
+        size = min(CALIBRATION_BATCH, len(images))
+        return list(images[: len(images) // size * size].split(size)) if size > 1 else []
 
     def column_cuts(self, task: Task) -> list[tuple[Cut, Cut]]:
         """The (bottom, top) cuts of a column, in order. Raises BadInput where they can't be paired."""
@@ -120,7 +131,10 @@ class Session:
         if name not in self._base:
             chain = self.chain(loaded, [])
             batches = in_order(self.dataset.test, self.experiment.evaluation_batch, ticking)
-            self._base[name] = base_scores(chain, batches)
+            scores = base_scores(chain, batches)
+            if not scores.finite:
+                raise RunFailed(f"network '{name}': its class scores on the test images are not all finite numbers")
+            self._base[name] = scores
         return self._base[name]
 
     def evaluation_batch(self, cuts: Sequence[Cut]) -> int:
@@ -163,8 +177,11 @@ class Session:
 
     @torch.no_grad()
     def diagonal_cka(self, bottom: Chain, top: Chain, images: int, ticking: Callable[[int], None]) -> list[float]:
-        """Linear CKA at each cut that the two chains have in the same place, over the first `images` test images."""
-        n, test = len(bottom.cuts), self.dataset.test.images
+        """Linear CKA at each cut that the two chains have in the same place, over `images` of the test images."""
+        n = len(bottom.cuts)
+        # Test parts may come class by class: a few of their images are a random few.
+        chosen = torch.randperm(len(self.dataset.test), generator=torch.Generator().manual_seed(0))[:images]
+        test = self.dataset.test.images[chosen.sort().values.to(self.device)]
 
         def features(first: int, end: int) -> list[torch.Tensor]:
             ticking(end - first)
@@ -174,10 +191,11 @@ class Session:
         block = min(images, self._cka_block([*bottom.cuts, *top.cuts]))
         return linear_cka(features, images, [(k, n + k) for k in range(n)], block)
 
-    def verify_frozen(self) -> None:
-        """Raises RunFailed if any weight or buffer of any network has changed since it was loaded."""
-        for name, loaded in self.loaded.items():
+    def verify_frozen(self, *networks: Loaded) -> None:
+        """Raises RunFailed if any weight or buffer of these has changed since the network was loaded."""
+        for loaded in networks:
             if weight_digest(loaded.network.module) != loaded.network.digest:
+                name = loaded.network.name
                 raise RunFailed(f"network '{name}' changed while it was frozen; the run's numbers can't be trusted")
 
 

@@ -90,6 +90,15 @@ def test_bad_input_is_one_line_in_the_log_and_exit_code_2() -> None:
     assert "'nowhere' is not known" in (state.reason or "")
 
 
+def test_a_device_that_is_not_there_is_bad_input_of_a_run_that_has_begun() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    assert worker(directory, told=("--device", "cuda:99")).wait(120) == 2
+    state = RunState.load(directory.events)
+    assert (state.status, state.bad_input, state.run) == ("failed", True, directory.name)
+    assert "--device cuda:99: not usable here" in (state.reason or "")
+    assert directory.read_info()["asked_for"] == {"device": "cuda:99"}
+
+
 def test_a_second_worker_on_the_same_run_leaves_the_first_alone() -> None:
     directory = create(experiment(**{**ONE_PAIR, "stitch": {"steps": 100_000}}))
     first = worker(directory)
