@@ -52,9 +52,9 @@ def watch(
         view.update(events, state)
         condition = control.status(directory, state)
         if condition in _ENDED and begun >= sessions:
-            _let_go(directory, pause)
+            let_go(directory, pause)
             return state, condition
-        gone = condition == "lost" or (condition in _ENDED and not _is_alive(directory))
+        gone = condition == "lost" or (condition in _ENDED and not is_alive(directory))
         if gone and silent:  # looked once more after it was gone: it may have written until then
             return state, "lost"
         silent = gone
@@ -62,16 +62,16 @@ def watch(
             pause(POLL)
 
 
-def _is_alive(directory: RunDirectory) -> bool:
+def is_alive(directory: RunDirectory) -> bool:
     """Whether the worker that was launched last is there, or the one that says that it works on the run."""
     known = (read_object(directory.launched), directory.read_info())
     return any(control.liveness(info) == "alive" for info in known if info)
 
 
-def _let_go(directory: RunDirectory, pause: Callable[[float], None]) -> None:
+def let_go(directory: RunDirectory, pause: Callable[[float], None]) -> None:
     """Give a worker that has said its end the time to leave, so that the run can be resumed at once."""
     for _ in range(round(LEAVING / POLL)):
-        if not _is_alive(directory):
+        if not is_alive(directory):
             return
         pause(POLL)
 
@@ -137,18 +137,24 @@ def line(event: Event, state: RunState) -> str | None:
 
 
 def _run_started(event: Event, state: RunState) -> str:
+    from stitchtui.report.wording import counted
+
     columns = sum(task.kind == "column" for task in state.tasks.values())
     begins = "goes on" if event["resumed"] else "starts"
-    return f"run {event['run']} {begins}: {columns} columns on {event['device']}"
+    return f"run {event['run']} {begins}: {counted(columns, 'column')} on {event['device']}"
 
 
 def _network_ready(event: Event, _state: RunState) -> str:
-    source = f" ({event['source']})" if event.get("source") else ""
-    return f"network {event['network']}: ready, test error {_number(event['error']):.2f} %{source}"
+    from stitchtui.report.wording import normalisation
+
+    facts = [event.get("source"), normalisation(event.get("mean"), event.get("std"))]
+    known = f" ({', '.join(str(fact) for fact in facts if fact)})" if any(facts) else ""
+    return f"network {event['network']}: ready, test error {_number(event['error']):.2f} %{known}"
 
 
 def _task_started(event: Event, _state: RunState) -> str:
-    return f"{event['task']}: starts" + (f", {event['steps']} steps" if event["steps"] else "")
+    steps = _number(event["steps"])  # a task of one step has nothing to count
+    return f"{event['task']}: starts" + (f", {steps:.0f} steps" if steps > 1 else "")
 
 
 def _task_finished(event: Event, state: RunState) -> str | None:
@@ -177,10 +183,13 @@ def _number(value: object) -> float:
 
 
 def _finished(task: TaskState, state: RunState) -> str:
+    from stitchtui.report.wording import counted
+
     cells = [cell for (name, _), cell in state.cells.items() if name == task.id]
     known = [penalty for cell in cells if (penalty := cell.measures.get("penalty")) is not None]
     took = "" if task.started is None or task.finished is None else f" in {duration(task.finished - task.started)}"
-    penalties = f", penalties {min(known):+.2f} to {max(known):+.2f} points at {len(known)} cuts" if known else ""
+    places = counted(len(known), "cut")
+    penalties = f", penalties {min(known):+.2f} to {max(known):+.2f} points at {places}" if known else ""
     reused = sum(cell.reused_from is not None for cell in cells)
     return f"{task.id}: {task.status}{took}{penalties}" + (f", {reused} of them reused" if reused else "")
 
@@ -211,7 +220,8 @@ class LiveView:
         if not self._pending or now - self._at < REDRAW:
             return
         self._pending, self._at = False, now
-        picture = live_picture(state, self._console.width, time.time(), not _speaks_unicode(self._console))
+        ascii = not _speaks_unicode(self._console)
+        picture = live_picture(state, self._console.width, time.time(), ascii, self._console.height)
         lines = self._console.render_lines(picture, pad=False)
         if lines != self._drawn:
             self._drawn = lines
@@ -227,16 +237,42 @@ def _speaks_unicode(console: "Console") -> bool:
     return console.encoding.lower().startswith("utf")
 
 
-def live_picture(state: RunState, width: int, now: float, ascii: bool = False) -> "RenderableType":
-    """The status lines and, once cuts are known, the grid, at most `width` wide; `now` in seconds since 1970."""
+def live_picture(
+    state: RunState, width: int, now: float, ascii: bool = False, height: int | None = None
+) -> "RenderableType":
+    """The status lines and, once cuts are known, the grid, at most `width` wide; `now` in seconds since 1970.
+
+    Where `height` lines are too few for all of it, the legend goes first, then the title, then rows from below; what
+    isn't shown is counted.
+    """
     from rich.console import Group
+
+    parts: list[RenderableType] = list(_status(state, now, ascii))
+    if cuts := len(state.cuts()):
+        parts.append(_fitting(state, cuts, width, ascii, None if height is None else height - len(parts)))
+    return Group(*parts)
+
+
+def _fitting(state: RunState, cuts: int, width: int, ascii: bool, lines: int | None) -> "RenderableType":
+    from rich.console import Console
+    from rich.text import Text
 
     from stitchtui.report.table import grid_table
 
-    parts: list[RenderableType] = list(_status(state, now, ascii))
-    if state.cuts():
-        parts.append(grid_table(state, width=width, ascii=ascii))
-    return Group(*parts)
+    if lines is None:
+        return grid_table(state, width, ascii)
+    console, over = Console(width=width, color_system=None, legacy_windows=False), 0
+    for legend, title in ((True, True), (False, True), (False, False)):
+        table = grid_table(state, width, ascii, legend=legend, title=title)
+        over = len(console.render_lines(table, pad=False)) - lines
+        if over <= 0:
+            return table
+    # the line that counts the rows left out may be one more
+    for most_rows in (cuts - over, cuts - over - 1):
+        table = grid_table(state, width, ascii, legend=False, title=False, most_rows=max(0, most_rows))
+        if most_rows > 0 and len(console.render_lines(table, pad=False)) <= lines:
+            return table
+    return Text("no room for the grid", no_wrap=True)
 
 
 def _status(state: RunState, now: float, ascii: bool) -> Iterator["Text"]:

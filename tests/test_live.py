@@ -58,6 +58,47 @@ def test_names_from_outside_move_no_cursor():
     assert "\x1b[2J" not in text
 
 
+def tall(cuts, columns=1):
+    """A run of one column with many cuts, and what beside it is drawn."""
+    events = made.whole_run()[:6]
+    events[4] = {**events[4], "cuts": [f"layer{number}" for number in range(cuts)]}
+    tasks = [{**made.tasks()[0], "id": f"{n}", "bottom": f"net{n}", "column": f"net{n} > b"} for n in range(1, columns)]
+    events[0] = {**events[0], "tasks": [*made.tasks(), *tasks]}
+    return state_after(events)
+
+
+def lines_within(state, width, height):
+    console = Console(file=io.StringIO(), width=width, height=height, legacy_windows=False)
+    picture = live.live_picture(state, width, 1_700_000_100.0, False, height)
+    return ["".join(part.text for part in line).rstrip() for line in console.render_lines(picture)]
+
+
+@pytest.mark.parametrize("cuts", [3, 9, 40])
+@pytest.mark.parametrize("height", [5, 10, 12, 15, 20, 24, 80])
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_the_picture_is_never_higher_than_the_terminal_and_counts_what_it_hides(width, height, cuts):
+    state = tall(cuts, columns=8)
+    lines = lines_within(state, width, height)
+    assert len(lines) <= height
+    shown = sum(line.startswith("layer") for line in lines)
+    text = "\n".join(lines)
+    if shown == 0:
+        assert "no room for the grid" in text
+    else:
+        assert ("more cut" in text) == (shown < cuts)
+        assert shown == cuts or f"{cuts - shown} more cut" in text
+
+
+def test_on_a_small_terminal_the_legend_goes_first_and_hidden_columns_are_counted():
+    state = tall(6, columns=8)
+    high, low = "\n".join(lines_within(state, 60, 40)), "\n".join(lines_within(state, 60, 15))
+    assert "· not measured yet" in high
+    assert "no room for" in high
+    assert "· not measured yet" not in low
+    assert "more columns" in low
+    assert "more cut" not in low
+
+
 # when it is drawn
 
 
@@ -132,6 +173,25 @@ def test_plain_lines_tell_starts_and_ends_and_no_single_step():
         "b > b affine direct seed 0: starts, 10 steps",
         "b > b affine direct seed 0: finished in 5 s, penalties +0.00 to +2.00 points at 3 cuts",
     ]
+
+
+def test_plain_lines_count_as_english_does_and_say_no_single_step():
+    begun = {**made.whole_run()[0], "tasks": made.tasks()[:1]}
+    assert live.line(begun, state_after([begun])) == "run fake-run starts: 1 column on cpu"
+    started = {"t": 0, "type": "task_started", "task": "network a", "steps": 1, "cuts": []}
+    assert live.line(started, RunState()) == "network a: starts"
+    assert live.line({**started, "steps": 2}, RunState()) == "network a: starts, 2 steps"
+    name = made.tasks()[0]["id"]
+    ended = {"t": 2.0, "type": "task_finished", "task": name}
+    state = state_after([begun, {"t": 1.0, "reused_from": None, **made.cell(name, "conv1", 0.5)}, ended])
+    assert live.line(ended, state) == f"{name}: finished, penalties +0.50 to +0.50 points at 1 cut"
+
+
+def test_plain_lines_say_how_a_network_normalises_its_images():
+    ready = {"t": 0, **made.network("a"), "mean": [0.5], "std": [0.25]}
+    expected = "network a: ready, test error 4.00 % (trained, normalised by mean 0.5, std 0.25)"
+    assert live.line(ready, RunState()) == expected
+    assert live.line({**ready, "mean": "?", "std": None}, RunState()) == "network a: ready, test error 4.00 % (trained)"
 
 
 def test_what_goes_wrong_has_a_line_and_what_nobody_knows_has_none():

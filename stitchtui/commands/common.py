@@ -53,3 +53,15 @@ def output() -> "Console":
     from rich.console import Console
 
     return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+def print_wrapped(console: "Console", line: str, ascii: bool = False) -> None:
+    """Print `line` broken between words at the console's width, its second line and on indented by two spaces."""
+    from rich.text import Text
+
+    from stitchtui.report.wording import to_ascii
+
+    text = Text(to_ascii(line) if ascii else line)
+    for index, part in enumerate(text.wrap(console, max(8, console.width - 2))):
+        part.rstrip()
+        console.print(Text("  " if index else "") + part, no_wrap=True, crop=False)

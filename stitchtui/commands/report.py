@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stitchtui.commands.common import RunName
+from stitchtui.commands.common import RunName, print_wrapped
 from stitchtui.errors import BadInput
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
     from stitchtui.run.state import RunState
 
@@ -37,7 +36,7 @@ def report(
     chosen = _format(csv, json, markdown, out)
     state, condition = _load(run)
     if chosen != "table":
-        _deliver(_exported(state, chosen), out)
+        _deliver(_exported(state, condition, chosen), out)
     elif out is not None:
         _deliver(as_text(state, condition, ascii, not no_plot), out)
     else:
@@ -72,10 +71,12 @@ def _load(run: str) -> "tuple[RunState, str]":
     return state, status(directory, state)
 
 
-def _exported(state: "RunState", chosen: str) -> str:
+def _exported(state: "RunState", condition: str, chosen: str) -> str:
     from stitchtui.report import export
 
-    return {"csv": export.csv_text, "json": export.json_text, "markdown": export.markdown_text}[chosen](state)
+    if chosen == "csv":
+        return export.csv_text(state)
+    return {"json": export.json_text, "markdown": export.markdown_text}[chosen](state, condition=condition)
 
 
 def _deliver(text: str, out: Path | None) -> None:
@@ -123,12 +124,12 @@ def _draw(console: "Console", state: "RunState", condition: str, ascii: bool, pl
     from rich.text import Text
 
     from stitchtui.report.table import grid_table, summary_lines
-    from stitchtui.report.wording import to_ascii
 
     console.print(grid_table(state, console.width, ascii))
+    _draw_details(console, state, ascii)
     console.print()
-    for line in [*summary_lines(state), *_condition_lines(state, condition)]:
-        _print_wrapped(console, Text(to_ascii(line) if ascii else line))
+    for line in [*summary_lines(state, condition=condition), *_condition_lines(state, condition)]:
+        print_wrapped(console, line, ascii)
     if plot:
         from stitchtui.report.depth import depth_plot
 
@@ -138,17 +139,20 @@ def _draw(console: "Console", state: "RunState", condition: str, ascii: bool, pl
         console.print(Text.from_ansi(drawing), soft_wrap=True)
 
 
+def _draw_details(console: "Console", state: "RunState", ascii: bool) -> None:
+    from stitchtui.report.details import details_tables, meanings
+
+    tables = details_tables(state, console.width, ascii)
+    for table in tables:
+        console.print()
+        console.print(table)
+    if tables:
+        print_wrapped(console, meanings(state, console.width, ascii), ascii)
+
+
 def _condition_lines(state: "RunState", condition: str) -> list[str]:
     if condition == "lost":
         return [f"worker: lost, it ended without a word; `stitchtui resume {state.run or 'RUN'}` goes on from here"]
     if condition == "elsewhere":
         return ["worker: on another machine; the numbers here are as of the last event that was copied"]
-    return [] if condition == state.status else [f"worker: {condition}"]
-
-
-def _print_wrapped(console: "Console", line: "Text") -> None:
-    from rich.text import Text
-
-    for index, part in enumerate(line.wrap(console, max(8, console.width - 2))):
-        part.rstrip()
-        console.print(Text("  " if index else "") + part, no_wrap=True, crop=False)
+    return []

@@ -14,6 +14,7 @@ from stitchtui.text import duration, plain, size
 
 if TYPE_CHECKING:
     from stitchtui.experiment import Experiment
+    from stitchtui.settings import Setting
 
 What = Annotated[
     list[str] | None,
@@ -80,7 +81,7 @@ def run(
     from stitchtui.run.directory import create
 
     directory = create(experiment, out)
-    return watching.start(directory, watching.worker_arguments(device, threads), detach, as_json)
+    return watching.start(directory, watching.worker_arguments(device, threads), detach, as_json, new=True)
 
 
 def _refuse_both(what: Sequence[str] | None) -> None:
@@ -101,6 +102,7 @@ def _experiment(what: Sequence[str], scale: str | None, pair: dict[str, Any], **
         case [bottom, top]:
             if scale is not None:
                 raise BadInput("--scale: only a preset has scales; leave it out for BOTTOM TOP")
+            _require_data(**laid_over)
             return from_pair(bottom, top, **pair, **laid_over)
         case [preset]:
             _refuse_pair_flags(preset, pair)
@@ -108,6 +110,16 @@ def _experiment(what: Sequence[str], scale: str | None, pair: dict[str, Any], **
         case []:
             raise BadInput("run: expected a PRESET, a FILE.toml, or BOTTOM TOP; `stitchtui presets` lists the presets")
     raise BadInput(f"run: expected a preset, a file or two networks, got {len(what)} of them")
+
+
+def _require_data(settings: Sequence["Setting"], overrides: Sequence[str]) -> None:
+    """Raises BadInput unless the images were named: two networks alone don't say what they are for."""
+    from stitchtui.settings import read_override
+
+    given = [*settings, *map(read_override, overrides)]
+    tables = [setting.value for setting in given if setting.path == ("data",) and isinstance(setting.value, dict)]
+    if all(setting.path != ("data", "name") for setting in given) and not any("name" in table for table in tables):
+        raise BadInput("--data: expected the images that both networks are for, such as cifar10 or folder:PATH")
 
 
 def _refuse_pair_flags(preset: str, pair: dict[str, Any]) -> None:
@@ -133,11 +145,13 @@ def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:
         return
     from rich.table import Table
 
+    from stitchtui.report.wording import counted
+
     cells = sum(row["cells"] for row in rows)
     seconds = sum(row["seconds"] for row in rows)
     most = max((row["bytes"] for row in rows), default=0)
     table = Table(box=None, pad_edge=False, header_style="dim", show_footer=True, footer_style="bold")
-    table.add_column("task", footer=f"{len(rows)} tasks")
+    table.add_column("task", footer=counted(len(rows), "task"))
     for heading, footer in (
         ("cells", str(cells)),
         ("time", f"about {duration(seconds)}"),

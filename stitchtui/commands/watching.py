@@ -1,12 +1,13 @@
 """Start a run's worker, watch it, and tell the shell how it ended: what `run`, `resume` and `attach` share."""
 
+import shutil
 from collections.abc import Callable, Sequence
 
 import typer
 
-from stitchtui.commands.common import output, say
+from stitchtui.commands.common import output, print_wrapped, say
 from stitchtui.errors import BadInput, ExitCode, RunFailed
-from stitchtui.live import View, sessions_so_far, view_for, watch
+from stitchtui.live import View, is_alive, sessions_so_far, view_for, watch
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
@@ -21,15 +22,19 @@ def worker_arguments(device: str | None, threads: int | None) -> list[str]:
     return chosen if threads is None else [*chosen, "--threads", str(threads)]
 
 
-def start(directory: RunDirectory, arguments: Sequence[str], detach: bool, as_json: bool) -> None:
-    """Launch the run's worker; then print the run's name, or watch it to its end. Ctrl-C stops the run."""
+def start(directory: RunDirectory, arguments: Sequence[str], detach: bool, as_json: bool, new: bool = False) -> None:
+    """Launch the run's worker; then print the run's name, or watch it to its end. Ctrl-C stops the run.
+
+    A `new` run's directory, which nobody but this command knows of, goes when its input turns out to be bad before
+    any cell is finished.
+    """
     sessions = sessions_so_far(directory) + 1
     control.launch(directory, arguments)
     if detach:
         typer.echo(directory.name)
         return
     say(f"run {directory.name} in {directory.path}; leaving this terminal doesn't stop it, Ctrl-C does")
-    follow(directory, as_json, lambda: _stop(directory), sessions)
+    follow(directory, as_json, lambda: _stop(directory), sessions, new)
 
 
 def attach(directory: RunDirectory, as_json: bool) -> None:
@@ -41,7 +46,9 @@ def attach(directory: RunDirectory, as_json: bool) -> None:
     follow(directory, as_json, leave, sessions=0)
 
 
-def follow(directory: RunDirectory, as_json: bool, on_interrupt: Callable[[], None], sessions: int) -> None:
+def follow(
+    directory: RunDirectory, as_json: bool, on_interrupt: Callable[[], None], sessions: int, new: bool = False
+) -> None:
     """Watch a run, then print its grid on stdout. Raises RunFailed or BadInput when it didn't end well."""
     view = view_for(as_json)
     try:
@@ -50,9 +57,12 @@ def follow(directory: RunDirectory, as_json: bool, on_interrupt: Callable[[], No
         on_interrupt()
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if not as_json and state.cells:
-        _print_result(state)
+        _print_result(state, ending)
     if ending != "done":
-        raise _failure(directory, state, ending)
+        failure = _failure(directory, state, ending)
+        if new and isinstance(failure, BadInput):
+            _forget(directory, state)
+        raise failure
     say(f"run {directory.name}: done; `stitchtui report {directory.name}` shows it again")
 
 
@@ -74,7 +84,15 @@ def _stop(directory: RunDirectory) -> None:
     say(f"nothing is lost: `stitchtui resume {directory.name}` goes on")
 
 
-def _print_result(state: RunState) -> None:
+def _forget(directory: RunDirectory, state: RunState) -> None:
+    """Remove a run that holds nothing, so that `last` isn't a typo; not while a worker is at it."""
+    if any(cell.status == "finished" for cell in state.cells.values()) or is_alive(directory):
+        return
+    shutil.rmtree(directory.path, ignore_errors=True)
+    say("nothing was measured, so the run's directory is removed again")
+
+
+def _print_result(state: RunState, ending: str) -> None:
     from stitchtui.report.summary import summary_lines
     from stitchtui.report.table import grid_table
 
@@ -82,8 +100,8 @@ def _print_result(state: RunState) -> None:
     ascii = not console.encoding.lower().startswith("utf")
     console.print(grid_table(state, width=console.width if console.is_terminal else None, ascii=ascii))
     console.print()
-    for text in summary_lines(state):
-        console.print(text, soft_wrap=True)
+    for text in summary_lines(state, condition=ending):
+        print_wrapped(console, text, ascii)
 
 
 def _failure(directory: RunDirectory, state: RunState, ending: str) -> Exception:

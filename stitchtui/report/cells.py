@@ -1,11 +1,11 @@
 """One cell of the grid as text: number, interval, glyph; colour only repeats what the number says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stitchtui.report.wording import signed
-from stitchtui.run.state import Column, Summary
+from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.stitching.penalty import Interval
 
 Kind = Literal["pending", "failed", "direct", "some_seeds", "reused", "measured"]
@@ -30,6 +30,12 @@ class Drawn:
 
     kind: Kind
     interval: Interval | None = None
+    also_reused: bool = False  # beside what `kind` says: a direct-matching value can be an earlier run's too
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every entry of the legend that this cell needs."""
+        return (self.kind, "reused") if self.also_reused else (self.kind,)
 
 
 def drawn(column: Column, summary: Summary) -> Drawn:
@@ -42,6 +48,15 @@ def drawn(column: Column, summary: Summary) -> Drawn:
     return Drawn("direct", summary.direct) if summary.direct is not None else Drawn("pending")
 
 
+def cell_of(state: RunState, column: Column, cut: str) -> Drawn:
+    """What the run's cell of `column` at `cut` shows; says of a direct-matching value too whether it was reused."""
+    found = drawn(column, state.summary(column, cut))
+    source = state.cells.get((column.direct_task or "", cut))
+    if found.kind == "direct" and source is not None and source.reused_from is not None:
+        return replace(found, also_reused=True)
+    return found
+
+
 def texts(cells: Sequence[Drawn], decimals: int, interval: bool) -> list[str]:
     """The cells of one column, aligned on the decimal point when set flush right.
 
@@ -49,12 +64,16 @@ def texts(cells: Sequence[Drawn], decimals: int, interval: bool) -> list[str]:
     """
     halves = [f"{c.interval.half_width:.{decimals}f}" if c.interval else "" for c in cells]
     widest = max(map(len, halves), default=0)
-    slot = any(c.kind in _SUFFIXES for c in cells)
+    slot = any(_suffix(c) for c in cells)
     return [_text(c, h.rjust(widest), decimals, interval, slot) for c, h in zip(cells, halves, strict=True)]
 
 
+def _suffix(cell: Drawn) -> str:
+    return "".join(_SUFFIXES.get(kind, "") for kind in cell.kinds)
+
+
 def _text(cell: Drawn, half: str, decimals: int, interval: bool, slot: bool) -> str:
-    suffix = _SUFFIXES.get(cell.kind, " ") if slot else ""
+    suffix = (_suffix(cell) or " ") if slot else ""
     if cell.interval is None:
         return ("x" if cell.kind == "failed" else "·") + suffix
     prefix = "~" if cell.kind == "direct" else ""

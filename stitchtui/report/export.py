@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stitchtui.report import cells
+from stitchtui.report.details import Details, details, meanings
 from stitchtui.report.places import depths
 from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
@@ -29,6 +30,8 @@ MEASURES = (
 )
 """The measures in the order of the CSV's columns; ones that a run knows besides follow in alphabetical order."""
 
+_COUNTS = ("images", "steps", "stitch_parameters")
+
 
 def csv_text(state: RunState) -> str:
     """One row a cell, controls and failed cells included, with a header.
@@ -36,11 +39,13 @@ def csv_text(state: RunState) -> str:
     Columns: run; task, bottom, top, control (empty for the pair itself), family, objective, start, seed; cut,
     bottom_cut, top_cut, depth (share of the FLOPs before it); status (pending, running, finished, failed),
     reused_from, reason, identity; then MEASURES: errors, penalties and agreement in percent or points, cka 0 to 1.
+    direct_penalty is a trained cell's: what direct matching of the same bottom, top, control and cut costs.
     What isn't known is empty. Floats are written so that reading them gives the same float. A text that a
     spreadsheet would take for a formula starts with an apostrophe.
     """
     known = {name for cell in state.cells.values() for name in cell.measures}
     measures = [*MEASURES, *sorted(known.difference(MEASURES))]
+    direct = _direct_penalties(state)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*TEXT_COLUMNS, *PLACE_COLUMNS, *map(_inert, measures)])
@@ -49,8 +54,37 @@ def csv_text(state: RunState) -> str:
     for cell in _ordered(state):
         task = state.tasks[cell.task]
         depth = places[task.bottom, task.top].get(cell.cut)
-        writer.writerow(_csv_row(state.run, task, cell, depth, measures))
+        found = _measures(task, cell, direct)
+        writer.writerow(_csv_row(state.run, task, cell, depth, [found.get(name) for name in measures]))
     return out.getvalue()
+
+
+_Place = tuple[str, str, str, str]  # bottom, top, control, cut
+
+
+def _place(task: TaskState, cell: Cell) -> _Place:
+    return task.bottom, task.top, task.control, cell.cut
+
+
+def _direct_penalties(state: RunState) -> dict[_Place, float]:
+    found = {}
+    for cell in state.cells.values():
+        task, penalty = state.tasks[cell.task], cell.measures.get("penalty")
+        if (task.family, task.objective) == ("affine", "direct") and cell.status == "finished" and penalty is not None:
+            found[_place(task, cell)] = penalty
+    return found
+
+
+def _measures(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> dict[str, float | None]:
+    """The cell's measures, counts as whole numbers, and beside a trained penalty the direct-matching one."""
+    found = {name: _whole(value) if name in _COUNTS else value for name, value in cell.measures.items()}
+    if cell.status == "finished" and task.objective != "direct" and found.get("direct_penalty") is None:
+        found["direct_penalty"] = direct.get(_place(task, cell))
+    return found
+
+
+def _whole(value: float | None) -> float | None:
+    return int(value) if value is not None and math.isfinite(value) and value == int(value) else value
 
 
 def _ordered(state: RunState) -> list[Cell]:
@@ -60,7 +94,7 @@ def _ordered(state: RunState) -> list[Cell]:
     return sorted(state.cells.values(), key=lambda cell: (tasks[cell.task], cuts.get(cell.cut, last)))
 
 
-def _csv_row(run: str, task: TaskState, cell: Cell, depth: float | None, measures: Iterable[str]) -> list[str]:
+def _csv_row(run: str, task: TaskState, cell: Cell, depth: float | None, measures: Iterable[float | None]) -> list[str]:
     texts = [run, task.id, *(getattr(task, name) for name in TEXT_COLUMNS[2:])]
     place = [cell.cut, cell.bottom_cut, cell.top_cut]
     record = [cell.status, cell.reused_from, cell.reason, cell.identity]
@@ -70,7 +104,7 @@ def _csv_row(run: str, task: TaskState, cell: Cell, depth: float | None, measure
         *map(_inert, place),
         _number(depth),
         *map(_inert, record),
-        *(_number(cell.measures.get(name)) for name in measures),
+        *map(_number, measures),
     ]
 
 
@@ -87,21 +121,23 @@ def _number(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else repr(value)
 
 
-def json_text(state: RunState) -> str:
+def json_text(state: RunState, *, condition: str | None = None) -> str:
     """One JSON object: run, experiment, data, networks, columns with a row a cut, cells, checks, warnings.
 
     A column's rows hold what the table shows, over the seeds; `cells` holds every measure of each seed. Penalties
-    are in points. What isn't known is null; there is no NaN. Everything outside ASCII is escaped.
+    are in points. What isn't known is null; there is no NaN. Everything outside ASCII is escaped. The run's
+    `condition` is what `run.control.status` said: its `status`, or `starting`, `lost`, `elsewhere`.
     """
+    direct = _direct_penalties(state)
     report = {
         "format": FORMAT,
-        "run": _run(state),
+        "run": {**_run(state), "condition": condition},
         "experiment": state.experiment,
         "data": state.data,
         "networks": {name: asdict(network) for name, network in state.networks.items()},
         "cuts": state.cuts(),
         "columns": [_column(state, column) for column in state.columns()],
-        "cells": [_cell(state.tasks[cell.task], cell) for cell in _ordered(state)],
+        "cells": [_cell(state.tasks[cell.task], cell, direct) for cell in _ordered(state)],
         "checks": state.checks,
         "warnings": state.warnings,
         "unknown_events": state.unknown_events,
@@ -126,9 +162,10 @@ def _row(summary: Summary, depth: float | None) -> dict[str, Any]:
     return {**asdict(summary), "depth": depth}
 
 
-def _cell(task: TaskState, cell: Cell) -> dict[str, Any]:
+def _cell(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> dict[str, Any]:
     names = ("bottom", "top", "control", "family", "objective", "start", "seed")
-    return {**{name: getattr(task, name) for name in names}, **asdict(cell)}
+    facts = {**{name: getattr(task, name) for name in names}, **asdict(cell)}
+    return {**facts, "measures": _measures(task, cell, direct)}
 
 
 def _finite(value: Any) -> Any:
@@ -139,16 +176,31 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def markdown_text(state: RunState) -> str:
-    """A GitHub table: a row a cut, a column a pair or control, 95 % intervals in brackets, then the verdicts."""
+def markdown_text(state: RunState, *, condition: str | None = None) -> str:
+    """A GitHub table: a row a cut, a column a pair or control, 95 % intervals in brackets, then the verdicts.
+
+    After it a table for each pair with direct matching, agreement, activation gap, CKA and the stitch's parameters.
+    `condition` is what `run.control.status` says.
+    """
     columns, cuts = state.columns(), state.cuts()
     header = ["cut", *(escaped(column_name(column)) for column in columns)]
     lines = [_line(header), _line(["---", *["---:"] * len(columns)])]
-    shown = [[cells.drawn(column, state.summary(column, cut)) for cut in cuts] for column in columns]
+    shown = [[cells.cell_of(state, column, cut) for cut in cuts] for column in columns]
     for row, cut in enumerate(cuts):
         lines.append(_line([escaped(cut), *(_markdown_cell(column[row]) for column in shown)]))
     lines.append(_line(["verdict", *(_markdown_verdict(state, column) for column in columns)]))
-    return "\n".join([*lines, "", *_markdown_notes(state)]) + "\n"
+    for one in details(state, exact=True):
+        lines += ["", *_markdown_details(one)]
+    return "\n".join([*lines, "", *_markdown_notes(state, condition or state.status)]) + "\n"
+
+
+def _markdown_details(one: Details) -> Iterable[str]:
+    yield f"Details of {escaped(one.title)}:"
+    yield ""
+    yield _line(["cut", *one.columns])
+    yield _line(["---", *["---:"] * len(one.columns)])
+    for index, cut in enumerate(one.cuts):
+        yield _line([escaped(cut), *(texts[index] for texts in one.columns.values())])
 
 
 def _line(entries: Iterable[str]) -> str:
@@ -159,7 +211,7 @@ def _markdown_cell(cell: cells.Drawn) -> str:
     words = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
     if cell.interval is None:
         return cell.kind
-    return bounds(cell.interval) + words.get(cell.kind, "")
+    return bounds(cell.interval) + "".join(words.get(kind, "") for kind in cell.kinds)
 
 
 def _markdown_verdict(state: RunState, column: Column) -> str:
@@ -168,11 +220,17 @@ def _markdown_verdict(state: RunState, column: Column) -> str:
     return state.verdict(column) or "pending"
 
 
-def _markdown_notes(state: RunState) -> Iterable[str]:
+def _markdown_notes(state: RunState, condition: str) -> Iterable[str]:
+    if state.run:
+        yield f"Run {escaped(state.run)}: {condition}."
+        yield ""
     yield (
         "Penalty = error(stitched) - error(top), in points of test error, with its paired 95 % interval;"
         f" verdicts at epsilon {state.epsilon:g} points."
     )
+    if explained := meanings(state):
+        yield ""
+        yield f"In the details, {escaped(explained)}."
     networks = state.networks.values()
     if networks:
         yield ""

@@ -4,37 +4,41 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from stitchtui.report.wording import bounds, column_name, counted, listed, printable, signed
+from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.text import duration
 
 
-def summary_lines(state: RunState) -> list[str]:
+def summary_lines(state: RunState, *, condition: str | None = None) -> list[str]:
     """Everything beside the grid that its reader must know, a fact a line; lines are as long as they need to be.
 
-    Names from outside are made plain; the text isn't escaped for rich, so print it with markup off.
+    `condition` is what `run.control.status` says; without it the run is as its last event left it. Names from outside
+    are made plain; the text isn't escaped for rich, so print it with markup off.
     """
-    parts = (_run, _data, _networks, _reading, _verdicts, _end_points, _random_bottom, _failed)
+    parts = (_data, _networks, _reading, _verdicts, _end_points, _random_bottom, _failed)
     rest = (_reused, _checks, _warnings)
-    return [printable(line) for part in (*parts, *rest) for line in part(state)]
+    facts = (line for part in (*parts, *rest) for line in part(state))
+    return [printable(line) for line in (*_run(state, condition or state.status), *facts)]
 
 
-def _run(state: RunState) -> Iterable[str]:
+def _run(state: RunState, condition: str) -> Iterable[str]:
     if state.status == "empty":
-        yield "run: nothing has happened yet"
+        yield "run: nothing has happened yet" + ("" if condition == "empty" else f", {condition}")
         return
-    reason = f": {state.reason}" if state.reason else ""
-    yield f"run: {state.run}, {state.status}{reason}"
+    reason = f": {state.reason}" if state.reason and condition == state.status else ""
+    yield f"run: {state.run}, {condition}{reason}"
     started = "" if state.started is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started))
-    took = _took(state)
+    took = _took(state, condition)
     yield f"device: {state.device or 'unknown'}; started {started}{f', {took}' if took else ''}"
 
 
-def _took(state: RunState) -> str:
+def _took(state: RunState, condition: str) -> str:
     end = state.finished if state.finished is not None else state.updated
     if state.started is None or end is None:
         return ""
-    return f"{'took' if state.finished is not None else 'so far'} {duration(max(0.0, end - state.started))}"
+    unheard = condition in ("lost", "elsewhere")
+    words = "took" if state.finished is not None else "last heard of after" if unheard else "so far"
+    return f"{words} {duration(max(0.0, end - state.started))}"
 
 
 def _data(state: RunState) -> Iterable[str]:
@@ -48,7 +52,8 @@ def _data(state: RunState) -> Iterable[str]:
 
 def _networks(state: RunState) -> Iterable[str]:
     for network in state.networks.values():
-        facts = [network.architecture, f"{network.parameters:,} parameters", network.source]
+        scale = normalisation(network.mean, network.std)
+        facts = [network.architecture, f"{network.parameters:,} parameters", network.source, scale]
         described = ", ".join(fact for fact in facts if fact)
         yield f"network {network.name}: test error {network.error:.2f} % ({described}; {network.digest[:12]})"
 
@@ -72,7 +77,8 @@ def _verdicts(state: RunState) -> Iterable[str]:
             continue
         verdict = state.verdict(column)
         found = f"{verdict} at epsilon {state.epsilon:g} points" if verdict else "no verdict yet"
-        yield f"{column_name(column)}: {found}{_largest(state, column)}"
+        counts = _direct_counts(state, column) if verdict else ""
+        yield f"{column_name(column)}: {found}{_largest(state, column)}{counts}"
 
 
 def _largest(state: RunState, column: Column) -> str:
@@ -84,13 +90,24 @@ def _largest(state: RunState, column: Column) -> str:
     return f"; largest penalty {bounds(penalty)} at {cut}, {counted(len(known), 'cut')} measured"
 
 
+def _direct_counts(state: RunState, column: Column) -> str:
+    """Where a verdict goes by direct matching, since that did better than what was trained from it."""
+    if column.family != "affine" or column.objective == "direct":
+        return ""
+    rows = [state.summary(column, cut) for cut in state.cuts()]
+    better = [row.cut for row in rows if row.penalty and row.direct and row.direct.value < row.penalty.value]
+    where = f" ({listed(better, 3)})" if better else ""
+    return f"; at {counted(len(better), 'cut')}{where} direct matching did better, and counts there" if better else ""
+
+
 def _end_points(state: RunState) -> Iterable[str]:
     for column in state.columns():
         bottom, top = state.networks.get(column.bottom), state.networks.get(column.top)
         if column.control or bottom is None or top is None:
             continue
         yield (
-            f"end points of {column_name(column)}: 0 at the input, where nothing of {bottom.name} is used;"
+            f"end points of {column_name(column)}: 0 at the input by definition, where nothing of {bottom.name} is"
+            " used;"
             f" error({bottom.name}) - error({top.name}) = {bottom.error:.2f} - {top.error:.2f}"
             f" = {signed(bottom.error - top.error)} at the output, where only {bottom.name} is left"
         )
@@ -100,7 +117,7 @@ def _random_bottom(state: RunState) -> Iterable[str]:
     if any(column.control == "random_bottom" for column in state.columns()):
         yield (
             "random bottom: says nothing in the first fifth of the network, where untrained layers lose little;"
-            " compare with it further up"
+            " compare with it deeper in the network"
         )
 
 
@@ -129,6 +146,23 @@ def _checks(state: RunState) -> Iterable[str]:
     for check in failed:
         detail = f": {check['detail']}" if check.get("detail") else ""
         yield f"CHECK FAILED: {check['name']}{detail}"
+    for what, places in _grouped(state).items():
+        yield f"check passed: {what}" + (f" ({listed(places)})" if places else "")
+
+
+def _grouped(state: RunState) -> dict[str, list[str]]:
+    """What was checked and passed, and for which columns: checks are called `a > b: what must hold`."""
+    headings = {task.column for task in state.tasks.values() if task.column}
+    found: dict[str, list[str]] = {}
+    for check in state.checks:
+        if not check["passed"]:
+            continue
+        place, _, what = check["name"].partition(": ")
+        if place in headings and what:
+            found.setdefault(what, []).append(place)
+        else:
+            found.setdefault(check["name"], [])
+    return found
 
 
 def _warnings(state: RunState) -> Iterable[str]:

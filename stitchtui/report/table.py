@@ -10,15 +10,16 @@ from rich.text import Text
 
 from stitchtui.report import cells
 from stitchtui.report.summary import summary_lines
-from stitchtui.report.wording import column_name, heading_lines, listed, printable, shortened, to_ascii
-from stitchtui.run.state import Column, RunState
+from stitchtui.report.wording import column_name, counted, heading_lines, listed, printable, shortened, to_ascii
+from stitchtui.run.state import RunState
 
 __all__ = ["grid_table", "summary_lines"]
 
 # Rules above and below the numbers and none between them, as in print.
 _RULES = Box(" ── \n    \n ── \n    \n ── \n ── \n    \n ── \n")
 _ASCII_RULES = Box(" -- \n    \n -- \n    \n -- \n -- \n    \n -- \n", ascii=True)
-_NARROWEST_PAIR = 9  # "connected", "undecided"; "not connected" takes two lines
+_NARROWEST_PAIR = 9  # "connected", "undecided"
+_NOT_CONNECTED = "not connected"  # in two lines where there is no room for one
 _NARROWEST_CONTROL = 6  # "stitch", "random"
 
 _NOTHING = "no cells planned yet"
@@ -32,22 +33,29 @@ class _Layout:
     control_intervals: bool
     names: int  # the widest that a network's name may be
     gap: int  # between two columns
+    whole_verdicts: bool = False  # whether columns are wide enough for every verdict to stay in one line
 
 
-_LAYOUTS = [
-    _Layout(*levels, *room)
-    for levels in ((2, 2, True), (2, 1, True), (2, 2, False), (2, 1, False), (1, 1, False))
-    for room in ((24, 2), (12, 2), (8, 2), (8, 1))
+_LEVELS = ((2, 2, True), (2, 1, True), (2, 2, False), (2, 1, False), (1, 1, False))
+# A verdict in two lines is worse than little space and fewer decimals of the controls, and better than shorter names.
+_WHOLE = [
+    _Layout(*levels, *room, whole_verdicts=True)
+    for levels in _LEVELS[:-1]
+    for room in ((24, 2), (12, 2), (24, 1), (12, 1))
 ]
+_LAYOUTS = [_Layout(*levels, *room) for levels in _LEVELS for room in ((24, 2), (12, 2), (8, 2), (8, 1))]
 
 
 class _Grid:
     # What the table holds, before and after it is known how wide it may be.
-    def __init__(self, state: RunState, ascii: bool) -> None:
+    def __init__(self, state: RunState, ascii: bool, most_rows: int | None = None) -> None:
         self.state, self.ascii = state, ascii
-        self.cuts = state.cuts()
+        cuts = state.cuts()
+        self.cuts = cuts[:most_rows]
+        self.cuts_left_out = len(cuts) - len(self.cuts)
         self.columns = state.columns()
-        self.cells = [[cells.drawn(c, state.summary(c, cut)) for cut in self.cuts] for c in self.columns]
+        self.cells = [[cells.cell_of(state, c, cut) for cut in self.cuts] for c in self.columns]
+        self.verdicts = [state.verdict(column) for column in self.columns]
         self.texts = cache(self._texts)
 
     def _texts(self, index: int, decimals: int, interval: bool) -> list[str]:
@@ -66,6 +74,8 @@ class _Grid:
         body = max(map(len, self.column_texts(index, layout)), default=1)
         heading = max(map(cell_len, self.heading(index)))
         least = _NARROWEST_CONTROL if self.columns[index].control else _NARROWEST_PAIR
+        if layout.whole_verdicts and self.verdicts[index] == _NOT_CONNECTED:
+            least = len(_NOT_CONNECTED)
         return max(body, least, min(heading, layout.names))
 
     def cut_width(self, width: int | None) -> int:
@@ -77,24 +87,38 @@ class _Grid:
     def fit(self, width: int | None) -> tuple[_Layout, int]:
         """The richest layout in which as many columns as possible stay within `width`."""
         room = None if width is None else width - self.cut_width(width)
+        layouts = _WHOLE + _LAYOUTS if _NOT_CONNECTED in self.verdicts else _LAYOUTS
         for count in range(len(self.columns), 0, -1):
-            for layout in _LAYOUTS:
+            for layout in layouts:
                 taken = sum(layout.gap + self.width(index, layout) for index in range(count))
                 if room is None or taken <= room:
                     return layout, count
         return _LAYOUTS[-1], min(1, len(self.columns))
 
 
-def grid_table(state: RunState, width: int | None = None, ascii: bool = False) -> Table:
+def grid_table(
+    state: RunState,
+    width: int | None = None,
+    ascii: bool = False,
+    *,
+    title: bool = True,
+    legend: bool = True,
+    most_rows: int | None = None,
+) -> Table:
     """The grid as a rich table: the penalty in points with half of its 95 % interval, and each pair's verdict.
 
     At most `width` cells wide: decimals and intervals of the controls go first, then columns from the right, which
     the caption names. `ascii` keeps to ASCII. Names from outside are made plain, and no markup in them is read.
+    Where lines are few, `title` and `legend` can be left out and rows after `most_rows`; the caption counts what
+    isn't shown all the same.
     """
-    grid = _Grid(state, ascii)
+    grid = _Grid(state, ascii, most_rows)
     cut_width = grid.cut_width(width)
     layout, shown = grid.fit(width)
-    table = _empty_table(grid, layout, shown)
+    table = _empty_table(grid, layout, title)
+    table.show_footer = bool(shown)
+    caption = _caption(grid, shown) if legend else _left_out(grid, shown)
+    table.caption = Text(to_ascii(caption) if ascii else caption, style="dim") if caption else None
     table.add_column(Text("cut"), footer=Text("verdict"), no_wrap=True, width=cut_width)
     _add_columns(table, grid, layout, shown)
     for row, cut in enumerate(grid.cuts):
@@ -103,17 +127,14 @@ def grid_table(state: RunState, width: int | None = None, ascii: bool = False) -
     return table
 
 
-def _empty_table(grid: _Grid, layout: _Layout, shown: int) -> Table:
+def _empty_table(grid: _Grid, layout: _Layout, titled: bool) -> Table:
     title = printable(grid.state.title or grid.state.name or "", grid.ascii)
-    caption = _caption(grid, shown)
     return Table(
-        title=Text(title, style="bold") if title else None,
-        caption=Text(caption, style="dim") if caption else None,
+        title=Text(title, style="bold") if titled and title else None,
         title_justify="left",
         caption_justify="left",
         box=_ASCII_RULES if grid.ascii else _RULES,
         show_edge=False,
-        show_footer=bool(shown),
         padding=(0, 0, 0, layout.gap - 1),
         pad_edge=False,
         header_style="",
@@ -122,41 +143,48 @@ def _empty_table(grid: _Grid, layout: _Layout, shown: int) -> Table:
 
 
 def _caption(grid: _Grid, shown: int) -> str:
-    used = {cell.kind for column in grid.cells[:shown] for cell in column}
+    used = {kind for column in grid.cells[:shown] for cell in column for kind in cell.kinds}
     lines = [text for kind, text in cells.LEGEND.items() if kind in used]
     if left_out := grid.columns[shown:]:
         names = listed(printable(column_name(column)) for column in left_out)
         lines.append(f"no room for {len(left_out)} of {len(grid.columns)} columns: {names}")
+    if grid.cuts_left_out:
+        lines.append(counted(grid.cuts_left_out, "more cut"))
     if not grid.columns:
         lines.append(_NOTHING)
-    text = "\n".join(lines)
-    return to_ascii(text) if grid.ascii else text
+    return "\n".join(lines)
+
+
+def _left_out(grid: _Grid, shown: int) -> str:
+    """How many columns and rows aren't shown: `2 more columns, 1 more cut`."""
+    counts = ((len(grid.columns) - shown, "more column"), (grid.cuts_left_out, "more cut"))
+    return ", ".join(counted(count, noun) for count, noun in counts if count)
 
 
 def _add_columns(table: Table, grid: _Grid, layout: _Layout, shown: int) -> None:
     widths = [grid.width(index, layout) for index in range(shown)]
     headings = [grid.heading(index, width) for index, width in enumerate(widths)]
     tallest = max(map(len, headings), default=0)
-    for column, width, heading in zip(grid.columns, widths, headings, strict=False):
+    for index, (column, width, heading) in enumerate(zip(grid.columns, widths, headings, strict=False)):
         lines = [shortened(line, width, grid.ascii) for line in heading]
         table.add_column(
             # Rich sets headings at the bottom; with lines below, every bottom and top stands in the same line.
             Text("\n".join(lines + [""] * (tallest - len(lines))), style="dim" if column.control else "bold"),
-            footer=_verdict(grid, column),
+            footer=_verdict(grid, index, width),
             justify="right",
             no_wrap=True,
             width=width,
         )
 
 
-def _verdict(grid: _Grid, column: Column) -> Text:
-    if column.control:
+def _verdict(grid: _Grid, index: int, width: int) -> Text:
+    if grid.columns[index].control:
         return Text("")
-    verdict = grid.state.verdict(column)
+    verdict = grid.verdicts[index]
     if verdict is None:
         return Text("." if grid.ascii else "·", style="dim")
-    style = {"connected": "bold", "not connected": cells.CLEARLY_WORSE}.get(verdict, "")
-    return Text(verdict.replace(" ", "\n"), style=style)
+    style = {"connected": "bold", _NOT_CONNECTED: cells.CLEARLY_WORSE}.get(verdict, "")
+    return Text(verdict if len(verdict) <= width else verdict.replace(" ", "\n"), style=style)
 
 
 def _cell(grid: _Grid, layout: _Layout, index: int, row: int) -> Text:

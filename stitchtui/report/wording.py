@@ -1,6 +1,7 @@
 """How a report says things: safe names, signed numbers, what each control is called. Shared by every output."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
@@ -95,3 +96,33 @@ def listed(names: Iterable[str], most: int = 6) -> str:
 def counted(count: int, noun: str) -> str:
     """A number with its noun: `1 cell`, `3 cells`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def normalisation(mean: object, std: object) -> str:
+    """How a network's images are normalised: `normalised by mean 0.31, std 0.38`; empty where that isn't known."""
+    means, deviations = _numbers(mean), _numbers(std)
+    if not means or len(means) != len(deviations):
+        return ""
+    if not any(means) and all(value == 1 for value in deviations):
+        return "not normalised"
+    return f"normalised by mean {_each(means)}, std {_each(deviations)}"
+
+
+def _numbers(values: object) -> list[float]:
+    if not isinstance(values, Sequence):
+        return []
+    found = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    return found if len(found) == len(values) else []
+
+
+def _each(values: Sequence[float]) -> str:
+    return "/".join(f"{value:.3g}" for value in values)
+
+
+def significant(value: float) -> str:
+    """A number that isn't negative with two digits that tell: `0.22`, `1.4`, `13`, `0.0010`; only nothing is `0`."""
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 9.95:
+        return f"{value:.0f}" if 9.95 <= abs(value) < 1e4 else f"{value:.1e}"
+    return f"{value:#.2g}"

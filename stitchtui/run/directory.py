@@ -7,15 +7,15 @@ import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from stitchtui.errors import BadInput
-from stitchtui.experiment import Experiment
 from stitchtui.files import write_atomically
 from stitchtui.places import runs_directory
 from stitchtui.text import plain
+
+if TYPE_CHECKING:
+    from stitchtui.experiment import Experiment
 
 _LARGEST_INFO = 1 << 20  # bytes; no run.json of ours comes near
 
@@ -79,8 +79,12 @@ class RunDirectory:
         """Replace run.json."""
         write_atomically(self.info, json.dumps(info, indent=2, allow_nan=False) + "\n")
 
-    def read_experiment(self) -> Experiment:
+    def read_experiment(self) -> "Experiment":
         """The run's experiment. Raises BadInput where it is missing or makes no sense."""
+        from pydantic import ValidationError  # imported late: whoever only lists or watches runs needs neither
+
+        from stitchtui.experiment import Experiment
+
         where = plain(self.experiment)
         try:
             return Experiment.model_validate(tomllib.loads(self.experiment.read_text("utf-8")))
@@ -91,12 +95,12 @@ class RunDirectory:
         except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{where}: can't be read as an experiment: {plain(error)}") from None
 
-    def write_experiment(self, experiment: Experiment) -> None:
+    def write_experiment(self, experiment: "Experiment") -> None:
         """Replace experiment.toml. Raises BadInput for text that UTF-8 can't hold."""
         write_atomically(self.experiment, _toml(experiment))
 
 
-def _toml(experiment: Experiment) -> bytes:
+def _toml(experiment: "Experiment") -> bytes:
     import tomli_w  # imported late: only a new run writes one
 
     try:
@@ -116,7 +120,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def create(experiment: Experiment, parent: Path | None = None) -> RunDirectory:
+def create(experiment: "Experiment", parent: Path | None = None) -> RunDirectory:
     """A new run directory in `parent` (default: `runs_directory()`), named by time and experiment."""
     parent = runs_directory() if parent is None else parent
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(experiment.name)}"

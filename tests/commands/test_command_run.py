@@ -1,15 +1,19 @@
+import io
 import json
 import sys
 import types
 from pathlib import Path
 
+import fake_worker as fake
 import pytest
+from rich.console import Console
 
 from stitchtui import cli
 from stitchtui.commands import flags, watching
 from stitchtui.errors import BadInput
 from stitchtui.run import control
-from stitchtui.run.directory import all_runs
+from stitchtui.run.directory import RunDirectory, all_runs
+from stitchtui.run.state import RunState
 
 
 def only_run():
@@ -101,7 +105,6 @@ def test_two_checkpoints_are_run_with_the_users_own_class(fake_worker, workplace
     ("ending", "code", "text"),
     [
         ("out of memory", 1, "out of memory"),
-        ("bad checkpoint: x.pt: no state dict", 2, "bad checkpoint: x.pt: no state dict"),
         ("dies", 1, "its worker died without saying why"),
         ("dies at once", 1, "worker.log: Segmentation fault; "),
     ],
@@ -114,6 +117,59 @@ def test_a_run_that_ends_badly_gives_its_reason_and_a_code(ending, code, text, f
     last = captured.err.splitlines()[-1]
     assert last.startswith(f"stitchtui: run {only_run().name}: ")
     assert text in last
+
+
+def test_a_new_run_whose_input_is_bad_is_removed_again(fake_worker, capsys):
+    fake_worker("bad checkpoint: x.pt: no state dict")
+    assert cli.invoke(["run", "quickstart"]) == 2
+    captured = capsys.readouterr()
+    *_, removed, last = captured.err.splitlines()
+    assert (captured.out, all_runs()) == ("", [])
+    assert removed == "nothing was measured, so the run's directory is removed again"
+    assert last.startswith("stitchtui: run ")
+    assert last.endswith(": bad checkpoint: x.pt: no state dict")
+
+
+def test_a_run_whose_input_turns_out_bad_later_is_kept(fake_worker, capsys, monkeypatch):
+    fake_worker("out of memory")
+    assert cli.invoke(["run", "quickstart"]) == 1
+    fake_worker("bad checkpoint")
+    assert cli.invoke(["resume", "last"]) == 2
+    assert "removed" not in capsys.readouterr().err
+    assert only_run().events.is_file()
+
+
+def test_a_run_whose_input_is_bad_is_kept_once_a_cell_is_measured(workplace, capsys):
+    path = workplace / "runs" / "20240101-000000-x"
+    path.mkdir(parents=True)
+    end = {"t": 1_700_000_099.0, **fake.ended("failed", bad_input=True), "reason": "the stitch no longer fits"}
+    fake.write_log(path / "events.jsonl", [*fake.whole_run()[:-1], end])
+    with pytest.raises(BadInput, match="no longer fits"):
+        watching.follow(RunDirectory(path), False, lambda: None, sessions=1, new=True)
+    assert path.is_dir()
+    fake.write_log(path / "events.jsonl", [*fake.whole_run()[:5], end])
+    with pytest.raises(BadInput, match="no longer fits"):
+        watching.follow(RunDirectory(path), False, lambda: None, sessions=1, new=True)
+    assert not path.exists()
+
+
+def test_a_detached_run_whose_input_is_bad_is_kept(fake_worker, capsys):
+    fake_worker("bad checkpoint")
+    assert cli.invoke(["run", "quickstart", "--detach"]) == 0
+    assert cli.invoke(["attach", "last"]) == 2
+    assert only_run().events.is_file()
+
+
+def test_on_a_terminal_the_summary_breaks_between_words_with_an_indent(capsys, monkeypatch):
+    file = io.StringIO()
+    terminal = Console(file=file, width=50, force_terminal=True, color_system=None, legacy_windows=False)
+    monkeypatch.setattr(watching, "output", lambda: terminal)
+    state = RunState()
+    state.apply_all(fake.whole_run())
+    watching._print_result(state, "done")
+    text = file.getvalue()
+    assert max(map(len, text.splitlines())) <= 50
+    assert "penalty: error(stitched) - error(top), in points\n  of test error," in text
 
 
 def test_a_resumed_worker_that_dies_at_once_is_not_taken_for_the_end_before_it(fake_worker, capsys):
@@ -153,8 +209,13 @@ def test_ctrl_c_asks_the_worker_to_stop_and_says_how_to_go_on(fake_worker, capsy
         (["quikstart"], "nearest: 'quickstart'"),
         (["a.pt"], "a.pt: is one network; expected BOTTOM TOP"),
         (["a.pt", "b.pt", "c.pt"], "got 3 of them"),
-        (["a.pt", "b.pt"], "a.pt: no such file; expected a checkpoint"),
-        ([".", "b.pt"], "is a folder; expected a checkpoint"),
+        (["a.pt", "b.pt"], "--data: expected the images that both networks are for, such as cifar10 or folder:PATH"),
+        (["a.pt", "b.pt", "--set", "data.test_size=9"], "--data: expected the images that both networks are for"),
+        (["a.pt", "b.pt", "--set", "data=9"], "--data: expected the images that both networks are for"),
+        (["a.pt", "b.pt", "--set", "data.name=digits"], "a.pt: no such file; expected a checkpoint"),
+        (["a.pt", "b.pt", "--set", "data={name='digits'}"], "a.pt: no such file; expected a checkpoint"),
+        (["a.pt", "b.pt", "--data", "digits"], "a.pt: no such file; expected a checkpoint"),
+        ([".", "b.pt", "--data", "digits"], "is a folder; expected a checkpoint"),
         (["a.pt", "b.pt", "--scale", "mini"], "--scale: only a preset has scales"),
         (["quickstart", "--scale", "mini"], "has no scales"),
         (["quickstart", "--both"], "--both: is for BOTTOM TOP"),

@@ -68,6 +68,13 @@ def test_table_summary_and_curve_fit_80_columns_when_piped(run: Path) -> None:
     assert "\x1b" not in text
 
 
+def test_details_of_each_pair_stand_between_the_grid_and_the_summary(run: Path) -> None:
+    text = output()
+    places = [text.index(words) for words in ("verdict", "a > b: affine, task", "b > a: affine, task", "run: ")]
+    assert places == sorted(places)
+    assert "agree: images on which the stitched network says what the top says" in " ".join(text.split())
+
+
 def test_width_follows_columns(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, output().splitlines())) <= 60
@@ -121,6 +128,11 @@ def test_run_whose_worker_is_gone_says_that_it_is_lost(tmp_path: Path) -> None:
     put(tmp_path / "runs" / NAME, started(experiment()))
     text = " ".join(output().split())
     assert "worker: lost" in text
+    assert f"run: {NAME}, lost" in text
+    assert "running" not in text
+    assert "so far" not in text
+    assert json.loads(output("--json"))["run"]["condition"] == "lost"
+    assert f"Run {NAME}: lost." in output("--markdown")
     assert f"`stitchtui resume {NAME}`" in text
 
 

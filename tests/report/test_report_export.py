@@ -75,6 +75,34 @@ def test_csv_writes_null_and_missing_measures_as_empty() -> None:
     assert row["cka"] == "0.875"
 
 
+def test_csv_gives_a_trained_cell_the_penalty_of_direct_matching_in_its_place() -> None:
+    spec = experiment(seeds=2)
+    found = rows(whole_run(spec))
+    direct = {
+        (r["bottom"], r["top"], r["control"], r["cut"]): r["penalty"] for r in found if r["objective"] == "direct"
+    }
+    trained = [row for row in found if row["objective"] == "task"]
+    assert trained
+    for row in trained:
+        assert row["direct_penalty"] == direct[row["bottom"], row["top"], row["control"], row["cut"]]
+    assert {row["direct_penalty"] for row in found if row["objective"] == "direct"} == {""}
+
+
+def test_csv_keeps_a_direct_penalty_that_the_cell_itself_measured() -> None:
+    spec = experiment(seeds=1)
+    direct, trained = plan(spec)[0], next(task for task in plan(spec) if task.objective == "task")
+    state = fold([*started(spec), *column_events(direct), finished(trained, "stem", 1.0, direct_penalty=7.5)])
+    assert [row["direct_penalty"] for row in rows(state) if row["objective"] == "task"] == ["7.5"]
+
+
+def test_csv_writes_counts_as_whole_numbers() -> None:
+    spec = experiment(seeds=1)
+    counts = {"images": 400.0, "steps": 540.0, "stitch_parameters": 4160.0, "epochs": 3.0}
+    [row] = rows(fold([*started(spec), finished(plan(spec)[0], "stem", 2.0, **counts)]))
+    assert (row["images"], row["steps"], row["stitch_parameters"]) == ("400", "540", "4160")
+    assert (row["epochs"], row["penalty"]) == ("3.0", "2.0")
+
+
 def test_csv_appends_measures_it_does_not_know_in_alphabetical_order() -> None:
     spec = experiment(seeds=1)
     task = plan(spec)[0]
@@ -135,8 +163,13 @@ def test_json_has_null_for_numbers_that_json_cannot_hold() -> None:
 
 @pytest.mark.parametrize("name", ["a|b", "a\\|b", "a\\", "`a|b`", "[bold red]x", "<b>"])
 def test_markdown_table_has_the_same_columns_in_every_row(name: str) -> None:
-    table = [line for line in markdown_text(named(name)).splitlines() if line.startswith("|")]
-    assert {markdown_columns(line) for line in table} == {9}
+    tables: list[list[str]] = [[]]
+    for line in markdown_text(named(name)).splitlines():
+        if line.startswith("|"):
+            tables[-1].append(line)
+        elif tables[-1]:
+            tables.append([])
+    assert [{markdown_columns(line) for line in table} for table in tables if table] == [{9}, {6 + 1}]
 
 
 def test_markdown_has_each_penalty_with_its_interval_and_a_verdict_row() -> None:
@@ -148,6 +181,27 @@ def test_markdown_has_each_penalty_with_its_interval_and_a_verdict_row() -> None
             assert penalty is not None
             assert f"{penalty.value:+.2f} [{penalty.low:+.2f}, {penalty.high:+.2f}]" in text
     assert "| verdict | connected | connected |  |" in text
+
+
+def test_markdown_has_a_table_of_details_for_each_pair() -> None:
+    text = markdown_text(whole_run())
+    assert "Details of a > b: affine, task:\n\n| cut | penalty | direct |" in text
+    assert "Details of b > a: affine, task:" in text
+    assert "In the details, direct: the penalty of direct matching" in text
+    assert "Details of" not in markdown_text(fold(started(experiment())))
+
+
+def test_markdown_and_json_say_the_condition_of_the_run() -> None:
+    state = fold(started(experiment()))
+    assert "Run 20260102-030405-tiny: lost." in markdown_text(state, condition="lost")
+    assert json.loads(json_text(state, condition="lost"))["run"]["condition"] == "lost"
+    assert "Run 20260102-030405-tiny: running." in markdown_text(state)
+
+
+def test_markdown_marks_a_reused_direct_matching_value_as_both() -> None:
+    spec = experiment(seeds=1)
+    state = fold([*started(spec), finished(plan(spec)[0], "stem", 1.0, reused_from="20250101-000000-old")])
+    assert "+1.00 [+0.50, +1.50] (direct) (reused)" in markdown_text(state)
 
 
 def test_markdown_says_which_cells_are_not_final() -> None:

@@ -21,6 +21,7 @@ def test_end_points_are_said_in_numbers_for_each_direction() -> None:
     text = text_of(whole_run())
     assert "error(a) - error(b) = 3.25 - 4.25 = -1.00 at the output" in text
     assert "error(b) - error(a) = 4.25 - 3.25 = +1.00 at the output" in text
+    assert "end points of a > b: 0 at the input by definition, where nothing of a is used;" in text
 
 
 def test_verdict_comes_with_the_largest_penalty_and_where_it_is() -> None:
@@ -39,6 +40,7 @@ def test_verdict_is_not_said_before_every_cell_is_in() -> None:
 
 def test_random_bottom_note_appears_only_beside_that_control() -> None:
     assert "first fifth" in text_of(whole_run())
+    assert "compare with it deeper in the network" in text_of(whole_run())
     bare = experiment().model_copy(update={"controls": ()})
     assert "first fifth" not in text_of(whole_run(bare))
 
@@ -69,6 +71,48 @@ def test_failed_check_is_named_with_its_detail() -> None:
     text = text_of(fold(events))
     assert "checks: 1 of 2 passed" in text
     assert "CHECK FAILED: frozen: network a changed" in text
+
+
+def test_checks_that_passed_are_listed_with_the_columns_they_are_about() -> None:
+    events = started(experiment())
+    for name in ("a > b: the penalty at the input is 0", "b > a: the penalty at the input is 0", "nothing: changed"):
+        events.append({"type": "check", "name": name, "passed": True})
+    lines = summary_lines(fold(events))
+    assert "checks: 3 of 3 passed" in lines
+    assert "check passed: the penalty at the input is 0 (a > b, b > a)" in lines
+    assert "check passed: nothing: changed" in lines
+
+
+def test_run_says_the_condition_that_its_process_is_in() -> None:
+    state = fold(started(experiment()))
+    run, device = summary_lines(state, condition="lost")[:2]
+    assert run == "run: 20260102-030405-tiny, lost"
+    assert "last heard of after 3 s" in device
+    run, device = summary_lines(state)[:2]
+    assert run.endswith(", running")
+    assert "so far 3 s" in device
+    assert summary_lines(whole_run(), condition="done")[0].endswith(", done")
+    assert summary_lines(RunState(), condition="lost") == ["run: nothing has happened yet, lost"]
+
+
+def test_normalisation_of_a_network_is_said_where_it_is_known() -> None:
+    events = started(experiment())
+    colours = {"mean": [0.4914, 0.4822, 0.4466], "std": [0.247, 0.2434, 0.2616]}
+    for event, scale in zip(events[2:], (colours, {"mean": [0.0], "std": [1.0]}), strict=True):
+        event.update(scale)
+    text = text_of(fold(events))
+    assert "trained, normalised by mean 0.491/0.482/0.447, std 0.247/0.243/0.262; 0abc" in text
+    assert "trained, not normalised; 1abc" in text
+    assert "normalised" not in text_of(whole_run())
+
+
+def test_verdict_says_where_direct_matching_did_better_and_counts() -> None:
+    spec = experiment(seeds=1).model_copy(update={"controls": ()})
+    direct, trained = (next(t for t in plan(spec) if t.objective == o and t.bottom == "a") for o in ("direct", "task"))
+    events = [*started(spec), *column_events(direct), *column_events(trained)]
+    assert "direct matching did better" not in text_of(fold(events))
+    line = next(line for line in summary_lines(fold([*events, finished(trained, "stem", 30.0)])) if "a > b:" in line)
+    assert line.endswith("; at 1 cut (stem) direct matching did better, and counts there")
 
 
 def test_warnings_and_reasons_are_made_plain() -> None:

@@ -115,6 +115,17 @@ def test_reused_cell_ends_in_an_equals_sign_and_a_fresh_one_does_not() -> None:
     assert "=" not in drawn(whole_run())
 
 
+def test_reused_direct_matching_value_shows_both_signs() -> None:
+    spec = experiment(seeds=1)
+    task = plan(spec)[0]
+    state = fold([*started(spec), *column_events(task), finished(task, "stem", 1.0, reused_from="20250101-000000-old")])
+    assert row(state, "stem")[0] == "~+1.00 ±0.50="
+    assert not row(state, "layer1.0")[0].endswith("=")
+    text = drawn(state)
+    assert "~ direct matching only" in text
+    assert "= reused from an earlier run" in text
+
+
 def test_mean_over_some_of_the_seeds_is_marked() -> None:
     spec = experiment(seeds=2)
     done = [event for task in plan(spec) if task.seed == 0 for event in column_events(task)]
@@ -132,7 +143,28 @@ def test_footer_holds_each_pairs_verdict_and_none_for_controls() -> None:
 def test_pair_far_above_epsilon_is_not_connected() -> None:
     spec = experiment(seeds=1, objective="direct").model_copy(update={"epsilon": 0.1, "controls": ()})
     state = fold([*started(spec), *(event for task in plan(spec) for event in column_events(task))])
-    assert [str(column.footer) for column in grid_table(state).columns[1:]] == ["not\nconnected"] * 2
+    assert [str(column.footer) for column in grid_table(state).columns[1:]] == ["not connected"] * 2
+
+
+def test_not_connected_breaks_over_two_lines_only_where_there_is_no_room() -> None:
+    spec = experiment(seeds=1).model_copy(update={"epsilon": 0.1})
+    state = fold([*started(spec), *(event for task in plan(spec) for event in column_events(task))])
+    assert "verdict    undecided not connected\n" in stripped(drawn(state, 80))
+    assert "verdict   undecided        not\n                     connected\n" in stripped(drawn(state, 30))
+
+
+def stripped(text: str) -> str:
+    return "".join(line.rstrip() + "\n" for line in text.splitlines())
+
+
+def test_legend_title_and_rows_can_be_left_out_and_what_is_missing_is_counted() -> None:
+    state = direct_only_run()
+    table = grid_table(state, 40, title=False, legend=False, most_rows=2)
+    left_out = len(state.columns()) - len(table.columns) + 1
+    assert (table.row_count, table.title) == (2, None)
+    assert str(table.caption) == f"{left_out} more columns, 1 more cut"
+    assert grid_table(state, 200, legend=False).caption is None
+    assert "1 more cut" in str(grid_table(state, 200, most_rows=2).caption)
 
 
 @pytest.mark.parametrize("ascii", [False, True])
