@@ -88,9 +88,14 @@ def _top(
         bool,
         typer.Option("--debug", help="Show the traceback of an unexpected error; may stand anywhere."),
     ] = False,
+    _ascii: Annotated[
+        bool,
+        typer.Option("--ascii", help="Draw the terminal app with ASCII alone; without a command."),
+    ] = False,
 ) -> None:
     """How interchangeable are the representations of two trained networks, layer by layer?
 
+    `stitchtui` alone, on a terminal, is an app: the newest run's grid, or two networks to pick.
     `stitchtui run quickstart` answers it for two small networks within two minutes;
     `stitchtui run BOTTOM TOP --data DATASET` for two checkpoints of yours.
     """
@@ -107,7 +112,7 @@ def invoke(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` give; errors are one line on stderr. Returns the exit code."""
     words, debug = _without_debug(list(arguments))
     try:
-        code = _run_command(words or ["--help"])
+        code = _start_app(words) if _wants_app(words) else _run_command(words or ["--help"])
         sys.stdout.flush()
     except BrokenPipeError:
         # whoever read our output has what it wanted; without this, the interpreter would complain while it exits
@@ -124,6 +129,17 @@ def invoke(arguments: Sequence[str]) -> int:
 
 def _run_command(words: list[str]) -> object:
     return typer.main.get_command(app).main(args=words, prog_name="stitchtui", standalone_mode=False)
+
+
+def _wants_app(words: list[str]) -> bool:
+    """Whether the terminal app is meant: no command is named, and there is a terminal to draw on."""
+    return words in ([], ["--ascii"]) and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _start_app(words: list[str]) -> int:
+    from stitchtui.tui.main import main as start
+
+    return start(ascii=bool(words))
 
 
 def _without_debug(words: list[str]) -> tuple[list[str], bool]:

@@ -30,7 +30,7 @@ def test_commands_that_do_not_compute_never_load_torch(arguments, tmp_path):
 
 def modules(folder):
     paths = sorted((ROOT / "stitchtui" / folder).glob("*.py"))
-    return [f"stitchtui.{folder}.{path.stem}" for path in paths if path.stem != "__init__"]
+    return [f"stitchtui.{folder.replace('/', '.')}.{path.stem}" for path in paths if path.stem != "__init__"]
 
 
 def test_a_run_as_data_and_its_report_load_neither_torch_nor_textual():
@@ -38,3 +38,15 @@ def test_a_run_as_data_and_its_report_load_neither_torch_nor_textual():
     names += [f"stitchtui.{name}" for name in ("cli", "live", "presets", "settings", "validation", "experiment")]
     assert len(names) > 20
     assert loaded_after(f"import {', '.join(names)}", SCIENCE) == []
+
+
+def test_the_app_with_all_its_screens_loads_no_torch():
+    names = [*modules("tui"), *modules("tui/screens"), *modules("tui/widgets")]
+    assert len(names) > 40
+    science = ("torch", "torchvision", "sklearn", "scipy", "numpy")
+    assert loaded_after(f"import {', '.join(names)}", science) == []
+
+
+def test_the_first_picture_of_the_app_waits_for_nothing_that_it_does_not_show():
+    later = ("pydantic", "plotext", "numpy", "stitchtui.experiment", "stitchtui.presets", "stitchtui.tui.catalogue")
+    assert loaded_after("import stitchtui.tui.main, stitchtui.tui.app", later) == []

@@ -1,0 +1,88 @@
+"""Starting, stopping and resuming a run, from any screen; what takes long is done beside the screen."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.app import App
+
+from stitchtui.errors import BadInput, RunFailed
+from stitchtui.experiment import Experiment
+from stitchtui.run import control
+from stitchtui.run.directory import RunDirectory
+from stitchtui.text import plain
+from stitchtui.tui.screens.confirm import ConfirmScreen
+
+
+def start(experiment: Experiment, arguments: Sequence[str] = ()) -> RunDirectory:
+    """Make a run of `experiment` and launch its worker with `arguments`. Raises BadInput and leaves no run then."""
+    from stitchtui.commands.checks import check_files
+    from stitchtui.run.directory import create
+
+    check_files(experiment)
+    directory = create(experiment)
+    control.launch(directory, arguments)
+    return directory
+
+
+def ask_stop(app: App[Any], directory: RunDirectory) -> None:
+    """Ask whether to stop the run; if so, stop it without holding up the screen."""
+    question = f"Stop {plain(directory.name)}?"
+    detail = "The worker finishes its step and writes what it has. Finished cells stay; resume goes on from there."
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            app.notify(f"stopping {plain(directory.name)}: it finishes its step first", markup=False)
+            in_background(app, lambda: _stop(directory))
+
+    app.push_screen(ConfirmScreen(question, detail, yes="Stop it", no="Let it run"), answered)
+
+
+def resume(app: App[Any], directory: RunDirectory) -> None:
+    """Go on with a run that was stopped, lost or failed, without holding up the screen."""
+    in_background(app, lambda: resumed(directory))
+
+
+def in_background(app: App[Any], work: Callable[[], str]) -> None:
+    """Do `work` in a thread that doesn't keep the app from closing, and say the line that it returns.
+
+    A line raised as BadInput, RunFailed or OSError is said as an error.
+    """
+
+    def run() -> None:
+        try:
+            message, severe = work(), False
+        except (BadInput, RunFailed, OSError) as error:
+            message, severe = plain(error), True
+        with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+            app.notify(message, severity="error" if severe else "information", markup=False)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def _stop(directory: RunDirectory) -> str:
+    willing = control.stop(directory)
+    how = "stopped" if willing else "did not stop within ten seconds and was killed"
+    return f"{plain(directory.name)}: {how}; nothing that was measured is lost"
+
+
+def resumed(directory: RunDirectory) -> str:
+    """Launch the run's worker again, and say so. Raises BadInput where it can't go on or has nothing left to do."""
+    from stitchtui.commands.checks import check_files
+    from stitchtui.commands.runs import quick_state
+    from stitchtui.live import let_go
+
+    state = quick_state(directory)
+    condition = control.status(directory, state)
+    name = plain(directory.name)
+    if condition == "elsewhere":
+        raise BadInput(f"{name}: its worker is on another machine; resume it there")
+    if condition == "done" and all(cell.status == "finished" for cell in state.cells.values()):
+        raise BadInput(f"{name}: is done, nothing is left to do")
+    check_files(directory.read_experiment())
+    if condition in ("done", "failed", "stopped"):
+        let_go(directory, time.sleep)  # its worker may have said its end and not be gone yet
+    control.launch(directory)
+    return f"{name}: goes on with what is missing"

@@ -1,0 +1,119 @@
+"""What is known of one cell, as labels with values: what inspector and cell screen show. All text is inert."""
+
+from collections.abc import Iterable, Iterator
+
+from stitchtui.report.wording import CONTROL_NAMES, bounds, column_name, printable
+from stitchtui.run.state import Column, RunState, Summary
+from stitchtui.text import duration
+
+Fact = tuple[str, str]
+
+
+def cell_title(column: Column, cut: str, ascii: bool = False) -> str:
+    """The cell as a sentence names it."""
+    return printable(f"{column_name(column)} at {cut}", ascii)
+
+
+def cell_facts(state: RunState, column: Column, cut: str) -> list[Fact]:
+    """Everything known of a cell, over its seeds; what matters most comes first."""
+    summary = state.summary(column, cut)
+    found = [*_penalties(state, column, summary), *controls_beside(state, column, cut), *_measures(summary)]
+    found += _origin(state, column, summary)
+    return [(label, printable(value)) for label, value in found]
+
+
+def _penalties(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]:
+    if summary.status == "failed":
+        yield "failed", summary.reason or "no reason given"
+    if summary.penalty is not None:
+        yield "penalty", f"{bounds(summary.penalty)} points"
+    else:
+        yield "penalty", {"running": "being measured", "failed": "none"}.get(summary.status, "not measured yet")
+    if summary.direct is not None and column.objective != "direct":
+        yield "direct", bounds(summary.direct)
+    if summary.versus_bottom is not None:
+        yield "vs bottom", bounds(summary.versus_bottom)
+    seeds = len(column.task_ids)
+    if seeds > 1:
+        spread = "" if summary.spread is None else f", their spread {summary.spread:.2f} points (sd)"
+        yield "seeds", f"{summary.seeds} of {seeds}{spread}"
+    verdict = state.verdict(column)
+    if verdict is not None:
+        yield "verdict", f"{verdict} at {state.epsilon:g} points"
+
+
+def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]:
+    """The controls of the same top and cut, for a pair's cell."""
+    if column.control:
+        return
+    for other in state.columns():
+        mine = other.top == column.top and (other.bottom == column.bottom or other.control == "self_stitch")
+        if other.control and mine:
+            penalty = state.summary(other, cut).penalty
+            name = CONTROL_NAMES.get(other.control, other.control)
+            yield name, "not measured yet" if penalty is None else bounds(penalty)
+
+
+_WORDS = (
+    ("error", "error", "{:.2f} % of {images:.0f} test images"),
+    ("agreement", "agreement", "{:.1f} % with the top"),
+    ("cka", "CKA", "{:.3f}"),
+    ("activation_gap", "gap", "{:.3f}"),
+    ("start_penalty", "at start", "{:+.2f} points before training"),
+    ("loss", "loss", "{:.4f}"),
+    ("stitch_parameters", "stitch", "{:,.0f} parameters"),
+    ("steps", "trained", "{:.0f} steps"),
+)
+
+
+def _measures(summary: Summary) -> Iterator[Fact]:
+    images = summary.measures.get("images", float("nan"))
+    for name, label, words in _WORDS:
+        if name in summary.measures:
+            yield label, words.format(summary.measures[name], images=images)
+    if "seconds" in summary.measures:
+        yield "took", duration(summary.measures["seconds"])
+
+
+def _origin(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]:
+    cells = [state.cells.get((task, summary.cut)) for task in column.task_ids]
+    reused = sorted({cell.reused_from for cell in cells if cell is not None and cell.reused_from})
+    if reused:
+        yield "reused", f"from {', '.join(reused)}"
+    yield "stitch is", f"{column.family}, fitted to {_OBJECTIVES.get(column.objective, column.objective)}"
+    for role, name in (("bottom", column.bottom), ("top", column.top)):
+        network = state.networks.get(name)
+        if network is not None:
+            shape = next((cut.get("shape") for cut in network.cuts if cut["name"] == summary.cut), None)
+            at = f", {'x'.join(map(str, shape))} here" if isinstance(shape, list) else ""
+            yield role, f"{name}: {network.architecture}, error {network.error:.2f} %{at}"
+
+
+_OBJECTIVES = {"task": "the labels", "direct": "the top's activations (nothing trained)", "soft": "the top's outputs"}
+
+
+def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> list[str]:
+    """As many facts as fit into `lines` lines of `width` characters, several a line."""
+    found = [""]
+    for label, value in facts:
+        text = f"{label} {value}"
+        room = width - len(found[-1])
+        if not found[-1] or len(gap + text) <= room:
+            found[-1] += (gap if found[-1] else "") + text
+        elif len(found) < lines:
+            found.append(text)
+        else:
+            break
+    return found
+
+
+_LONG = ("bottom", "top", "stitch is", "error", "at start", "stitch", "trained", *CONTROL_NAMES.values())
+
+
+def short_facts(state: RunState, column: Column, cut: str) -> list[Fact]:
+    """What three lines have room for: the numbers, without the words around them."""
+    return [
+        (label, value.removesuffix(" points").removesuffix(" with the top").partition(" at ")[0])
+        for label, value in cell_facts(state, column, cut)
+        if label not in _LONG
+    ]

@@ -1,0 +1,21 @@
+"""Start the terminal app, and say on the way out what goes on without it."""
+
+from stitchtui.errors import ExitCode
+from stitchtui.run.directory import find
+from stitchtui.text import plain
+
+
+def main(run: str | None = None, ascii: bool = False) -> int:
+    """Show `run` (a name, a beginning of one, a path, or `last`), or the newest; returns the exit code.
+
+    Raises BadInput where there is no such run.
+    """
+    directory = None if run is None else find(run)
+    from stitchtui.tui.app import StitchApp  # after the run was found: an error shouldn't wait for textual
+
+    app = StitchApp(directory, ascii)
+    going_on = app.run()
+    if going_on:
+        name = plain(going_on)
+        print(f"run {name} goes on; `stitchtui` shows it again, `stitchtui stop {name}` stops it")
+    return app.return_code or ExitCode.DONE

@@ -1,0 +1,65 @@
+"""Training curves and the depth plot as lines of text; plotext draws them, and is loaded when the first is drawn."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from stitchtui.report.depth import depth_plot, round_ticks
+from stitchtui.run.state import RunState
+
+LOSS, ACCURACY = 33, 172  # of 256: apart for every kind of colour vision, on light and dark
+_FRAME = str.maketrans("┌┐└┘┤├┬┴┼─│", "+++++++++-|")
+
+
+def curve_lines(
+    points: Sequence[tuple[float, float]], steps: int, size: tuple[int, int], shade: int, ascii: bool = False
+) -> list[Text]:
+    """A line through `points` (step, value) of `steps`, exactly `size` (width, height) characters with axes."""
+    width, height = size
+    if width < 16 or height < 4 or not points:
+        return []
+    import plotext
+
+    figure = plotext.figure
+    plotext.terminal.limit(False, False)
+    figure.clear()
+    figure.theme("colorless")
+    figure.plot_size(width, height)
+    x, y = (list(values) for values in zip(*points, strict=True))
+    if len(points) == 1:
+        figure.draw(figure.signal(x, y, marker=_mark("." if ascii else "•", shade)))
+    else:
+        figure.draw(figure.signal(x, y, marker=_mark("." if ascii else "braille", shade)).lines())
+    _rule(figure.ruler("x"), 0.0, max(1.0, float(steps), *x), max(2, width // 12), whole=True)
+    low, high = min(y), max(y)
+    margin = 0.05 * (high - low) or abs(high) * 0.1 or 1.0
+    _rule(figure.ruler("y"), low - margin, high + margin, max(3, height // 2), whole=False)
+    drawing = figure.build().string(colorless=False).rstrip("\n")
+    return _texts(drawing.translate(_FRAME) if ascii else drawing)
+
+
+def depth_lines(state: RunState, width: int, height: int, ascii: bool = False) -> list[Text]:
+    """The depth plot, at most `width` by `height` characters; nothing where there is no room for one."""
+    if width < 30 or height < 9:
+        return []
+    return _texts(depth_plot(state, width, height, ascii))
+
+
+def _texts(drawing: str) -> list[Text]:
+    return [Text.from_ansi(line) for line in drawing.split("\n")]
+
+
+def _mark(symbol: str, shade: int) -> Any:
+    import plotext
+
+    return plotext.marker(symbol, plotext.pixel(shade))
+
+
+def _rule(ruler: Any, low: float, high: float, most: int, whole: bool) -> None:
+    ticks = round_ticks(low, high, most, whole)
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    ruler.lim(low, high)
+    ruler.ticks(ticks, [f"{tick:.{decimals}f}" for tick in ticks])

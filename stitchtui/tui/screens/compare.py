@@ -1,0 +1,207 @@
+"""Two runs as a grid of differences: what the second costs more or less than the first, cell by cell."""
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.coordinate import Coordinate
+from textual.css.query import NoMatches
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import DataTable, Static
+
+from stitchtui.commands.runs import quick_state
+from stitchtui.report import difference
+from stitchtui.report.cells import BETTER, WORSE
+from stitchtui.report.difference import Comparison, Difference, Pairing
+from stitchtui.report.wording import column_name, heading_lines, printable, shortened, to_ascii
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.state import RunState
+from stitchtui.tui.clipboard import copy
+from stitchtui.tui.keys import key
+from stitchtui.tui.widgets.hints import Hints
+
+if TYPE_CHECKING:
+    from stitchtui.tui.app import StitchApp
+
+LOOK = 2.0  # seconds between looks at the two logs
+_CUTS, _WIDTH = 12, 13  # terminal cells; "+12.34 ±12.34", "not connected"
+_KEYS = (
+    key("h", "table('cursor_left')", "left", "To the column on the left", "compare.left"),
+    key("j", "table('cursor_down')", "down", "To the next cut", "compare.down"),
+    key("k", "table('cursor_up')", "up", "To the cut before", "compare.up"),
+    key("l", "table('cursor_right')", "right", "To the column on the right", "compare.right"),
+    key("g", "table('scroll_top')", "first", "To the first cut", "compare.first"),
+    key("G", "table('scroll_bottom')", "last", "To the last cut", "compare.last"),
+    key("x", "swap", "swap", "Take the difference the other way round", "compare.swap", show=True),
+    key("y", "copy", "copy", "Copy the differences as a Markdown table", "compare.copy", show=True),
+    key("escape", "back", "back", "Back to the runs", "compare.back", show=True),
+)
+
+
+class _Compared(Message):
+    def __init__(self, comparison: Comparison, verdicts: list[str], order: tuple[str, str]) -> None:
+        super().__init__()
+        self.comparison, self.verdicts, self.order = comparison, verdicts, order
+
+
+class CompareScreen(Screen[None]):
+    """Both runs are read in a thread, again when one of them goes on; only cells that differ are drawn again."""
+
+    DEFAULT_CSS = """
+    CompareScreen #which { height: 2; text-style: bold; }
+    CompareScreen DataTable { height: 1fr; }
+    CompareScreen #cell { height: auto; max-height: 5; border-top: solid $primary; }
+    CompareScreen #notes { height: auto; max-height: 6; color: $text-muted; }
+    CompareScreen.-short #notes { max-height: 2; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+
+    def __init__(self, first: RunDirectory, second: RunDirectory) -> None:
+        super().__init__()
+        self._runs = (first, second)
+        self._shown: Comparison | None = None
+        self._verdicts: list[str] = []
+        self._reading = False
+        self._stamps: tuple[object, ...] = ()
+
+    @property
+    def _ascii(self) -> bool:
+        return cast("StitchApp", self.app).ascii
+
+    def compose(self) -> ComposeResult:
+        """Which runs, the grid, the cell under the cursor, what to know, the keys."""
+        yield Static(id="which", markup=False)
+        yield DataTable(cursor_type="cell", fixed_columns=1, zebra_stripes=False)
+        yield Static("reading both runs", id="cell", markup=False)
+        yield Static(id="notes", markup=False)
+        yield Hints()
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self.query_one(DataTable).focus()
+        self._look()
+        self.set_interval(LOOK, self._look)
+
+    def _look(self) -> None:
+        """Read both runs in a thread, unless nothing was written to them since."""
+        stamps = tuple(_stamp(run) for run in self._runs)
+        if self._reading or stamps == self._stamps or not self.is_current:
+            return
+        self._reading, self._stamps = True, stamps
+        threading.Thread(target=self._read, args=self._runs, daemon=True).start()
+
+    def _read(self, first: RunDirectory, second: RunDirectory) -> None:
+        one, other = quick_state(first), quick_state(second)
+        comparison = difference.compare(one, other)
+        verdicts = [_verdicts(pair, one, other) for pair in comparison.pairings]
+        with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+            self.post_message(_Compared(comparison, verdicts, (first.name, second.name)))
+
+    @on(_Compared)
+    def _take(self, message: _Compared) -> None:
+        self._reading = False
+        if message.order != (self._runs[0].name, self._runs[1].name):
+            return self._look()  # swapped while it was read
+        old, self._shown, self._verdicts = self._shown, message.comparison, message.verdicts
+        with contextlib.suppress(NoMatches):  # the screen is being left, its widgets are gone
+            self._draw(old, message.comparison)
+        return None
+
+    def _draw(self, old: Comparison | None, new: Comparison) -> None:
+        table = self.query_one(DataTable)
+        self.query_one("#which", Static).update(self._text("\n".join(self._which())))
+        if old is None or (old.cuts, old.pairings) != (new.cuts, new.pairings):
+            self._fill(table, new)
+        else:
+            for row, cells in enumerate(new.cells):
+                for column, cell in enumerate(cells):
+                    if cell != old.cells[row][column]:
+                        table.update_cell_at(Coordinate(row, column + 1), self._cell(cell))
+        self.query_one("#notes", Static).update(self._text("\n".join(new.notes)))
+        self._draw_cell()
+
+    def _which(self) -> list[str]:
+        return [f"{word} {run.name}" for word, run in zip(("first ", "second"), self._runs, strict=True)]
+
+    def _fill(self, table: "DataTable[Text]", comparison: Comparison) -> None:
+        table.clear(columns=True)
+        if not comparison.pairings:
+            return
+        headings = [self._heading(pair) for pair in comparison.pairings]
+        table.header_height = tallest = max(map(len, headings))
+        for width, lines in ((_CUTS, ["cut"]), *((_WIDTH, lines) for lines in headings)):
+            text = self._text("\n".join([""] * (tallest - len(lines)) + lines))
+            text.justify = "left" if width == _CUTS else "right"
+            table.add_column(text, width=width)
+        for cut, cells in zip(comparison.cuts, comparison.cells, strict=True):
+            table.add_row(self._text(self._short(cut, _CUTS)), *map(self._cell, cells))
+
+    def _heading(self, pair: Pairing) -> list[str]:
+        lines = [self._short(line, _WIDTH) for line in heading_lines(pair.first, _WIDTH)]
+        return [*lines, "not alike *"] if pair.differs else lines
+
+    def _short(self, text: str, width: int) -> str:
+        return shortened(printable(text, self._ascii), width, self._ascii)
+
+    def _cell(self, cell: Difference) -> Text:
+        between = cell.interval
+        style = "dim" if between is None else WORSE if between.low > 0 else BETTER if between.high < 0 else ""
+        text = difference.short(cell)
+        return Text(to_ascii(text) if self._ascii else text, style=style, justify="right")
+
+    def _text(self, text: str) -> Text:
+        lines = [printable(line) for line in text.split("\n")]
+        return Text("\n".join(map(to_ascii, lines) if self._ascii else lines))
+
+    @on(DataTable.CellHighlighted)
+    def _draw_cell(self) -> None:
+        """Say everything about the cell under the cursor."""
+        shown, place = self._shown, self.query_one(DataTable).cursor_coordinate
+        if shown is None:
+            return
+        text = "" if shown.pairings else "nothing to compare"
+        if place.row < len(shown.cuts) and shown.pairings:
+            column = max(0, min(place.column - 1, len(shown.pairings) - 1))
+            verdict = f"; verdict {self._verdicts[column]}" if self._verdicts[column] else ""
+            where = f"{column_name(shown.pairings[column].first)} at {shown.cuts[place.row]}{verdict}"
+            text = f"{where}\n{difference.words(shown.cells[place.row][column])}"
+        self.query_one("#cell", Static).update(self._text(text))
+
+    def action_table(self, action: str) -> None:
+        """Move in the grid, as its own keys do."""
+        getattr(self.query_one(DataTable), f"action_{action}")()
+
+    def action_swap(self) -> None:
+        """Take the difference the other way round."""
+        self._runs = (self._runs[1], self._runs[0])
+        self._stamps = ()
+        self._look()
+
+    def action_copy(self) -> None:
+        """Copy the differences as a Markdown table."""
+        if self._shown is None:
+            return
+        text = difference.markdown_text(self._shown, self._runs[0].name, self._runs[1].name)
+        copy(self.app, text, "the differences")
+
+    def action_back(self) -> None:
+        """Leave."""
+        self.dismiss()
+
+
+def _verdicts(pair: Pairing, first: RunState, second: RunState) -> str:
+    if pair.first.control:
+        return ""
+    return f"{first.verdict(pair.first) or 'none yet'}, then {second.verdict(pair.second) or 'none yet'}"
+
+
+def _stamp(run: RunDirectory) -> tuple[str, int, int]:
+    with contextlib.suppress(OSError, ValueError):
+        found = run.events.stat()
+        return run.name, found.st_mtime_ns, found.st_size
+    return run.name, 0, 0

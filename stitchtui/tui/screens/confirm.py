@@ -1,0 +1,58 @@
+"""A question with two answers, asked before anything that can't be taken back."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Static
+
+from stitchtui.text import plain
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """Asks; dismissed with whether the answer was yes. `Enter` takes the answer that is marked, at first no."""
+
+    DEFAULT_CSS = """
+    ConfirmScreen { align: center middle; }
+    ConfirmScreen > Vertical {
+        width: 60; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
+        background: $surface;
+    }
+    ConfirmScreen .question { text-style: bold; }
+    ConfirmScreen Horizontal { height: auto; margin-top: 1; }
+    ConfirmScreen Button { margin-right: 2; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes", id="confirm.yes", tooltip="Do it"),
+        Binding("n,escape", "answer(False)", "No", id="confirm.no", tooltip="Leave everything as it is"),
+        Binding("left,right,h,l", "app.focus_next", "Other answer", show=False, id="confirm.other", tooltip="Mark it"),
+    ]
+
+    def __init__(self, question: str, detail: str = "", *, yes: str = "Yes", no: str = "No", sure: bool = False):
+        super().__init__()
+        self._question, self._words, self._sure = plain(question), (yes, no), sure
+        self._detail = "\n".join(map(plain, detail.split("\n")))
+
+    def compose(self) -> ComposeResult:
+        """The question, what follows from yes, and the two answers."""
+        yes, no = self._words
+        with Vertical():
+            yield Static(self._question, markup=False, classes="question")
+            yield Static(self._detail, markup=False)
+            with Horizontal():
+                yield Button(f"{yes} (y)", id="yes", compact=True)
+                yield Button(f"{no} (n)", id="no", compact=True)
+
+    def on_mount(self) -> None:
+        """Mark an answer: no, unless the question says that yes does no harm."""
+        self.query_one("#yes" if self._sure else "#no", Button).focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Take the answer that was pressed."""
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, yes: bool) -> None:
+        """Take the answer of a key."""
+        self.dismiss(yes)

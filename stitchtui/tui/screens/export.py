@@ -1,0 +1,186 @@
+"""A run's numbers into a file: which kind, and where."""
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import ClassVar, Literal, cast
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from stitchtui.errors import BadInput
+from stitchtui.files import write_atomically
+from stitchtui.report import export
+from stitchtui.run import control
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.state import RunState
+from stitchtui.text import plain, size
+from stitchtui.tui.widgets.field import Field
+
+Kind = Literal["csv", "json", "md", "txt"]
+KINDS: dict[Kind, str] = {
+    "csv": "one row a cell, with every measure",
+    "json": "one object: grid, cells, verdicts, checks",
+    "md": "a Markdown table with intervals",
+    "txt": "the table, what it means, the depth plot",
+}
+
+
+class _Loaded(Message):
+    def __init__(self, state: RunState, condition: str, path: Path) -> None:
+        super().__init__()
+        self.state, self.condition, self.path = state, condition, path
+
+
+class _Failed(Message):
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class ExportScreen(ModalScreen[Path | None]):
+    """Offers the kinds of file and a name; dismissed with the file that was written, or None."""
+
+    DEFAULT_CSS = """
+    ExportScreen { align: center middle; }
+    ExportScreen > Vertical {
+        width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
+        background: $surface;
+    }
+    ExportScreen .question { text-style: bold; }
+    ExportScreen OptionList { height: 4; }
+    ExportScreen .where { color: $text-muted; }
+    ExportScreen #said { height: auto; min-height: 1; color: $text-warning; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", id="export.leave", tooltip="Write nothing"),
+        Binding("j", "app.simulate_key('down')", show=False, id="export.down", tooltip="The next kind"),
+        Binding("k", "app.simulate_key('up')", show=False, id="export.up", tooltip="The kind before"),
+    ]
+
+    def __init__(self, directory: RunDirectory) -> None:
+        super().__init__()
+        self._directory = directory
+        self._kind: Kind = "csv"
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        """The kinds, the file's name, and what is wrong with it."""
+        with Vertical():
+            yield Static(f"Export {plain(self._directory.name)}", markup=False, classes="question")
+            offers = (Option(Text(f"{kind:<5} {what}"), id=kind) for kind, what in KINDS.items())
+            yield OptionList(*offers, compact=True)
+            yield Field(self._proposed(), id="path", compact=True)
+            yield Static(id="said", markup=False)
+            yield Static(f"in {plain(Path.cwd())}, unless the name says where", markup=False, classes="where")
+            yield Static("Enter writes the file, Tab goes to its name, Escape leaves", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin with the kinds."""
+        self.query_one(OptionList).focus()
+
+    def _proposed(self) -> str:
+        return f"{plain(self._directory.name)}.{self._kind}"  # in the working directory
+
+    @on(OptionList.OptionHighlighted)
+    def _kind_marked(self, event: OptionList.OptionHighlighted) -> None:
+        field, before = self.query_one("#path", Input), self._proposed()
+        self._kind = cast(Kind, event.option_id)
+        if field.value == before:
+            field.value = self._proposed()
+        elif Path(field.value).suffix.removeprefix(".") in KINDS:
+            field.value = str(Path(field.value).with_suffix(f".{self._kind}"))
+
+    @on(Input.Changed, "#path")
+    def _path_changed(self, event: Input.Changed) -> None:
+        there = _is_there(Path(event.value).expanduser())
+        self._say("a file of this name is there and will be replaced" if there else "")
+
+    def _say(self, text: str) -> None:
+        self.query_one("#said", Static).update(Text(plain(text)))
+
+    @on(OptionList.OptionSelected)
+    @on(Input.Submitted)
+    def _write(self) -> None:
+        value = self.query_one("#path", Input).value.strip()
+        if self._busy:
+            return None
+        if not value:
+            return self._say("expected the name of a file")
+        self._busy = True
+        path = Path(value).expanduser().absolute()
+        self._say("reading the run")
+        threading.Thread(target=self._load, args=(path,), daemon=True).start()
+        return None
+
+    def _load(self, path: Path) -> None:
+        message: Message
+        try:
+            state = RunState.load(self._directory.events)
+            message = _Loaded(state, control.status(self._directory, state), path)
+        except OSError as error:
+            message = _Failed(str(error))
+        with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+            self.post_message(message)
+
+    @on(_Loaded)
+    def _loaded(self, message: _Loaded) -> None:
+        if not self.is_current:
+            return None  # left while the run was read
+        try:
+            written = write(message.state, message.condition, self._kind, message.path)
+        except BadInput as error:
+            self._busy = False
+            return self._say(str(error))
+        self.app.notify(f"wrote {plain(message.path)} ({size(written)})", markup=False)
+        self.dismiss(message.path)
+        return None
+
+    @on(_Failed)
+    def _failed(self, message: _Failed) -> None:
+        self._busy = False
+        if self.is_current:
+            self._say(message.reason)
+
+    def action_leave(self) -> None:
+        """Write nothing."""
+        self.dismiss(None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def write(state: RunState, condition: str, kind: Kind, path: Path) -> int:
+    """Write the run's numbers as `kind` to `path`; returns the number of bytes. Raises BadInput."""
+    data = text_of(state, condition, kind).encode("utf-8")
+    try:
+        write_atomically(path, data)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BadInput(f"{plain(path)}: can't be written ({plain(why)}); choose another place") from None
+    return len(data)
+
+
+def text_of(state: RunState, condition: str, kind: Kind) -> str:
+    """The run's numbers as the text of a file of this kind."""
+    match kind:
+        case "csv":
+            return export.csv_text(state)
+        case "json":
+            return export.json_text(state)
+        case "md":
+            return export.markdown_text(state)
+    from stitchtui.commands.report import as_text
+
+    return as_text(state, condition, ascii=False, plot=True)

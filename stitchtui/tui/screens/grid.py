@@ -1,0 +1,263 @@
+"""The grid, home of the app: the heatmap of penalties, what is known of the selected cell, and what trains now."""
+
+import time
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Input
+
+from stitchtui.report.wording import printable
+from stitchtui.tui import keys
+from stitchtui.tui.gridview import ORDERS, grid_view
+from stitchtui.tui.measures import MEASURES
+from stitchtui.tui.watch import RunChanged
+from stitchtui.tui.widgets.curves import Curves
+from stitchtui.tui.widgets.depth import DepthPlot
+from stitchtui.tui.widgets.field import Field
+from stitchtui.tui.widgets.heatmap import Heatmap
+from stitchtui.tui.widgets.hints import Hints
+from stitchtui.tui.widgets.inspector import Inspector, wrapped
+from stitchtui.tui.widgets.lines import Lines
+from stitchtui.tui.widgets.log import Log
+from stitchtui.tui.widgets.status import Status
+
+if TYPE_CHECKING:
+    from stitchtui.tui.app import StitchApp
+
+_CURVES_EVERY = 2.0  # seconds; curves change with every step, and are the dearest thing on the screen
+_PLOTS_AFTER = 0.02  # seconds; the numbers are drawn first: the first plot of all has to load plotext
+
+
+class GridScreen(Screen[None]):
+    """Draws the watched run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.GRID]
+    AUTO_FOCUS = "Heatmap"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._measure = 0
+        self._order = 0
+        self._words = ""
+        self._plots_at = float("-inf")  # when they were drawn last, and when they will be
+        self._plots_due = float("inf")
+        self._depth_drawn = -1  # as `_drawn`, for the depth plot
+        self._drawn = -1  # the watch's `cells_changed` that the heatmap shows
+
+    @property
+    def stitch_app(self) -> "StitchApp":
+        """The app, as what it is."""
+        return cast("StitchApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The widgets, from top to bottom."""
+        ascii = self.stitch_app.ascii
+        yield Status(id="status")
+        with Horizontal(id="main"):
+            with Vertical(id="left"):
+                yield Lines(id="waiting")
+                yield Heatmap(ascii, id="heatmap")
+                yield DepthPlot(id="depth")
+            yield Inspector(id="inspector")
+        with Horizontal(id="below"):
+            yield Curves(id="curves")
+            yield Log(id="log")
+        yield Field(placeholder="words of the columns to show; Escape shows all", id="filter", compact=True)
+        yield Hints(id="hints")
+
+    @on(RunChanged)
+    def _changed(self, message: RunChanged) -> None:
+        if message.opened and self.query(Heatmap):
+            self._words, self._drawn = "", -1
+            self.query_one("#filter", Input).value = ""
+            self.query_one("#filter").remove_class("-open")
+        self._draw()
+        self.refresh_bindings()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was on."""
+        self.call_after_refresh(self._draw_all)
+
+    @on(Lines.Resized)
+    def _resized(self) -> None:
+        self._draw_all()
+
+    def _draw_all(self) -> None:
+        self._draw(everything=True)
+
+    def _draw(self, everything: bool = False) -> None:
+        if not self.query(Heatmap):  # news may come before the widgets
+            return
+        watch, ascii = self.stitch_app.watched, self.stitch_app.ascii
+        self.query_one(Status).draw(watch, ascii)
+        cells_changed = everything or watch.cells_changed != self._drawn
+        if cells_changed or self.query_one(Heatmap).palette != self.stitch_app.palette:
+            self._draw_heatmap()
+        if cells_changed:
+            self._drawn = watch.cells_changed
+            self._depth_drawn = -1
+            self.query_one(Log).draw(list(watch.log), ascii)
+            self._draw_inspector()
+        self.query_one("#waiting", Lines).show(self._waiting())
+        self._plan_plots(_PLOTS_AFTER if cells_changed else self._plots_at + _CURVES_EVERY - time.monotonic())
+
+    def _plan_plots(self, after: float) -> None:
+        """Draw the plots `after` so many seconds, or earlier where that is planned already."""
+        due = time.monotonic() + max(_PLOTS_AFTER, after)
+        if due < self._plots_due:
+            self._plots_due = due
+            self.set_timer(due - time.monotonic(), self._draw_plots)
+
+    def _draw_plots(self) -> None:
+        self._plots_at, self._plots_due = time.monotonic(), float("inf")
+        app, drawn = self.stitch_app, self._drawn
+        if self._depth_drawn != drawn:
+            self._depth_drawn = drawn
+            self.query_one(DepthPlot).draw(app.watched.state, app.ascii)
+        self.query_one(Curves).draw(app.watched.state, self.query_one(Heatmap).selected, app.ascii)
+
+    def _draw_heatmap(self) -> None:
+        watch, measure = self.stitch_app.watched, MEASURES[self._measure]
+        view = grid_view(watch.state, measure, self._words, ORDERS[self._order])
+        self.query_one(Heatmap).show(view, measure, self.stitch_app.palette)
+
+    def _waiting(self) -> list[Text]:
+        """What stands in the grid's place while there is none."""
+        watch = self.stitch_app.watched
+        if self.query_one(Heatmap).selected is not None:
+            return []
+        if watch.directory is None:
+            words = ["Nothing is measured here yet.", "", "n  pick two networks and start", "p  the presets"]
+        elif watch.loading:
+            words = []
+        elif self._words and watch.state.columns():
+            words = [f"no column has '{self._words}'; Escape shows all"]
+        elif watch.condition in ("running", "starting", None):
+            words = ["no cell is planned yet: the worker loads data and networks first"]
+        else:
+            words = ["this run has no cells"]
+            if watch.state.reason:
+                words += ["", *wrapped(printable(watch.state.reason, self.stitch_app.ascii), self.size.width - 4)]
+        return [Text(word) for word in words]
+
+    def _draw_inspector(self) -> None:
+        app = self.stitch_app
+        self.query_one(Inspector).draw(app.watched.state, self.query_one(Heatmap).selected, app.ascii)
+
+    @on(Heatmap.Moved)
+    def _moved(self) -> None:
+        self._draw_inspector()
+        self._plan_plots(_PLOTS_AFTER)
+
+    def action_move(self, rows: int, columns: int) -> None:
+        """Move the cursor."""
+        self.query_one(Heatmap).move(rows, columns)
+
+    def action_first(self) -> None:
+        """Go to the cut next to the input."""
+        heatmap = self.query_one(Heatmap)
+        heatmap.go(0, heatmap.column)
+
+    def action_last(self) -> None:
+        """Go to the cut next to the output."""
+        heatmap = self.query_one(Heatmap)
+        heatmap.go(1_000_000, heatmap.column)
+
+    @on(Heatmap.Opened)
+    def action_open_cell(self) -> None:
+        """Show everything known of the selected cell."""
+        from stitchtui.tui.screens.cell import CellScreen
+
+        selected = self.query_one(Heatmap).selected
+        if selected is not None:
+            self.app.push_screen(CellScreen(selected[0].key, selected[1]))
+
+    def action_measure(self) -> None:
+        """Show the next measure."""
+        self._measure = (self._measure + 1) % len(MEASURES)
+        self._draw_heatmap()
+
+    def action_measure_back(self) -> None:
+        """Show the measure before."""
+        self._measure = (self._measure - 1) % len(MEASURES)
+        self._draw_heatmap()
+
+    def action_sort(self) -> None:
+        """Order the columns the next way."""
+        self._order = (self._order + 1) % len(ORDERS)
+        self._draw_heatmap()
+        self.notify(f"columns: {ORDERS[self._order]}", markup=False)
+
+    def action_ramp(self) -> None:
+        """Colour with the other ramp."""
+        self.stitch_app.action_ramp()
+
+    def action_depth(self) -> None:
+        """Show the depth plot over the whole height, or the grid again."""
+        self.toggle_class("-depth")
+        self.call_after_refresh(self._draw_all)
+
+    def action_filter(self) -> None:
+        """Type words that the columns' names must hold."""
+        field = self.query_one("#filter", Input)
+        field.add_class("-open")
+        field.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter(self, event: Input.Changed) -> None:
+        self._words = event.value.strip()
+        self._draw_heatmap()
+        self.query_one("#waiting", Lines).show(self._waiting())
+
+    @on(Input.Submitted, "#filter")
+    def _filtered(self) -> None:
+        self.query_one("#filter").set_class(bool(self._words), "-open")
+        self.query_one(Heatmap).focus()
+
+    def key_escape(self) -> None:
+        """Show all columns again."""
+        self.query_one("#filter", Input).value = ""
+        self._filtered()
+
+    def action_stop(self) -> None:
+        """Ask, then stop the run."""
+        from stitchtui.tui import actions
+
+        if (directory := self.stitch_app.watched.directory) is not None:
+            actions.ask_stop(self.app, directory)
+
+    def action_resume(self) -> None:
+        """Go on with the run."""
+        from stitchtui.tui import actions
+
+        if (directory := self.stitch_app.watched.directory) is not None:
+            actions.resume(self.app, directory)
+
+    def action_export(self) -> None:
+        """Write the numbers to a file."""
+        from stitchtui.tui.screens.export import ExportScreen
+
+        if (directory := self.stitch_app.watched.directory) is not None:
+            self.app.push_screen(ExportScreen(directory))
+
+    def action_copy(self) -> None:
+        """Copy the grid."""
+        from stitchtui.report.export import markdown_text
+        from stitchtui.tui.clipboard import copy
+
+        if self.stitch_app.watched.directory is not None:
+            copy(self.app, markdown_text(self.stitch_app.watched.state), "the grid as Markdown")
+
+    def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
+        """Which keys do something now: stop a run that goes on, resume one that doesn't."""
+        condition = self.stitch_app.watched.condition
+        if action == "stop":
+            return condition in ("starting", "running")
+        if action == "resume":
+            return condition in ("stopped", "lost", "failed")
+        return True

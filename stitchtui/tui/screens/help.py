@@ -1,0 +1,132 @@
+"""Help for the screen it was asked on: its keys as they are now, the colours found, the words."""
+
+import os
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import ActiveBinding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from stitchtui.text import plain
+from stitchtui.tui.glossary import GLOSSARY
+from stitchtui.tui.keys import key
+
+_COLOURS = {
+    "truecolor": "16 million colours",
+    "256": "256 colours",
+    "standard": "16 colours: shades of the grid run together, the numbers carry the meaning",
+    "windows": "16 colours: shades of the grid run together, the numbers carry the meaning",
+}
+_COMMON = 3  # the rank of keys that every widget of its kind has
+_KEYS = (
+    key("escape,q,question_mark", "leave", "back", "Back to where you were", "help.leave", show=True),
+    key("j", "scroll('down')", "down", "Scroll down", "help.down"),
+    key("k", "scroll('up')", "up", "Scroll up", "help.up"),
+    key("g", "scroll('home')", "top", "To the top", "help.top"),
+    key("G", "scroll('end')", "end", "To the end", "help.end"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Made of the live bindings of the screen that is on when it is made, so it can't go stale."""
+
+    DEFAULT_CSS = """
+    HelpScreen { align: center middle; }
+    HelpScreen VerticalScroll {
+        width: 90; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
+        border-title-style: bold; background: $surface;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        where: Screen[Any] = self.app.screen
+        bindings = where.active_bindings.values()
+        self._keys = key_rows(self.app, [each for each in bindings if _rank(each) < _COMMON])
+        self._common = key_rows(self.app, [each for each in bindings if _rank(each) == _COMMON])
+
+    def compose(self) -> ComposeResult:
+        """One long text that scrolls."""
+        with VerticalScroll():
+            yield Static(self._content(), markup=False)
+
+    def on_mount(self) -> None:
+        """Let the arrows scroll."""
+        scroll = self.query_one(VerticalScroll)
+        scroll.border_title = "Help: Escape, q or ? closes it, j and k scroll"
+        scroll.focus()
+
+    def _content(self) -> RenderableType:
+        return Group(
+            _heading("Keys here"),
+            _table(self._keys, "bold"),
+            _heading("This terminal"),
+            _table(terminal_rows(self.app), ""),
+            _heading("Words"),
+            _table(GLOSSARY.items(), "bold"),
+            _heading("Also, as in every list and field"),
+            _table(self._common, "bold"),
+        )
+
+    def action_scroll(self, way: str) -> None:
+        """Scroll the text."""
+        getattr(self.query_one(VerticalScroll), f"action_scroll_{way}")()
+
+    def action_leave(self) -> None:
+        """Close the help."""
+        self.dismiss()
+
+
+def key_rows(app: App[Any], bindings: Iterable[ActiveBinding]) -> list[tuple[str, str]]:
+    """Every key that does something now, those of one action together, with what it does."""
+    keys: dict[str, list[str]] = {}
+    words: dict[str, str] = {}
+    for _, binding, enabled, tooltip in sorted(bindings, key=_rank):
+        text = tooltip or binding.tooltip or binding.description
+        if binding.system or not enabled or not text:
+            continue
+        keys.setdefault(binding.action, []).append(app.get_key_display(binding))
+        words.setdefault(binding.action, text)
+    return [(" ".join(dict.fromkeys(each)), words[action]) for action, each in keys.items()]
+
+
+def _rank(active: ActiveBinding) -> int:
+    """The screen's own keys, then the app's and the widget's that are ours, then those that every widget has."""
+    if not active.binding.id:
+        return _COMMON
+    return 0 if isinstance(active.node, Screen) else 1 if isinstance(active.node, App) else 2
+
+
+def terminal_rows(app: App[Any]) -> list[tuple[str, str]]:
+    """What the app found out about the terminal, and what to do where that is little."""
+    system = app.console.color_system
+    colours = "none (NO_COLOR is set)" if app.no_color else _COLOURS.get(system or "", "none")
+    rows = [
+        ("terminal", plain(os.environ.get("TERM", "unknown"))),
+        ("size", f"{app.size.width} x {app.size.height}"),
+        ("colours", colours),
+        ("theme", plain(app.theme)),
+    ]
+    if not app.no_color and system != "truecolor":
+        rows.append(("for more", "set COLORTERM=truecolor; in tmux: set -g default-terminal tmux-256color"))
+    return rows
+
+
+def _heading(text: str) -> Text:
+    return Text(f"\n{text}", style="bold underline")
+
+
+def _table(rows: Iterable[tuple[str, str]], style: str) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True, style=style)
+    table.add_column()
+    for name, meaning in rows:
+        table.add_row(Text(name), Text(meaning))
+    return table

@@ -1,0 +1,399 @@
+"""New: pick a bottom and a top, see where they fit, set what is to be measured, start it."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from rich.text import Text
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, VerticalScroll
+from textual.css.query import NoMatches
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Static
+
+from stitchtui.errors import BadInput
+from stitchtui.report.wording import printable, to_ascii
+from stitchtui.run.directory import all_runs
+from stitchtui.text import plain
+from stitchtui.tui import actions, draft, fit, keys, sources
+from stitchtui.tui.clipboard import copy
+from stitchtui.tui.draft import ENDS, Draft, End
+from stitchtui.tui.inspection import Inspection
+from stitchtui.tui.sources import Source
+from stitchtui.tui.widgets.chains import Chains
+from stitchtui.tui.widgets.form import Form
+from stitchtui.tui.widgets.hints import Hints
+from stitchtui.tui.widgets.outlook import Outlook
+from stitchtui.tui.widgets.picker import Picker
+
+if TYPE_CHECKING:
+    from stitchtui.tui.app import StitchApp
+
+_STILL = 0.15  # seconds that the mark stands still before its network is looked at
+_TYPED = 0.5  # seconds without a change before an estimate is asked for
+
+
+class _Found(Message):
+    """What a thread found to pick from."""
+
+    def __init__(self, kind: str, sources: list[Source]) -> None:
+        super().__init__()
+        self.kind, self.sources = kind, sources
+
+
+class NewScreen(Screen[None]):
+    """Draws a Draft. `prepared` is an experiment as `Experiment.plain()` gives it; with a key `origin`, what
+    `stitchtui run` calls it: a preset's name, a TOML file, or a list of words."""
+
+    DEFAULT_CSS = """
+    NewScreen #said { height: auto; max-height: 2; padding: 0 1; }
+    NewScreen #body { height: 1fr; layout: vertical; }
+    NewScreen #left { height: 1fr; padding: 0 1; }
+    NewScreen #right { height: auto; max-height: 40%; padding: 0 1; }
+    NewScreen.picking #form { display: none; }
+    NewScreen.picking Outlook { display: none; }
+    NewScreen.picking.-narrow #right { max-height: 7; }
+    NewScreen.filling #picker { display: none; }
+    NewScreen.filling #left { height: auto; max-height: 60%; }
+    NewScreen.filling #right { height: 1fr; max-height: 100%; }
+    NewScreen.-side #body { layout: horizontal; }
+    NewScreen.-side #left { width: 1fr; height: 1fr; max-height: 100%; }
+    NewScreen.-side #right { width: 1fr; height: 1fr; max-height: 100%; }
+    NewScreen Hints { height: 1; }
+    """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-side")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.NEW]
+
+    def __init__(self, prepared: Mapping[str, Any] | None = None, inspection: Inspection | None = None) -> None:
+        super().__init__()
+        self._given, self._own = inspection, False
+        self._draft = draft.from_prepared(prepared) if prepared else Draft()
+        # In the order of the list; None where it isn't known yet.
+        self._sources: dict[str, list[Source] | None] = {"first": [], "files": None, "runs": None, "torchvision": None}
+        self._devices: list[str] = []
+        self._glimpsed: dict[str, Any] | None = None  # what the inspector says of the network under the mark
+        self._estimate = ""
+
+    @property
+    def draft(self) -> Draft:
+        """What has been chosen."""
+        return self._draft
+
+    @property
+    def picking(self) -> bool:
+        """Whether a network is still to be picked."""
+        return not self._draft.complete
+
+    @property
+    def _in_use(self) -> bool:
+        """Whether there is something to draw on: an answer may come when this screen has been left."""
+        return self.is_mounted and self in self.app.screen_stack
+
+    def compose(self) -> ComposeResult:
+        """What is to be done, list or form, the chains, what will happen, the keys."""
+        yield Static(id="said", markup=False)
+        with Container(id="body"):
+            with VerticalScroll(id="left", can_focus=False):
+                yield Picker(id="picker")
+                yield Form(id="form")
+            with VerticalScroll(id="right", can_focus=False):
+                yield Chains(id="chains")
+        yield Outlook()
+        yield Hints()
+
+    def on_mount(self) -> None:
+        """List what can be picked; the slow parts follow from a thread and from the inspector."""
+        self._inspection = self._given or getattr(self.app, "inspection", None) or Inspection()
+        self._own = self._inspection is not (self._given or getattr(self.app, "inspection", None))
+        if not all_runs():
+            self._sources["first"] = [sources.QUICKSTART]
+        self.call_after_refresh(self._inspection.start)
+        threading.Thread(target=self._look_around, daemon=True).start()
+        self._learn_names()
+        self._step()
+        self._ask_about_both()
+
+    def on_unmount(self) -> None:
+        """End an inspector of our own."""
+        if self._own:
+            self._inspection.close()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Fit the chains into the new width."""
+        self.call_after_refresh(self._draw)
+
+    def _look_around(self) -> None:
+        places: dict[str, Callable[[], list[Source]]] = {
+            "files": sources.files,
+            "runs": lambda: sources.of_runs(all_runs()),
+        }
+        for kind, look in places.items():
+            found = look()
+            with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+                self.post_message(_Found(kind, found))
+
+    @on(_Found)
+    def _take_found(self, message: _Found) -> None:
+        self._offer(message.kind, message.sources)
+
+    @work(exclusive=True, group="names")
+    async def _learn_names(self) -> None:
+        said = await self._inspection.names()
+        self._devices = list(said.get("devices", []))
+        self._offer("torchvision", sources.of_torchvision(said.get("torchvision", [])))
+        self._draw()
+
+    def _offer(self, kind: str, found: list[Source]) -> None:
+        self._sources[kind] = found
+        with contextlib.suppress(NoMatches):
+            if self._in_use:
+                self._list()
+
+    def _list(self) -> None:
+        listed: list[Source] = []
+        for kind, found in self._sources.items():
+            if found is None:
+                break  # what comes later waits, so that the list only grows at its end and nothing moves under the mark
+            if kind != "first" or not self._draft.picked:
+                listed += found
+        self.query_one(Picker).offer(listed, self._sources["torchvision"] is not None)
+
+    def _step(self) -> None:
+        """Show the list or the form, whichever is due, and give it the keys."""
+        self.set_class(self.picking, "picking")
+        self.set_class(not self.picking, "filling")
+        if self.picking:
+            self._list()
+            self.query_one(Picker).take_focus()
+        else:
+            # Once it is shown: what is hidden takes no focus.
+            self.call_after_refresh(self.query_one(Form).take_focus, self._draft)
+        self._draw()
+        self.refresh_bindings()
+
+    def _draw(self) -> None:
+        """Bring everything on the screen up to the draft, unless the screen is being left."""
+        with contextlib.suppress(NoMatches):
+            if self._in_use:
+                self._draw_all()
+
+    def _draw_all(self) -> None:
+        _, problems = self._draft.check() if not self.picking else (None, {})
+        self._say(self._heading())
+        self.query_one(Form).draw(self._draft, problems, self._devices)
+        self.query_one(Outlook).show(self._reason(problems), self._estimate, self._draft.command())
+        width = self.query_one("#right").content_size.width or self.size.width - 2
+        self.query_one(Chains).draw(self._shown(), max(20, width), reasons=self.picking)
+
+    def _say(self, text: str) -> None:
+        ascii = bool(getattr(self.app, "ascii", False))
+        self.query_one("#said", Static).update(Text(to_ascii(printable(text)) if ascii else printable(text)))
+
+    def _heading(self) -> str:
+        if self.picking:
+            end = self._next_end()
+            role = "up to the cut" if end == "bottom" else "after the cut"
+            return f"New run: pick the {end} (its layers {role})"
+        ends = self._draft.ends()
+        more = len((self._draft.document or {}).get("pairs", [1])) - 1
+        return f"New run: {ends['bottom']} > {ends['top']}" + (f" and {more} more" if more > 0 else "")
+
+    def _reason(self, problems: dict[str, str]) -> str:
+        return next((f"{name}: {reason}" if name else reason for name, reason in problems.items()), "")
+
+    def _shown(self) -> Draft:
+        """The draft, with the network under the mark at the end that is being picked."""
+        marked = self.query_one(Picker).marked
+        if not self.picking or marked is None or marked.preset:
+            return self._draft
+        end = self._next_end()
+        unasked: dict[str, Any] | None = None if marked.is_file else {}  # others are built to be looked at: once picked
+        glimpsed = self._glimpsed or unasked
+        answers = {**self._draft.answers, **({end: glimpsed} if glimpsed is not None else {})}
+        return Draft(picked={**self._draft.picked, end: marked}, answers=answers)
+
+    def _next_end(self) -> End:
+        return "top" if "bottom" in self._draft.picked else "bottom"
+
+    @on(Picker.Marked)
+    def _marked(self, message: Picker.Marked) -> None:
+        self._glimpsed = None
+        if self.picking:
+            self._draw()
+            if message.source is not None and message.source.is_file:
+                self._glimpse(message.source)
+
+    @work(exclusive=True, group="glimpse")
+    async def _glimpse(self, source: Source) -> None:
+        await asyncio.sleep(_STILL)
+        answer = await self._inspection.cuts(source.question(), self._draft.value("data"))
+        with contextlib.suppress(NoMatches):
+            if self._in_use and self.picking and self.query_one(Picker).marked == source:
+                self._glimpsed = answer
+                self._draw()
+
+    @on(Picker.Picked)
+    def _picked(self, message: Picker.Picked) -> None:
+        if self.picking:
+            self._pick(message.source)
+
+    def _pick(self, source: Source) -> None:
+        if source.preset:
+            self._take_preset(source.value)
+        else:
+            end, data = self._next_end(), self._draft.value("data")
+            self._draft.picked[end] = source
+            if data == self._draft.value("data"):
+                self._ask(end)
+            else:  # whether the other fits is another question now
+                self._ask_about_both()
+        self.query_one(Picker).close_filter()
+        self._step()
+        if self.picking:
+            self.query_one(Picker).mark_next()
+
+    def _take_preset(self, name: str) -> None:
+        try:
+            self._draft = draft.from_preset(name)
+        except BadInput as error:
+            self.notify(plain(error), severity="error", markup=False)
+        self._ask_about_both()
+
+    @on(Form.Changed)
+    def _changed(self, message: Form.Changed) -> None:
+        if self._set(message.field, message.value):
+            self._draw()
+            self._think()
+
+    def _set(self, field: str, value: str) -> bool:
+        """Take over what a field holds; returns whether it is new."""
+        for end in ENDS:
+            if field == end:
+                if self._draft.architectures.get(end, "") == value:
+                    return False
+                self._draft.architectures[end] = value
+                self._ask(end, _STILL)
+                return True
+        if self._draft.value(field) == value:
+            return False
+        self._draft.values[field] = value
+        if field == "data":
+            self._ask_about_both(_STILL)
+        return True
+
+    def _ask_about_both(self, after: float = 0.0) -> None:
+        for end in ENDS:
+            self._ask(end, after)
+
+    def _ask(self, end: End, after: float = 0.0) -> None:
+        if (question := self._draft.question(end)) is not None:
+            self.run_worker(self._hear(end, question, after), group=f"ask-{end}", exclusive=True)
+        self._think()
+
+    async def _hear(self, end: End, question: dict[str, Any], after: float) -> None:
+        await asyncio.sleep(after)
+        answer = await self._inspection.cuts(question, self._draft.value("data"))
+        if self._in_use and question == self._draft.question(end):
+            needed = self._draft.needs_architecture(end)
+            self._draft.answers[end] = answer
+            self._draw()
+            if self._draft.needs_architecture(end) and not needed and not self.picking:
+                self.query_one(Form).take_focus(self._draft)
+            self._think()
+
+    @work(exclusive=True, group="estimate")
+    async def _think(self) -> None:
+        """Estimate the draft once it has stood still for a while."""
+        self._estimate = ""
+        await asyncio.sleep(_TYPED)
+        experiment, _ = self._draft.check() if not self.picking else (None, {})
+        if experiment is None:
+            return
+        self._estimate = "estimating time and memory..."
+        self._draw()
+        answer = await self._inspection.estimate(experiment.plain(), self._draft.value("device"))
+        if "dropped" not in answer:
+            self._estimate = fit.estimate_text(answer)
+            self._draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys mean something here."""
+        if action in ("pick", "filter"):
+            return self.picking
+        if action in ("start", "copy", "swap"):
+            return not self.picking and (action != "swap" or self._draft.document is None)
+        return super().check_action(action, parameters)
+
+    def action_pick(self) -> None:
+        """Pick what is marked, at once, so that the next key already finds what follows from it."""
+        if (source := self.query_one(Picker).marked) is not None:
+            self._pick(source)
+
+    def action_start(self) -> None:
+        """Start the run and show its grid."""
+        for field, value in self.query_one(Form).typed().items():  # its messages may still be on their way
+            self._set(field, value)
+        experiment, problems = self._draft.check()
+        if experiment is None:
+            self._draw()
+            self.query_one(Form).focus_problem(problems)
+            return
+        device = self._draft.value("device")
+        try:
+            directory = actions.start(experiment, [] if device == "auto" else ["--device", device])
+        except (BadInput, OSError) as error:
+            self.query_one(Outlook).show(str(error), "", self._draft.command())
+            return
+        self._inspection.rest()  # an estimate would hold memory, on a GPU too, and cores that the run wants
+        cast("StitchApp", self.app).open_run(directory)
+
+    def action_filter(self) -> None:
+        """Type to filter the list."""
+        self.query_one(Picker).open_filter()
+
+    def action_copy(self) -> None:
+        """Copy the equivalent command line."""
+        if command := self._draft.command():
+            copy(self.app, command, "the command")
+        else:
+            self.notify("nothing to copy: this experiment gets a file of its own as it starts", markup=False)
+
+    def action_swap(self) -> None:
+        """Let bottom and top change places."""
+        for held in (self._draft.picked, self._draft.architectures, self._draft.answers):
+            both = cast("dict[End, Any]", held)
+            swapped = {("top" if end == "bottom" else "bottom"): both[end] for end in both}
+            both.clear()
+            both.update(swapped)  # type: ignore[arg-type]
+        self._draw()
+        self._ask_about_both()  # whose data it is may be another's now
+
+    def action_move(self, action: str) -> None:
+        """Move in the list, or between the fields."""
+        if self.picking:
+            self.query_one(Picker).move(action)
+        else:
+            self.query_one(Form).move(action)
+
+    def action_scroll_chains(self, by: int) -> None:
+        """Show other cuts, where they don't all fit."""
+        chains = self.query_one("#right", VerticalScroll)
+        chains.scroll_relative(y=by * max(1, chains.size.height - 1), animate=False)
+
+    def action_back(self) -> None:
+        """Close the filter, or unpick the last network, or leave."""
+        if self.picking and self.query_one(Picker).close_filter():
+            return
+        ends = [end for end in ENDS if end in self._draft.picked]
+        if self._draft.document is not None or not ends:
+            self.dismiss()
+            return
+        self._draft.picked.pop(ends[-1])
+        for held in (self._draft.architectures, self._draft.answers):
+            cast("dict[End, Any]", held).pop(ends[-1], None)
+        self._step()

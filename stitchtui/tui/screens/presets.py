@@ -1,0 +1,243 @@
+"""The presets: what each claims, how large it is, what its last run found; start one."""
+
+import contextlib
+import threading
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, VerticalScroll
+from textual.css.query import NoMatches
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from stitchtui.errors import BadInput
+from stitchtui.report.wording import counted, listed, printable, to_ascii
+from stitchtui.run.plan import plan
+from stitchtui.text import plain
+from stitchtui.tui import actions
+from stitchtui.tui.catalogue import Catalogue, Entry
+from stitchtui.tui.clipboard import copy
+from stitchtui.tui.keys import key
+from stitchtui.tui.screens.confirm import ConfirmScreen
+from stitchtui.tui.widgets.hints import Hints
+
+if TYPE_CHECKING:
+    from stitchtui.experiment import Experiment, NetworkSpec
+    from stitchtui.tui.app import StitchApp
+
+_KEYS = (
+    # before the list's own Enter, which the footer wouldn't show
+    replace(key("enter", "start", "start", "Start this preset", "presets.start", show=True), priority=True),
+    replace(key("pagedown,space", "scroll('down')", "more", "Read on", "presets.read_on"), priority=True),
+    replace(key("pageup", "scroll('up')", "back up", "Read what went before", "presets.read_back"), priority=True),
+    key("y", "copy", "copy command", "Copy the command line that starts it", "presets.copy", show=True),
+    key("j", "list('cursor_down')", "down", "To the next preset", "presets.down"),
+    key("k", "list('cursor_up')", "up", "To the preset before", "presets.up"),
+    key("g", "list('first')", "first", "To the first preset", "presets.first"),
+    key("G", "list('last')", "last", "To the last preset", "presets.last"),
+    key("escape", "back", "back", "Back to the grid", "presets.back", show=True),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A preset at one of its scales; the full one has no name."""
+
+    preset: str
+    title: str
+    scale: str | None
+
+    @property
+    def label(self) -> str:
+        """As the list shows it."""
+        return self.preset if self.scale is None else f"{self.preset} {self.scale}"
+
+    @property
+    def command(self) -> str:
+        """The command line that does the same."""
+        return f"stitchtui run {self.preset}" + ("" if self.scale is None else f" --scale {self.scale}")
+
+
+class _Past(Message):
+    def __init__(self, entries: list[Entry]) -> None:
+        super().__init__()
+        self.entries = entries
+
+
+class PresetsScreen(Screen[None]):
+    """The list on the left, or above where it is narrow; beside it what the marked one claims and does."""
+
+    DEFAULT_CSS = """
+    PresetsScreen #presets { width: 28; height: 1fr; }
+    PresetsScreen #both { layout: horizontal; height: 1fr; }
+    PresetsScreen #about { width: 1fr; height: 1fr; padding: 0 1; }
+    PresetsScreen.-narrow #both { layout: vertical; }
+    PresetsScreen.-narrow #presets { width: 1fr; height: 4; }
+    PresetsScreen #said { height: auto; color: $text-warning; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._choices: list[Choice] = []
+        self._past: list[Entry] = []
+
+    @property
+    def _app(self) -> "StitchApp":
+        return cast("StitchApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The presets, what one is about, what went wrong, the keys."""
+        with Container(id="both"):
+            yield OptionList(id="presets", compact=True)
+            with VerticalScroll(id="about", can_focus=False):
+                yield Static(id="text", markup=False)
+        yield Static(id="said", markup=False)
+        yield Hints()
+
+    def on_mount(self) -> None:
+        """List the presets; what earlier runs of them found follows from a thread."""
+        choices = self.query_one("#presets", OptionList)
+        try:
+            self._choices = _choices()
+        except BadInput as error:
+            self.query_one("#said", Static).update(Text(plain(error)))
+        choices.add_options([Option(self._text(choice.label)) for choice in self._choices])
+        choices.highlighted = 0 if self._choices else None
+        choices.focus()
+        threading.Thread(target=self._look_back, daemon=True).start()
+
+    def _look_back(self) -> None:
+        entries = Catalogue().look()
+        with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+            self.post_message(_Past(entries))
+
+    @on(_Past)
+    def _take(self, message: _Past) -> None:
+        self._past = message.entries
+        with contextlib.suppress(NoMatches):  # the screen is being left, its widgets are gone
+            self._draw()
+
+    @on(OptionList.OptionHighlighted)
+    def _draw(self) -> None:
+        choice = self._chosen()
+        if choice is None:
+            return
+        self.query_one("#text", Static).update(self._text("\n".join(self._about(choice))))
+        self.query_one("#about", VerticalScroll).scroll_home(animate=False)
+
+    def _chosen(self) -> Choice | None:
+        place = self.query_one("#presets", OptionList).highlighted
+        return None if place is None else self._choices[place]
+
+    def _about(self, choice: Choice) -> list[str]:
+        try:
+            experiment = _experiment(choice)
+        except BadInput as error:
+            return [choice.title, "", f"can't be used: {error}"]
+        paragraphs = " ".join(experiment.description.split())
+        last = _last_verdict(experiment, self._past)
+        return [experiment.title, "", *facts(experiment), f"last run: {last}", choice.command, "", paragraphs]
+
+    def _text(self, text: str) -> Text:
+        lines = [printable(line) for line in text.split("\n")]
+        return Text("\n".join(map(to_ascii, lines) if self._app.ascii else lines))
+
+    @on(OptionList.OptionSelected)
+    def action_start(self) -> None:
+        """Ask, then start the marked preset and show its grid."""
+        choice = self._chosen()
+        if choice is None:
+            return
+        try:
+            experiment = _experiment(choice)
+        except BadInput as error:
+            self.query_one("#said", Static).update(Text(plain(error)))
+            return
+        detail = "\n".join(facts(experiment))
+        question = ConfirmScreen(f"Start {choice.label}?", detail, yes="Start", no="Not now", sure=True)
+        self.app.push_screen(question, lambda yes: self._start(experiment) if yes else None)
+
+    def _start(self, experiment: "Experiment") -> None:
+        try:
+            directory = actions.start(experiment)
+        except (BadInput, OSError) as error:
+            self.query_one("#said", Static).update(Text(plain(error)))
+            return
+        self._app.open_run(directory)
+
+    def action_copy(self) -> None:
+        """Copy the command line of the marked preset."""
+        if (choice := self._chosen()) is not None:
+            copy(self.app, choice.command, "the command")
+
+    def action_scroll(self, way: str) -> None:
+        """Scroll what is said about the marked preset."""
+        about = self.query_one("#about", VerticalScroll)
+        about.scroll_relative(y=(about.size.height - 1) * (1 if way == "down" else -1), animate=False)
+
+    def action_list(self, action: str) -> None:
+        """Move in the list, as its own keys do."""
+        getattr(self.query_one("#presets", OptionList), f"action_{action}")()
+
+    def action_back(self) -> None:
+        """Leave."""
+        self.dismiss()
+
+
+def _choices() -> list[Choice]:
+    from stitchtui.presets import list_presets
+
+    return [Choice(info.name, info.title, scale) for info in list_presets() for scale in (None, *info.scales)]
+
+
+def _experiment(choice: Choice) -> "Experiment":
+    from stitchtui.presets import load_preset
+
+    return load_preset(choice.preset, choice.scale)
+
+
+def _last_verdict(experiment: "Experiment", past: list[Entry]) -> str:
+    """What the newest run of exactly this experiment found."""
+    settings = experiment.plain()
+    runs = [entry for entry in past if entry.settings == settings]
+    if not runs:
+        return "none here yet"
+    newest = runs[0]
+    return f"{newest.verdicts or 'no verdict yet'} ({newest.directory.name}, {newest.condition})"
+
+
+def facts(experiment: "Experiment") -> list[str]:
+    """What a run of the experiment does, a fact a line."""
+    tasks = plan(experiment)
+    stitch = experiment.stitch
+    data = experiment.data
+    images = f", {data.train_size:,} training images" if data.train_size else ""
+    length = f"{stitch.steps:,} steps" if stitch.steps else f"{stitch.epochs:g} epochs"
+    return [
+        f"data: {data.name}{images}",
+        f"networks: {listed(_networks(experiment))}",
+        f"pairs: {listed(f'{pair.bottom} > {pair.top}' for pair in experiment.pairs)}",
+        f"stitch: {stitch.family}, {stitch.objective}, {length}, {counted(len(stitch.seeds), 'seed')}",
+        f"controls: {listed(name.replace('_', ' ') for name in experiment.controls) or 'none'}",
+        f"plan: {counted(len(tasks), 'task')}, connected means at most {experiment.epsilon:g} points",
+    ]
+
+
+def _networks(experiment: "Experiment") -> list[str]:
+    described = Counter(_network(spec) for spec in experiment.networks.values())
+    return [text if count == 1 else f"{count} x {text}" for text, count in described.items()]
+
+
+def _network(spec: "NetworkSpec") -> str:
+    if spec.checkpoint is not None:
+        return f"checkpoint {spec.checkpoint}"
+    name = f"{spec.architecture}" + ("" if spec.width == 1 else f" at width {spec.width:g}")
+    return f"{name} ({spec.weights})" if spec.weights else f"{name}, trained {spec.train.epochs} epochs"

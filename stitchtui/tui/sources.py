@@ -1,0 +1,194 @@
+"""Where a network can come from: checkpoints in the working directory, networks of known runs, torchvision's names."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stitchtui.errors import BadInput
+from stitchtui.experiment import Experiment, NetworkSpec
+from stitchtui.places import cache_directory
+from stitchtui.presets import TORCHVISION
+from stitchtui.run.directory import RunDirectory
+from stitchtui.text import size
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+RUNS, TORCH = "networks of known runs", "torchvision, published weights"
+_SKIPPED = {"node_modules", "__pycache__", "site-packages", "stitches"}
+_MOST_FILES, _MOST_RUNS, _MOST_SECONDS = 2_000, 50, 3.0
+_MOST_HEADER = 10 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """One network that can be picked; `value` is what `stitchtui run` calls it. Every text may come from outside."""
+
+    value: str
+    label: str
+    group: str  # the heading it stands under: a folder, or one of RUNS and TORCH
+    detail: str = ""
+    name: str | None = None  # what the experiment is to call it, where its file's name says nothing
+    data: str = ""  # what it was trained on, where that is known
+    preset: bool = False  # a preset of this name rather than a network
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a checkpoint."""
+        return not self.preset and not self.value.startswith(TORCHVISION)
+
+    def question(self, architecture: str = "") -> dict[str, Any]:
+        """The source as the inspector is asked about it; `architecture` is what the user says a checkpoint is for."""
+        if self.is_file:
+            return {"checkpoint": str(Path(self.value).absolute()), "architecture": architecture or None}
+        name, _, weights = self.value.removeprefix(TORCHVISION).partition("@")
+        return {"architecture": TORCHVISION + name, "weights": weights or "DEFAULT"}
+
+    def matches(self, words: Sequence[str]) -> bool:
+        """Whether every word, in lower case, occurs in what is shown of it."""
+        text = f"{self.value} {self.label} {self.group} {self.detail}".lower()
+        return all(word in text for word in words)
+
+
+QUICKSTART = Source("quickstart", "quickstart", "nothing to stitch yet?", "two seeds on digits, a minute", preset=True)
+
+
+def typed(text: str) -> Source | None:
+    """The file whose path was typed, if there is one."""
+    try:
+        path = Path(text.strip()).expanduser()
+        if text.strip() and path.is_file():
+            return _file(path, str(path.parent))
+    except (OSError, ValueError, RuntimeError):
+        pass
+    return None
+
+
+def files() -> list[Source]:
+    """The checkpoints below the working directory, folder by folder, without hidden folders and those of packages."""
+    root = Path.cwd()
+    found: list[Source] = []
+    end = time.monotonic() + _MOST_SECONDS
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not _skipped(Path(folder), name))
+        relative = Path(folder).relative_to(root)
+        shown = "./" if str(relative) == "." else f"{relative}/"
+        found += [_file(relative / name, shown) for name in sorted(names) if name.lower().endswith(SUFFIXES)]
+        if len(found) > _MOST_FILES or time.monotonic() > end:
+            break
+    return found[:_MOST_FILES]
+
+
+def _skipped(folder: Path, name: str) -> bool:
+    return name.startswith(".") or name in _SKIPPED or (folder / name / "pyvenv.cfg").is_file()
+
+
+def _file(path: Path, group: str) -> Source:
+    said = metadata(path)
+    detail, data = (_described(said), said.get("data")) if said else (_size(path), None)
+    return Source(str(path), path.name, group, detail, data=data if isinstance(data, str) else "")
+
+
+def _size(path: Path) -> str:
+    try:
+        return size(path.stat().st_size)
+    except OSError:
+        return "can't be read"
+
+
+def _described(said: dict[str, Any]) -> str:
+    parts = [str(said.get("architecture", ""))]
+    if said.get("width", 1.0) != 1.0:
+        parts.append(f"width {said['width']}")
+    parts += [str(said.get("data", "")), f"seed {said.get('seed', 0)}"]
+    error = said.get("error")
+    return ", ".join([part for part in parts if part] + ([f"{error:.1f} %"] if isinstance(error, float) else []))
+
+
+def metadata(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint of ours says of itself, read from the head of its file; None for every other file."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            head = json.loads(file.read(length)) if 0 < length <= _MOST_HEADER and path.suffix == SUFFIXES[0] else {}
+        said = json.loads(head["__metadata__"]["stitchtui"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def of_runs(runs: Sequence[RunDirectory]) -> list[Source]:
+    """The networks of the newest runs, each once, under the name that its newest run has for it."""
+    trained = [(path, said) for path in _cached() if (said := metadata(path)) is not None]
+    found: dict[str, Source] = {}
+    for run in runs[:_MOST_RUNS]:
+        try:
+            experiment = run.read_experiment()
+        except BadInput:
+            continue
+        errors: dict[str, Any] | None = None
+        for name, spec in experiment.networks.items():
+            if spec.checkpoint is None and spec.weights is None and errors is None:
+                errors = _errors(run)
+            value = _value(spec, experiment, (errors or {}).get(name), trained)
+            if value is not None:
+                label, data = f"{name} of {run.name}", experiment.data.name
+                found.setdefault(value, Source(value, label, RUNS, _spec_words(spec), name, data))
+    return list(found.values())
+
+
+def _cached() -> list[Path]:
+    try:
+        return sorted((cache_directory() / "networks").glob("*.safetensors"))
+    except OSError:
+        return []
+
+
+def _errors(run: RunDirectory) -> dict[str, Any]:
+    """Each network's error as the run's log says it."""
+    found: dict[str, Any] = {}
+    for event in _network_events(run):
+        found[str(event.get("network"))] = event.get("error")
+    return found
+
+
+def _network_events(run: RunDirectory) -> Iterator[dict[str, Any]]:
+    try:
+        with run.events.open("rb") as file:
+            for line in file:
+                if b'"network_ready"' in line[:80]:
+                    event = json.loads(line)
+                    if isinstance(event, dict):
+                        yield event
+    except (OSError, ValueError, RecursionError):
+        return
+
+
+def _value(
+    spec: NetworkSpec, experiment: Experiment, error: Any, trained: list[tuple[Path, dict[str, Any]]]
+) -> str | None:
+    if spec.checkpoint is not None:
+        return spec.checkpoint if Path(spec.checkpoint).is_file() else None
+    architecture = (spec.architecture or "").removeprefix(TORCHVISION)
+    if spec.weights is not None:
+        return f"{TORCHVISION}{architecture}@{spec.weights}"
+    wanted = (architecture, spec.width, dict(spec.options), spec.seed, experiment.data.name, error)
+    recipe = spec.train.model_dump(mode="json")
+    for path, said in trained:
+        name = str(said.get("architecture", "")).removeprefix(TORCHVISION)
+        has = (name, *(said.get(key) for key in ("width", "options", "seed", "data", "error")))
+        # An equal error on the same test images, to the last digit, tells networks of different subsets apart.
+        if error is not None and has == wanted and said.get("recipe") == recipe:
+            return str(path)
+    return None
+
+
+def _spec_words(spec: NetworkSpec) -> str:
+    return spec.architecture or (Path(spec.checkpoint).name if spec.checkpoint else "")
+
+
+def of_torchvision(names: Sequence[str]) -> list[Source]:
+    """torchvision's networks with their published weights."""
+    return [Source(f"{TORCHVISION}{name}", name, TORCH, "for data of 1,000 classes") for name in names]

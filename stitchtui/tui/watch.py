@@ -1,0 +1,137 @@
+"""RunWatch: follows one run's log in a thread and keeps its RunState, the only copy that the app has."""
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from textual.message import Message
+
+from stitchtui.live import line
+from stitchtui.run import control
+from stitchtui.run.control import RunCondition
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import Event, EventReader
+from stitchtui.run.state import RunState
+from stitchtui.text import plain
+
+POLL = 0.5  # seconds between looks at the log
+LOG = 200  # lines of what happened that are kept
+CONDITION_EVERY = 4  # looks between two questions to the run's process
+
+
+class RunChanged(Message):
+    """The watched run's state or condition differs from what was drawn; `opened` when it is another run."""
+
+    def __init__(self, opened: bool = False) -> None:
+        super().__init__()
+        self.opened = opened
+
+    def can_replace(self, message: Message) -> bool:
+        """Whether this makes an older message in the queue superfluous."""
+        return isinstance(message, RunChanged) and (self.opened or not message.opened)
+
+
+class Arrived(Message):
+    """The thread has something for `RunWatch.collect`; what it has waits in the watch, so that none is lost."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Whether this makes an older message in the queue superfluous."""
+        return isinstance(message, Arrived)
+
+
+class Listener(Protocol):
+    """Who is told that something arrived: the app."""
+
+    def post_message(self, message: Message) -> bool:
+        """Queue `message`; callable from any thread."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    # What one look at the log found; `fresh` replaces the state.
+    fresh: RunState | None
+    events: list[Event]
+    condition: RunCondition
+    bad_lines: int
+    log: list[str]
+
+
+class RunWatch:
+    """Follows the run in `directory`, or none; `close` ends its thread.
+
+    A thread reads the log and folds what was there at first into a state of its own, which is handed over whole;
+    everything later is applied by `collect`, in the app's thread.
+    """
+
+    def __init__(self, directory: RunDirectory | None, listener: Listener, poll: float = POLL) -> None:
+        self.directory = directory
+        self.state = RunState()
+        self.condition: RunCondition | None = None
+        self.loading = directory is not None
+        self.bad_lines = 0
+        self.cells_changed = 0  # how often anything but a training step came in: else the grid needs no drawing
+        self.log: deque[str] = deque(maxlen=LOG)
+        self._listener, self._poll = listener, poll
+        self._arrived: deque[_Batch] = deque()
+        self._closed = threading.Event()
+        if directory is not None:
+            threading.Thread(target=self._follow, args=(directory,), daemon=True, name="run-watch").start()
+
+    def close(self) -> None:
+        """End the thread; what it still sends is dropped."""
+        self._closed.set()
+
+    def collect(self) -> bool:
+        """Take in what the thread has found; returns whether anything differs."""
+        changed = False
+        while self._arrived:
+            batch = self._arrived.popleft()
+            if batch.fresh is not None:
+                self.state, self.loading, changed = batch.fresh, False, True
+                self.log.clear()
+            changed = changed or bool(batch.events) or batch.condition != self.condition
+            self.state.apply_all(batch.events)
+            self.log.extend(batch.log or log_lines(batch.events, self.state))
+            self.cells_changed += any(event["type"] != "step" for event in batch.events) or batch.fresh is not None
+            self.condition, self.bad_lines = batch.condition, batch.bad_lines
+        return changed
+
+    def _follow(self, directory: RunDirectory) -> None:
+        reader, known = EventReader(directory.events), RunState()
+        said: RunCondition | None = None
+        restless, looks = True, 0
+        while not self._closed.is_set():
+            events, fresh, log = reader.poll(), None, []
+            if looks == 0 or reader.restarted:
+                known = fresh = RunState()  # handed over: from here on only the app's thread applies to it
+                fresh.apply_all(events)
+                log = log_lines(events, fresh)
+                events = []
+            news = fresh is not None or bool(events)
+            # Asked once more after news too: by then the app has applied what the condition depends on.
+            condition = said if said and not (news or restless or looks % CONDITION_EVERY == 0) else None
+            condition = condition or control.status(directory, known)
+            if news or condition != said:
+                self._send(_Batch(fresh, events, condition, reader.bad_lines, log))
+            said, restless, looks = condition, news, looks + 1
+            self._closed.wait(self._poll)
+
+    def _send(self, batch: _Batch) -> None:
+        self._arrived.append(batch)
+        if not self._closed.is_set():
+            self._listener.post_message(Arrived())
+
+
+def log_lines(events: Iterable[Event], state: RunState) -> list[str]:
+    """What a person wants to read about `events`, inert and with the time of day; `state` has them folded in."""
+    worth = [event for event in events if event["type"] != "step"][-LOG:]
+    found = []
+    for event in worth:
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):  # a malformed one says nothing
+            if text := line(event, state):
+                found.append(f"{time.strftime('%H:%M:%S', time.localtime(event['t']))} {plain(text)}")
+    return found

@@ -1,0 +1,98 @@
+"""Two networks as chains of cuts side by side: names, shapes, depths, and where they fit."""
+
+from collections.abc import Iterator
+from textwrap import wrap
+
+from rich.cells import cell_len, set_cell_size
+from rich.style import Style
+from rich.text import Text
+
+from stitchtui.report.wording import printable, shortened
+from stitchtui.tui import fit
+from stitchtui.tui.draft import ENDS, Draft, End
+from stitchtui.tui.widgets.lines import Lines
+
+_MARKS = {"equal": "=", "mapped": ">", "misfit": "x", "alone": " "}
+LEGEND = "= same shape   > channels are mapped   x doesn't fit"
+
+
+class Chains(Lines):
+    """Draws what the inspector says of a draft's two networks."""
+
+    DEFAULT_CSS = """
+    Chains { height: auto; }
+    """
+
+    def draw(self, draft: Draft, width: int, reasons: bool) -> None:
+        """Draw the chains of `draft` in `width` columns, with `reasons` why a network can't be used."""
+        self.show(chain_lines(draft, width, bool(getattr(self.app, "ascii", False)), reasons))
+
+
+def chain_lines(draft: Draft, width: int, ascii: bool = False, reasons: bool = True) -> list[Text]:
+    """The lines: what each network is, then the cuts in rows; those that the experiment uses are bold."""
+    lines = []
+    for end in ENDS:
+        lines += [_head(draft, end, width, ascii), *(_reason(draft, end, width, ascii) if reasons else ())]
+    if draft.cuts("bottom") or draft.cuts("top"):
+        lines += [Text(), *_rows(draft, width, ascii), Text(shortened(LEGEND, width), style="dim")]
+    return lines
+
+
+def _head(draft: Draft, end: End, width: int, ascii: bool) -> Text:
+    name = draft.ends().get(end)
+    text = Text(f"{end:<7}", style="dim", no_wrap=True)
+    if name is None:
+        return text.append("not picked yet", style="dim")
+    text.append(shortened(printable(name, ascii), max(8, width // 2 - 8), ascii), style="bold not dim")
+    said = ", ".join(_described(draft, end))
+    return text.append(shortened(f"  {printable(said, ascii)}", max(2, width - text.cell_len), ascii), style="not dim")
+
+
+def _reason(draft: Draft, end: End, width: int, ascii: bool) -> Iterator[Text]:
+    """Why the network can't be used, over as many lines as it takes."""
+    reason = printable(draft.answers.get(end, {}).get("error", ""), ascii)
+    for line in wrap(reason, max(10, width - 2)):
+        yield Text(f"  {line}", style="red", no_wrap=True)
+
+
+def _described(draft: Draft, end: End) -> Iterator[str]:
+    answer = draft.answers.get(end)
+    if answer is None:
+        yield "asking..." if draft.question(end) else "nothing to ask about"
+    elif not answer:
+        yield "looked at once it is picked"
+    elif "error" in answer:
+        yield "can't be used"
+    else:
+        yield str(answer.get("architecture", ""))
+        yield "x".join(map(str, answer.get("shape", [])))
+        if isinstance(answer.get("test_error"), float):
+            yield f"{answer['test_error']:.1f} % error"
+
+
+def _rows(draft: Draft, width: int, ascii: bool) -> Iterator[Text]:
+    listed = [_listed(draft, end) for end in ENDS]
+    used = [{cut["name"] for cut in draft.chosen_cuts(end)} for end in ENDS]
+    shapes = max(5, *(cell_len(fit.shape_text(cut)) for cuts in listed for cut in cuts))
+    name = max(6, min(24, (width - 8) // 2 - shapes - 1))
+    for joint in fit.joints(listed[0], listed[1], draft.value("family")):
+        row = _cell(joint.bottom, used[0], name, shapes, ascii).append(f" {_MARKS[joint.fit]} ", style="bold")
+        row.append_text(_cell(joint.top, used[1], name, shapes, ascii))
+        if joint.bottom is not None and row.cell_len + 6 <= width:
+            row.append(f" {100 * joint.bottom['depth']:3.0f} %", style="dim")
+        yield row
+
+
+def _cell(cut: fit.Cut | None, used: set[str], name: int, shapes: int, ascii: bool) -> Text:
+    label = shortened(printable(cut["name"], ascii), name, ascii) if cut else ""
+    style = Style(bold=True) if cut and cut["name"] in used else Style(dim=True)
+    return Text(no_wrap=True).append(f"{set_cell_size(label, name)} {fit.shape_text(cut):<{shapes}}", style=style)
+
+
+def _listed(draft: Draft, end: End) -> list[fit.Cut]:
+    """The cuts worth showing of one end: those used, or where few are, those at which a block ends too."""
+    wanted = draft.value("cuts")
+    names = {cut["name"] for cut in draft.chosen_cuts(end)}
+    shown = fit.selected(draft.cuts(end), wanted if wanted in ("all", "blocks") else "blocks")
+    kept = names | {cut["name"] for cut in shown}
+    return [cut for cut in draft.cuts(end) if cut["name"] in kept]

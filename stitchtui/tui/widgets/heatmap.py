@@ -1,0 +1,238 @@
+"""The heatmap: a number in every cell and a colour behind it, drawn line by line so that one cell costs one cell."""
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from stitchtui.report.cells import LEGEND, Drawn
+from stitchtui.report.wording import printable, shortened, to_ascii
+from stitchtui.run.state import Column
+from stitchtui.tui.colours import Palette
+from stitchtui.tui.gridview import GridView, verdict_text
+from stitchtui.tui.measures import MEASURES, Measure, number
+from stitchtui.tui.widgets.heatmap_layout import Layout, lay_out
+
+_DIM, _BOLD, _CURSOR = Style(dim=True), Style(bold=True), Style(bold=True, reverse=True)
+
+
+class Heatmap(Widget, can_focus=True):
+    """Draws a GridView, with a cursor that moves over its cells."""
+
+    ALLOW_SELECT = False
+    row = reactive(0, repaint=False)
+    column = reactive(0, repaint=False)
+
+    class Moved(Message):
+        """The cursor is on another cell, or on another picture's."""
+
+    class Opened(Message):
+        """The cell under the cursor was clicked twice."""
+
+    def __init__(self, ascii: bool = False, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._ascii = ascii
+        self._view, self._measure, self._palette = GridView(), MEASURES[0], Palette()
+        self._layout = lay_out(self._view, 0, 0, ascii)
+
+    @property
+    def palette(self) -> Palette:
+        """The colours that were drawn with."""
+        return self._palette
+
+    @property
+    def selected(self) -> tuple[Column, str] | None:
+        """The column and the cut under the cursor."""
+        if not (self._view.columns and self._view.cuts):
+            return None
+        return self._view.columns[self.column], self._view.cuts[self.row]
+
+    def show(self, view: GridView, measure: Measure, palette: Palette) -> None:
+        """Draw `view`: only the cells that differ from what is drawn, where rows and columns are the same."""
+        before, at = self._view, self.selected
+        same = before.same_places(view) and (measure, palette) == (self._measure, self._palette)
+        self._view, self._measure, self._palette = view, measure, palette
+        if not same:
+            self._stay_at(at)
+            self._place()
+            self.refresh(layout=True)
+            return
+        layout = self._layout
+        dirty = [
+            layout.region(row, column)
+            for row in range(len(view.cuts))
+            for column in range(len(view.columns))
+            if before.cells[row][column] != view.cells[row][column] and layout.shows(row, column)
+        ]
+        if before.verdicts != view.verdicts or before.running != view.running:
+            dirty += [Region(0, y, self.size.width, 1) for y in (*layout.heading_lines, layout.verdict_line)]
+        if _kinds(before) != _kinds(view):
+            dirty.append(Region(0, layout.legend_line, self.size.width, 1))
+        if dirty:
+            self.refresh(*dirty)
+
+    def _stay_at(self, at: tuple[Column, str] | None) -> None:
+        """Keep the cursor on the cell it was on, also where rows or columns have moved."""
+        keys = [column.key for column in self._view.columns]
+        column = keys.index(at[0].key) if at and at[0].key in keys else min(self.column, max(0, len(keys) - 1))
+        cuts = self._view.cuts
+        row = cuts.index(at[1]) if at and at[1] in cuts else min(self.row, max(0, len(cuts) - 1))
+        self.set_reactive(Heatmap.row, row)
+        self.set_reactive(Heatmap.column, column)
+        self.post_message(self.Moved())
+
+    def _place(self) -> None:
+        self._layout = lay_out(self._view, self.size.width, self.size.height, self._ascii, self._layout)
+        self._layout.scroll_to(self.row, self.column)
+
+    def get_content_height(self, _container: Size, _viewport: Size, width: int) -> int:
+        """All rows with heading, verdicts and legend."""
+        return lay_out(self._view, width, 1000, self._ascii).needed
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Lay everything out for the new size."""
+        self._place()
+        self.refresh()
+
+    def move(self, rows: int = 0, columns: int = 0) -> None:
+        """Move the cursor, as far as there are cells."""
+        self.go(self.row + rows, self.column + columns)
+
+    def go(self, row: int, column: int) -> None:
+        """Put the cursor on a cell, or on the nearest there is."""
+        if self.selected is None:
+            return
+        before = (self.row, self.column)
+        self.row = min(max(0, row), len(self._view.cuts) - 1)
+        self.column = min(max(0, column), len(self._view.columns) - 1)
+        if (self.row, self.column) == before:
+            return
+        layout, width = self._layout, self.size.width
+        if layout.scroll_to(self.row, self.column):
+            self.refresh()
+        else:
+            lines = {layout.region(*before).y, layout.region(self.row, self.column).y, *layout.heading_lines}
+            self.refresh(*(Region(0, y, width, 1) for y in lines))
+        self.post_message(self.Moved())
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the cell under the mouse; a second click opens it."""
+        place = self._layout.cell_at(event.x, event.y)
+        if place is None:
+            return
+        again = place == (self.row, self.column) and event.chain >= 2
+        self.go(*place)
+        if again:
+            self.post_message(self.Opened())
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Move the cursor down."""
+        event.stop()
+        self.move(rows=1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Move the cursor up."""
+        event.stop()
+        self.move(rows=-1)
+
+    def on_focus(self) -> None:
+        """The cursor is drawn strongly while keys move it."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The cursor is drawn weakly while keys go elsewhere."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """The line at `y`."""
+        base, width = self.rich_style, self.size.width
+        segments = [Segment(text, base + style) for text, style in self._parts(y)]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _parts(self, y: int) -> list[tuple[str, Style]]:
+        layout = self._layout
+        if not self._view.columns:
+            return []
+        if y == layout.title_line:
+            return [(self._title(layout), _DIM)]
+        if y in layout.heading_lines:
+            return self._heading(y - layout.heading_lines.start)
+        if y == layout.verdict_line:
+            return self._verdicts()
+        if y == layout.legend_line:
+            return self._legend()
+        row = layout.row_at(y)
+        return [] if row is None else self._row(row)
+
+    def _title(self, layout: Layout) -> str:
+        title, width = self._measure.title, self.size.width
+        where = layout.where()
+        room = width - len(where) - 2 if where else width
+        return f"{shortened(title, room, self._ascii).ljust(room)}  {where}" if where else shortened(title, width)
+
+    def _heading(self, line: int) -> list[tuple[str, Style]]:
+        layout, view = self._layout, self._view
+        role = {0: "bottom", 1: "top"}.get(line, "")
+        parts = [(role.ljust(layout.label), _DIM)]
+        for index in layout.columns:
+            column = view.columns[index]
+            text = shortened(layout.headings[index][line], layout.cell - 1, self._ascii)
+            style = _DIM if column.control else _BOLD
+            style += Style(underline=column.key in view.running and bool(text))
+            style += Style(reverse=index == self.column and bool(text))
+            parts += [(" " * (layout.cell - 1 - cell_len(text)), Style.null()), (text, style), (" ", Style.null())]
+        return parts
+
+    def _row(self, row: int) -> list[tuple[str, Style]]:
+        layout = self._layout
+        label = shortened(printable(self._view.cuts[row], self._ascii), layout.label - 1, self._ascii)
+        label += " " * (layout.label - 1 - cell_len(label))
+        parts = [(label, _CURSOR if row == self.row else Style.null()), (" ", Style.null())]
+        for index in layout.columns:
+            text, style = self._cell(self._view.cells[row][index], layout.cell)
+            if (row, index) == (self.row, self.column):
+                style += _CURSOR if self.has_focus else Style(bold=True, underline=True)
+            parts.append((text, style))
+        return parts
+
+    def _cell(self, cell: Drawn, width: int) -> tuple[str, Style]:
+        if cell.interval is None:
+            glyph = "x" if cell.kind == "failed" else "." if self._ascii else "·"
+            return f"{glyph:>{width - 1}} ", _BOLD if cell.kind == "failed" else _DIM
+        prefix = "~" if cell.kind == "direct" else ""
+        suffix = {"reused": "=", "some_seeds": "*"}.get(cell.kind, " ")
+        half = f" ±{cell.interval.half_width:.2f}" if cell.interval.low < cell.interval.high else ""
+        text = number(cell.interval.value, width - 1 - len(prefix), self._measure.decimals, self._measure.signed)
+        if half and width - 1 > len(prefix + text + half):
+            text += half
+        text = f"{prefix + text:>{width - 1}}{suffix}"
+        style = self._palette.style(self._measure.share(cell.interval.value), self._measure.diverging)
+        return to_ascii(text)[-width:] if self._ascii else text, style + _DIM if cell.kind == "direct" else style
+
+    def _verdicts(self) -> list[tuple[str, Style]]:
+        layout, view = self._layout, self._view
+        parts = [("verdict".ljust(layout.label), _DIM)]
+        for index in layout.columns:
+            verdict, column = view.verdicts[index], view.columns[index]
+            text = verdict_text(verdict, bool(column.control), layout.cell - 1, self._ascii)
+            parts.append((f"{text:>{layout.cell - 1}} ", _BOLD if verdict else _DIM))
+        return parts
+
+    def _legend(self) -> list[tuple[str, Style]]:
+        measure, parts = self._measure, []
+        for mark in measure.marks:
+            parts.append((f" {mark:g} ", self._palette.style(measure.share(mark), measure.diverging)))
+        kinds = _kinds(self._view)
+        words = "  ".join(text for kind, text in LEGEND.items() if kind in kinds)
+        words = to_ascii(words) if self._ascii else words
+        room = self.size.width - sum(len(text) for text, _ in parts) - 2
+        return [*parts, ("  " + (words if len(words) <= room else words[: max(0, room)]), _DIM)]
+
+
+def _kinds(view: GridView) -> frozenset[str]:
+    return frozenset(cell.kind for row in view.cells for cell in row)

@@ -1,0 +1,103 @@
+"""The status line: which run, how it is, how far, how long still, and on what."""
+
+import time
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from stitchtui.report.wording import printable, shortened
+from stitchtui.run.records import TaskState
+from stitchtui.run.state import RunState
+from stitchtui.text import duration
+from stitchtui.tui.watch import RunWatch
+from stitchtui.tui.widgets.lines import Lines
+
+_BAR = 12  # terminal cells
+_COARSE = 5.0  # seconds; what is left is said in such steps, so that the line doesn't change every second
+
+
+class Status(Lines):
+    """One line about the watched run."""
+
+    def draw(self, watch: RunWatch, ascii: bool = False) -> None:
+        """Say how the run is now."""
+        self.show([status_line(watch, self.size.width, time.time(), ascii)])
+
+
+def status_line(watch: RunWatch, width: int, now: float, ascii: bool = False) -> Text:
+    """The line, with as many of its parts as fit into `width`; the first ones go last."""
+    if watch.directory is None:
+        return Text("no run yet: n starts one, p lists the presets", style="bold")
+    name = printable(watch.directory.name, ascii)
+    parts = [(shortened(name, max(16, width // 3), ascii), "bold")]
+    parts += [(part, "") for part in _parts(watch, now, ascii) if part]
+    line = Text(no_wrap=True)
+    for text, style in parts:
+        gap = "  " if line else ""
+        room = width - line.cell_len - len(gap)
+        urgent = text.startswith(("failed", "CHECK"))
+        if cell_len(text) <= room or not gap or (urgent and room > 12):
+            line.append(gap).append(shortened(text, room, ascii), style)
+    return line
+
+
+def _parts(watch: RunWatch, now: float, ascii: bool) -> list[str]:
+    state, condition = watch.state, watch.condition
+    if watch.loading:
+        return ["reading the log"]
+    left = state.eta(now) if condition == "running" else None
+    failed = [check for check in state.checks if not check["passed"]]
+    return [
+        _words(watch),
+        f"CHECK FAILED: {printable(failed[0]['name'], ascii)}" if failed else "",
+        f"{state.progress():.0%}" if condition != "done" else "",
+        "" if left is None else f"{duration(_coarse(left))} left",
+        printable(_doing(state), ascii) if condition == "running" else "",
+        _bar(state.progress(), ascii) if condition == "running" else "",
+        _took(state) if condition == "done" else "",
+        printable(state.device, ascii),
+        f"{len(state.checks)} checks passed" if condition == "done" and state.checks and not failed else "",
+        f"{watch.bad_lines} bad lines in its log" if watch.bad_lines else "",
+        f"{len(state.warnings)} warnings" if state.warnings else "",
+    ]
+
+
+def _words(watch: RunWatch) -> str:
+    condition, state = watch.condition, watch.state
+    if condition == "failed":
+        return printable(f"failed: {state.reason or 'no reason given'}")
+    if condition == "lost":
+        return "lost: its worker died; R resumes it"
+    if condition == "stopped":
+        return "stopped; R resumes it"
+    if condition == "elsewhere":
+        return "on another machine"
+    return condition or ""
+
+
+def _took(state: RunState) -> str:
+    return "" if state.started is None or state.finished is None else f"in {duration(state.finished - state.started)}"
+
+
+def _coarse(seconds: float) -> float:
+    step = _COARSE if seconds < 120 else 30.0 if seconds < 3600 else 300.0
+    return max(step, round(seconds / step) * step)
+
+
+def _bar(share: float, ascii: bool) -> str:
+    full, empty = ("#", "-") if ascii else ("━", "─")
+    filled = round(share * _BAR)
+    return full * filled + empty * (_BAR - filled)
+
+
+def running_task(state: RunState) -> TaskState | None:
+    """What is being worked on now; of several tasks the first."""
+    return next((task for task in state.tasks.values() if task.status == "running"), None)
+
+
+def _doing(state: RunState) -> str:
+    task = running_task(state)
+    if task is None:
+        return "preparing"
+    what = {"data": "loading the data"}.get(task.kind, task.id)
+    return f"{what} {task.step}/{task.steps}" if task.steps > 1 else what

@@ -1,0 +1,179 @@
+"""What can be said of a network before a run uses it: its cuts, shapes and facts, from a file or by name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from stitchtui.data.loading import load_dataset
+from stitchtui.errors import BadInput, not_known
+from stitchtui.experiment import DataSpec
+from stitchtui.networks import architectures, checkpoints, from_torchvision, own_code
+from stitchtui.networks.reasons import reason
+from stitchtui.places import cache_directory
+from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.cuts import Traced, Untraceable
+from stitchtui.text import plain
+
+Answer = dict[str, Any]
+Shape = tuple[int, int, int]
+
+SHAPES: dict[str, tuple[Shape, int]] = {
+    "digits": ((1, 8, 8), 10),
+    "mnist": ((1, 28, 28), 10),
+    "fashion_mnist": ((1, 28, 28), 10),
+    "cifar10": ((3, 32, 32), 10),
+    "cifar100": ((3, 32, 32), 100),
+    "svhn": ((3, 32, 32), 10),
+}
+"""One image's shape and the number of classes of every dataset known by name, so that none is loaded for them."""
+
+# What lies in the cache once a dataset has been downloaded.
+_ARRIVED = {
+    "mnist": ("MNIST/raw",),
+    "fashion_mnist": ("FashionMNIST/raw",),
+    "cifar10": ("cifar-10-batches-py", "cifar-10-python.tar.gz"),
+    "cifar100": ("cifar-100-python", "cifar-100-python.tar.gz"),
+    "svhn": ("train_32x32.mat",),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which network is asked about, and the data it is meant for."""
+
+    data: str
+    checkpoint: str | None = None
+    architecture: str | None = None
+    weights: str | None = None
+    width: float = 1.0
+    options: dict[str, bool | int | float | str] | None = None
+
+
+def cuts(asked: Asked) -> Answer:
+    """Every cut with its shape, depth and parameters, and what is known of the network. Raises BadInput."""
+    if asked.checkpoint is not None:
+        return _of_checkpoint(asked, Path(asked.checkpoint).expanduser())
+    if asked.architecture is None:
+        raise BadInput("expected a checkpoint or an architecture")
+    shape, classes = data_shape(asked.data)
+    if asked.weights is not None:
+        _check_weights(asked.architecture, asked.weights, classes, asked.data)
+    name = architectures.canonical(asked.architecture, asked.weights)
+    module = architectures.build(name, classes, shape, asked.width, asked.options)
+    return {"architecture": name, **_facts(module, shape, classes)}
+
+
+def _of_checkpoint(asked: Asked, path: Path) -> Answer:
+    checkpoint = checkpoints.read(path)
+    said = checkpoint.metadata
+    architecture = asked.architecture or (said.architecture if said else None)
+    if architecture is None:
+        raise BadInput(
+            f"checkpoint {plain(path)}: doesn't say what network it is for; "
+            "type its architecture: a name, or path/to/file.py:Class"
+        )
+    if asked.architecture is None and own_code.is_reference(architecture):
+        # A file may not choose which code runs.
+        raise BadInput(
+            f"checkpoint {plain(path)}: is for a class of your own; "
+            f"to run that code, type its architecture: {plain(architecture)}"
+        )
+    shape, classes = (said.shape, said.classes) if said else data_shape(asked.data)
+    same = said is not None and architecture == said.architecture
+    width = said.width if said is not None and same and asked.width == 1.0 else asked.width
+    options = asked.options or (said.options if said is not None and same else {})
+    module = architectures.build(architecture, classes, shape, width, options)
+    checkpoints.load_into(module, checkpoint, classes)
+    answer = {"architecture": architectures.canonical(architecture), **_facts(module, shape, classes)}
+    if said is not None:
+        answer |= {"data": said.data, "test_error": said.error, "seed": said.seed}
+        answer["misfit"] = _misfit(asked.data, shape, classes)
+    return answer
+
+
+def _misfit(data: str, shape: Shape, classes: int) -> str | None:
+    """Why a network for images of `shape` can't be used on a dataset that is known by name."""
+    if data not in SHAPES or (SHAPES[data][0][0], SHAPES[data][1]) == (shape[0], classes):
+        return None
+    (channels, *_), count = SHAPES[data]
+    return f"{data} has {channels} channels and {count} classes, the network was made for {shape[0]} and {classes}"
+
+
+def _facts(module: nn.Module, shape: Shape, classes: int) -> Answer:
+    parameters = sum(p.numel() for p in module.parameters())
+    return {"cuts": cut_rows(module.eval(), shape), "shape": list(shape), "classes": classes, "parameters": parameters}
+
+
+def cut_rows(module: nn.Module, shape: Shape) -> list[dict[str, Any]]:
+    """Every cut from input to output: name, shape for one image, channel_axis, depth, parameters, block."""
+    example = torch.zeros(2, *shape)
+    try:
+        traced = Traced(module, example)
+    except Untraceable as error:
+        raise BadInput(str(error)) from None
+    except Exception as error:  # a user's forward can raise anything
+        size = "x".join(map(str, shape))
+        raise BadInput(f"the network can't take images of {size}: {reason(error)}") from None
+    blocks = {cut.name for cut in traced.select("blocks")}
+    facts = Chain(traced, traced.cuts).facts(example[:1])
+    return [
+        {
+            "name": cut.name,
+            "shape": list(cut.shape),
+            "channel_axis": cut.channel_axis,
+            "depth": fact.depth,
+            "parameters": fact.parameters,
+            "block": cut.name in blocks,
+        }
+        for cut, fact in zip(traced.cuts, facts, strict=True)
+    ]
+
+
+def data_shape(name: str) -> tuple[Shape, int]:
+    """One image's [channels, height, width] and the number of classes of a dataset. Raises BadInput."""
+    if name in SHAPES:
+        return SHAPES[name]
+    if not name.startswith(("folder:", "npz:")):
+        raise BadInput(f"data.name: {plain(not_known(name, [*SHAPES, 'folder:PATH', 'npz:PATH']))}")
+    dataset = load_dataset(DataSpec(name=name))
+    return dataset.shape, len(dataset.classes)
+
+
+def _check_weights(architecture: str, weights: str, classes: int, data: str) -> None:
+    from torchvision.models import get_model_weights
+
+    name = architecture.removeprefix(from_torchvision.PREFIX)
+    if name not in from_torchvision.names():
+        raise BadInput(f"architecture: {plain(not_known(name, from_torchvision.names()))}")
+    known = get_model_weights(name)
+    if weights not in known.__members__:
+        raise BadInput(f"weights of {name}: {plain(not_known(weights, known.__members__))}")
+    trained_for = len(known[weights].meta["categories"])
+    if trained_for != classes:
+        raise BadInput(f"weights {weights} of {name} are for {trained_for} classes, {plain(data)} has {classes}")
+
+
+def names() -> Answer:
+    """The architectures known by name, those of torchvision that have weights, and the devices of this machine."""
+    devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    pretrained = list(from_torchvision.names())
+    return {"architectures": architectures.names(), "torchvision": pretrained, "devices": ["cpu", *mps, *devices]}
+
+
+def has_arrived(data: str) -> bool:
+    """Whether a run on `data` needs no download first."""
+    folder = cache_directory() / "datasets"
+    return data not in _ARRIVED or any((folder / name).exists() for name in _ARRIVED[data])
+
+
+def weights_have_arrived(architecture: str, weights: str) -> bool:
+    """Whether torchvision's published weights lie on this machine."""
+    from torchvision.models import get_model_weights
+
+    known = get_model_weights(architecture.removeprefix(from_torchvision.PREFIX))
+    file = known[weights].url.rpartition("/")[2]
+    return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()

@@ -1,0 +1,157 @@
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pilot import make_experiment, make_run
+
+from stitchtui.places import runs_directory
+from stitchtui.run.state import RunState
+from stitchtui.tui.colours import RAMPS, Palette, colour, depth_of, luminance
+from stitchtui.tui.gridview import grid_view, headings, verdict_text
+from stitchtui.tui.measures import MEASURES, number
+from stitchtui.tui.widgets.heatmap_layout import lay_out
+
+NAMED = {measure.name: measure for measure in MEASURES}
+
+
+def state(**how):
+    return RunState.load(make_run(runs_directory(), **how).events)
+
+
+@pytest.mark.parametrize("ramp", RAMPS)
+def test_a_ramp_gets_brighter_all_the_way_so_that_it_survives_without_hue(ramp):
+    brightness = [luminance(colour(ramp, share / 100)) for share in range(101)]
+    assert all(a <= b + 0.002 for a, b in pairwise(brightness))
+
+
+@given(st.floats(0, 1), st.booleans(), st.booleans())
+def test_every_number_can_be_read_on_its_colour(share, diverging, dark):
+    style = Palette(dark=dark).style(share, diverging)
+    inks = [luminance(tuple(part.triplet)) for part in (style.color, style.bgcolor)]
+    assert (max(inks) + 0.05) / (min(inks) + 0.05) >= 4.0
+
+
+@pytest.mark.parametrize("depth", ["none", "16"])
+def test_with_few_colours_numbers_have_no_ground(depth):
+    assert Palette(depth=depth).style(0.9).bgcolor is None
+
+
+def test_the_depth_is_none_without_colours():
+    assert depth_of("truecolor", no_color=True) == "none"
+    assert depth_of("standard", no_color=False) == "16"
+    assert depth_of("256", no_color=False) == "256"
+    assert depth_of(None, no_color=False) == "none"
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+def test_a_scale_never_falls_and_stays_between_its_ends(measure):
+    low = -120 if measure.diverging else 0
+    high = 1 if measure.name == "CKA" else 120
+    shares = [measure.share(low + (high - low) * i / 200) for i in range(201)]
+    assert all(a <= b for a, b in pairwise(shares))
+    assert 0 <= shares[0] <= shares[-1] <= 1
+
+
+@given(st.floats(-100, 100), st.integers(4, 9), st.booleans())
+def test_a_number_fits_and_is_the_number(value, width, signed):
+    text = number(value, width, 2, signed)
+    assert len(text) <= width
+    assert float(text) == pytest.approx(value, abs=0.51)
+
+
+@given(st.floats(1e-3, 1e9))
+def test_a_large_number_of_seconds_fits_four_characters(value):
+    assert len(number(value, 4, 1, False)) <= 4
+
+
+@pytest.mark.parametrize(("value", "width", "text"), [(6.5, 4, "+6.5"), (28.67, 4, "28.7"), (-12.3, 4, "-12"),
+    (6.5, 6, "+6.50"), (-0.001, 5, "0.00"), (100.0, 5, "100.0"), (100.0, 4, "+100")])  # fmt: skip
+def test_numbers_lose_decimals_before_their_sign(value, width, text):
+    assert number(value, width, 2, True) == text
+
+
+def test_pairs_come_first_and_rows_go_from_input_to_output():
+    view = grid_view(state(), MEASURES[0])
+    assert view.cuts == ("stem", "block1", "block2")
+    assert [column.control for column in view.columns][:2] == ["", ""]
+    assert view.columns[-1].control == "random_bottom"
+
+
+def test_direct_matching_stands_in_until_the_trained_number_is_there():
+    before, after = (
+        grid_view(state(until="direct"), MEASURES[0]),
+        grid_view(RunState.load(make_run(runs_directory(), "20260103-000000-x").events), MEASURES[0]),
+    )
+    assert before.cells[0][0].kind == "direct"
+    assert after.cells[0][0].kind == "measured"
+    assert before.same_places(after)
+
+
+def test_a_filter_keeps_the_columns_with_every_word():
+    made = state()
+    view = grid_view(made, MEASURES[0], "random b")
+    assert {column.control for column in view.columns} == {"random_bottom"}
+    assert grid_view(made, MEASURES[0], "nothing").columns == ()
+
+
+def test_columns_are_sorted_by_their_largest_value():
+    view = grid_view(state(), MEASURES[0], order="largest first")
+    largest = [max(row[i].interval.value for row in view.cells) for i in range(len(view.columns))]
+    assert largest == sorted(largest, reverse=True)
+
+
+def test_each_measure_takes_its_own_number():
+    made = state()
+    values = {m.name: grid_view(made, m).cells[0][0].interval.value for m in MEASURES}
+    assert values["CKA"] == 0.875
+    assert values["gap"] == 0.25
+    assert values["seconds"] == 12.0
+    assert values["width"] == pytest.approx(1.0)
+    assert values["against the bottom"] == pytest.approx(values["penalty"] - 1)
+    assert values["direct"] != values["penalty"]
+
+
+@pytest.mark.parametrize("width", [3, 9, 13])
+def test_a_verdict_fits(width):
+    for verdict in ("connected", "not connected", "undecided", None):
+        assert 0 < len(verdict_text(verdict, False, width)) <= max(width, 3)
+    assert verdict_text("connected", True, width) == ""
+
+
+def test_headings_name_the_stitch_only_where_columns_differ_in_it():
+    view = grid_view(state(), MEASURES[0])
+    assert headings(view.columns, 13)[0][:2] == ["a", "b"]
+    assert "affine" not in headings(view.columns, 13)[0]
+
+
+@given(st.integers(20, 250), st.integers(8, 80))
+def test_what_is_laid_out_fits(width, height):
+    layout = lay_out(VIEW, width, height, False)
+    assert layout.verdict_line < height
+    assert layout.legend_line < height
+    assert layout.label + len(layout.columns) * layout.cell <= max(width, layout.label + layout.cell)
+    for row in range(len(VIEW.cuts)):
+        layout.scroll_to(row, len(VIEW.columns) - 1)
+        assert layout.rows_fit == 0 or layout.shows(row, len(VIEW.columns) - 1)
+
+
+@given(st.integers(60, 200))
+def test_a_point_of_a_cell_is_that_cell(width):
+    layout = lay_out(VIEW, width, 30, False)
+    for row in range(layout.rows_fit):
+        for column in layout.columns:
+            x, y, wide, _ = layout.region(row, column)
+            assert layout.cell_at(x, y) == layout.cell_at(x + wide - 1, y) == (row, column)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _view(tmp_path_factory):
+    many = {name: {"architecture": "digits_cnn", "seed": i} for i, name in enumerate("abcdef")}
+    pairs = [{"bottom": "a", "top": top} for top in "bcdef"]
+    experiment = make_experiment(networks=many, pairs=pairs)
+    directory = make_run(tmp_path_factory.mktemp("many"), experiment=experiment, cuts=[f"layer{i}" for i in range(20)])
+    global VIEW  # noqa: PLW0603
+    VIEW = grid_view(RunState.load(directory.events), MEASURES[0])
+    assert math.prod((len(VIEW.cuts), len(VIEW.columns))) > 200

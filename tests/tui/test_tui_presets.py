@@ -1,0 +1,128 @@
+import pytest
+from little_app import LittleApp
+from pilot import make_run, screen_text, wait_for, wait_for_text
+
+from stitchtui.errors import BadInput
+from stitchtui.places import runs_directory
+from stitchtui.presets import list_presets, load_preset
+from stitchtui.run.directory import all_runs
+from stitchtui.tui import actions
+from stitchtui.tui.screens import presets
+from stitchtui.tui.screens.confirm import ConfirmScreen
+from stitchtui.tui.screens.presets import PresetsScreen
+
+SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    names = []
+    monkeypatch.setattr(actions.control, "launch", lambda directory, *_: names.append(directory.name))
+    return names
+
+
+async def mark(pilot, label):
+    """Put the cursor on the choice with this label."""
+    await wait_for(pilot, lambda: pilot.app.screen._choices, "they are listed")
+    labels = [choice.label for choice in pilot.app.screen._choices]
+    await pilot.press("g", *["j"] * labels.index(label))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_the_marked_preset_claims_is_beside_the_list(size):
+    async with LittleApp(PresetsScreen).run_test(size=size) as pilot:
+        await mark(pilot, "quickstart")
+        await wait_for_text(pilot, "Quickstart: two seeds on")
+        await wait_for_text(pilot, "data: digits")
+        await wait_for_text(pilot, "none here yet")
+        assert screen_text(pilot.app).split()[-4:] == ["?", "help", "q", "quit"]
+        assert "⏎ start" in screen_text(pilot.app)
+
+
+async def test_every_preset_can_be_read_at_every_scale():
+    async with LittleApp(PresetsScreen).run_test(size=(200, 60)) as pilot:
+        for info in list_presets():
+            for scale in ("", *info.scales):
+                await mark(pilot, f"{info.name} {scale}".strip())
+                await wait_for_text(pilot, info.title[:60])
+                await wait_for_text(pilot, "plan: ")
+                await wait_for_text(pilot, f"stitchtui run {info.name}{f' --scale {scale}' if scale else ''}")
+
+
+async def test_the_description_is_read_on_with_page_down_where_it_is_long():
+    async with LittleApp(PresetsScreen).run_test(size=(60, 20)) as pilot:
+        await mark(pilot, "quickstart")
+        await wait_for_text(pilot, "data: digits")
+        assert "once the cut is deep enough" not in screen_text(pilot.app)
+        await pilot.press("pagedown", "pagedown", "space")
+        await wait_for_text(pilot, "once the cut is deep enough")
+        await pilot.press("pageup", "pageup", "pageup")
+        await wait_for_text(pilot, "data: digits")
+
+
+async def test_enter_and_yes_start_it_and_open_its_grid(launched):
+    async with LittleApp(PresetsScreen).run_test(size=(80, 24)) as pilot:
+        await mark(pilot, "quickstart")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), "it asks")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: pilot.app.opened, "it is opened")
+        (run,) = all_runs()
+        assert launched == [run.name] and pilot.app.opened == [run]
+        assert run.read_experiment() == load_preset("quickstart")
+
+
+async def test_no_starts_nothing(launched):
+    async with LittleApp(PresetsScreen).run_test(size=(60, 20)) as pilot:
+        await mark(pilot, "quickstart")
+        await pilot.press("enter")
+        await wait_for_text(pilot, "Start quickstart?")
+        await pilot.press("n")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, PresetsScreen), "no leads back")
+        assert launched == [] and all_runs() == []
+
+
+async def test_a_scale_is_started_as_that_scale(launched):
+    scaled = [choice for choice in presets._choices() if choice.scale]
+    if not scaled:
+        pytest.fail("no preset has a scale, so there is nothing to test this with")
+    async with LittleApp(PresetsScreen).run_test(size=(80, 24)) as pilot:
+        await mark(pilot, scaled[0].label)
+        await pilot.press("enter", "y")
+        await wait_for(pilot, lambda: pilot.app.opened, "it is opened")
+        assert all_runs()[0].read_experiment() == load_preset(scaled[0].preset, scaled[0].scale)
+
+
+async def test_a_runs_directory_that_can_not_be_made_is_said_where_one_looks(launched, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STITCHTUI_RUNS", str(tmp_path / "file"))
+    async with LittleApp(PresetsScreen).run_test(size=(120, 36)) as pilot:
+        await mark(pilot, "quickstart")
+        await pilot.press("enter", "y")
+        await wait_for_text(pilot, "can't make a run directory there")
+        assert pilot.app.opened == [] and launched == []
+
+
+async def test_the_last_verdict_is_of_a_run_of_the_same_experiment(launched):
+    make_run(runs_directory(), "20260102-000000-quickstart", load_preset("quickstart"))
+    make_run(runs_directory(), "20260103-000000-other", load_preset("quickstart", overrides=["stitch.epochs=1"]))
+    async with LittleApp(PresetsScreen).run_test(size=(120, 36)) as pilot:
+        await mark(pilot, "quickstart")
+        await wait_for_text(pilot, "last run: 2 connected (20260102-000000-quickstart, done)")
+
+
+async def test_copy_gives_the_command_line():
+    async with LittleApp(PresetsScreen).run_test(size=(80, 24)) as pilot:
+        await mark(pilot, "quickstart")
+        await pilot.press("y")
+        await wait_for(pilot, lambda: pilot.app.clipboard == "stitchtui run quickstart", "it is copied")
+
+
+async def test_a_preset_that_can_not_be_read_is_said_and_breaks_nothing(monkeypatch):
+    def broken():
+        raise BadInput("presets/broken.toml: line 1, column 1: not TOML")
+
+    monkeypatch.setattr(presets, "_choices", broken)
+    async with LittleApp(PresetsScreen).run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "presets/broken.toml: line 1, column 1: not TOML")
+        await pilot.press("enter", "y", "j", "G", "pagedown")

@@ -1,0 +1,361 @@
+import functools
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from little_app import LittleApp
+from pilot import make_experiment, make_run, screen_strips, screen_text, wait_for, wait_for_text, write_start
+from textual.widgets import Input
+
+from stitchtui.places import runs_directory
+from stitchtui.run import control
+from stitchtui.run.directory import RunDirectory, create
+from stitchtui.run.events import EventWriter
+from stitchtui.run.state import RunState
+from stitchtui.tui import actions
+from stitchtui.tui.app import StitchApp
+from stitchtui.tui.catalogue import Catalogue, Entry
+from stitchtui.tui.screens.confirm import ConfirmScreen
+from stitchtui.tui.screens.export import ExportScreen
+from stitchtui.tui.screens.runs import RunsScreen
+from stitchtui.tui.widgets.run_list import RunList
+
+TESTS = Path(__file__).parents[1]
+SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
+DONE, LOST, GOING = "20260103-000000-done", "20260102-000000-lost", "20260101-000000-going"
+
+
+@pytest.fixture
+def three_runs():
+    """One that is done, one whose worker died, and one that this very process claims to work on."""
+    parent = runs_directory()
+    done = make_run(parent, DONE)
+    lost = make_run(parent, LOST, until="direct")
+    lost.log.write_text("loading\nKilled: out of memory\n")
+    going = make_run(parent, GOING, until="direct")
+    alive(going)
+    return done, lost, going
+
+
+def alive(directory):
+    """Say that this process works on the run, since before the log began."""
+    directory.write_info({**control.describe_process(os.getpid())})
+
+
+def little(ascii=False):
+    return LittleApp(RunsScreen, ascii)
+
+
+def chosen(app):
+    return app.screen.query_one(RunList).chosen.directory.name
+
+
+async def to(pilot, name):
+    """Put the cursor on the run of this name."""
+    await wait_for_text(pilot, "3 runs")
+    await wait_for(pilot, lambda: pilot.app.screen.query_one(RunList).chosen.condition, "the run is read")
+    while chosen(pilot.app) != name:
+        await pilot.press("j")
+
+
+def line_of(app, name):
+    return next(line for line in screen_text(app).splitlines() if name[:16] in line)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_run_is_listed_with_its_condition(three_runs, size):
+    async with little().run_test(size=size) as pilot:
+        await wait_for_text(pilot, "3 runs, 1 going on")
+        assert line_of(pilot.app, DONE).split()[1:3] == ["done", "100%"]
+        assert "lost" in line_of(pilot.app, LOST)
+        assert "running" in line_of(pilot.app, GOING)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_help_and_quit_are_never_cut_off(three_runs, size):
+    async with little().run_test(size=size) as pilot:
+        await wait_for(
+            pilot, lambda: screen_text(pilot.app).split()[-4:] == ["?", "help", "q", "quit"], "both are last"
+        )
+
+
+async def test_a_lost_run_shows_its_last_words(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, LOST)
+        await wait_for_text(pilot, "its worker died; last words: Killed: out of memory")
+
+
+async def test_a_run_copied_from_another_machine_is_elsewhere():
+    run = make_run(runs_directory(), until="direct")
+    run.write_info({"pid": 1, "host": "far-away", "create_time": 1.0})
+    async with little().run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "elsewhere")
+        await wait_for_text(pilot, "its worker is on far-away")
+
+
+async def test_enter_opens_the_run_under_the_cursor(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, LOST)
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: [run.name for run in pilot.app.opened] == [LOST], "the run is opened")
+
+
+async def test_the_cursor_stays_on_its_run_when_a_newer_one_comes(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, LOST)
+        make_run(runs_directory(), "20260104-000000-newer")
+        await wait_for_text(pilot, "4 runs")
+        assert chosen(pilot.app) == LOST
+
+
+async def test_a_run_that_goes_on_is_redrawn_in_its_line(three_runs):
+    going = three_runs[2]
+    async with little().run_test(size=(80, 24)) as pilot:
+        await wait_for(pilot, lambda: "running" in line_of(pilot.app, GOING), "it is running")
+        with EventWriter(going.events) as writer:
+            writer.write("run_finished", status="stopped", reason=None)
+        await wait_for(pilot, lambda: "stopped" in line_of(pilot.app, GOING), "it is stopped")
+
+
+async def test_without_runs_it_says_how_to_get_one():
+    async with little().run_test(size=(60, 20)) as pilot:
+        await wait_for_text(pilot, "n starts one")
+        await pilot.press("enter", "s", "r", "space", "c", "e", "y", "G", "g")
+        assert pilot.app.opened == []
+
+
+async def test_stop_asks_first_and_no_is_the_first_answer(three_runs, monkeypatch):
+    stopped = []
+    monkeypatch.setattr(actions.control, "stop", lambda directory: stopped.append(directory.name) or True)
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, GOING)
+        await pilot.press("s")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), "it asks")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, RunsScreen), "no leads back")
+        await pilot.press("s")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), "it asks again")
+        assert stopped == []
+        await pilot.press("y")
+        await wait_for(pilot, lambda: stopped == [GOING], "it is stopped")
+        await wait_for(
+            pilot, lambda: any("nothing that was measured is lost" in said for said in pilot.app.said), "said"
+        )
+
+
+async def test_a_run_that_ended_is_not_stopped(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("s")
+        await wait_for(pilot, lambda: "nothing to stop" in pilot.app.said[-1], "it says so")
+
+
+async def test_resume_launches_the_worker_of_a_lost_run(three_runs, monkeypatch):
+    launched = []
+    monkeypatch.setattr(actions.control, "launch", lambda directory, *_: launched.append(directory.name))
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, LOST)
+        await pilot.press("r")
+        await wait_for(pilot, lambda: launched == [LOST], "it is launched")
+        await wait_for(pilot, lambda: "goes on with what is missing" in pilot.app.said[-1], "it says so")
+
+
+async def test_resume_says_why_it_can_not(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("r")
+        await wait_for(pilot, lambda: "nothing is left to do" in pilot.app.said[-1], "it says so")
+        await to(pilot, GOING)
+        await pilot.press("r")
+        await wait_for(pilot, lambda: "is running already" in pilot.app.said[-1], "it says so")
+
+
+async def test_a_real_worker_is_stopped_and_resumed_from_here(monkeypatch):
+    command = [sys.executable, str(TESTS / "fake_worker.py")]
+    monkeypatch.setenv("PYTHONPATH", str(TESTS.parent))
+    monkeypatch.setenv("FAKE_WORKER", "waits")
+    monkeypatch.setattr(control, "launch", functools.partial(control.launch, command=command))
+    control.launch(create(make_experiment()))
+    async with little().run_test(size=(120, 36)) as pilot:
+        await wait_for_text(pilot, "running")
+        await pilot.press("s")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), "it asks")
+        await pilot.press("y")
+        await wait_for_text(pilot, "stopped  ")
+        monkeypatch.setenv("FAKE_WORKER", "done")
+        await pilot.press("r")
+        await wait_for_text(pilot, "done      ")
+        await wait_for_text(pilot, "1 connected")
+
+
+async def test_the_filter_hides_what_does_not_match_and_escape_clears_it(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "3 runs")
+        await pilot.press("slash", *"lost")
+        await wait_for_text(pilot, "1 with 'lost'")
+        assert DONE not in screen_text(pilot.app)
+        await pilot.press("enter")
+        assert chosen(pilot.app) == LOST
+        await pilot.press("escape")
+        await wait_for_text(pilot, DONE)
+        assert pilot.app.screen.query_one("#filter", Input).value == ""
+
+
+async def test_sorting_by_status_puts_first_what_goes_on(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "3 runs, 1 going on")
+        await pilot.press("o", "o")
+        await wait_for_text(pilot, "by status")
+        shown = screen_text(pilot.app)
+        assert shown.index(GOING) < shown.index(LOST) < shown.index(DONE)
+
+
+async def test_a_third_mark_takes_the_place_of_the_first(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("space", "j", "space", "j", "space")
+        await wait_for_text(pilot, "2 marked")
+        assert [line_of(pilot.app, name).startswith("*") for name in (DONE, LOST, GOING)] == [False, True, True]
+
+
+async def test_comparing_needs_two(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("c")
+        await wait_for(pilot, lambda: pilot.app.said == ["mark two runs with space first"], "it says so")
+
+
+async def test_copy_names_the_clipboard_and_the_file(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("y")
+        await wait_for(pilot, lambda: pilot.app.said, "it says so")
+        path = runs_directory().absolute() / DONE
+        assert pilot.app.clipboard == str(path)
+        assert Path(pilot.app.said[-1].rpartition("and to ")[2]).read_text() == f"{path}\n"
+
+
+@pytest.mark.parametrize(("downs", "suffix"), [(0, "csv"), (1, "json"), (2, "md"), (3, "txt")])
+async def test_export_writes_what_the_report_says_and_names_the_file(three_runs, tmp_path, monkeypatch, downs, suffix):
+    monkeypatch.chdir(tmp_path)
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("e")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ExportScreen), "it asks how")
+        await pilot.press(*["j"] * downs)
+        await wait_for_text(pilot, f"{DONE}.{suffix}")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: pilot.app.said, "it is written")
+    path = tmp_path / f"{DONE}.{suffix}"
+    assert str(path) in pilot.app.said[-1]
+    begin = {"csv": "run,task,", "json": '{\n  "format"', "md": "| cut |", "txt": "tiny"}[suffix]
+    assert path.read_text().startswith(begin)
+
+
+async def test_export_into_a_place_that_can_not_be_written_says_why_and_stays(three_runs, tmp_path):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("e")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ExportScreen), "it asks how")
+        pilot.app.screen.query_one("#path", Input).value = str(tmp_path / "no" / "where.csv")
+        await pilot.press("enter")
+        await wait_for_text(pilot, "can't be written")
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, RunsScreen), "escape leaves")
+
+
+async def test_export_warns_before_it_replaces_a_file(three_runs, tmp_path):
+    (tmp_path / "there.csv").write_text("mine")
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("e")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ExportScreen), "it asks how")
+        pilot.app.screen.query_one("#path", Input).value = str(tmp_path / "there.csv")
+        await wait_for_text(pilot, "will be replaced")
+
+
+async def test_ascii_draws_nothing_else(three_runs):
+    async with little(ascii=True).run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "3 runs, 1 going on")
+        lines = [line for line in screen_text(pilot.app).splitlines() if "2026" in line or "runs" in line]
+        assert lines and all(line.isascii() for line in lines)
+
+
+@pytest.mark.parametrize("looks", ["NO_COLOR", "textual-light", "textual-dark", "ansi-dark"])
+async def test_the_cursor_is_seen_and_text_is_legible_in_every_theme(three_runs, monkeypatch, looks):
+    if looks == "NO_COLOR":
+        monkeypatch.setenv(looks, "1")
+    app = StitchApp(three_runs[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        if looks in app.available_themes:
+            app.theme = looks
+        await pilot.press("r")
+        await to(pilot, LOST)
+        under = next(strip for strip in screen_strips(app) if LOST in strip.text)
+        assert all(segment.style.reverse for segment in under if segment.text.strip())
+        for segment in (each for strip in screen_strips(app) for each in strip if each.text.strip()):
+            text, ground = segment.style.color, segment.style.bgcolor
+            assert text != ground or text is None or text.is_default, segment
+
+
+async def test_a_mouse_click_moves_the_cursor(three_runs):
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.click(RunList, offset=(5, 3))
+        await wait_for(pilot, lambda: chosen(pilot.app) == GOING, "the cursor is there")
+
+
+def test_the_catalogue_reads_a_log_again_only_when_it_differs(three_runs, monkeypatch):
+    from stitchtui.tui import catalogue
+
+    read = []
+    monkeypatch.setattr(
+        catalogue, "quick_state", lambda directory: read.append(directory.name) or RunState.load(directory.events)
+    )
+    looked = Catalogue()
+    first = looked.look()
+    assert [entry.directory.name for entry in first] == [DONE, LOST, GOING]
+    assert looked.look() == first
+    assert sorted(read) == sorted([DONE, LOST, GOING])
+    with EventWriter(three_runs[2].events) as writer:
+        writer.write("warning", text="something new")
+    looked.look()
+    assert read[3:] == [GOING]
+
+
+def test_the_catalogue_tells_the_names_before_it_has_read_the_logs(three_runs):
+    told = []
+    Catalogue().look(told.append)
+    assert [entry.directory.name for entry in told[0]] == [DONE, LOST, GOING]
+    assert {entry.condition for entry in told[0]} == {None}
+
+
+def test_a_directory_that_vanished_or_holds_nonsense_stops_no_one():
+    broken = RunDirectory(runs_directory() / "20260105-000000-broken")
+    broken.path.mkdir(parents=True)
+    broken.events.write_bytes(b"\xff\xfe not json\n{}\n" + b'{"t": 1, "type": "step"}\n')
+    looked = Catalogue()
+    assert [entry.condition for entry in looked.look()] == ["lost"]
+    broken.events.unlink()
+    broken.path.rmdir()
+    assert looked.look() == []
+
+
+async def test_two_hundred_runs_fill_the_list_and_the_last_is_two_keys_away():
+    experiment = make_experiment()
+    for number in range(200):
+        directory = RunDirectory(runs_directory() / f"20260101-{number:06d}-many")
+        directory.path.mkdir(parents=True)
+        with EventWriter(directory.events) as writer:
+            write_start(writer, experiment, name=directory.name, networks=False)
+    async with little().run_test(size=(120, 36)) as pilot:
+        await wait_for(pilot, lambda: len(pilot.app.screen.query_one(RunList)._entries) == 200, "all are there")
+        await pilot.press("G")
+        await wait_for_text(pilot, "20260101-000000-many")
+        await pilot.press("g")
+        await wait_for_text(pilot, "20260101-000199-many")
+
+
+def test_an_entry_that_was_not_read_yet_has_no_condition(tmp_path):
+    assert Entry(RunDirectory(tmp_path)).condition is None
