@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test is about time. A build must not fail by the luck of the draw: it takes the same examples every time, and by
+# hand they are drawn anew.
+settings.register_profile("by hand", deadline=None)
+settings.register_profile("build", deadline=None, derandomize=True)
+settings.load_profile("build" if os.environ.get("CI") else "by hand")
 
 # Before anything imports torch, and inherited by workers: small tensors gain nothing from a second thread, and two
 # processes that each want every core wait for each other.

@@ -139,7 +139,13 @@ def round_ticks(low: float, high: float, most: int, whole: bool = False) -> list
     """At most `most` + 1 round numbers (steps of 1, 2 or 5 times a power of ten) from `low` to `high`."""
     least = (high - low) / max(1, most)
     power = 10.0 ** math.floor(math.log10(least))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+    steps = [factor * power for factor in (0.5, 1, 2, 5, 10)]
+    coarse = next(index for index, step in enumerate(steps) if step >= least * (1 - 1e-9))
+    # A step as long as the whole range may have no multiple in it; the next finer one then has few enough.
+    return _multiples(steps[coarse], low, high, whole) or _multiples(steps[max(0, coarse - 1)], low, high, whole)
+
+
+def _multiples(step: float, low: float, high: float, whole: bool) -> list[float]:
     step = max(1.0, step) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [index * step + 0.0 for index in range(first, last + 1)]

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from synthetic_run import CUTS, column_events, direct_only_run, experiment, fold, started, whole_run
@@ -90,6 +90,7 @@ def test_ascii_plot_has_only_ascii() -> None:
     assert "1 ? > b" in text
 
 
+@example(1.0, 41.0, 2)
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.integers(2, 12))
 def test_ticks_are_few_even_and_inside(low: float, length: float, most: int) -> None:
     high = low + length
