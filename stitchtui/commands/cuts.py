@@ -1,7 +1,7 @@
 """`stitchtui cuts`: where a network can be cut, with each cut's shape, depth and parameters."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,7 +36,9 @@ def cuts(
     parameters before it. The names are what --cuts of `stitchtui run` takes.
     """
     module, image = _network(network, architecture, _sizes(shape), classes, width)
-    rows = _rows(module, image, "all" if every else "blocks")
+    from stitchtui.worker.answers import cut_rows
+
+    rows = [row for row in cut_rows(module, image) if every or row["block"]]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -74,22 +76,3 @@ def _network(
     if Path(source).exists() or source.endswith((".pt", ".pth", ".safetensors", ".bin")):
         return from_file(Path(source), architecture, shape, classes, width)
     return architectures.build(source, classes, shape, width).eval(), shape
-
-
-def _rows(module: "nn.Module", shape: tuple[int, int, int], wanted: str) -> list[dict[str, Any]]:
-    import torch
-
-    from stitchtui.stitching.chain import Chain
-    from stitchtui.stitching.cuts import Traced, Untraceable
-
-    example = torch.zeros(2, *shape)
-    try:
-        traced = Traced(module, example)
-    except Untraceable as error:
-        raise BadInput(str(error)) from None
-    chosen = traced.select(wanted)
-    facts = Chain(traced, chosen).facts(example[:1])
-    return [
-        {"name": c.name, "shape": list(c.shape), "depth": f.depth, "parameters": f.parameters, "block": c.block}
-        for c, f in zip(chosen, facts, strict=True)
-    ]

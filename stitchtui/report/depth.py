@@ -104,11 +104,11 @@ def _draw(
     places = [place for one in series for place, _ in one.points]
     ends = (0.0, 1.0) if share else (1.0, max(2.0, *places))
     for level in (0.0, epsilon):
-        figure.draw(figure.signal(list(ends), [level, level], marker=_mark("-" if ascii else "┈", 244)).lines())
+        figure.draw(figure.signal(list(ends), [level, level], marker=mark("-" if ascii else "┈", 244)).lines())
     for one in reversed(series):  # the first pair last, so that nothing covers it
         _draw_series(figure, one, ascii)
-    _rule(figure.ruler("x"), *ends, most=6, whole=not share)
-    _rule(figure.ruler("y"), *limits, most=max(2, size[1] // 3), whole=False)
+    rule(figure.ruler("x"), *ends, most=6, whole=not share)
+    rule(figure.ruler("y"), *limits, most=max(2, size[1] // 3), whole=False)
     return figure.build()
 
 
@@ -117,17 +117,19 @@ def _draw_series(figure: Any, one: _Series, ascii: bool) -> None:
         return
     x, y = (list(values) for values in zip(*one.points, strict=True))
     if not one.column.control:
-        figure.draw(figure.signal(x, y, marker=_mark("." if ascii else "braille", one.colour)).lines())
-    figure.draw(figure.signal(x, y, marker=_mark(one.mark, one.colour)))
+        figure.draw(figure.signal(x, y, marker=mark("." if ascii else "braille", one.colour)).lines())
+    figure.draw(figure.signal(x, y, marker=mark(one.mark, one.colour)))
 
 
-def _mark(symbol: str, colour: int) -> Any:
+def mark(symbol: str, colour: int) -> Any:
+    """A plotext marker of one colour (0 to 255)."""
     import plotext
 
     return plotext.marker(symbol, plotext.pixel(colour))
 
 
-def _rule(ruler: Any, low: float, high: float, most: int, whole: bool) -> None:
+def rule(ruler: Any, low: float, high: float, most: int, whole: bool) -> None:
+    """Limit a plotext ruler to `low` and `high`, with at most `most` + 1 round ticks."""
     ticks = round_ticks(low, high, most, whole)
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))

@@ -77,9 +77,9 @@ def _shape(cut: Cut) -> str:
     return "x".join(map(str, cut.shape))
 
 
-def parameter_count(stitch: nn.Module) -> int:
-    """How many numbers training may change."""
-    return sum(p.numel() for p in stitch.parameters())
+def parameter_count(module: nn.Module) -> int:
+    """How many numbers a stitch, or a network, learns."""
+    return sum(p.numel() for p in module.parameters())
 
 
 @torch.no_grad()

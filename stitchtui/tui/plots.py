@@ -1,12 +1,10 @@
 """Training curves and the depth plot as lines of text; plotext draws them, and is loaded when the first is drawn."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 from rich.text import Text
 
-from stitchtui.report.depth import depth_plot, round_ticks
+from stitchtui.report.depth import depth_plot, mark, rule
 from stitchtui.run.state import RunState
 
 LOSS, ACCURACY = 33, 172  # of 256: apart for every kind of colour vision, on light and dark
@@ -29,13 +27,13 @@ def curve_lines(
     figure.plot_size(width, height)
     x, y = (list(values) for values in zip(*points, strict=True))
     if len(points) == 1:
-        figure.draw(figure.signal(x, y, marker=_mark("." if ascii else "•", shade)))
+        figure.draw(figure.signal(x, y, marker=mark("." if ascii else "•", shade)))
     else:
-        figure.draw(figure.signal(x, y, marker=_mark("." if ascii else "braille", shade)).lines())
-    _rule(figure.ruler("x"), 0.0, max(1.0, float(steps), *x), max(2, width // 12), whole=True)
+        figure.draw(figure.signal(x, y, marker=mark("." if ascii else "braille", shade)).lines())
+    rule(figure.ruler("x"), 0.0, max(1.0, float(steps), *x), max(2, width // 12), whole=True)
     low, high = min(y), max(y)
     margin = 0.05 * (high - low) or abs(high) * 0.1 or 1.0
-    _rule(figure.ruler("y"), low - margin, high + margin, max(3, height // 2), whole=False)
+    rule(figure.ruler("y"), low - margin, high + margin, max(3, height // 2), whole=False)
     drawing = figure.build().string(colorless=False).rstrip("\n")
     return _texts(drawing.translate(_FRAME) if ascii else drawing)
 
@@ -49,17 +47,3 @@ def depth_lines(state: RunState, width: int, height: int, ascii: bool = False) -
 
 def _texts(drawing: str) -> list[Text]:
     return [Text.from_ansi(line) for line in drawing.split("\n")]
-
-
-def _mark(symbol: str, shade: int) -> Any:
-    import plotext
-
-    return plotext.marker(symbol, plotext.pixel(shade))
-
-
-def _rule(ruler: Any, low: float, high: float, most: int, whole: bool) -> None:
-    ticks = round_ticks(low, high, most, whole)
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    ruler.lim(low, high)
-    ruler.ticks(ticks, [f"{tick:.{decimals}f}" for tick in ticks])

@@ -84,7 +84,7 @@ class Column:
             warn_of_harm(self.task, self._said, self.record)
         if self.task.control == "" and self.task.objective == "direct":
             sizes = {row: int(m["stitch_parameters"]) for row, m in self._said.items()}
-            warn_of_size(self.task, sizes, _parameters(self.top.network.module), self.record)
+            warn_of_size(self.task, sizes, stitches.parameter_count(self.top.network.module), self.record)
 
     def misfit(self, place: Place) -> str | None:
         """Why no stitch of the family can join the place's cuts; None if one can."""
@@ -291,10 +291,6 @@ class Column:
             measures=measures,
             reused_from=reused_from,
         )
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
 
 
 def _sickness(stitch: nn.Module, scores: Scores) -> str | None:

@@ -17,6 +17,7 @@ from stitchtui.networks.obtain import obtain
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.plan import Task, plan
 from stitchtui.run.state import RunState
+from stitchtui.stitching.stitches import parameter_count
 from stitchtui.worker.checks import check_ends
 from stitchtui.worker.columns import Column
 from stitchtui.worker.feed import pixels
@@ -136,7 +137,7 @@ class Runner:
             digest=network.digest,
             architecture=network.architecture,
             error=network.error,
-            parameters=sum(p.numel() for p in network.module.parameters()),
+            parameters=parameter_count(network.module),
             source=network.source,
             mean=list(network.mean),
             std=list(network.std),
