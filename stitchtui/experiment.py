@@ -11,6 +11,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Family = Literal["affine", "identity", "bn_affine_bn"]
 Start = Literal["least_squares", "random", "identity"]
 Objective = Literal["task", "direct"]
+Pairing = Literal["equal", "all"]
 ControlName = Literal["self_stitch", "identity", "random_bottom"]
 
 
@@ -32,6 +33,10 @@ class Spec(BaseModel):
     """A part of an experiment: unknown keys are errors, values don't change once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def plain(self) -> dict[str, Any]:
+        """This as TOML and JSON can hold it: every default written out, keys that are unset left out."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Subset(Spec):
@@ -105,6 +110,8 @@ class NetworkSpec(Spec):
     weights: str | None = None
     seed: int = 0
     normalisation: Literal["auto", "data", "none", "imagenet"] | Normalisation = "auto"
+    leaves: tuple[str, ...] = ()
+    head: str | None = None
     subset: Subset | None = None
     train: TrainSpec = TrainSpec()
 
@@ -122,12 +129,21 @@ class PairSpec(Spec):
 
     bottom: Name
     top: Name
+    reference: str | None = None
+
+
+Cuts = Literal["blocks", "all"] | tuple[str, ...]
 
 
 class StitchSpec(Spec):
-    """The stitch, what it is fitted to, and the recipe that trains it."""
+    """The stitch, what it is fitted to, and the recipe that trains it.
 
-    cuts: Literal["blocks", "all"] | tuple[str, ...] = "blocks"
+    With `pairing` "equal" a column joins the cuts of bottom and top in order; with "all" every one with every one.
+    """
+
+    cuts: Cuts = "blocks"
+    top_cuts: Cuts | None = None  # of the top, where they aren't called as the bottom's
+    pairing: Pairing = "equal"
     family: Family = "affine"
     objective: Objective = "task"
     start: Start = "least_squares"
@@ -154,6 +170,14 @@ class StitchSpec(Spec):
         return self
 
 
+class Request(Spec):
+    """More columns for a run that has some already: another stitch or recipe, for all of its pairs or for some."""
+
+    pairs: tuple[PairSpec, ...] | None = None
+    stitch: StitchSpec
+    controls: tuple[ControlName, ...] = ()
+
+
 class Experiment(Spec):
     """Everything that determines a run's numbers, and what it is called."""
 
@@ -169,18 +193,27 @@ class Experiment(Spec):
     epsilon: float = Field(3.0, ge=0)
     cka_images: int = Field(10_000, ge=2)
     evaluation_batch: int = Field(500, ge=1)
+    reference: str | None = None
+    also: tuple[Request, ...] = ()
 
     @model_validator(mode="after")
     def _pairs_name_networks(self) -> "Experiment":
-        for index, pair in enumerate(self.pairs):
+        self._check_pairs(self.pairs, "pairs")
+        for index, request in enumerate(self.also):
+            self._check_pairs(request.pairs or (), f"also.{index}.pairs")
+        return self
+
+    def _check_pairs(self, pairs: tuple[PairSpec, ...], key: str) -> None:
+        for index, pair in enumerate(pairs):
             for end in ("bottom", "top"):
                 name = getattr(pair, end)
                 if name not in self.networks:
-                    raise ValueError(f"pairs.{index}.{end}: {not_known(name, self.networks)}")
-        if len({(p.bottom, p.top) for p in self.pairs}) != len(self.pairs):
-            raise ValueError("pairs: each bottom and top may appear together once")
-        return self
+                    raise ValueError(f"{key}.{index}.{end}: {not_known(name, self.networks)}")
+        if len({(p.bottom, p.top) for p in pairs}) != len(pairs):
+            raise ValueError(f"{key}: each bottom and top may appear together once")
 
-    def plain(self) -> dict[str, Any]:
-        """The experiment as TOML and JSON can hold it: every default written out, keys that are unset left out."""
-        return self.model_dump(mode="json", exclude_none=True)
+    @property
+    def requests(self) -> "tuple[Request, ...]":
+        """The run's own columns first, then what was asked for later; each with its pairs."""
+        own = Request(pairs=self.pairs, stitch=self.stitch, controls=self.controls)
+        return (own, *(r if r.pairs else r.model_copy(update={"pairs": self.pairs}) for r in self.also))

@@ -15,7 +15,7 @@ from stitchtui.places import runs_directory
 from stitchtui.text import plain
 
 if TYPE_CHECKING:
-    from stitchtui.experiment import Experiment
+    from stitchtui.experiment import Experiment, Request
 
 _LARGEST_INFO = 1 << 20  # bytes; no run.json of ours comes near
 
@@ -98,6 +98,21 @@ class RunDirectory:
     def write_experiment(self, experiment: "Experiment") -> None:
         """Replace experiment.toml. Raises BadInput for text that UTF-8 can't hold."""
         write_atomically(self.experiment, _toml(experiment))
+
+    def add(self, request: "Request") -> "Experiment":
+        """Ask the run for more columns, which its worker measures before it ends, or the next one does.
+
+        Returns the experiment with them. Raises BadInput where there is none, or it knows nothing of such a pair.
+        """
+        from pydantic import ValidationError
+
+        now = self.read_experiment()
+        try:
+            wanted = type(now).model_validate({**now.plain(), "also": [r.plain() for r in (*now.also, request)]})
+        except ValidationError as error:
+            raise BadInput(f"run {plain(self.name)}: {plain(error.errors()[0]['msg'])}") from None
+        self.write_experiment(wanted)
+        return wanted
 
 
 def _toml(experiment: "Experiment") -> bytes:

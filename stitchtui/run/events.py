@@ -25,15 +25,16 @@ REQUIRED: dict[str, frozenset[str]] = {
     # source (trained, cached, checkpoint, pretrained, random), mean and std (per channel, of its normalisation),
     # cuts: [{name, shape, depth, parameters}]
     "network_ready": frozenset({"network", "digest", "error", "cuts"}),
-    # task (a Task's id, `data`, or `network NAME`), steps (total), cuts (names; empty unless a column)
+    # task (a Task's id, `data`, or `network NAME`), steps (total), cuts (rows; empty unless a column),
+    # ends ([bottom cut, top cut] of each row)
     "task_started": frozenset({"task", "steps", "cuts"}),
     # task, step, steps, loss and accuracy (means over the column; percent; may be null), and for a column
-    # losses and accuracies, lists in the order of its cuts
+    # losses and accuracies, lists in the order of its cuts; memory (bytes that the run holds)
     "step": frozenset({"task", "step", "steps"}),
     # task, cut (the row), bottom_cut, top_cut, identity, measures (name -> number or null),
     # reused_from (run or null)
     "cell_finished": frozenset({"task", "cut", "identity", "measures"}),
-    # task, cut, reason
+    # task, cut, bottom_cut, top_cut, reason
     "cell_failed": frozenset({"task", "cut", "reason"}),
     # task, seconds: every cell of the task has been said
     "task_finished": frozenset({"task"}),

@@ -14,12 +14,15 @@ _CONTROLS = ("", "self_stitch", "identity", "random_bottom")
 Cells = Mapping[tuple[str, str], Cell]
 
 
-def columns(tasks: Iterable[TaskState]) -> list[Column]:
-    """Pairs in plan order, then the controls by kind; direct matching joins the trained tasks it starts."""
-    places: dict[tuple[str, str, str], list[TaskState]] = {}
+def columns(tasks: Iterable[TaskState], cross: bool = False) -> list[Column]:
+    """Pairs in plan order, then the controls by kind; direct matching joins the trained tasks it starts.
+
+    With `cross` those that join every bottom cut with every top cut, without it those that don't.
+    """
+    places: dict[tuple[str, str, str, str], list[TaskState]] = {}
     for task in tasks:
-        if task.kind == "column":
-            places.setdefault((task.control, task.bottom, task.top), []).append(task)
+        if task.kind == "column" and task.cross == cross:
+            places.setdefault((task.control, task.bottom, task.top, task.place), []).append(task)
     found = [column for place in places.values() for column in _columns_of_place(place)]
     return sorted(found, key=_control_rank)
 
@@ -29,21 +32,41 @@ def _control_rank(column: Column) -> int:
 
 
 def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
-    groups: dict[tuple[str, str], list[TaskState]] = {}
+    groups: dict[tuple[str, str, str], list[TaskState]] = {}
     for task in tasks:
-        groups.setdefault((task.family, task.objective), []).append(task)
-    matched = groups.get(("affine", "direct"), [])
-    direct = matched[0].id if matched else None
-    trained = {key: group for key, group in groups.items() if key[1] != "direct"}
-    own = {key: group for key, group in groups.items() if key != ("affine", "direct") or not trained}
-    return [_column(group, direct) for group in own.values()]
+        groups.setdefault((task.family, task.objective, task.recipe), []).append(task)
+    matched = {family: group[0].id for (family, objective, _), group in groups.items() if objective == "direct"}
+    starts = {_start_of(family, matched) for family, objective, _ in groups if objective != "direct"}
+    own = [group for key, group in groups.items() if key[1] != "direct" or key[0] not in starts]
+    return [_column(group, _beside(group[0], matched)) for group in own]
+
+
+def _beside(task: TaskState, matched: Mapping[str, str]) -> str | None:
+    return None if task.objective == "direct" else matched.get(_start_of(task.family, matched) or "")
+
+
+def _start_of(family: str, matched: Mapping[str, str]) -> str | None:
+    """The family whose direct matching stands beside a stitch of `family`: its own, else the affine one."""
+    return next((name for name in (family, "affine") if name in matched), None)
 
 
 def _column(tasks: list[TaskState], direct: str | None) -> Column:
     one = tasks[0]
-    key = f"{one.control or 'pair'} {one.bottom} > {one.top} {one.family} {one.objective}"
-    ids = tuple(task.id for task in tasks)
-    return Column(key, one.column, one.bottom, one.top, one.control, one.family, one.objective, ids, direct)
+    words = (one.control or "pair", f"{one.bottom} > {one.top}", one.family, one.objective, one.place, one.recipe)
+    return Column(
+        " ".join(word for word in words if word),
+        one.column,
+        one.bottom,
+        one.top,
+        one.control,
+        one.family,
+        one.objective,
+        tuple(task.id for task in tasks),
+        direct,
+        place=one.place,
+        recipe=one.recipe,
+        cross=one.cross,
+    )
 
 
 def rows(tasks: Iterable[TaskState], networks: Mapping[str, NetworkState]) -> list[str]:
@@ -52,6 +75,8 @@ def rows(tasks: Iterable[TaskState], networks: Mapping[str, NetworkState]) -> li
     found: dict[str, list[float]] = {}
     orders: dict[tuple[str, ...], None] = {}
     for task in tasks:
+        if task.cross:
+            continue
         orders.setdefault(tuple(task.cuts))
         known = {**depths.get(task.top, {}), **depths.get(task.bottom, {})}
         for index, cut in enumerate(task.cuts):

@@ -48,6 +48,9 @@ class TaskState:
     objective: str = ""
     start: str = ""
     seed: int = 0
+    place: str = ""
+    recipe: str = ""
+    cross: bool = False
     status: Status = "pending"
     cuts: list[str] = field(default_factory=list)
     step: int = 0
@@ -123,3 +126,16 @@ class Column:
     objective: str
     task_ids: tuple[str, ...]
     direct_task: str | None
+    place: str = ""  # how its cuts differ from the run's main request, in words
+    recipe: str = ""  # how its training differs
+    cross: bool = False  # every bottom cut with every top cut: a grid of its own
+
+    @property
+    def variant(self) -> str:
+        """What sets this column apart from the run's main request; empty where nothing does."""
+        return ", ".join(word for word in (self.place, self.recipe) if word)
+
+
+def row_name(bottom_cut: str, top_cut: str) -> str:
+    """What a cell's row is called: one name where both cuts have it."""
+    return top_cut if bottom_cut == top_cut else f"{bottom_cut} > {top_cut}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stitchtui.run import fields, grid, progress
+from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.events import Event, read_events
 from stitchtui.run.fields import Malformed
 from stitchtui.run.records import Cell, Column, NetworkState, RunStatus, Status, Summary, TaskState
@@ -23,6 +24,7 @@ class RunState:
     title: str = ""
     epsilon: float = 3.0
     device: str = ""
+    memory: int | None = None  # bytes that the run held when it last said so
     versions: dict[str, Any] = field(default_factory=dict)
     experiment: dict[str, Any] = field(default_factory=dict)
     status: RunStatus = "empty"
@@ -57,6 +59,14 @@ class RunState:
     def columns(self) -> list[Column]:
         """The grid's columns: pairs in plan order, then each kind of control."""
         return grid.columns(self.tasks.values())
+
+    def crosses(self) -> list[Column]:
+        """The columns that join every bottom cut with every top cut: each is a grid of its own."""
+        return grid.columns(self.tasks.values(), cross=True)
+
+    def cross(self, column: Column) -> Cross:
+        """Rows, columns and diagonal of one of `crosses`."""
+        return cross_of(column, self.tasks, self.cells, self.networks)
 
     def cuts(self) -> list[str]:
         """The grid's rows, from input to output."""
@@ -110,6 +120,9 @@ def _planned(task: dict[str, Any]) -> TaskState:
     return TaskState(
         **{word: fields.text(task[word]) for word in words},  # type: ignore[arg-type]
         seed=fields.integer(task["seed"]),
+        place=fields.text(task.get("place", "")),
+        recipe=fields.text(task.get("recipe", "")),
+        cross=fields.truth(task.get("cross", False)),
     )
 
 
@@ -186,10 +199,18 @@ def _task_started(state: RunState, event: Event, moment: float) -> None:
     task.loss = task.accuracy = None
     task.losses, task.accuracies = [], []
     task.cuts = list(dict.fromkeys([*cuts, *(cut for key, cut in state.cells if key == name)]))
+    ends = _ends(event, cuts)
     for cut in task.cuts if task.kind == "column" else ():
-        cell = state.cells.setdefault((name, cut), Cell(name, cut))
+        bottom_cut, top_cut = ends.get(cut, (None, None))
+        cell = state.cells.setdefault((name, cut), Cell(name, cut, bottom_cut=bottom_cut, top_cut=top_cut))
         if cell.status != "finished":
             cell.status, cell.reason = "running", None
+
+
+def _ends(event: Event, cuts: list[str]) -> dict[str, list[str]]:
+    """The bottom cut and top cut of each row, where the event says them."""
+    pairs = [fields.texts(pair) for pair in fields.items(event.get("ends") or [])]
+    return {cut: pair for cut, pair in zip(cuts, pairs, strict=False) if len(pair) == 2}
 
 
 def _step(state: RunState, event: Event, moment: float) -> None:
@@ -204,6 +225,8 @@ def _step(state: RunState, event: Event, moment: float) -> None:
     task.step, task.steps, task.updated = step, steps, moment
     task.loss, task.accuracy, task.losses, task.accuracies = loss, accuracy, losses, accuracies
     task.first_step = step if task.first_step is None else task.first_step
+    memory = event.get("memory")
+    state.memory = state.memory if memory is None else fields.whole(memory)
     task.add_point(step, loss, accuracy)
 
 

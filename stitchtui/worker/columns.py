@@ -5,7 +5,6 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 
 from stitchtui.device import is_out_of_memory, training_dtype
 from stitchtui.run.plan import Task, cell_identity
+from stitchtui.run.records import row_name
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut
@@ -21,6 +21,8 @@ from stitchtui.stitching.evaluate import Scores, column_scores, compare
 from stitchtui.worker import identity
 from stitchtui.worker.checks import check_self_stitch, warn_of_harm, warn_of_size
 from stitchtui.worker.feed import in_order, steps_in, training_batches
+from stitchtui.worker.likeness import Likeness
+from stitchtui.worker.places import Chains, Place, chains
 from stitchtui.worker.recorder import Recorder
 from stitchtui.worker.session import Session
 
@@ -30,22 +32,15 @@ Keep = Callable[[Task, dict[str, nn.Module]], None]
 """Told the trained stitches of a finished task, by cut."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """A cell of the column being measured: its row, its cuts and its identity."""
-
-    row: str
-    bottom: Cut
-    top: Cut
-    identity: str
-
-
 class Column:
     """The work of one task, from cuts to `cell_finished`."""
 
-    def __init__(self, session: Session, task: Task, record: Recorder, *, reuse: Reuse, keep: Keep) -> None:
-        self.session, self.task, self.record, self.reuse, self.keep = session, task, record, reuse, keep
-        self.stitch = session.experiment.stitch
+    def __init__(
+        self, session: Session, likeness: Likeness, task: Task, record: Recorder, *, reuse: Reuse, keep: Keep
+    ) -> None:
+        self.session, self.likeness, self.task, self.record = session, likeness, task, record
+        self.reuse, self.keep = reuse, keep
+        self.stitch = session.stitch_of(task)
         randomised = task.control == "random_bottom"
         self.bottom = session.random_bottom(task.bottom) if randomised else session.loaded[task.bottom]
         self.top = session.loaded[task.top]
@@ -60,15 +55,15 @@ class Column:
         self._said: dict[str, dict[str, Any]] = {}  # measures by row
 
     def _place(self, bottom: Cut, top: Cut) -> Place:
-        row = top.name if bottom.name == top.name else f"{bottom.name} > {top.name}"
         facts = identity.facts(self.session, self.task, (self.bottom, bottom), (self.top, top), self.steps)
-        return Place(row, bottom, top, cell_identity(facts))
+        return Place(row_name(bottom.name, top.name), bottom, top, cell_identity(facts))
 
     def run(self) -> None:
         """Measure every cell of the column and say so."""
         started = time.monotonic()
         self._total = self._work()  # again: another column may have computed this one's CKA by now
-        self.record.start(self.task.id, self._steps(self._total), [p.row for p in self.places])
+        ends = [(p.bottom.name, p.top.name) for p in self.places]
+        self.record.start(self.task.id, self._steps(self._total), [p.row for p in self.places], ends=ends)
         fresh = [p for p in self.places if not self._said_reused(p)]
         measured = [p for p in fresh if self._fits(p)]
         for group in [[p] for p in measured] if self.alone else [measured]:
@@ -100,7 +95,8 @@ class Column:
         return not reason
 
     def _fail(self, place: Place, reason: str) -> None:
-        self.record.emit("cell_failed", task=self.task.id, cut=place.row, reason=reason)
+        ends = {"bottom_cut": place.bottom.name, "top_cut": place.top.name}
+        self.record.emit("cell_failed", task=self.task.id, cut=place.row, **ends, reason=reason)
 
     def _work(self) -> int:
         if self.trains:
@@ -108,7 +104,7 @@ class Column:
         images = len(self.session.dataset.test)
         if self.task.start == "least_squares":
             images += len(self.session.dataset.train)
-        return images + self.session.cka_visits((self.bottom, self.top), [(p.bottom, p.top) for p in self.places])
+        return images + self.likeness.visits((self.bottom, self.top), [(p.bottom, p.top) for p in self.places])
 
     def _tick(self, images: int) -> None:
         self.record.check()
@@ -139,18 +135,19 @@ class Column:
             stitches.start_at_random(stitch, torch.Generator().manual_seed(own))
         return stitch
 
-    def try_out(self) -> tuple[Chain, Chain, list[fit.Cell]] | None:
+    def try_out(self) -> tuple[Chains, list[fit.Cell]] | None:
         """The column's chains and its unfitted cells, to be timed; None if no two cuts fit."""
         fitting = [p for p in self.places if self.misfit(p) is None]
-        cells = [fit.Cell(k, k, self._build(p)) for k, p in enumerate(fitting, 1)]
+        if not fitting:
+            return None
+        both = self._chains(fitting)
+        cells = both.cells([self._build(p) for p in fitting])
         for cell in cells:
             stitches.start_at_random(cell.stitch, torch.Generator().manual_seed(0))
-        return (*self._chains(fitting), cells) if fitting else None
+        return both, cells
 
-    def _chains(self, places: Sequence[Place]) -> tuple[Chain, Chain]:
-        bottom = self.session.chain(self.bottom, [p.bottom for p in places])
-        same = self.bottom is self.top
-        return bottom, bottom if same else self.session.chain(self.top, [p.top for p in places])
+    def _chains(self, places: Sequence[Place]) -> Chains:
+        return chains(self.session, (self.bottom, self.top), [(p.bottom, p.top) for p in places])
 
     def _measure(self, places: Sequence[Place]) -> None:
         """Measure these cells together; where memory runs out, in halves."""
@@ -171,8 +168,8 @@ class Column:
 
     def _measure_together(self, places: Sequence[Place]) -> None:
         started = time.monotonic()
-        bottom, top = self._chains(places)
-        cells = [fit.Cell(k, k, self._build(p)) for k, p in enumerate(places, 1)]
+        both = self._chains(places)
+        bottom, top, cells = both.bottom, both.top, both.cells([self._build(p) for p in places])
         sick = self._start_from_maps(bottom, top, places, cells)
         before = self._scores_before(bottom, top, places, cells) if self.trains else None
         scores, gaps = self._train_and_score(bottom, top, cells)
@@ -221,7 +218,7 @@ class Column:
         return sick
 
     def _fitted(self, bottom: Chain, top: Chain, cells: Sequence[fit.Cell]) -> list[AffineMap | str]:
-        batch = self.session.evaluation_batch([*bottom.cuts, *top.cuts])
+        batch = self.session.evaluation_batch([*bottom.cuts, *top.cuts], len(cells))
         batches = in_order(self.session.dataset.train, batch, self._tick)
         found = moments(bottom, top, [(c.bottom, c.top) for c in cells], (images for images, _ in batches))
         return [self._map(m) for m in found]
@@ -269,7 +266,7 @@ class Column:
         self.record.step(self.task.id, self._done + step, self._total, lambda: _progress_facts(progress()))
 
     def _scores(self, bottom: Chain, top: Chain, cells: Sequence[fit.Cell]) -> tuple[list[Scores], list[float | None]]:
-        batch = self.session.evaluation_batch(top.cuts)
+        batch = self.session.evaluation_batch(top.cuts, len(cells))
         return column_scores(bottom, top, cells, in_order(self.session.dataset.test, batch, self._tick))
 
     def _compared(self, scores: Scores) -> dict[str, Any]:
@@ -277,7 +274,7 @@ class Column:
         return compare(scores, *bases)
 
     def _cka(self, places: Sequence[Place]) -> list[float]:
-        return self.session.cka((self.bottom, self.top), [(p.bottom, p.top) for p in places], self._tick)
+        return self.likeness.cka((self.bottom, self.top), [(p.bottom, p.top) for p in places], self._tick)
 
     def _say(self, place: Place, measures: dict[str, Any], reused_from: str | None) -> None:
         self._said[place.row] = measures

@@ -19,6 +19,7 @@ from stitchtui.run.plan import Task, plan
 from stitchtui.stitching.evaluate import column_scores
 from stitchtui.worker.columns import Column
 from stitchtui.worker.feed import in_order
+from stitchtui.worker.likeness import Likeness
 from stitchtui.worker.recorder import Recorder
 from stitchtui.worker.session import Session
 
@@ -100,13 +101,15 @@ class _ColumnTimer:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.likeness = Likeness(session)
         self.known: dict[tuple[str, ...], tuple[float, float, float]] = {}
 
     def row(self, task: Task) -> Row:
         """The estimate for one task."""
-        column = Column(self.session, task, Recorder(lambda *_, **__: None), reuse=lambda _: None, keep=lambda *_: None)
+        silent = Recorder(lambda *_, **__: None)
+        column = Column(self.session, self.likeness, task, silent, reuse=lambda _: None, keep=lambda *_: None)
         cells = len(self.session.column_cuts(task))
-        key = task.bottom, task.top, task.family, task.objective
+        key = task.bottom, task.top, task.family, task.objective, task.place
         if key not in self.known:
             self.known[key] = self._figures(column)
         step, scoring, cka = self.known[key]
@@ -119,12 +122,13 @@ class _ColumnTimer:
 
     def _figures(self, column: Column) -> tuple[float, float, float]:
         """Seconds per training step, per image scored, and for CKA."""
-        chains = column.try_out()
-        if chains is None:
+        tried = column.try_out()
+        if tried is None:
             return 0.0, 0.0, 0.0
-        bottom, top, cells = chains
+        both, cells = tried
+        bottom, top = both.bottom, both.top
         test = self.session.dataset.test
-        size = self.session.evaluation_batch(top.cuts)
+        size = self.session.evaluation_batch(top.cuts, len(cells))
         sample = Part(test.images[:size], test.labels[:size])
 
         def score() -> None:
@@ -136,9 +140,9 @@ class _ColumnTimer:
         if column.trains:
             column.train(bottom, top, cells, 1)
             step = _seconds(lambda: column.train(bottom, top, cells, TIMED_STEPS)) / TIMED_STEPS
-        images = min(len(test), self.session.experiment.cka_images)
+        images = self.likeness.images
         few = min(images, CKA_SAMPLE)
-        cka = _seconds(lambda: self.session.diagonal_cka(bottom, top, few, lambda _: None)) * (images / few) ** 2
+        cka = _seconds(lambda: self.likeness.measured(both, few, lambda _: None)) * (images / few) ** 2
         return step, scoring, cka
 
 

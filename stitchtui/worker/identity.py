@@ -16,7 +16,7 @@ def facts(
     session: Session, task: Task, bottom: tuple[Loaded, Cut], top: tuple[Loaded, Cut], steps: int
 ) -> dict[str, Any]:
     """Weights, graph and normalisation of both networks, cuts, data, stitch, and the recipe where one is trained."""
-    experiment, stitch = session.experiment, session.experiment.stitch
+    experiment, stitch = session.experiment, session.stitch_of(task)
     found: dict[str, Any] = {
         "bottom": _end(*bottom),
         "top": _end(*top),

@@ -24,10 +24,10 @@ class Recorder:
         if self.stopping():
             raise Stopped
 
-    def start(self, task: str, steps: int, cuts: Sequence[str] = ()) -> None:
+    def start(self, task: str, steps: int, cuts: Sequence[str] = (), **facts: Any) -> None:
         """Say that `task` starts."""
         self._said = 0.0
-        self.emit("task_started", task=task, steps=steps, cuts=list(cuts))
+        self.emit("task_started", task=task, steps=steps, cuts=list(cuts), **facts)
 
     def step(self, task: str, step: int, steps: int, facts: Callable[[], dict[str, Any]] = dict) -> None:
         """Say how far `task` is, with `facts()` if it is said at all. Raises Stopped when the run is to end."""

@@ -21,6 +21,7 @@ from stitchtui.stitching.stitches import parameter_count
 from stitchtui.worker.checks import check_ends
 from stitchtui.worker.columns import Column
 from stitchtui.worker.feed import pixels
+from stitchtui.worker.likeness import Likeness
 from stitchtui.worker.recorder import Recorder, Stopped
 from stitchtui.worker.reuse import Finished
 from stitchtui.worker.session import Loaded, Session
@@ -60,10 +61,11 @@ class Runner:
                 self._network(session, name)
         except training.Stopped:
             raise Stopped from None
+        likeness = Likeness(session)
         for task in tasks:
             if task.control == "" and task.objective == "direct":
                 check_ends(session, task, self.record)
-            column = Column(session, task, self.record, reuse=self.reuse.find, keep=self._keep)
+            column = Column(session, likeness, task, self.record, reuse=self.reuse.find, keep=self._keep)
             if not self._finished(column):
                 column.run()
         session.verify_frozen(*session.loaded.values())
