@@ -31,6 +31,7 @@ COMMANDS = {
     "attach": CommandInfo("runs", "attach", "Watch a run; Ctrl-C leaves it running."),
     "stop": CommandInfo("runs", "stop", "Ask a run to stop; what it has measured is kept."),
     "resume": CommandInfo("runs", "resume", "Go on with a run that was stopped or lost."),
+    "add": CommandInfo("add", "add", "Ask a run for more columns; they join its grid."),
     "report": CommandInfo(
         "report",
         "report",

@@ -24,6 +24,12 @@ Cuts = Annotated[
     str | None,
     typer.Option("--cuts", metavar="blocks|all|A,B", help="Where to cut: block by block, everywhere, or here."),
 ]
+Pairing = Annotated[
+    str | None,
+    typer.Option(
+        "--pairing", metavar="equal|all", help="Join the cuts in order, or every bottom cut with every top cut."
+    ),
+]
 Family = Annotated[
     str | None, typer.Option("--family", metavar="NAME", help="What the stitch may be: affine, identity, bn_affine_bn.")
 ]
@@ -71,6 +77,7 @@ Both = Annotated[bool, typer.Option("--both", help="With BOTTOM TOP: measure the
 def settings(
     *,
     cuts: str | None = None,
+    pairing: str | None = None,
     family: str | None = None,
     objective: str | None = None,
     start: str | None = None,
@@ -84,6 +91,7 @@ def settings(
 
     given: list[tuple[str, str, Any, Callable[[Any], Any]]] = [
         ("--cuts", "stitch.cuts", cuts, _cuts),
+        ("--pairing", "stitch.pairing", pairing, str),
         ("--family", "stitch.family", family, str),
         ("--objective", "stitch.objective", objective, str),
         ("--start", "stitch.start", start, str),

@@ -123,10 +123,14 @@ def as_text(state: "RunState", condition: str, ascii: bool, plot: bool) -> str:
 def _draw(console: "Console", state: "RunState", condition: str, ascii: bool, plot: bool) -> None:
     from rich.text import Text
 
+    from stitchtui.report.cross import cross_tables
     from stitchtui.report.table import grid_table, summary_lines
 
     console.print(grid_table(state, console.width, ascii))
     _draw_details(console, state, ascii)
+    for group in cross_tables(state, console.width, ascii):
+        console.print()
+        console.print(group)
     console.print()
     for line in [*summary_lines(state, condition=condition), *_condition_lines(state, condition)]:
         print_wrapped(console, line, ascii)

@@ -41,6 +41,7 @@ def run(
     scale: flags.Scale = None,
     set_: flags.Set = None,
     cuts: flags.Cuts = None,
+    pairing: flags.Pairing = None,
     family: flags.Family = None,
     objective: flags.Objective = None,
     start: flags.Start = None,
@@ -70,8 +71,8 @@ def run(
         _refuse_both(what)
         return _resume(resume, device, threads, detach, as_json)
     laid_over = flags.settings(
-        cuts=cuts, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds, data=data,
-        controls=controls,
+        cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,
+        data=data, controls=controls,
     )  # fmt: skip
     pair = {"both": both, "architectures": architecture or [], "normalisation": normalisation}
     experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)

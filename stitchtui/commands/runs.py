@@ -124,7 +124,7 @@ def resume(
     Cells that are finished are kept; a column that was in flight is measured again.
     """
     from stitchtui.commands import checks, watching
-    from stitchtui.run import control
+    from stitchtui.run import asking, control
     from stitchtui.run.directory import find
 
     checks.check_device(device)
@@ -133,8 +133,9 @@ def resume(
     condition = control.status(directory, state)
     if condition == "elsewhere":
         raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; resume it there")
-    if condition == "done" and all(cell.status == "finished" for cell in state.cells.values()):
+    wanted = directory.read_experiment()
+    if condition == "done" and not asking.outstanding(wanted, state):
         say(f"run {directory.name}: is done, nothing is left to do")
         return watching.attach(directory, as_json)
-    checks.check_files(directory.read_experiment())
+    checks.check_files(wanted)
     return watching.start(directory, watching.worker_arguments(device, threads), detach, as_json)

@@ -11,15 +11,17 @@ from dataclasses import asdict
 from typing import Any
 
 from stitchtui.report import cells
+from stitchtui.report.cross import cross_texts, cross_title
 from stitchtui.report.details import Details, details, meanings
 from stitchtui.report.places import depths
 from stitchtui.report.wording import bounds, column_name, printable
+from stitchtui.run.records import row_name
 from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
 
 FORMAT = 1
 """Raised when a key of the JSON or a column of the CSV changes its meaning or goes."""
 
-TEXT_COLUMNS = ("run", "task", "bottom", "top", "control", "family", "objective", "start")
+TEXT_COLUMNS = ("run", "task", "bottom", "top", "control", "family", "objective", "start", "place", "recipe")
 PLACE_COLUMNS = ("seed", "cut", "bottom_cut", "top_cut", "depth", "status", "reused_from", "reason", "identity")
 MEASURES = (
     *("error", "loss", "bottom_error", "top_error", "images"),
@@ -30,14 +32,16 @@ MEASURES = (
 )
 """The measures in the order of the CSV's columns; ones that a run knows besides follow in alphabetical order."""
 
+_Place = tuple[str, str]  # task, cut
 _COUNTS = ("images", "steps", "stitch_parameters")
 
 
 def csv_text(state: RunState) -> str:
     """One row a cell, controls and failed cells included, with a header.
 
-    Columns: run; task, bottom, top, control (empty for the pair itself), family, objective, start, seed; cut,
-    bottom_cut, top_cut, depth (share of the FLOPs before it); status (pending, running, finished, failed),
+    Columns: run; task, bottom, top, control (empty for the pair itself), family, objective, start, place and recipe
+    (how its cuts and its training differ from the run's main request; empty where they don't), seed; cut, bottom_cut,
+    top_cut, depth (share of the FLOPs before it); status (pending, running, finished, failed),
     reused_from, reason, identity; then MEASURES: errors, penalties and agreement in percent or points, cka 0 to 1.
     direct_penalty is a trained cell's: what direct matching of the same bottom, top, control and cut costs.
     What isn't known is empty. Floats are written so that reading them gives the same float. A text that a
@@ -59,19 +63,15 @@ def csv_text(state: RunState) -> str:
     return out.getvalue()
 
 
-_Place = tuple[str, str, str, str]  # bottom, top, control, cut
-
-
-def _place(task: TaskState, cell: Cell) -> _Place:
-    return task.bottom, task.top, task.control, cell.cut
-
-
-def _direct_penalties(state: RunState) -> dict[_Place, float]:
+def _direct_penalties(state: RunState) -> Mapping[_Place, float]:
+    """What direct matching costs beside each trained cell, by the trained cell's task and cut."""
+    beside = {task: c.direct_task for c in (*state.columns(), *state.crosses()) for task in c.task_ids}
     found = {}
     for cell in state.cells.values():
-        task, penalty = state.tasks[cell.task], cell.measures.get("penalty")
-        if (task.family, task.objective) == ("affine", "direct") and cell.status == "finished" and penalty is not None:
-            found[_place(task, cell)] = penalty
+        direct = state.cells.get((beside.get(cell.task) or "", cell.cut))
+        penalty = direct.measures.get("penalty") if direct and direct.status == "finished" else None
+        if penalty is not None:
+            found[cell.task, cell.cut] = penalty
     return found
 
 
@@ -79,7 +79,7 @@ def _measures(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> di
     """The cell's measures, counts as whole numbers, and beside a trained penalty the direct-matching one."""
     found = {name: _whole(value) if name in _COUNTS else value for name, value in cell.measures.items()}
     if cell.status == "finished" and task.objective != "direct" and found.get("direct_penalty") is None:
-        found["direct_penalty"] = direct.get(_place(task, cell))
+        found["direct_penalty"] = direct.get((cell.task, cell.cut))
     return found
 
 
@@ -137,6 +137,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
         "networks": {name: asdict(network) for name, network in state.networks.items()},
         "cuts": state.cuts(),
         "columns": [_column(state, column) for column in state.columns()],
+        "crosses": [_cross(state, column) for column in state.crosses()],
         "cells": [_cell(state.tasks[cell.task], cell, direct) for cell in _ordered(state)],
         "checks": state.checks,
         "warnings": state.warnings,
@@ -156,6 +157,17 @@ def _column(state: RunState, column: Column) -> dict[str, Any]:
     facts["verdict"] = state.verdict(column)
     facts["cuts"] = [_row(state.summary(column, cut), depth.get(cut)) for cut in state.cuts()]
     return facts
+
+
+def _cross(state: RunState, column: Column) -> dict[str, Any]:
+    grid = state.cross(column)
+    places = [(low, high) for low in grid.bottom_cuts for high in grid.top_cuts]
+    rows = [
+        {"bottom_cut": low, "top_cut": high, "diagonal": (low, high) in grid.diagonal}
+        | asdict(state.summary(column, row_name(low, high)))
+        for low, high in places
+    ]
+    return {**asdict(column), "bottom_cuts": grid.bottom_cuts, "top_cuts": grid.top_cuts, "cells": rows}
 
 
 def _row(summary: Summary, depth: float | None) -> dict[str, Any]:
@@ -191,6 +203,8 @@ def markdown_text(state: RunState, *, condition: str | None = None) -> str:
     lines.append(_line(["verdict", *(_markdown_verdict(state, column) for column in columns)]))
     for one in details(state, exact=True):
         lines += ["", *_markdown_details(one)]
+    for column in state.crosses():
+        lines += ["", *_markdown_cross(state, column)]
     return "\n".join([*lines, "", *_markdown_notes(state, condition or state.status)]) + "\n"
 
 
@@ -201,6 +215,16 @@ def _markdown_details(one: Details) -> Iterable[str]:
     yield _line(["---", *["---:"] * len(one.columns)])
     for index, cut in enumerate(one.cuts):
         yield _line([escaped(cut), *(texts[index] for texts in one.columns.values())])
+
+
+def _markdown_cross(state: RunState, column: Column) -> Iterable[str]:
+    bottoms, tops, texts = cross_texts(state, column, decimals=2)
+    yield f"{escaped(cross_title(column))} (rows: bottom cuts, columns: top cuts; the diagonal in brackets):"
+    yield ""
+    yield _line(["bottom cut", *map(escaped, tops)])
+    yield _line(["---", *["---:"] * len(tops)])
+    for name, row in zip(bottoms, texts, strict=True):
+        yield _line([escaped(name), *map(escaped, row)])
 
 
 def _line(entries: Iterable[str]) -> str:

@@ -62,6 +62,11 @@ def _worker(directory: RunDirectory) -> tuple[dict[str, Any], Liveness]:
     return (alive or states or [({}, "unknown")])[0]
 
 
+def is_alive(directory: RunDirectory) -> bool:
+    """Whether a worker is at work on the run, on this machine."""
+    return _worker(directory)[1] == "alive"
+
+
 def status(directory: RunDirectory, state: "RunState") -> RunCondition:
     """How the run is: what its log (already folded into `state`) says, and what its process says."""
     info, live = _worker(directory)

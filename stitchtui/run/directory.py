@@ -99,20 +99,18 @@ class RunDirectory:
         """Replace experiment.toml. Raises BadInput for text that UTF-8 can't hold."""
         write_atomically(self.experiment, _toml(experiment))
 
-    def add(self, request: "Request") -> "Experiment":
-        """Ask the run for more columns, which its worker measures before it ends, or the next one does.
+    def with_request(self, request: "Request") -> "Experiment":
+        """The run's experiment with more columns asked for; nothing is written.
 
-        Returns the experiment with them. Raises BadInput where there is none, or it knows nothing of such a pair.
+        Raises BadInput where there is no experiment, or it knows nothing of such a pair.
         """
         from pydantic import ValidationError
 
         now = self.read_experiment()
         try:
-            wanted = type(now).model_validate({**now.plain(), "also": [r.plain() for r in (*now.also, request)]})
+            return type(now).model_validate({**now.plain(), "also": [r.plain() for r in (*now.also, request)]})
         except ValidationError as error:
             raise BadInput(f"run {plain(self.name)}: {plain(error.errors()[0]['msg'])}") from None
-        self.write_experiment(wanted)
-        return wanted
 
 
 def _toml(experiment: "Experiment") -> bytes:

@@ -9,9 +9,11 @@ from typing import Any
 from textual.app import App
 
 from stitchtui.errors import BadInput, RunFailed
-from stitchtui.experiment import Experiment
-from stitchtui.run import control
+from stitchtui.experiment import Experiment, Request
+from stitchtui.report.wording import counted
+from stitchtui.run import asking, control
 from stitchtui.run.directory import RunDirectory
+from stitchtui.run.state import RunState
 from stitchtui.text import plain
 from stitchtui.tui.screens.confirm import ConfirmScreen
 
@@ -43,6 +45,20 @@ def ask_stop(app: App[Any], directory: RunDirectory) -> None:
 def resume(app: App[Any], directory: RunDirectory) -> None:
     """Go on with a run that was stopped, lost or failed, without holding up the screen."""
     in_background(app, lambda: resumed(directory))
+
+
+def ask(app: App[Any], directory: RunDirectory, request: Request, state: RunState) -> None:
+    """Ask the run for more columns, which join its grid; a worker is launched where none is at work."""
+
+    def asked() -> str:
+        tasks = asking.ask(directory, request, state)
+        threading.Thread(target=asking.see_to, args=(directory, tasks, launch), daemon=True).start()
+        return f"asked for {counted(len(tasks), 'more column')}; the worker comes to them after the column it is at"
+
+    def launch() -> None:
+        in_background(app, lambda: resumed(directory))
+
+    in_background(app, asked)
 
 
 def in_background(app: App[Any], work: Callable[[], str]) -> None:
@@ -79,9 +95,10 @@ def resumed(directory: RunDirectory) -> str:
     name = plain(directory.name)
     if condition == "elsewhere":
         raise BadInput(f"{name}: its worker is on another machine; resume it there")
-    if condition == "done" and all(cell.status == "finished" for cell in state.cells.values()):
+    wanted = directory.read_experiment()
+    if condition == "done" and not asking.outstanding(wanted, state):
         raise BadInput(f"{name}: is done, nothing is left to do")
-    check_files(directory.read_experiment())
+    check_files(wanted)
     if condition in ("done", "failed", "stopped"):
         let_go(directory, time.sleep)  # its worker may have said its end and not be gone yet
     control.launch(directory)

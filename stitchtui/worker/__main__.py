@@ -88,13 +88,8 @@ def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespac
         raise
     devices.compute_in_full_float32()
     directory.write_info({**info, "device": devices.describe(device)})
-    while True:
-        runner.announce(devices.describe(device))
-        runner.run(device)
-        wanted = directory.read_experiment()
-        if wanted == runner.experiment:
-            return
-        runner = Runner(directory, wanted, record)  # more columns were asked for meanwhile
+    runner.announce(devices.describe(device))
+    runner.run(device)
 
 
 def _object(value: object) -> dict[str, Any]:

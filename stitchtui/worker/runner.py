@@ -39,9 +39,11 @@ class Runner:
         self.directory, self.experiment, self.record = directory, experiment, record
         self.earlier = RunState.load(directory.events)
         self.reuse = Finished(directory)
+        self._device = ""
 
     def announce(self, device: str) -> None:
         """Say that the run starts, with all that its readers need to draw it; `device` in words."""
+        self._device = device
         self.record.emit(
             "run_started",
             run=self.directory.name,
@@ -53,23 +55,45 @@ class Runner:
         )
 
     def run(self, device: torch.device) -> None:
-        """Everything, in order. Raises Stopped, BadInput or RunFailed."""
-        tasks = plan(self.experiment)
+        """Everything, in order, and what is asked for meanwhile. Raises Stopped, BadInput or RunFailed."""
         session = Session(self.experiment, device, self._data().to(device))
-        try:
-            for name in dict.fromkeys(end for t in tasks for end in (t.bottom, t.top)):
-                self._network(session, name)
-        except training.Stopped:
-            raise Stopped from None
         likeness = Likeness(session)
-        for task in tasks:
-            if task.control == "" and task.objective == "direct":
-                check_ends(session, task, self.record)
-            column = Column(session, likeness, task, self.record, reuse=self.reuse.find, keep=self._keep)
-            if not self._finished(column):
-                column.run()
+        self._networks(session)
+        done: set[str] = set()
+        while task := next((t for t in plan(self.experiment) if t.id not in done), None):
+            self._column(Column(session, likeness, task, self.record, reuse=self.reuse.find, keep=self._keep))
+            done.add(task.id)
+            self._take_up(session)
         session.verify_frozen(*session.loaded.values())
         self.record.emit("check", name="every network is unchanged after the run", passed=True)
+
+    def _networks(self, session: Session) -> None:
+        try:
+            for name in dict.fromkeys(end for t in plan(self.experiment) for end in (t.bottom, t.top)):
+                if name not in session.loaded:
+                    self._network(session, name)
+        except training.Stopped:
+            raise Stopped from None
+
+    def _column(self, column: Column) -> None:
+        task = column.task
+        if task.control == "" and task.objective == "direct" and not task.place:
+            check_ends(column.session, task, self.record)
+        if not self._finished(column):
+            column.run()
+
+    def _take_up(self, session: Session) -> None:
+        """Go on with more columns, where the run was asked for some since it was last looked at."""
+        wanted = self.directory.read_experiment() if self.directory.experiment.is_file() else self.experiment
+        if wanted == self.experiment:
+            return
+        self.experiment = session.experiment = wanted
+        self.announce(self._device)
+        before = list(session.loaded.values())
+        self._networks(session)
+        for loaded in before:
+            if not loaded.network.name.startswith("random("):
+                self._say_network(session, loaded)  # it may be cut in more places now
 
     def _data(self) -> Dataset:
         self.record.start("data", 1)

@@ -86,15 +86,16 @@ def test_a_request_for_a_network_that_the_run_has_not_is_refused_and_changes_not
     directory = create(experiment(), tmp_path)
     before = directory.experiment.read_bytes()
     with pytest.raises(BadInput, match=r"also\.0\.pairs"):
-        directory.add(Request.model_validate({"pairs": [{"bottom": "a", "top": "z"}], "stitch": {}}))
+        directory.with_request(Request.model_validate({"pairs": [{"bottom": "a", "top": "z"}], "stitch": {}}))
     assert directory.experiment.read_bytes() == before
 
 
 def test_what_was_asked_for_is_read_back_as_it_was_said(tmp_path: Path) -> None:
     directory = create(experiment(), tmp_path)
     first, second = (Request(stitch=StitchSpec(epochs=n)) for n in (2.0, 3.0))
-    directory.add(first)
-    assert directory.add(second).also == directory.read_experiment().also == (first, second)
+    for request in (first, second):
+        directory.write_experiment(directory.with_request(request))
+    assert directory.read_experiment().also == (first, second)
 
 
 def crossed(bottom_cuts: list[str], top_cuts: list[str]) -> RunState:

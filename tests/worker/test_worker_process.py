@@ -6,6 +6,9 @@ from collections.abc import Callable
 import pytest
 from small_runs import experiment, measures, worker
 
+from stitchtui.errors import BadInput
+from stitchtui.experiment import Request
+from stitchtui.run.asking import ask, see_to
 from stitchtui.run.control import status
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import read_events
@@ -120,3 +123,28 @@ def test_a_fault_of_ours_is_named_in_the_log_with_its_traceback_in_the_workers()
     assert state.status == "failed"
     assert (state.reason or "").startswith("internal error: ")
     assert "Traceback" in directory.log.read_text()
+
+
+def test_a_worker_at_work_takes_up_what_is_asked_for_meanwhile() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    process = worker(directory)
+    wait_for(lambda: saw(directory, "task_started", 4), "the first column")
+    request = Request(stitch=directory.read_experiment().stitch.model_copy(update={"steps": 20}))
+    tasks = ask(directory, request, RunState.load(directory.events))
+    assert process.wait(120) == 0
+    state = RunState.load(directory.events)
+    assert state.status == "done"
+    assert tasks and {state.tasks[task].status for task in tasks} == {"finished"}
+    assert sum(e["type"] == "network_ready" and e["network"] == "seed0" for e in read_events(directory.events)) >= 1
+
+
+def test_what_a_worker_that_was_ending_did_not_see_is_seen_to_by_another() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    assert worker(directory).wait(120) == 0
+    request = Request(stitch=directory.read_experiment().stitch.model_copy(update={"steps": 20}))
+    tasks = ask(directory, request, RunState.load(directory.events))
+    see_to(directory, tasks, lambda: worker(directory).wait(120))
+    state = RunState.load(directory.events)
+    assert {state.tasks[task].status for task in tasks} == {"finished"}
+    with pytest.raises(BadInput, match="has this already"):
+        ask(directory, request, state)

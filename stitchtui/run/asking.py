@@ -1,0 +1,60 @@
+"""Asking a run for more columns: they join its grid, whether its worker is at work, has ended or was lost."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from stitchtui.errors import BadInput
+from stitchtui.run import control
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import EventReader
+from stitchtui.run.state import RunState
+from stitchtui.text import plain
+
+if TYPE_CHECKING:
+    from stitchtui.experiment import Experiment, Request
+
+_LOOK_EVERY = 0.5  # seconds
+
+
+def ask(directory: RunDirectory, request: "Request", state: RunState) -> list[str]:
+    """Add `request` to the run; returns the ids of the tasks that this adds to those in `state`.
+
+    Raises BadInput where the run can't have it, has it already, or is on another machine.
+    """
+    from stitchtui.run.plan import plan
+
+    if control.status(directory, state) == "elsewhere":
+        raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; ask there")
+    before = {task.id for task in plan(directory.read_experiment())}
+    wanted = directory.with_request(request)
+    new = [task.id for task in plan(wanted) if task.id not in before]
+    if not new:
+        raise BadInput(f"run {plain(directory.name)}: has this already")
+    directory.write_experiment(wanted)
+    return new
+
+
+def outstanding(experiment: "Experiment", state: RunState) -> bool:
+    """Whether anything that `experiment` plans isn't measured in `state`; cells that failed are tried again."""
+    from stitchtui.run.plan import plan
+
+    missing = any(task.id not in state.tasks or not state.tasks[task.id].cuts for task in plan(experiment))
+    return missing or any(cell.status != "finished" for cell in state.cells.values())
+
+
+def see_to(directory: RunDirectory, tasks: list[str], launch: Callable[[], object]) -> None:
+    """Wait until a worker has taken up `tasks`, and `launch` one where none is at work.
+
+    A worker looks for what was asked for after each column; one that ended just then hasn't seen it.
+    """
+    reader, known = EventReader(directory.events), RunState()
+    while True:
+        alive = control.is_alive(directory)
+        known.apply_all(reader.poll())
+        if set(tasks) <= known.tasks.keys():
+            return
+        if not alive:
+            launch()
+            return
+        time.sleep(_LOOK_EVERY)
