@@ -5,14 +5,42 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stitchtui.errors import not_known
+from stitchtui.stitching.capacity import FAMILIES
 
 Augment = Literal["auto", "none", "crop", "crop_flip"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Family = Literal["affine", "identity", "bn_affine_bn"]
-Start = Literal["least_squares", "random", "identity"]
-Objective = Literal["task", "direct"]
+Family = Literal[
+    "identity",
+    "permutation",
+    "scaled_permutation",
+    "orthogonal",
+    "low_rank",
+    "affine",
+    "conv3",
+    "conv5",
+    "conv7",
+    "conv9",
+    "mlp",
+    "bn_affine_bn",
+    "ladder",
+]
+Start = Literal["least_squares", "random", "identity", "permutation"]
+Objective = Literal["task", "direct", "soft", "final_features", "final_features_then_task", "trajectory"]
 Pairing = Literal["equal", "all"]
-ControlName = Literal["self_stitch", "identity", "random_bottom"]
+ControlName = Literal[
+    "self_stitch",
+    "self_stitch_bottom",
+    "identity",
+    "random_bottom",
+    "random_top",
+    "cluster_noise",
+    "shuffled_labels",
+    "less_data",
+    "linear_probe",
+    "fine_tuned_top",
+    "retrained_top",
+    "freeze_training",
+]
 
 
 def _not_a_controls_name(name: str) -> str:
@@ -145,8 +173,13 @@ class StitchSpec(Spec):
     top_cuts: Cuts | None = None  # of the top, where they aren't called as the bottom's
     pairing: Pairing = "equal"
     family: Family = "affine"
+    rank: int = Field(8, ge=1)  # of low_rank
     objective: Objective = "task"
     start: Start = "least_squares"
+    best_of: int = Field(1, ge=1)
+    l1: float = Field(0.0, ge=0)
+    train_size: int | None = Field(None, ge=1)
+    train_on: Literal["all", "top"] = "all"
     ridge: float = Field(1e-6, ge=0)
     epochs: float = Field(4.0, gt=0)
     steps: int | None = Field(None, ge=1)
@@ -159,8 +192,15 @@ class StitchSpec(Spec):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "StitchSpec":
-        if self.objective == "direct" and self.family == "bn_affine_bn":
-            raise ValueError("objective 'direct' has no closed form for family 'bn_affine_bn'; use 'affine'")
+        family = FAMILIES.get(self.family)
+        if self.objective == "direct" and family and not family.closed_form:
+            raise ValueError(f"objective 'direct' has no closed form for family '{self.family}'; use 'affine'")
+        if self.objective != "direct" and family and not family.trainable and self.family != "identity":
+            raise ValueError(f"family '{self.family}' has nothing that a loss can train; use objective 'direct'")
+        if self.l1 and self.family != "affine":
+            raise ValueError(f"l1 makes an affine stitch sparse; with family '{self.family}' expected 0")
+        if self.best_of > 1 and self.start not in ("random", "permutation"):
+            raise ValueError(f"best_of takes the best of several random starts; start '{self.start}' has only one")
         if self.objective == "direct" and self.frozen_bn == "batch":
             raise ValueError("objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'")
         if self.batch_size < 2 and (self.family == "bn_affine_bn" or self.frozen_bn == "batch"):

@@ -5,22 +5,12 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from stitchtui.run.controls import CONTROLS, control_named
 from stitchtui.run.state import Column
 from stitchtui.stitching.penalty import Interval
 from stitchtui.text import plain
 
-CONTROL_NAMES = {
-    "": "",
-    "self_stitch": "self-stitch",
-    "identity": "identity",
-    "random_bottom": "random bottom",
-}
-
-_BROKEN = {
-    "self_stitch": ("self-", "stitch"),
-    "identity": ("iden-", "tity"),
-    "random_bottom": ("random", "bottom"),
-}
+CONTROL_NAMES = {name: control.words for name, control in CONTROLS.items()}
 
 _ASCII = str.maketrans({"±": "+-", "…": "..", "·": ".", "≤": "<=", "–": "-", "×": "x"})
 
@@ -54,9 +44,11 @@ def bounds(interval: Interval, decimals: int = 2) -> str:
 
 def column_name(column: Column) -> str:
     """A column as a sentence names it, unescaped: `a > b`, `b > b (self-stitch)`, `random(a) > b`."""
-    if column.control in ("", "random_bottom"):  # a random bottom's heading says so itself
-        return column.heading
-    return f"{column.heading} ({CONTROL_NAMES.get(column.control, column.control)})"
+    control = control_named(column.control)
+    plain_heading = control.heading("", "") == " > "  # such as a random bottom's says itself what it is
+    said = [control.words] if control.words and plain_heading else []
+    said += column.apart
+    return f"{column.heading} ({', '.join(said)})" if said else column.heading
 
 
 def heading_lines(column: Column, width: int = 0) -> list[str]:
@@ -64,10 +56,10 @@ def heading_lines(column: Column, width: int = 0) -> list[str]:
 
     A control's name is broken where `width` is too little for it.
     """
-    control = CONTROL_NAMES.get(column.control, column.control)
-    short = len(control) <= width or column.control not in _BROKEN
-    name = ([control] if control else []) if short else list(_BROKEN[column.control])
-    return [column.bottom, f">{column.top}", *name]
+    control = control_named(column.control)
+    short = len(control.words) <= width or not control.lines
+    name = ([control.words] if control.words else []) if short else list(control.lines)
+    return [column.bottom, f">{column.top}", *name, *column.apart]
 
 
 def shortened(text: str, width: int, ascii: bool = False) -> str:

@@ -2,14 +2,16 @@
 
 import heapq
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from statistics import fmean
 
+from stitchtui.run.controls import CONTROLS
 from stitchtui.run.records import Cell, Column, NetworkState, Status, Summary, TaskState
 from stitchtui.stitching.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
 
-_CONTROLS = ("", "self_stitch", "identity", "random_bottom")
+_CONTROLS = tuple(CONTROLS)
 
 Cells = Mapping[tuple[str, str], Cell]
 
@@ -24,7 +26,27 @@ def columns(tasks: Iterable[TaskState], cross: bool = False) -> list[Column]:
         if task.kind == "column" and task.cross == cross:
             places.setdefault((task.control, task.bottom, task.top, task.place), []).append(task)
     found = [column for place in places.values() for column in _columns_of_place(place)]
-    return sorted(found, key=_control_rank)
+    return sorted(_told_apart(found), key=_control_rank)
+
+
+def _told_apart(columns: list[Column]) -> list[Column]:
+    """The columns, each of several for one bottom, top and control with the words that set it apart."""
+    mates: dict[tuple[str, str, str], list[Column]] = {}
+    for column in columns:
+        mates.setdefault((column.control, column.bottom, column.top), []).append(column)
+    return [
+        replace(column, apart=_apart(column, mates[column.control, column.bottom, column.top])) for column in columns
+    ]
+
+
+def _apart(column: Column, mates: list[Column]) -> tuple[str, ...]:
+    words = [
+        (column.family, {mate.family for mate in mates}),
+        (column.objective, {mate.objective for mate in mates}),
+        (column.place, {mate.place for mate in mates}),
+        (column.recipe, {mate.recipe for mate in mates}),
+    ]
+    return tuple(word for word, all_words in words if len(all_words) > 1 and word)
 
 
 def _control_rank(column: Column) -> int:
@@ -66,6 +88,7 @@ def _column(tasks: list[TaskState], direct: str | None) -> Column:
         place=one.place,
         recipe=one.recipe,
         cross=one.cross,
+        request=one.request,
     )
 
 

@@ -4,19 +4,22 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from stitchtui.experiment import Experiment, PairSpec, Request, StitchSpec
-
-Control = Literal["", "self_stitch", "identity", "random_bottom"]
+from stitchtui.run.controls import control_named
+from stitchtui.stitching.capacity import FAMILIES, LADDER, start_family
 
 # Raised whenever a change to the code may change a number, so that an older cell isn't taken for a newer one.
 NUMERICS = 1
 
 # What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
 # (family, objective, seeds) a task says itself.
-_PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge")
-_RECIPE_KEYS = ("start", "epochs", "steps", "batch_size", "learning_rate", "weight_decay", "frozen_bn", "precision")
+_PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge", "rank", "train_size", "train_on")
+_RECIPE_KEYS = (
+    *("start", "best_of", "l1", "epochs", "steps", "batch_size", "learning_rate", "weight_decay"),
+    *("frozen_bn", "precision"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Task:
 
     bottom: str
     top: str
-    control: Control
+    control: str
     family: str
     objective: str
     start: str
@@ -49,8 +52,7 @@ class Task:
     @property
     def column(self) -> str:
         """The heading of the column: `a > b`, `random(a) > b`."""
-        bottom = f"random({self.bottom})" if self.control == "random_bottom" else self.bottom
-        return f"{bottom} > {self.top}"
+        return control_named(self.control).heading(self.bottom, self.top)
 
     def as_dict(self) -> dict[str, Any]:
         """The task as an event carries it."""
@@ -73,8 +75,7 @@ def plan(experiment: Experiment) -> list[Task]:
 
 
 def _columns(request: Request, index: int, main: StitchSpec) -> Iterator[Task]:
-    controls: tuple[Control, ...] = ("", *request.controls)
-    for control in controls:
+    for control in ("", *request.controls):
         for pair in request.pairs or ():
             yield from _Pair(request.stitch, main, index).tasks(pair, control)
 
@@ -85,32 +86,67 @@ class _Pair:
     main: StitchSpec
     request: int
 
-    def tasks(self, pair: PairSpec, control: Control) -> list[Task]:
-        stitch = self.stitch
-        bottom = pair.top if control == "self_stitch" else pair.bottom
-        if control == "" and pair.bottom == pair.top:
+    def tasks(self, pair: PairSpec, control: str) -> Iterator[Task]:
+        ends = _ends(pair, control)
+        if control == "self_stitch_bottom" or (control == "" and pair.bottom == pair.top):
             control = "self_stitch"
-        if control == "identity" and stitch.family == "identity":
-            return []  # the pair itself is this control
-        direct = self._direct(bottom, pair.top, control)
-        if control == "identity" or stitch.family == "identity":
-            return [replace(direct, family="identity", start="identity")]
-        if stitch.objective == "direct":
-            return [direct]
-        start = stitch.start
-        if control == "self_stitch" and stitch.family == "affine":
+        if control_named(control).fits != "stitch":
+            yield self._fitted(ends, control)
+            return
+        for family in self._families(control):
+            yield from self._of_family(ends, control, family)
+
+    def _families(self, control: str) -> tuple[str, ...]:
+        if control == "identity":
+            return ("identity",)
+        if self.stitch.family != "ladder":
+            return (self.stitch.family,)
+        return LADDER if control in ("", "self_stitch") else ("affine",)
+
+    def _of_family(self, ends: tuple[str, str], control: str, family: str) -> Iterator[Task]:
+        matched = start_family(family)
+        direct = self._direct(ends, control, matched)
+        if family == "identity":
+            # Where the pair itself is stitched by nothing, it is this control.
+            if control != "identity" or self.stitch.family != "identity":
+                yield direct
+            return
+        trains = self.stitch.objective != "direct" and FAMILIES[family].trainable
+        if control_named(control).matched and (trains or matched == family):
+            yield direct
+        if not trains:
+            return
+        start = self.stitch.start
+        if control == "self_stitch" and family == "affine":
             start = "identity"  # so that the penalty before training is exactly 0: an invariant that every run checks
         recipe = self._differences(_RECIPE_KEYS)
-        trained = replace(direct, family=stitch.family, objective="task", start=start, recipe=recipe)
-        return [direct, *(replace(trained, seed=seed) for seed in stitch.seeds)]
+        trained = replace(direct, family=family, objective=self.stitch.objective, start=start, recipe=recipe)
+        yield from (replace(trained, seed=seed) for seed in self.stitch.seeds)
 
-    def _direct(self, bottom: str, top: str, control: Control) -> Task:
+    def _direct(self, ends: tuple[str, str], control: str, family: str) -> Task:
         place, cross = self._differences(_PLACE_KEYS), self.stitch.pairing == "all"
-        return Task(bottom, top, control, "affine", "direct", "least_squares", 0, place, "", cross, self.request)
+        start = "identity" if family == "identity" else "least_squares"
+        return Task(*ends, control, family, "direct", start, 0, place, "", cross, self.request)
+
+    def _fitted(self, ends: tuple[str, str], control: str) -> Task:
+        """What is trained in a stitch's place, on the labels."""
+        place, recipe = self._differences(_PLACE_KEYS), self._differences(("epochs", "steps", "batch_size"))
+        cross = self.stitch.pairing == "all"
+        seed = self.stitch.seeds[0]
+        family = control_named(control).fits
+        return Task(*ends, control, family, "task", "", seed, place, recipe, cross, self.request)
 
     def _differences(self, keys: tuple[str, ...]) -> str:
         said = ((key, getattr(self.stitch, key)) for key in keys)
         return ", ".join(_said(key, value) for key, value in said if value != getattr(self.main, key))
+
+
+def _ends(pair: PairSpec, control: str) -> tuple[str, str]:
+    if control == "self_stitch":
+        return pair.top, pair.top
+    if control in ("self_stitch_bottom", "freeze_training"):
+        return pair.bottom, pair.bottom
+    return pair.bottom, pair.top
 
 
 def _said(key: str, value: Any) -> str:

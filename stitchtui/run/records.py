@@ -51,6 +51,7 @@ class TaskState:
     place: str = ""
     recipe: str = ""
     cross: bool = False
+    request: int = 0  # its place among the experiment's requests
     status: Status = "pending"
     cuts: list[str] = field(default_factory=list)
     step: int = 0
@@ -129,6 +130,8 @@ class Column:
     place: str = ""  # how its cuts differ from the run's main request, in words
     recipe: str = ""  # how its training differs
     cross: bool = False  # every bottom cut with every top cut: a grid of its own
+    request: int = 0  # of its first task: its place among the experiment's requests
+    apart: tuple[str, ...] = ()  # what tells it from other columns of the same bottom, top and control
 
     @property
     def variant(self) -> str:

@@ -123,6 +123,7 @@ def _planned(task: dict[str, Any]) -> TaskState:
         place=fields.text(task.get("place", "")),
         recipe=fields.text(task.get("recipe", "")),
         cross=fields.truth(task.get("cross", False)),
+        request=fields.whole(task.get("request", 0)),
     )
 
 

@@ -1,10 +1,11 @@
 """The grid as it is to be drawn: which columns in which order, and what each cell says. Made anew from a RunState."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stitchtui.report.cells import Drawn
 from stitchtui.report.wording import column_name, heading_lines, printable
+from stitchtui.run.controls import control_named
 from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Verdict
 from stitchtui.tui.measures import Measure
@@ -68,21 +69,17 @@ def _runs(state: RunState, task: str | None) -> bool:
     return task is not None and task in state.tasks and state.tasks[task].status == "running"
 
 
-_NARROW_CONTROLS = {"self_stitch": "self", "identity": "ident", "random_bottom": "rand"}
 _CONTROL_LINES = 6  # characters that the parts of a control's name take
 
 
 def headings(columns: tuple[Column, ...], width: int, ascii: bool = False) -> list[list[str]]:
     """Each column's heading over equally many lines, unshortened: bottom, top, control; the stitch if they differ."""
-    kinds = {(column.family, column.objective) for column in columns if not column.control}
     found = []
     for column in columns:
-        control = heading_lines(column, width)[2:]
+        control = heading_lines(replace(column, apart=()), width)[2:]
         if control and width < _CONTROL_LINES:
-            control = [_NARROW_CONTROLS.get(column.control, column.control)]
-        lines = [column.bottom, column.top, *control]
-        if len(kinds) > 1:
-            lines += [column.family, column.objective]
+            control = [control_named(column.control).short]
+        lines = [column.bottom, column.top, *control, *column.apart]
         found.append([printable(line, ascii) for line in lines])
     tallest = max(map(len, found), default=0)
     return [lines + [""] * (tallest - len(lines)) for lines in found]

@@ -1,69 +1,135 @@
-"""The questions that a finished cell leads to, each as an experiment that differs from the cell's in one thing."""
+"""The questions that a finished cell leads to: each a request for more columns of the run that the cell is in."""
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from stitchtui.experiment import Family
 from stitchtui.report.wording import printable
+from stitchtui.run.controls import CONTROLS, control_named
 from stitchtui.run.state import Column, RunState
+from stitchtui.stitching.capacity import FAMILIES, start_family
+
+if TYPE_CHECKING:
+    from stitchtui.experiment import Experiment
 
 _LONGER = 4
 _MORE_SEEDS = 3
+_OBJECTIVES = {
+    "task": "train it on the labels",
+    "soft": "train it on the top's outputs, not on the labels",
+    "trajectory": "train it on all of the top's later activations",
+}
+_WORTHWHILE = ("random_bottom", "random_top", "cluster_noise", "shuffled_labels", "linear_probe", "fine_tuned_top")
 
 
 @dataclass(frozen=True)
 class Question:
-    """What could be asked next, and the experiment (as `Experiment.plain()` gives it) that answers it."""
+    """What could be asked next, and the request (as `Request.plain()` gives it) that answers it."""
 
     words: str
-    experiment: dict[str, Any]
+    request: dict[str, Any]
 
 
 def questions(state: RunState, column: Column, cut: str) -> list[Question]:
     """What could be asked after a cell; none for an experiment that this version doesn't understand."""
+    from pydantic import ValidationError
+
+    from stitchtui.experiment import Experiment
+
     try:
-        stitch = dict(state.experiment["stitch"])
-        epochs, seeds = float(stitch["epochs"]), [int(seed) for seed in stitch["seeds"]]
-    except (KeyError, TypeError, ValueError):
+        experiment = Experiment.model_validate(state.experiment)
+        stitch = experiment.requests[column.request].stitch
+    except (ValidationError, IndexError):
         return []
-    found = [
-        _question(state, column, f"train longer: {epochs * _LONGER:g} epochs in place of {epochs:g}",
-                  epochs=epochs * _LONGER, steps=None),
-        _question(state, column, f"more seeds: {len(seeds) + _MORE_SEEDS} in place of {len(seeds)}, for their spread",
-                  seeds=[*seeds, *range(max(seeds) + 1, max(seeds) + 1 + _MORE_SEEDS)]),
-    ]  # fmt: skip
-    found += [
-        _question(state, column, f"another stitch: {family} in place of {column.family}", **_family(family, stitch))
-        for family in get_args(Family)
-        if family != column.family
-    ]
-    if column.objective == "task":
-        found.append(_question(state, column, "without training: direct matching only", objective="direct"))
-    else:
-        found.append(_question(state, column, "train it on the labels", objective="task"))
-    if stitch.get("cuts") != "all":
-        found.append(_question(state, column, "at every cut, not only between blocks", cuts="all"))
-    found.append(_question(state, column, f"only this cut: {printable(cut)}", cuts=[cut]))
-    return found
+    asker = _Asker(column, stitch.plain(), stitch.epochs, list(stitch.seeds))
+    have = {(c.control, c.bottom, c.top) for c in state.columns()}
+    asked = [*asker.of_training(), *asker.of_stitch(), *asker.of_cuts(state, cut), *asker.of_controls(have)]
+    return [question for question in asked if _adds(question, experiment)]
 
 
-def _family(family: str, stitch: dict[str, Any]) -> dict[str, Any]:
-    change: dict[str, Any] = {"family": family}
-    if family == "bn_affine_bn":  # has no closed form, so it can neither be matched directly nor start from it
-        change |= {"objective": "task", "start": "random"}
-    elif family == "identity":
-        change["start"] = "identity"
-    elif stitch.get("start") != "least_squares":
-        change["start"] = "least_squares"
-    return change
+def _adds(question: Question, experiment: "Experiment") -> bool:
+    """Whether the run has not all of it already: a ladder holds most of the other questions' answers."""
+    from stitchtui.experiment import Request
+    from stitchtui.run.plan import plan
+
+    request = Request.model_validate(question.request)
+    wanted = experiment.model_copy(update={"also": (*experiment.also, request)})
+    return len(plan(wanted)) > len(plan(experiment))
 
 
-def _question(state: RunState, column: Column, words: str, **changes: Any) -> Question:
-    experiment = dict(state.experiment)
-    stitch = {**experiment["stitch"], **changes}
-    experiment["stitch"] = {key: value for key, value in stitch.items() if value is not None}
-    if not column.control:
-        experiment["pairs"] = [{"bottom": column.bottom, "top": column.top}]
-        used = {column.bottom, column.top}
-        experiment["networks"] = {name: spec for name, spec in experiment["networks"].items() if name in used}
-    return Question(words, experiment)
+@dataclass(frozen=True)
+class _Asker:
+    column: Column
+    stitch: dict[str, Any]
+    epochs: float
+    seeds: list[int]
+
+    def of_training(self) -> list[Question]:
+        if self.column.objective == "direct":
+            trains = FAMILIES.get(self.column.family)
+            return [self._ask(_OBJECTIVES["task"], objective="task")] if trains and trains.trainable else []
+        later = max(self.seeds) + 1
+        longer = f"train longer: {self.epochs * _LONGER:g} epochs in place of {self.epochs:g}"
+        return [
+            self._ask(longer, epochs=self.epochs * _LONGER, steps=None),
+            self._ask(f"{_MORE_SEEDS} more seeds, for their spread", seeds=list(range(later, later + _MORE_SEEDS))),
+            *(self._ask(words, objective=name) for name, words in _OBJECTIVES.items() if name != self.column.objective),
+        ]
+
+    def of_stitch(self) -> list[Question]:
+        found = [
+            self._ask(
+                "the capacity ladder: every family of stitch, from the identity to an MLP",
+                family="ladder", start="least_squares", l1=0.0, best_of=1,
+            )
+        ]  # fmt: skip
+        for name, family in FAMILIES.items():
+            if name != self.column.family:
+                change = {"family": name, "l1": 0.0, "best_of": 1, "start": self.stitch.get("start", "least_squares")}
+                if name == "bn_affine_bn":
+                    change["start"] = "random"  # the paper's own
+                elif name == "identity":
+                    change["start"] = "identity"
+                elif change["start"] != "random":
+                    change["start"] = "least_squares"
+                if not family.trainable:
+                    change["objective"] = "direct"
+                elif not family.closed_form and self.stitch.get("objective") == "direct":
+                    change["objective"] = "task"
+                found.append(self._ask(f"another stitch: {name}, {family.maps}", **change))
+        return found
+
+    def of_cuts(self, state: RunState, cut: str) -> list[Question]:
+        crossed = {(c.bottom, c.top, c.control) for c in state.crosses()}
+        found = []
+        if (self.column.bottom, self.column.top, self.column.control) not in crossed:
+            found = [
+                self._ask(
+                    "every cut with every cut, matched directly",
+                    pairing="all", objective="direct", family=start_family(self.column.family), l1=0.0,
+                ),
+                self._ask("every cut with every cut, trained", pairing="all"),
+            ]  # fmt: skip
+        if self.stitch.get("cuts") != "all":
+            found.append(self._ask("at every cut, not only between blocks", cuts="all"))
+        found.append(self._ask(f"train longer at this cut alone ({printable(cut)})", cuts=[cut],
+                               epochs=self.epochs * _LONGER, steps=None))  # fmt: skip
+        return found
+
+    def of_controls(self, have: set[tuple[str, str, str]]) -> list[Question]:
+        if self.column.control:
+            return []
+        missing = [name for name in _WORTHWHILE if (name, self.column.bottom, self.column.top) not in have]
+        return [
+            Question(f"a control: {CONTROLS[name].words}: {CONTROLS[name].tells}", self._request({}, [name]))
+            for name in missing
+        ]
+
+    def _ask(self, words: str, **changes: Any) -> Question:
+        control = self.column.control
+        again = [control] if control and control_named(control).fits == "stitch" and control != "self_stitch" else []
+        return Question(words, self._request(changes, again))
+
+    def _request(self, changes: dict[str, Any], controls: list[str]) -> dict[str, Any]:
+        stitch = {key: value for key, value in {**self.stitch, **changes}.items() if value is not None}
+        pair = {"bottom": self.column.bottom, "top": self.column.top}
+        return {"pairs": [pair], "stitch": stitch, "controls": controls}

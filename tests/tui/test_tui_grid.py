@@ -15,6 +15,7 @@ from pilot import (
 
 from stitchtui.places import cache_directory, runs_directory
 from stitchtui.report.wording import signed
+from stitchtui.run import control
 from stitchtui.run.events import EventWriter
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.widgets.heatmap import Heatmap
@@ -227,18 +228,20 @@ async def test_enter_opens_the_cell_with_its_controls_and_next_questions():
         await wait_for_text(pilot, "verdict")
 
 
-async def test_a_question_opens_new_with_it_filled_in(monkeypatch):
-    make_run(runs_directory())
-    asked = []
-    monkeypatch.setattr(StitchApp, "open_new", lambda self, prepared=None: asked.append(prepared))
+async def test_a_question_adds_its_columns_to_the_run_and_a_worker_takes_them_up(monkeypatch):
+    directory = make_run(runs_directory())
+    launched = []
+    monkeypatch.setattr(control, "launch", lambda *args, **_: launched.append(args[0]))
     async with StitchApp().run_test(size=(120, 36)) as pilot:
         await ready(pilot)
         await pilot.press("enter")
         await wait_for_text(pilot, "train longer: 16 epochs in place of 4")
         await pilot.press("enter")
-        await wait_for(pilot, lambda: asked, "New was asked for")
-        assert asked[0]["stitch"]["epochs"] == 16
-        assert asked[0]["pairs"] == [{"bottom": "a", "top": "b"}]
+        await wait_for_text(pilot, "verdict")
+        await wait_for(pilot, lambda: launched, "a worker was launched")
+        (request,) = directory.read_experiment().also
+        assert request.stitch.epochs == 16
+        assert [(p.bottom, p.top) for p in request.pairs] == [("a", "b")]
 
 
 async def test_copying_names_the_file():

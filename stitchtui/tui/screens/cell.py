@@ -30,7 +30,7 @@ _PANEL = 58  # terminal cells for the facts on a wide screen
 
 
 class CellScreen(Screen[None]):
-    """Draws one cell of the watched run; a question that is chosen opens New with it filled in."""
+    """Draws one cell of the watched run; a question that is chosen is asked of the run, whose grid it joins."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.CELL]
     AUTO_FOCUS = "OptionList"
@@ -55,7 +55,7 @@ class CellScreen(Screen[None]):
             with VerticalScroll(id="facts", can_focus=False):
                 yield Lines(id="all")
             yield Curves(id="curve")
-        yield Static("what to ask next", markup=False, id="asked")
+        yield Static("what to ask next; Enter adds it to this run", markup=False, id="asked")
         yield OptionList(id="next")
         yield Hints(id="hints")
 
@@ -92,7 +92,14 @@ class CellScreen(Screen[None]):
 
     @on(OptionList.OptionSelected)
     def _ask(self, event: OptionList.OptionSelected) -> None:
-        self.stitch_app.open_new(self._questions[event.option_index].experiment)
+        from stitchtui.experiment import Request
+        from stitchtui.tui import actions
+
+        watched = self.stitch_app.watched
+        if watched.directory is not None:
+            request = Request.model_validate(self._questions[event.option_index].request)
+            actions.ask(self.app, watched.directory, request, watched.state)
+            self.dismiss(None)
 
     def action_back(self) -> None:
         """Back to the grid."""
