@@ -68,8 +68,12 @@ class Spec(BaseModel):
 
 
 class Subset(Spec):
-    """Which training images to use: an index range first, then a random `train_size` of those."""
+    """Which training images to use: an index range first, then a random `train_size` of those.
 
+    With `shuffled` the range counts in an order drawn from `subset_seed`, for data that lies class by class.
+    """
+
+    shuffled: bool = False
     train_range: tuple[int, int] | None = None
     train_size: int | None = Field(None, ge=1)
     subset_seed: int = 0
@@ -98,10 +102,23 @@ class DataSpec(Subset):
         return value
 
 
+class LabelSpec(Spec):
+    """Other labels: classes merged into groups first, then a share of the training labels moved."""
+
+    groups: str | None = None
+    noise: float = Field(0.0, ge=0, le=1)
+    kind: Literal["different", "uniform"] = "different"
+    seed: int = 0
+
+
 class TrainSpec(Spec):
-    """The recipe of a base network: SGD with momentum, linear warm-up, then cosine or step decay."""
+    """The recipe of a base network: SGD with momentum, linear warm-up, then cosine or step decay.
+
+    With `stop_epoch` it is left there, on the schedule of the whole.
+    """
 
     epochs: int = Field(30, ge=1)
+    stop_epoch: int | None = Field(None, ge=1)
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -113,6 +130,12 @@ class TrainSpec(Spec):
     decay: float = Field(0.2, gt=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     precision: Precision = "auto"
+
+    @model_validator(mode="after")
+    def _stops_within(self) -> "TrainSpec":
+        if self.stop_epoch is not None and self.stop_epoch > self.epochs:
+            raise ValueError(f"stop_epoch: expected at most epochs, {self.epochs}, got {self.stop_epoch}")
+        return self
 
 
 class Normalisation(Spec):
@@ -129,7 +152,11 @@ class Normalisation(Spec):
 
 
 class NetworkSpec(Spec):
-    """A network: a checkpoint, a torchvision name with weights, or an architecture to train here."""
+    """A network: a checkpoint, a torchvision name with weights, or an architecture to train here.
+
+    `task` is what it learns before its linear head does, by `probe`; with `start_from` training begins with another
+    network's weights and leaves the layers called `frozen` as they are; an `untrained` one is never trained.
+    """
 
     checkpoint: str | None = None
     architecture: str | None = None
@@ -140,8 +167,16 @@ class NetworkSpec(Spec):
     normalisation: Literal["auto", "data", "none", "imagenet"] | Normalisation = "auto"
     leaves: tuple[str, ...] = ()
     head: str | None = None
+    trust_code: bool = False  # that `hub:` may run its repository's code
     subset: Subset | None = None
+    labels: LabelSpec | None = None
+    task: Literal["classify", "simclr", "rotation"] = "classify"
+    temperature: float = Field(0.5, gt=0)  # of simclr
     train: TrainSpec = TrainSpec()
+    probe: TrainSpec = TrainSpec(epochs=20, weight_decay=0.0)
+    start_from: Name | None = None
+    frozen: tuple[str, ...] = ()
+    untrained: bool = False
 
     @model_validator(mode="after")
     def _has_a_source(self) -> "NetworkSpec":
@@ -149,6 +184,8 @@ class NetworkSpec(Spec):
             raise ValueError("expected a `checkpoint`, or an `architecture` to train or load")
         if self.checkpoint is not None and self.weights is not None:
             raise ValueError("expected `checkpoint` or `weights`, not both")
+        if self.frozen and self.start_from is None:
+            raise ValueError("frozen: expected `start_from`, the network whose layers are kept")
         return self
 
 
@@ -199,12 +236,16 @@ class StitchSpec(Spec):
             raise ValueError(f"family '{self.family}' has nothing that a loss can train; use objective 'direct'")
         if self.l1 and self.family != "affine":
             raise ValueError(f"l1 makes an affine stitch sparse; with family '{self.family}' expected 0")
-        if self.best_of > 1 and self.start not in ("random", "permutation"):
+        if self.best_of > 1 and self.start != "random":
             raise ValueError(f"best_of takes the best of several random starts; start '{self.start}' has only one")
         if self.objective == "direct" and self.frozen_bn == "batch":
             raise ValueError("objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'")
         if self.batch_size < 2 and (self.family == "bn_affine_bn" or self.frozen_bn == "batch"):
             raise ValueError("batch_size 1 gives BatchNorm no variance; expected at least 2")
+        if self.best_of > 1 and self.frozen_bn == "batch":
+            raise ValueError(
+                "best_of trains several starts in one batch, which frozen_bn = 'batch' would mix; use 'eval'"
+            )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"expected seeds that differ, got {list(self.seeds)}")
         return self
@@ -241,7 +282,19 @@ class Experiment(Spec):
         self._check_pairs(self.pairs, "pairs")
         for index, request in enumerate(self.also):
             self._check_pairs(request.pairs or (), f"also.{index}.pairs")
+        for name, network in self.networks.items():
+            self._check_start(name, network.start_from)
         return self
+
+    def _check_start(self, name: str, start: str | None) -> None:
+        seen = [name]
+        while start is not None:
+            if start not in self.networks:
+                raise ValueError(f"networks.{name}.start_from: {not_known(start, self.networks)}")
+            if start in seen:
+                raise ValueError(f"networks.{name}.start_from: expected a network that doesn't start from this one")
+            seen.append(start)
+            start = self.networks[start].start_from
 
     def _check_pairs(self, pairs: tuple[PairSpec, ...], key: str) -> None:
         for index, pair in enumerate(pairs):

@@ -1,44 +1,54 @@
 """Penalty against depth as characters: a line for each pair, points alone for its controls."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass, field
+from typing import Any, Literal
 
 from rich.cells import cell_len
 
 from stitchtui.report.places import depths
-from stitchtui.report.wording import column_name, printable, shortened, signed
+from stitchtui.report.references import Reference, references
+from stitchtui.report.wording import column_name, printable, shortened, signed, to_ascii
 from stitchtui.run.state import Column, RunState
+from stitchtui.stitching.penalty import Interval
 
 # Marker shapes tell columns apart where colours can't; a pair's are filled, a control's hollow.
 _PAIR_MARKS, _CONTROL_MARKS = "●■▲◆★▼", "○□△◇☆▽"
 _ASCII_PAIR_MARKS, _ASCII_CONTROL_MARKS = "123456789", "abcdefghijklmnopqrstuvwxyz"
+_REFERENCE_MARKS, _ASCII_REFERENCE_MARKS = "×✚✳✕", "*+=%"
 _PAIR_COLOURS = (33, 166, 36, 169, 178, 74)  # of 256: apart for every kind of colour vision, on light and dark
 _CONTROL_COLOUR = 244
+_REFERENCE_COLOUR = 137
 _FRAME = str.maketrans("┌┐└┘┤├┬┴┼─│", "+++++++++-|")
-_CONTROLS_MAY_STRETCH = 3.0  # how many times the pairs' range the axis may grow for the controls
+_OTHERS_MAY_STRETCH = 3.0  # how many times the pairs' range the axis may grow for controls and the paper's curves
 
 
 @dataclass(frozen=True)
 class _Series:
-    column: Column
+    """What is drawn with one mark: a pair, a control, or a curve of the paper."""
+
+    name: str
+    kind: Literal["pair", "control", "reference"]
     mark: str
     colour: int
     points: list[tuple[float, float]]  # (depth, penalty in points), by depth
+    bars: list[tuple[float, float, float]] = field(default_factory=list)  # depth, and the ends of the interval
 
 
 def depth_plot(state: RunState, width: int, height: int, ascii: bool = False, colour: bool = True) -> str:
     """The penalty of every finished cell against its cut's depth, at most `width` by `height` characters.
 
     Depth is the share of the FLOPs before the cut, or the number of the cut where a network doesn't say. Controls
-    far above the pairs leave the plot at the top and the legend says how far. `colour` adds ANSI colours.
+    and the paper's curves that go far beyond the pairs leave the plot and the legend says how far. Upright bars are
+    the pairs' 95 % intervals. `colour` adds ANSI colours.
     """
     share = _knows_depth(state)
-    series = _series(state, share, ascii)
-    if not any(one.points for one in series):
+    series = [one for one in _series(state, share, ascii) if one.points]
+    if not series:
         return shortened("no finished cell to draw yet", width, ascii)
+    series += _paper(references(state, None if share else _numbers(state)), ascii)
     low, high = _range(series, state.epsilon)
-    legend = _legend(series, high, state.epsilon, width, ascii)
+    legend = _legend(series, (low, high), state.epsilon, width, ascii)
     depth = "depth (share of FLOPs)" if share else "the cut's number, from the input"
     title = shortened(f"penalty (points) against {depth}", width, ascii)
     size = (width, max(6, height - 1 - len(legend)))
@@ -52,35 +62,56 @@ def _knows_depth(state: RunState) -> bool:
     return all(cuts.intersection(_measured(state, c)) <= depths(state, c.bottom, c.top).keys() for c in state.columns())
 
 
-def _measured(state: RunState, column: Column) -> dict[str, float]:
+def _measured(state: RunState, column: Column) -> dict[str, Interval]:
     rows = [state.summary(column, cut) for cut in state.cuts()]
-    return {row.cut: row.penalty.value for row in rows if row.status == "finished" and row.penalty is not None}
+    return {row.cut: row.penalty for row in rows if row.status == "finished" and row.penalty is not None}
+
+
+def _numbers(state: RunState) -> dict[str, float]:
+    return {cut: float(index) for index, cut in enumerate(state.cuts(), start=1)}
 
 
 def _series(state: RunState, share: bool, ascii: bool) -> list[_Series]:
     columns = state.columns()
-    order = {cut: float(index) for index, cut in enumerate(state.cuts(), start=1)}
     pairs = [column for column in columns if not column.control]
     controls = [column for column in columns if column.control]
     pair_marks, control_marks = (_ASCII_PAIR_MARKS, _ASCII_CONTROL_MARKS) if ascii else (_PAIR_MARKS, _CONTROL_MARKS)
     found = []
     for group, marks in ((pairs, pair_marks), (controls, control_marks)):
         for index, column in enumerate(group):
-            place = depths(state, column.bottom, column.top) if share else order
-            points = sorted((place[cut], value) for cut, value in _measured(state, column).items())
+            place = depths(state, column.bottom, column.top) if share else _numbers(state)
+            bars = sorted((place[cut], *astuple(value)) for cut, value in _measured(state, column).items())
             shade = _CONTROL_COLOUR if column.control else _PAIR_COLOURS[index % len(_PAIR_COLOURS)]
-            found.append(_Series(column, marks[index % len(marks)], shade, points))
+            name = printable(column_name(column), ascii)
+            kind: Literal["pair", "control"] = "control" if column.control else "pair"
+            points = [(depth, value) for depth, value, _, _ in bars]
+            ends = [(depth, low, high) for depth, _, low, high in bars]
+            found.append(_Series(name, kind, marks[index % len(marks)], shade, points, ends))
     return found
 
 
+def _paper(found: list[Reference], ascii: bool) -> list[_Series]:
+    marks = _ASCII_REFERENCE_MARKS if ascii else _REFERENCE_MARKS
+    return [
+        _Series(
+            to_ascii(one.legend()) if ascii else one.legend(),
+            "reference",
+            marks[index % len(marks)],
+            _REFERENCE_COLOUR,
+            list(one.points),
+        )
+        for index, one in enumerate(found)
+    ]
+
+
 def _range(series: list[_Series], epsilon: float) -> tuple[float, float]:
-    """The ends of the penalty axis: all of the pairs, zero and epsilon, and the controls as far as they may go."""
-    pairs = [value for one in series if not one.column.control for _, value in one.points]
+    """The ends of the penalty axis: all of the pairs, zero and epsilon, and the others as far as they may go."""
+    pairs = [value for one in series if one.kind == "pair" for _, value in one.points]
     every = [value for one in series for _, value in one.points]
     if not pairs:
         pairs = every
     low, high = min([0.0, *pairs]), max([0.0, epsilon, *pairs])
-    stretch = _CONTROLS_MAY_STRETCH * ((high - low) or 1.0)
+    stretch = _OTHERS_MAY_STRETCH * ((high - low) or 1.0)
     low, high = max(low - stretch, min([low, *every])), min(high + stretch, max([high, *every]))
     return (low, high) if high > low else (low - 1.0, high + 1.0)
 
@@ -101,10 +132,12 @@ def _draw(
     figure.clear()
     figure.theme("colorless")
     figure.plot_size(*size)
-    places = [place for one in series for place, _ in one.points]
-    ends = (0.0, 1.0) if share else (1.0, max(2.0, *places))
+    last = max(place for one in series for place, _ in one.points)
+    ends = (0.0, 1.0) if share else (1.0, max(2.0, last))
     for level in (0.0, epsilon):
         figure.draw(figure.signal(list(ends), [level, level], marker=mark("-" if ascii else "┈", 244)).lines())
+    for one in series:
+        _draw_intervals(figure, one, ascii)
     for one in reversed(series):  # the first pair last, so that nothing covers it
         _draw_series(figure, one, ascii)
     rule(figure.ruler("x"), *ends, most=6, whole=not share)
@@ -112,11 +145,14 @@ def _draw(
     return figure.build()
 
 
+def _draw_intervals(figure: Any, one: _Series, ascii: bool) -> None:
+    for depth, *ends in one.bars if one.kind == "pair" else ():
+        figure.draw(figure.signal([depth, depth], ends, marker=mark("|" if ascii else "│", one.colour)).lines())
+
+
 def _draw_series(figure: Any, one: _Series, ascii: bool) -> None:
-    if not one.points:
-        return
     x, y = (list(values) for values in zip(*one.points, strict=True))
-    if not one.column.control:
+    if one.kind == "pair":
         figure.draw(figure.signal(x, y, marker=mark("." if ascii else "braille", one.colour)).lines())
     figure.draw(figure.signal(x, y, marker=mark(one.mark, one.colour)))
 
@@ -153,13 +189,15 @@ def _multiples(step: float, low: float, high: float, whole: bool) -> list[float]
     return [index * step + 0.0 for index in range(first, last + 1)]
 
 
-def _legend(series: list[_Series], high: float, epsilon: float, width: int, ascii: bool) -> list[str]:
+def _legend(series: list[_Series], limits: tuple[float, float], epsilon: float, width: int, ascii: bool) -> list[str]:
     entries = [f"{'-' if ascii else '┈'} zero and epsilon ({epsilon:g})"]
+    if any(one.kind == "pair" for one in series):
+        entries.append(f"{'|' if ascii else '│'} 95 % interval")
     for one in series:
-        if one.points:
-            top = max(value for _, value in one.points)
-            beyond = f", up to {signed(top)}" if top > high else ""
-            entries.append(f"{one.mark} {printable(column_name(one.column), ascii)}{beyond}")
+        lowest, highest = (edge(value for _, value in one.points) for edge in (min, max))
+        beyond = f", up to {signed(highest)}" if highest > limits[1] else ""
+        beyond += f", down to {signed(lowest)}" if lowest < limits[0] else ""
+        entries.append(f"{one.mark} {one.name}{beyond}")
     return _packed([shortened(entry, width, ascii) for entry in entries], width)
 
 

@@ -4,12 +4,18 @@ from stitchtui.run.state import RunState
 
 
 def depths(state: RunState, bottom: str, top: str) -> dict[str, float]:
-    """Each cut's depth, the share of the FLOPs before it: the bottom's where it has such a cut, else the top's."""
-    found: dict[str, float] = {}
-    for name in (top, bottom):
-        network = state.networks.get(name)
-        for cut in network.cuts if network else ():
-            depth = cut.get("depth")
-            if isinstance(depth, int | float) and 0 <= depth <= 1:
-                found[cut["name"]] = float(depth)
+    """Each row's depth, the share of the FLOPs before its cut: the bottom's where it has such a cut, else the top's."""
+    below, above = _depths(state, bottom), _depths(state, top)
+    found = {**above, **below}
+    for (task, row), cell in state.cells.items():
+        of = state.tasks.get(task)
+        joins = of is not None and (of.bottom, of.top) == (bottom, top)
+        if joins and row not in found and cell.bottom_cut in below:  # a row that joins cuts of two names
+            found[row] = below[cell.bottom_cut]
     return found
+
+
+def _depths(state: RunState, name: str) -> dict[str, float]:
+    network = state.networks.get(name)
+    said = [(cut["name"], cut.get("depth")) for cut in network.cuts] if network else []
+    return {cut: float(depth) for cut, depth in said if isinstance(depth, int | float) and 0 <= depth <= 1}

@@ -6,9 +6,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from synthetic_run import CUTS, column_events, direct_only_run, experiment, fold, started, whole_run
+from synthetic_run import (
+    CUTS,
+    column_events,
+    direct_only_run,
+    experiment,
+    finished_run_events,
+    fold,
+    started,
+    whole_run,
+)
 
+from stitchtui.paper.curves import curve
 from stitchtui.report.depth import depth_plot, round_ticks
+from stitchtui.report.references import references
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
 
@@ -88,6 +99,100 @@ def test_ascii_plot_has_only_ascii() -> None:
     text = depth_plot(state, 80, 20, ascii=True, colour=False)
     assert text.isascii()
     assert "1 ? > b" in text
+
+
+def test_intervals_of_pairs_are_bars_that_never_cover_a_mark() -> None:
+    text = depth_plot(one_pair(list(CUTS)), 80, 40, colour=False)
+    _, frame, *lines = text.splitlines()
+    canvas = [line[frame.index("┌") + 1 : -1] for line in lines if line.endswith("│")]
+    bars = [line.index("│") for line in canvas if "│" in line]
+    assert len(bars) >= 3
+    assert set(bars) <= {line.index("●") for line in canvas if "●" in line}
+    assert "│ 95 % interval" in text
+
+
+# the paper's curves
+
+
+def compared(name: object, **of_pair: object) -> RunState:
+    """A run on other networks than the paper's, which names the curve `name`."""
+    spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": ()})
+    events = finished_run_events(spec)
+    events[0]["experiment"] |= {"reference": name}
+    events[0]["experiment"]["pairs"][0] |= of_pair
+    return fold(events)
+
+
+def on_its_architecture(name: str) -> RunState:
+    spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": ()})
+    events = finished_run_events(spec, [cut for cut in curve(name).cuts if cut])
+    events[0]["experiment"]["reference"] = name
+    for event in events:
+        if event["type"] == "network_ready":
+            event["architecture"] = curve(name).architecture
+    return fold(events)
+
+
+def test_a_run_that_names_no_curve_has_none() -> None:
+    assert references(whole_run()) == []
+    assert "paper" not in depth_plot(whole_run(), 120, 30, colour=False)
+
+
+def test_on_the_papers_architecture_its_points_stand_at_the_runs_own_cuts() -> None:
+    name = "E3 resnet18 random"
+    state = on_its_architecture(name)
+    (one,) = references(state)
+    assert one.exact
+    place = {cut["name"]: cut["depth"] for cut in state.networks["a"].cuts}
+    wanted = [(place[cut] if cut else 0.0, v) for cut, v in zip(curve(name).cuts, curve(name).values, strict=True)]
+    assert list(one.points) == wanted
+    text = depth_plot(state, 120, 30, colour=False)
+    assert "× paper fig. 2A, read ±0.2, resnet18" in text
+    assert "x in" not in text
+
+
+def test_on_another_architecture_the_legend_says_what_the_papers_axis_counts() -> None:
+    (one,) = references(compared("E1 resnet18 seeds"))
+    assert not one.exact
+    assert one.points == tuple(zip(curve("E1 resnet18 seeds").x, curve("E1 resnet18 seeds").values, strict=True))
+    text = depth_plot(compared("E1 resnet18 seeds"), 120, 40, colour=False)
+    assert "× paper fig. 6B, read ±0.2, resnet18, x in conv layers" in text
+    assert len(one.points) <= text.count("×") <= 1 + len(one.points)  # one may lie beneath a pair's
+
+
+def test_a_curve_far_above_the_pairs_is_said_with_its_largest_value() -> None:
+    text = depth_plot(on_its_architecture("E6 noise 100"), 120, 30, colour=False)
+    assert "paper fig. 3A, read ±0.2, resnet18, up to +80.10" in text
+
+
+def test_a_pairs_own_curve_goes_before_the_experiments() -> None:
+    both = references(compared("E1 resnet18 seeds", reference="E1 vit seeds"))
+    assert [one.curve.id for one in both] == [
+        "E1 vit seeds",
+        "E1 resnet18 seeds",
+    ]  # the second pair has none of its own
+
+
+@pytest.mark.parametrize("name", ["E99 unheard of", 3, None, ["E1"], "E5 cka seeds", "E10 first curve"])
+def test_what_is_no_curve_of_penalties_is_left_out(name: object) -> None:
+    assert references(compared(name)) == []
+
+
+def test_a_curve_of_another_architecture_has_no_place_among_numbered_cuts() -> None:
+    state = compared("E1 resnet18 seeds")
+    for network in state.networks.values():
+        network.cuts[:] = [{"name": cut} for cut in CUTS]
+    assert "paper" not in depth_plot(state, 80, 20, colour=False)
+    exact = on_its_architecture("E1 resnet18 seeds")
+    for network in exact.networks.values():
+        network.cuts[:] = [{"name": cut["name"]} for cut in network.cuts]
+    assert "paper fig. 6B" in depth_plot(exact, 80, 30, colour=False)
+
+
+def test_a_curve_is_drawn_in_ascii_too() -> None:
+    text = depth_plot(compared("E1 resnet18 seeds"), 80, 30, ascii=True, colour=False)
+    assert text.isascii()
+    assert "* paper fig. 6B, read +-0.2, resnet18, x in conv layers" in text
 
 
 @example(1.0, 41.0, 2)
