@@ -1,7 +1,9 @@
 """The only module that asks what the machine can do: devices, their best training precision, their memory."""
 
 import sys
+from functools import cache
 
+import psutil
 import torch
 
 from stitchtui.errors import BadInput
@@ -61,6 +63,29 @@ def peak_memory(device: torch.device) -> int:
     import resource  # not on Windows, where no GPU box of ours runs
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def held_memory(device: torch.device) -> int:
+    """The bytes held now: on the device for CUDA, what torch keeps for reuse included; by this process elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device)
+    return int(_process().memory_info().rss)
+
+
+def memory_budget(device: torch.device, asked: int | None) -> int:
+    """The bytes that a step of training may take: what was asked for, else a good part of what is free now."""
+    if asked is not None:
+        return asked
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(0.8 * (free + kept))
+    return int(0.5 * psutil.virtual_memory().available)
+
+
+@cache
+def _process() -> psutil.Process:
+    return psutil.Process()
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespac
         runner.announce(name)  # a run that ends must have begun, for whoever reads its log
         raise
     devices.compute_in_full_float32()
+    record.memory = partial(devices.held_memory, device)
     directory.write_info({**info, "device": devices.describe(device)})
     runner.announce(devices.describe(device))
     runner.run(device)

@@ -12,12 +12,22 @@ class Stopped(Exception):
 
 
 class Recorder:
-    """Passes events on; a `step` is dropped if the task's last one is under a quarter of a second old."""
+    """Passes events on; a `step` is dropped if the task's last one is under a quarter of a second old.
+
+    Once `memory` is set, every step that is said says how many bytes that finds the run to hold.
+    """
 
     def __init__(self, emit: Callable[..., object], stopping: Callable[[], bool] = lambda: False) -> None:
-        self.emit = emit
         self.stopping = stopping
+        self.memory: Callable[[], int] | None = None
+        self._emit = emit
         self._said = 0.0
+
+    def emit(self, kind: str, **facts: Any) -> None:
+        """Say an event."""
+        if kind == "step" and self.memory is not None:
+            facts = {"memory": self.memory(), **facts}
+        self._emit(kind, **facts)
 
     def check(self) -> None:
         """Raises Stopped when the run is to end."""
