@@ -38,7 +38,11 @@ def indices_for_training(n: int, subset: Subset, key: str) -> Tensor:
             f"{key}.train_size: {size} asked for, but {where} {end - first} training images; "
             f"expected at most {end - first}"
         )
-    return first + random_subset(end - first, size, generator("train_size", subset.subset_seed))
+    order = torch.arange(n)
+    if subset.shuffled:
+        order = torch.randperm(n, generator=generator("shuffled", subset.subset_seed))
+    chosen = random_subset(end - first, size, generator("train_size", subset.subset_seed))
+    return order[first:end][chosen].sort().values
 
 
 def indices_for_testing(n: int, size: int | None, seed: int) -> Tensor:

@@ -20,12 +20,15 @@ from stitchtui.device import training_dtype
 from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import Normalisation, TrainSpec
 from stitchtui.networks.checkpoints import keep
-from stitchtui.networks.network import logits, normalise
+from stitchtui.networks.frozen import frozen
+from stitchtui.networks.lessons import Batch, Lesson, supervised
+from stitchtui.networks.network import normalise
 
 OnStep = Callable[[dict[str, Any]], None]
 REPORT_SECONDS = 0.25
 EPOCH_SAVE_SECONDS = 10.0
 STEP_SAVE_SECONDS = 60.0  # within an epoch, which a large network can take many minutes for
+_STATE = ".state"
 
 
 class Stopped(Exception):
@@ -34,13 +37,22 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """What a training needs besides the network itself."""
+    """What a training needs besides the network itself.
+
+    With `last_epoch` it ends there, where a training of all the recipe's epochs would be by then. `states` is a
+    folder for the states in which such shorter trainings end; a longer one of the same identity goes on from them.
+    """
 
     recipe: TrainSpec
     part: Part  # on the device
     scale: Normalisation
     augment: Augmentation
     seed: int
+    lesson: Lesson = supervised
+    frozen: tuple[str, ...] = ()  # layers that stay as they are
+    last_epoch: int | None = None
+    states: Path | None = None
+    keep_end: bool = False  # leave the state reached in `partial`, for what is trained next
     memory_format: torch.memory_format = torch.contiguous_format  # of the images; `train` chooses it
 
     @property
@@ -50,8 +62,8 @@ class Job:
 
     @property
     def steps(self) -> int:
-        """Steps in the whole training."""
-        return self.recipe.epochs * self.epoch_steps
+        """Steps in the whole training, up to `last_epoch` if there is one."""
+        return min(self.recipe.epochs, self.last_epoch or self.recipe.epochs) * self.epoch_steps
 
 
 @dataclass
@@ -111,16 +123,27 @@ def learning_rate(recipe: TrainSpec, step: int, epoch_steps: int) -> float:
 
 
 def _train(module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Callable[[], bool]) -> None:
-    device = job.part.images.device
     module.train()
+    with frozen(module, job.frozen):
+        optimiser = _go_through(module, job, partial, on_step, stop)
+    if job.keep_end:
+        _save(partial, module, optimiser, job.steps, job.part.images.device)
+    if job.states is not None and job.last_epoch is not None:
+        _save(job.states / f"{job.steps}{_STATE}", module, optimiser, job.steps, job.part.images.device)
+
+
+def _go_through(
+    module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Callable[[], bool]
+) -> torch.optim.SGD:
+    device = job.part.images.device
     optimiser = torch.optim.SGD(
-        module.parameters(),
+        [parameter for parameter in module.parameters() if parameter.requires_grad],
         lr=job.recipe.learning_rate,
         momentum=job.recipe.momentum,
         nesterov=job.recipe.nesterov and job.recipe.momentum > 0,
         weight_decay=job.recipe.weight_decay,
     )
-    first = _restore(partial, module, optimiser, device)
+    first = _furthest(partial, job, module, optimiser)
     order = _order(job, first // job.epoch_steps)
     window, saved = _Window.on(device), time.monotonic()
     for step in range(first, job.steps):
@@ -137,6 +160,7 @@ def _train(module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Ca
         if waited > (EPOCH_SAVE_SECONDS if index + 1 == job.epoch_steps else STEP_SAVE_SECONDS):
             _save(partial, module, optimiser, step + 1, device)
             saved = time.monotonic()
+    return optimiser
 
 
 def _step(
@@ -145,20 +169,19 @@ def _step(
     size, device = job.recipe.batch_size, job.part.images.device
     index = step % job.epoch_steps
     chosen = order[index * size : (index + 1) * size]
-    images = batches.augment(job.part.images[chosen], job.augment, _generator(job.seed, "augment", step))
-    labels = job.part.labels[chosen]
-    inputs = normalise(images, job.scale.mean, job.scale.std)
-    inputs = inputs.contiguous(memory_format=job.memory_format)
+    draws = _generator(job.seed, "augment", step)
+    images, labels = job.part.images[chosen], job.part.labels[chosen]
+    batch = Batch(images, labels, job.scale, job.augment, draws, job.memory_format)
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(job.recipe, step, job.epoch_steps)
     dtype = training_dtype(job.recipe.precision, device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        scores = logits(module(inputs))
-    loss = F.cross_entropy(scores.float(), labels, label_smoothing=job.recipe.label_smoothing)
+        scores, targets = job.lesson(module, batch)
+    loss = F.cross_entropy(scores.float(), targets, label_smoothing=job.recipe.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
-    return loss, scores, labels
+    return loss, scores, targets
 
 
 def _memory_format(module: nn.Module, job: Job) -> torch.memory_format:
@@ -213,12 +236,30 @@ def _save(partial: Path, module: nn.Module, optimiser: torch.optim.SGD, step: in
     keep(partial, buffer.getvalue())
 
 
-def _restore(partial: Path, module: nn.Module, optimiser: torch.optim.SGD, device: torch.device) -> int:
+def _furthest(partial: Path, job: Job, module: nn.Module, optimiser: torch.optim.SGD) -> int:
+    """The step to go on with, from the furthest state that is kept and not beyond this training's end."""
+    device = job.part.images.device
+    reached = _restore(partial, module, optimiser, device, job.steps)
+    for step, path in sorted(_kept_states(job), reverse=True):
+        if reached < step <= job.steps and _restore(path, module, optimiser, device, job.steps) == step:
+            return step
+    return reached
+
+
+def _kept_states(job: Job) -> list[tuple[int, Path]]:
+    if job.states is None or not job.states.is_dir():
+        return []
+    return [(int(path.stem), path) for path in job.states.glob(f"*{_STATE}") if path.stem.isdigit()]
+
+
+def _restore(partial: Path, module: nn.Module, optimiser: torch.optim.SGD, device: torch.device, end: int) -> int:
     """The step to go on with: 0 if nothing was saved, or if what was saved can't be used."""
     before = {name: value.clone() for name, value in module.state_dict().items()}
     try:
         state = torch.load(partial, map_location="cpu", weights_only=True)
         if state["device"] != device.type:  # its numbers would mix two devices' arithmetic under one identity
+            return 0
+        if state["step"] > end:
             return 0
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])

@@ -1,0 +1,59 @@
+"""Networks trained without labels: all layers but the last on a task of their own, then a linear head on top."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from stitchtui.errors import BadInput
+from stitchtui.experiment import TrainSpec
+from stitchtui.networks import heads, simclr
+from stitchtui.networks.frozen import all_but
+from stitchtui.networks.lessons import rotation, supervised
+from stitchtui.networks.training import Job, OnStep, train
+
+Task = Literal["simclr", "rotation"]
+
+
+def train_self_supervised(
+    module: nn.Module,
+    job: Job,
+    partial: Path,
+    on_step: OnStep,
+    stop: Callable[[], bool],
+    *,
+    task: Task,
+    head: TrainSpec,
+    temperature: float = 0.5,
+) -> None:
+    """Trains `module` in place on `task` by `job.recipe`, then its last linear layer, drawn anew, by `head`.
+
+    The head learns the labels of `job.part` on features that stay as they are. Resumable and failing as
+    `training.train`; raises BadInput too for a network without a final linear layer, and for images that `rotation`
+    can't turn. Draws the new heads from torch's global generator.
+    """
+    if task == "rotation" and job.part.images.shape[2] != job.part.images.shape[3]:
+        raise BadInput("task 'rotation' needs square images, whose quarter turns have the same shape")
+    last = heads.last_linear(module)
+    layer = heads.linear(module, last)
+    learned = replace(job, recipe=head, frozen=all_but(module, last), lesson=supervised, last_epoch=None, states=None)
+    steps = job.steps + learned.steps
+    if task == "simclr":
+        heads.put(module, last, simclr.projection_head(layer.in_features))
+    else:
+        heads.put(module, last, nn.Linear(layer.in_features, 4))
+    lesson = simclr.lesson(temperature) if task == "simclr" else rotation
+    train(module, replace(job, lesson=lesson, keep_end=True), partial, _offset(on_step, 0, steps), stop)
+    heads.put(module, last, nn.Linear(layer.in_features, layer.out_features))
+    of_head = partial.with_suffix(".head.partial")
+    train(module, learned, of_head, _offset(on_step, job.steps, steps), stop)
+    of_head.unlink(missing_ok=True)
+
+
+def _offset(on_step: OnStep, first: int, steps: int) -> OnStep:
+    def say(facts: dict[str, Any]) -> None:
+        on_step({**facts, "step": first + facts["step"], "steps": steps})
+
+    return say
