@@ -1,54 +1,41 @@
-"""Direct matching in closed form: streamed moments of bottom and top features, and the least-squares map from them."""
+"""Direct matching: the moments of bottom and top features for a whole column of cells, streamed in one pass."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from stitchtui.stitching.adapters import Adapter, adapter
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.closed_forms import (
+    AffineMap,
+    Inputs,
+    Moments,
+    affine_map,
+    fit_direct,
+    least_squares,
+    residual,
+)
+from stitchtui.stitching.cuts import Cut
+from stitchtui.stitching.misfit import MOST_PARAMETERS, Misfit
+from stitchtui.stitching.streamed import double
 
+__all__ = [
+    "AffineMap",
+    "Inputs",
+    "Moments",
+    "affine_map",
+    "check_covariance",
+    "fit_direct",
+    "least_squares",
+    "moments",
+    "residual",
+    "rows_of",
+]
 
-@dataclass(frozen=True)
-class Moments:
-    """Means and (co)variances over all images and positions of bottom features x and top features y; float64."""
-
-    rows: int
-    mean_x: Tensor  # [bottom channels]
-    mean_y: Tensor  # [top channels]
-    cov_xx: Tensor  # [bottom channels, bottom channels]
-    cov_yx: Tensor  # [top channels, bottom channels]
-
-
-class _Sums:
-    """Running sums around a pilot mean, so that float32 products of features far from zero lose no digits."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.pilot: tuple[Tensor, Tensor] | None = None
-        self.totals: list[Tensor] = []
-
-    def add(self, x: Tensor, y: Tensor) -> None:
-        """`x` [rows, bottom channels] and `y` [rows, top channels], float32."""
-        if self.pilot is None:
-            self.pilot = x.mean(0), y.mean(0)
-        x, y = x - self.pilot[0], y - self.pilot[1]
-        products = [x.sum(0), y.sum(0), x.T @ x, y.T @ x]
-        products = [_double(p) for p in products]
-        self.totals = [t + p for t, p in zip(self.totals, products, strict=True)] if self.totals else products
-        self.rows += x.shape[0]
-
-    def moments(self) -> Moments:
-        assert self.pilot is not None, "moments of no images"
-        x, y, xx, yx = (t / self.rows for t in self.totals)
-        return Moments(
-            self.rows, _double(self.pilot[0]) + x, _double(self.pilot[1]) + y, xx - x[:, None] * x, yx - y[:, None] * x
-        )
-
-
-def _double(tensor: Tensor) -> Tensor:
-    # Apple's MPS has no float64; there the sums are kept on the CPU.
-    return tensor.cpu().double() if tensor.device.type == "mps" else tensor.double()
+_MOST_UNFOLDED = 1 << 24  # float32 numbers of unfolded patches held at a time: 64 MiB
 
 
 def rows_of(features: Tensor, channel_axis: int) -> Tensor:
@@ -57,47 +44,129 @@ def rows_of(features: Tensor, channel_axis: int) -> Tensor:
     return last.flatten(0, -2)
 
 
+def check_covariance(cut: Cut, kernel: int = 1) -> None:
+    """Raises Misfit where the closed form's covariance of a bottom's features would be too large to take apart."""
+    features = cut.channels * kernel**2
+    if features**2 > MOST_PARAMETERS:
+        raise Misfit(
+            f"the closed form from {cut.channels} channels with a {kernel}x{kernel} kernel would need "
+            f"a covariance of {features:,} x {features:,} numbers; start it at random or as the identity"
+        )
+
+
+class _Sums:
+    """Running sums around a pilot mean, so that float32 products of features far from zero lose no digits."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.pilot: Tensor | None = None
+        self.totals: list[Tensor] = []
+
+    def centred(self, rows: Tensor) -> Tensor:
+        """`rows` [rows, features] less the pilot."""
+        self.pilot = rows.mean(0) if self.pilot is None else self.pilot
+        return rows - self.pilot
+
+    def add(self, rows: int, products: Sequence[Tensor]) -> None:
+        """Sums over so many more rows, in float32, to totals in float64."""
+        self.rows += rows
+        if not self.totals:
+            self.totals = [double(p) for p in products]
+            return
+        for total, product in zip(self.totals, products, strict=True):
+            total.add_(product.to(total.device))
+
+    def means(self) -> list[Tensor]:
+        return [t / self.rows for t in self.totals]
+
+
+@dataclass
+class _View:
+    """One bottom cut seen through one adapter: the cells that read it share its sums."""
+
+    boundary: int
+    adapt: Adapter
+    top: Cut  # any of the tops that it feeds: all have the same positions
+    cells: list[int] = field(default_factory=list)
+    tops: tuple[int, ...] = ()  # the top's boundary of each cell
+    x: _Sums = field(default_factory=_Sums)
+    yx: _Sums = field(default_factory=_Sums)  # all of the cells' top channels one after the other
+
+
 @torch.no_grad()
-def moments(bottom: Chain, top: Chain, cells: Sequence[tuple[int, int]], batches: Iterable[Tensor]) -> list[Moments]:
-    """The moments for each (bottom boundary, top boundary) of `cells`, from one pass of both networks."""
-    sums = [_Sums() for _ in cells]
+def moments(
+    bottom: Chain, top: Chain, cells: Sequence[tuple[int, int]], batches: Iterable[Tensor], kernel: int = 1
+) -> list[Moments]:
+    """The moments for each (bottom boundary, top boundary) of `cells`, from one pass of both networks.
+
+    Each cell's features go through the adapter between its cuts; what cells share is computed once. `kernel` is the
+    side of the convolution to be fitted. Raises Misfit, before any pass, where two cuts can't be joined or a
+    covariance would be too large.
+    """
+    views = _views(bottom, top, cells, kernel)
+    targets = {j: _Sums() for _, j in cells}
     for images in batches:
         xs = bottom.features(images, max(i for i, _ in cells))
-        ys = xs if bottom is top else top.features(images, max(j for _, j in cells))
-        for total, (i, j) in zip(sums, cells, strict=True):
-            total.add(rows_of(xs[i], bottom.cuts[i - 1].channel_axis), rows_of(ys[j], top.cuts[j - 1].channel_axis))
-    return [total.moments() for total in sums]
+        ys = xs if bottom is top else top.features(images, max(targets))
+        rows = {j: _add_target(sums, ys[j], top.cuts[j - 1]) for j, sums in targets.items()}
+        joined = {tops: torch.cat([rows[j] for j in tops], 1) for tops in {view.tops for view in views}}
+        for view in views:
+            for x, first, last in _patches(view, xs[view.boundary], kernel):
+                _add(view, x, joined[view.tops][first:last])
+    return _collected(views, targets, len(cells), kernel)
 
 
-@dataclass(frozen=True)
-class AffineMap:
-    """y = weight x + bias, with the means and variances of what it was fitted on, before and after; float64."""
-
-    weight: Tensor  # [top channels, bottom channels]
-    bias: Tensor  # [top channels]
-    mean_in: Tensor  # [bottom channels]
-    variance_in: Tensor
-    mean_out: Tensor  # [top channels], of weight x + bias
-    variance_out: Tensor
-
-
-def least_squares(m: Moments, ridge: float) -> AffineMap:
-    """The affine map that minimises |weight x + bias - y|^2. Raises FloatingPointError for features not finite.
-
-    `ridge` is relative: it is added to the covariance's diagonal as a fraction of its mean, after an eigenvalue
-    cut-off at float32 noise; directions in which the bottom's features do not vary get weight 0.
-    """
-    if not all(bool(t.isfinite().all()) for t in (m.cov_xx, m.cov_yx, m.mean_x, m.mean_y)):
-        raise FloatingPointError("features on the training images are not finite")
-    values, vectors = torch.linalg.eigh(m.cov_xx)  # ascending
-    scale = values.clamp_min(0).mean()
-    kept = values > max(float(values[-1]) * 1e-9, 1e-30)
-    inverse = torch.where(kept, 1 / torch.where(kept, values + ridge * scale, 1), 0)
-    weight = ((m.cov_yx @ vectors) * inverse) @ vectors.T
-    return affine_map(weight, m.mean_y - weight @ m.mean_x, m.mean_x, m.cov_xx)
+def _views(bottom: Chain, top: Chain, cells: Sequence[tuple[int, int]], kernel: int) -> list[_View]:
+    views: dict[tuple[int, Adapter], _View] = {}
+    for k, (i, j) in enumerate(cells):
+        check_covariance(bottom.cuts[i - 1], kernel)
+        adapt = adapter(bottom.cuts[i - 1], top.cuts[j - 1])
+        view = views.setdefault((i, adapt), _View(i, adapt, top.cuts[j - 1]))
+        view.cells.append(k)
+        view.tops += (j,)
+    return list(views.values())
 
 
-def affine_map(weight: Tensor, bias: Tensor, mean: Tensor, covariance: Tensor) -> AffineMap:
-    """The map y = weight x + bias on features x of this mean and covariance."""
-    variance_out = ((weight @ covariance) * weight).sum(1)
-    return AffineMap(weight, bias, mean, covariance.diagonal().clone(), weight @ mean + bias, variance_out)
+def _add_target(sums: _Sums, features: Tensor, cut: Cut) -> Tensor:
+    """Adds a top's features to its own sums; returns them less their pilot, as [rows, channels]."""
+    y = sums.centred(rows_of(features, cut.channel_axis))
+    sums.add(len(y), [y.sum(0), y.square().sum(0)])
+    return y
+
+
+def _patches(view: _View, features: Tensor, kernel: int) -> Iterator[tuple[Tensor, int, int]]:
+    """The bottom's features as [rows, channels * kernel * kernel], some images at a time, and which rows they are."""
+    adapted, axis = view.adapt(features), view.top.channel_axis
+    if kernel == 1:
+        rows = rows_of(adapted, axis)
+        yield rows, 0, len(rows)
+        return
+    maps = adapted.movedim(axis, 1)  # [batch, channels, height, width]
+    places = maps.shape[2] * maps.shape[3]
+    images = max(1, _MOST_UNFOLDED // (maps[0].numel() * kernel**2))
+    for first, some in zip(range(0, len(maps), images), maps.split(images), strict=True):
+        unfolded = F.unfold(some, kernel, padding=kernel // 2)  # [images, channels * kernel * kernel, places]
+        yield rows_of(unfolded, 1), first * places, (first + len(some)) * places
+
+
+def _add(view: _View, x: Tensor, y: Tensor) -> None:
+    """Adds `x` [rows, features] and `y` [rows, all the cells' top channels], which is less its pilot."""
+    x = view.x.centred(x)
+    view.x.add(len(x), [x.sum(0), x.T @ x])
+    view.yx.add(len(x), [y.T @ x])
+
+
+def _collected(views: Sequence[_View], targets: dict[int, _Sums], cells: int, kernel: int) -> list[Moments]:
+    found: dict[int, Moments] = {}
+    outputs = {j: sums.means() for j, sums in targets.items()}
+    for view in views:
+        (x, xx), (yx,) = view.x.means(), view.yx.means()
+        assert view.x.pilot is not None, "moments of no images"
+        inputs = Inputs(view.x.rows, double(view.x.pilot) + x, xx - x[:, None] * x, kernel)
+        parts = yx.split([len(outputs[j][0]) for j in view.tops])
+        for k, j, part in zip(view.cells, view.tops, parts, strict=True):
+            y, yy = outputs[j]
+            pilot = targets[j].pilot
+            assert pilot is not None
+            found[k] = Moments(inputs, double(pilot) + y, yy - y.square(), part - y[:, None] * x)
+    return [found[k] for k in range(cells)]

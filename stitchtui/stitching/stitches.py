@@ -1,80 +1,68 @@
-"""Stitches: the families, and how each is started (at random, as the identity, from a closed-form map)."""
+"""Stitches between two cuts: one of any family, how each is started, and what it counts and spans."""
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
+from stitchtui.stitching.adapters import adapter, shape_of
+from stitchtui.stitching.capacity import FAMILIES
+from stitchtui.stitching.closed_forms import AffineMap, check_channels
+from stitchtui.stitching.constrained import LowRank, Orthogonal, Permutation, ScaledPermutation
 from stitchtui.stitching.cuts import Cut
-from stitchtui.stitching.direct import AffineMap
+from stitchtui.stitching.direct import check_covariance
+from stitchtui.stitching.families import Affine, BnAffineBn, Convolution, Identity, Mlp, Stitch
+from stitchtui.stitching.misfit import MOST_PARAMETERS, Misfit
 
-MOST_PARAMETERS = 1 << 26  # a matrix of 8192 x 8192, whose covariance still can be taken apart
-
-
-class Misfit(ValueError):
-    """Two cuts that a family can't join; its text says why in one line."""
-
-
-class Identity(nn.Module):
-    """Nothing at all: the bottom's tensor goes straight into the top."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same."""
-        return x
-
-
-class Affine(nn.Module):
-    """One affine map at every position: a 1x1 convolution on maps, token-wise on tokens, plain on vectors."""
-
-    def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int) -> None:
-        super().__init__()
-        self.channel_axis = channel_axis
-        self.weight = nn.Parameter(torch.empty(top_channels, bottom_channels))
-        self.bias = nn.Parameter(torch.empty(top_channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, bottom channels, ...] to [batch, top channels, ...], or the same with the channels last."""
-        if self.channel_axis == 1 and x.dim() == 4:
-            return F.conv2d(x, self.weight[:, :, None, None], self.bias)
-        if self.channel_axis == 1:
-            return F.linear(x.movedim(1, -1), self.weight, self.bias).movedim(-1, 1)
-        return F.linear(x, self.weight, self.bias)
+__all__ = [
+    "MOST_PARAMETERS",
+    "Affine",
+    "AffineMap",
+    "BnAffineBn",
+    "Identity",
+    "Misfit",
+    "Stitch",
+    "build",
+    "parameter_count",
+    "rank_of",
+    "start_as_identity",
+    "start_at_random",
+    "start_from_map",
+]
 
 
-class BnAffineBn(nn.Module):
-    """The paper's stitch: BatchNorm, 1x1 convolution with bias, BatchNorm (appendix A.4)."""
+def build(family: str, bottom: Cut, top: Cut, *, rank: int | None = None, from_map: bool = False) -> Stitch:
+    """An unstarted stitch of `family` from the bottom's cut to the top's, behind the adapter that they need.
 
-    def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int) -> None:
-        super().__init__()
-        self.channel_axis = channel_axis
-        self.before = nn.BatchNorm1d(bottom_channels)
-        self.affine = nn.Linear(bottom_channels, top_channels)
-        self.after = nn.BatchNorm1d(top_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, bottom channels, ...] to [batch, top channels, ...], or the same with the channels last."""
-        last = x.movedim(1, -1) if self.channel_axis == 1 else x
-        rows = last.flatten(0, -2)  # [batch * positions, channels]
-        out = self.after(self.affine(self.before(rows))).unflatten(0, last.shape[:-1])
-        return out.movedim(-1, 1) if self.channel_axis == 1 else out
-
-
-def build(family: str, bottom: Cut, top: Cut) -> nn.Module:
-    """An unstarted stitch of `family` from the bottom's cut to the top's. Raises Misfit where shapes don't fit."""
-    if family == "identity":
-        if bottom.shape != top.shape or bottom.channel_axis != top.channel_axis:
-            raise Misfit(f"identity needs equal shapes: bottom {_shape(bottom)}, top {_shape(top)}")
-        return Identity()
-    if bottom.positions != top.positions or bottom.channel_axis != top.channel_axis:
-        raise Misfit(f"{family} needs equal height, width or tokens: bottom {_shape(bottom)}, top {_shape(top)}")
-    count = bottom.channels * top.channels
-    if count > MOST_PARAMETERS:
+    `rank` is that of `low_rank`; one above either side's channels is lowered to them. Raises Misfit where the family
+    can't join the cuts; with `from_map`, also where its closed form would be too large.
+    """
+    if family == "identity" and (bottom.shape != top.shape or bottom.channel_axis != top.channel_axis):
+        raise Misfit(f"identity needs equal shapes: bottom {shape_of(bottom)}, top {shape_of(top)}")
+    adapt = adapter(bottom, top)
+    kernel = FAMILIES[family].kernel
+    check_channels(family, bottom.channels, top.channels)
+    if kernel > 1 and len(top.positions) != 2:
+        raise Misfit(f"{family} needs a top whose tensor is a map: bottom {shape_of(bottom)}, top {shape_of(top)}")
+    count = bottom.channels * top.channels * kernel**2
+    if count > MOST_PARAMETERS and family != "identity":
         raise Misfit(f"{family} from {bottom.channels} to {top.channels} channels would have {count:,} parameters")
-    kind = {"affine": Affine, "bn_affine_bn": BnAffineBn}[family]
-    return kind(bottom.channels, top.channels, top.channel_axis)
+    if from_map and family != "identity":
+        check_covariance(bottom, kernel)
+    return _of(family, bottom.channels, top.channels, top.channel_axis, rank).behind(adapt)
 
 
-def _shape(cut: Cut) -> str:
-    return "x".join(map(str, cut.shape))
+def _of(family: str, bottom: int, top: int, axis: int, rank: int | None) -> Stitch:
+    if family == "identity":
+        return Identity(bottom)
+    if family in {"permutation", "scaled_permutation"}:
+        return (Permutation if family == "permutation" else ScaledPermutation)(bottom, axis)
+    if family == "low_rank":
+        if rank is None or rank < 1:
+            raise ValueError("low_rank needs a rank of 1 or more")
+        return LowRank(bottom, top, axis, min(rank, bottom, top))
+    if FAMILIES[family].kernel > 1:
+        return Convolution(bottom, top, axis, FAMILIES[family].kernel)
+    kinds = {"orthogonal": Orthogonal, "affine": Affine, "mlp": Mlp, "bn_affine_bn": BnAffineBn}
+    return kinds[family](bottom, top, axis)
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -83,49 +71,37 @@ def parameter_count(module: nn.Module) -> int:
 
 
 @torch.no_grad()
+def rank_of(stitch: nn.Module) -> int | None:
+    """The numerical rank, in float32, of the linear map that the stitch applies; None if it is not linear.
+
+    A convolution's map leads from all places that its kernel reads to the top's channels.
+    """
+    matrix = _known(stitch).matrix()
+    if matrix is None or not bool(matrix.isfinite().all()):
+        return None
+    noise = max(matrix.shape) * torch.finfo(torch.float32).eps
+    return int(torch.linalg.matrix_rank(matrix.cpu(), rtol=noise))
+
+
+@torch.no_grad()
 def start_at_random(stitch: nn.Module, generator: torch.Generator) -> None:
-    """PyTorch's own start of a linear layer or 1x1 convolution: uniform in +-1/sqrt(bottom channels)."""
-    layer = stitch.affine if isinstance(stitch, BnAffineBn) else stitch
-    if isinstance(layer, Affine | nn.Linear):
-        bound = layer.weight.shape[1] ** -0.5
-        for parameter in (layer.weight, layer.bias):
-            drawn = torch.rand(parameter.shape, generator=generator)  # on the CPU: the same on every device
-            parameter.copy_(bound * (2 * drawn - 1))
+    """Start a stitch at random: uniform numbers as PyTorch starts its layers, or a random member of a group."""
+    _known(stitch).start_at_random(generator)
 
 
 @torch.no_grad()
 def start_as_identity(stitch: nn.Module) -> None:
-    """The map that changes nothing. Raises Misfit if the channels differ in number."""
-    layer = stitch.affine if isinstance(stitch, BnAffineBn) else stitch
-    if isinstance(layer, Affine | nn.Linear):
-        if layer.weight.shape[0] != layer.weight.shape[1]:
-            raise Misfit(
-                f"an identity start needs equal channels: bottom {layer.weight.shape[1]}, top {layer.weight.shape[0]}"
-            )
-        nn.init.eye_(layer.weight)
-        nn.init.zeros_(layer.bias)
+    """The map that changes nothing. Raises Misfit if the channels differ in number, or the rank is too low."""
+    _known(stitch).start_as_identity()
 
 
 @torch.no_grad()
 def start_from_map(stitch: nn.Module, m: AffineMap) -> None:
-    """The affine map `m`.
-
-    Around a BatchNorm the map is kept exactly: its running statistics are set to those of what it will see, and its
-    scale and shift undo or redo them, so that the stitch computes the map both in eval mode and on a typical batch.
-    """
-    if isinstance(stitch, Affine):
-        stitch.weight.copy_(m.weight)
-        stitch.bias.copy_(m.bias)
-    if isinstance(stitch, BnAffineBn):
-        _set_batchnorm(stitch.before, m.mean_in, m.variance_in)
-        stitch.affine.weight.copy_(m.weight * (m.variance_in + stitch.before.eps).sqrt())
-        stitch.affine.bias.copy_(m.mean_out)
-        _set_batchnorm(stitch.after, m.mean_out, m.variance_out)
-        stitch.after.weight.copy_((m.variance_out + stitch.after.eps).sqrt())
-        stitch.after.bias.copy_(m.mean_out)
+    """Start a stitch exactly as the map `m`. Raises Misfit if `m` is none of the family's."""
+    _known(stitch).start_from_map(m)
 
 
-def _set_batchnorm(layer: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
-    assert layer.running_mean is not None and layer.running_var is not None
-    layer.running_mean.copy_(mean)
-    layer.running_var.copy_(variance)
+def _known(stitch: nn.Module) -> Stitch:
+    if not isinstance(stitch, Stitch):
+        raise TypeError(f"{type(stitch).__name__} is no stitch")
+    return stitch

@@ -1,0 +1,183 @@
+"""The best map of each family for direct matching, in closed form, from the moments of bottom and top features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from stitchtui.stitching.capacity import FAMILIES, start_family
+from stitchtui.stitching.misfit import Misfit
+
+LEAST_SCALE = 1e-6  # a scaled permutation's scales are positive; where the best would be 0 or less, this is taken
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Mean and covariance over all images and positions of bottom features x; float64. Cells of one bottom share it.
+
+    For a K x K convolution the features are the bottom's channels at all K * K places around a position, 0 outside.
+    """
+
+    rows: int
+    mean: Tensor  # [features]
+    covariance: Tensor  # [features, features]
+    kernel: int = 1
+
+    @cached_property
+    def spectrum(self) -> tuple[Tensor, Tensor]:
+        """The covariance's eigenvalues, ascending and 0 where at float32's noise, and its eigenvectors as columns."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        return torch.where(values > max(float(values[-1]) * 1e-9, 1e-30), values, 0), vectors
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What a closed form needs to know of bottom features x and top features y at the same places; float64."""
+
+    x: Inputs
+    mean_y: Tensor  # [top channels]
+    variance_y: Tensor  # [top channels]
+    cov_yx: Tensor  # [top channels, features]
+
+    @property
+    def finite(self) -> bool:
+        """Whether every number of it is finite."""
+        tensors = self.x.mean, self.x.covariance, self.mean_y, self.variance_y, self.cov_yx
+        return all(bool(t.isfinite().all()) for t in tensors)
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """y = weight x + bias, with the means and variances of what it was fitted on, before and after; float64."""
+
+    weight: Tensor  # [top channels, bottom channels], or [top channels, bottom channels, K, K] of a convolution
+    bias: Tensor  # [top channels]
+    mean_in: Tensor  # [features]
+    variance_in: Tensor
+    mean_out: Tensor  # [top channels], of weight x + bias
+    variance_out: Tensor
+
+
+def fit_direct(family: str, m: Moments, *, ridge: float, rank: int | None = None) -> AffineMap:
+    """The map of `family` that minimises |weight x + bias - y|^2; the affine one for a family without a closed form.
+
+    `ridge`, for the families that are not a group of isometries or permutations, is relative: it is added to the
+    covariance's diagonal as a fraction of its mean. `rank` is that of `low_rank`. The moments' kernel must be the
+    family's. Raises Misfit where the family can't join so many channels, FloatingPointError for features not finite.
+    """
+    name = start_family(family)
+    if m.x.kernel != FAMILIES[name].kernel:
+        raise ValueError(f"{name} is fitted on moments of kernel {FAMILIES[name].kernel}, not {m.x.kernel}")
+    if not m.finite:
+        raise FloatingPointError("features on the training images are not finite")
+    check_channels(name, m.cov_yx.shape[1] // m.x.kernel**2, m.cov_yx.shape[0])
+    if name == "low_rank":
+        return low_rank(m, ridge, rank)
+    return _UNREGULARISED[name](m) if name in _UNREGULARISED else least_squares(m, ridge)
+
+
+def check_channels(family: str, bottom: int, top: int) -> None:
+    """Raises Misfit where `family` can't lead from `bottom` channels to `top` channels, wherever it is used."""
+    if FAMILIES[family].equal_channels and bottom != top:
+        raise Misfit(f"{family} needs equal channels: bottom {bottom}, top {top}")
+    if family == "orthogonal" and top < bottom:
+        raise Misfit(f"orthogonal keeps every distance, so it can't lead to fewer channels: bottom {bottom}, top {top}")
+
+
+def least_squares(m: Moments, ridge: float) -> AffineMap:
+    """The affine map, or convolution, that minimises |weight x + bias - y|^2, with a relative `ridge`.
+
+    Directions in which the bottom's features do not vary, to float32's noise, get weight 0. Raises
+    FloatingPointError for features that are not finite.
+    """
+    if not m.finite:
+        raise FloatingPointError("features on the training images are not finite")
+    return _map(m, _ridge_weight(m, ridge))
+
+
+def _ridge_weight(m: Moments, ridge: float) -> Tensor:
+    vectors = m.x.spectrum[1]
+    return ((m.cov_yx @ vectors) * _inverse(m.x, ridge)) @ vectors.T
+
+
+def _inverse(x: Inputs, ridge: float) -> Tensor:
+    """The eigenvalues of the covariance's inverse with the ridge, 0 where the features do not vary."""
+    values = x.spectrum[0]
+    return torch.where(values > 0, 1 / torch.where(values > 0, values + ridge * values.mean(), 1), 0)
+
+
+def low_rank(m: Moments, ridge: float, rank: int | None) -> AffineMap:
+    """Reduced-rank regression: the best affine map of at most `rank`.
+
+    With S the covariance and its ridge, and W the least-squares weight, |V x - y|^2 is a constant plus
+    |(V - W) S^(1/2)|^2, so the best V keeps the largest singular values of W S^(1/2), not of W.
+    """
+    if rank is None or rank < 1:
+        raise ValueError("low_rank needs a rank of 1 or more")
+    seen = (m.cov_yx @ m.x.spectrum[1]) * _inverse(m.x, ridge).sqrt()  # W S^(1/2), in the eigenvectors' coordinates
+    left = torch.linalg.svd(seen, full_matrices=False)[0][:, :rank]
+    return _map(m, left @ (left.T @ _ridge_weight(m, ridge)))
+
+
+def orthogonal(m: Moments) -> AffineMap:
+    """Procrustes on centred features: the best map that keeps all distances, with as many top channels or more."""
+    left, _, right = torch.linalg.svd(m.cov_yx, full_matrices=False)
+    return _map(m, left @ right)
+
+
+def permutation(m: Moments) -> AffineMap:
+    """The best order of the channels, by linear sum assignment; it has no bias."""
+    weight = _assigned(m.cov_yx + m.mean_y[:, None] * m.x.mean)  # E[y x], since |weight x| is the same for all
+    return _map(m, weight, torch.zeros_like(m.mean_y))
+
+
+def scaled_permutation(m: Moments) -> AffineMap:
+    """The best order of the channels with a positive scale each, by linear sum assignment; it has no bias."""
+    products = m.cov_yx + m.mean_y[:, None] * m.x.mean  # E[y x]
+    squares = m.x.covariance.diagonal() + m.x.mean.square()  # E[x x]
+    scales = torch.where(squares > 1e-30, products / squares.clamp_min(1e-30), 1).clamp_min(LEAST_SCALE)
+    gains = 2 * scales * products - scales.square() * squares  # how far a pair of channels lowers |y|^2
+    return _map(m, _assigned(gains) * scales, torch.zeros_like(m.mean_y))
+
+
+def identity(m: Moments) -> AffineMap:
+    """The map that changes nothing."""
+    return _map(m, torch.eye(len(m.mean_y)).to(m.mean_y), torch.zeros_like(m.mean_y))
+
+
+_UNREGULARISED: dict[str, Callable[[Moments], AffineMap]] = {
+    "identity": identity,
+    "permutation": permutation,
+    "scaled_permutation": scaled_permutation,
+    "orthogonal": orthogonal,
+}
+
+
+def _assigned(gains: Tensor) -> Tensor:
+    """The permutation matrix with the largest sum of `gains` [top channels, bottom channels]."""
+    from scipy.optimize import linear_sum_assignment  # imported late: most runs never need it
+
+    _, columns = linear_sum_assignment(gains.cpu().numpy(), maximize=True)
+    return torch.eye(len(gains), dtype=gains.dtype)[columns].to(gains.device)
+
+
+def _map(m: Moments, weight: Tensor, bias: Tensor | None = None) -> AffineMap:
+    """The map of `weight` [top channels, features]; without `bias`, of the one that meets the top's mean."""
+    bias = m.mean_y - weight @ m.x.mean if bias is None else bias
+    return affine_map(weight, bias, m.x.mean, m.x.covariance, m.x.kernel)
+
+
+def affine_map(weight: Tensor, bias: Tensor, mean: Tensor, covariance: Tensor, kernel: int = 1) -> AffineMap:
+    """The map y = weight x + bias on features x of this mean and covariance; `weight` [top channels, features]."""
+    variance_out = ((weight @ covariance) * weight).sum(1)
+    shaped = weight if kernel == 1 else weight.unflatten(1, (-1, kernel, kernel))
+    return AffineMap(shaped, bias, mean, covariance.diagonal().clone(), weight @ mean + bias, variance_out)
+
+
+def residual(m: Moments, found: AffineMap) -> float:
+    """The mean over images and positions of |weight x + bias - y|^2, on what the moments were taken of."""
+    weight = found.weight.flatten(1)
+    spread = found.variance_out - 2 * (weight * m.cov_yx).sum(1) + m.variance_y
+    return float((spread + (found.mean_out - m.mean_y).square()).sum())

@@ -1,0 +1,269 @@
+"""The stitches that any weights will do for: identity, affine, K x K convolution, MLP, and the paper's."""
+
+from collections.abc import Iterable
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stitchtui.stitching.adapters import Adapter
+from stitchtui.stitching.closed_forms import AffineMap
+from stitchtui.stitching.misfit import Misfit
+
+
+class Stitch(nn.Module):
+    """What every family has: an adapter in front if the shapes differ, a map, and three ways to start it."""
+
+    channel_axis = -1
+    adapt: Adapter | None = None
+
+    def behind(self, adapt: Adapter) -> Self:
+        """The same stitch, with `adapt` in front of it if that does anything."""
+        self.adapt = adapt if adapt.name else None
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The bottom's tensor [batch, channels, ...], or with the channels last, to the top's."""
+        return self.map(x if self.adapt is None else self.adapt(x))
+
+    def map(self, x: Tensor) -> Tensor:
+        """The same, from a tensor that has the top's positions already."""
+        raise NotImplementedError
+
+    def start_at_random(self, generator: torch.Generator) -> None:
+        """Start at random, by PyTorch's own rule where there is one."""
+        raise NotImplementedError
+
+    def start_as_identity(self) -> None:
+        """Start as the map that changes nothing; Misfit where there is none."""
+        raise NotImplementedError
+
+    def start_from_map(self, m: AffineMap) -> None:
+        """Start exactly as `m`; Misfit for a map that is none of the family's."""
+        raise NotImplementedError
+
+    def matrix(self) -> Tensor | None:
+        """The map's weight [top channels, features] in float64, in eval mode; None if the stitch is not linear."""
+        raise NotImplementedError
+
+
+class Identity(Stitch):
+    """Nothing at all: the bottom's tensor goes straight into the top."""
+
+    def __init__(self, channels: int = 0) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def map(self, x: Tensor) -> Tensor:
+        """Any shape to the same."""
+        return x
+
+    def start_at_random(self, generator: torch.Generator) -> None:
+        """There is nothing to draw."""
+
+    def start_as_identity(self) -> None:
+        """It is one."""
+
+    def start_from_map(self, m: AffineMap) -> None:
+        """There is nothing to set."""
+        if not torch.equal(m.weight, torch.eye(len(m.weight)).to(m.weight)) or bool(m.bias.any()):
+            raise Misfit("a map that changes anything can't be an identity stitch")
+
+    def matrix(self) -> Tensor:
+        """The unit matrix."""
+        return torch.eye(self.channels, dtype=torch.float64)
+
+
+class Affine(Stitch):
+    """One affine map at every position: a 1x1 convolution on maps, token-wise on tokens, plain on vectors."""
+
+    def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int) -> None:
+        super().__init__()
+        self.channel_axis = channel_axis
+        self.weight = nn.Parameter(torch.empty(top_channels, bottom_channels))
+        self.bias = nn.Parameter(torch.empty(top_channels))
+
+    def map(self, x: Tensor) -> Tensor:
+        """[batch, bottom channels, ...] to [batch, top channels, ...], or the same with the channels last."""
+        return pointwise(x, self.weight, self.bias, self.channel_axis)
+
+    def start_at_random(self, generator: torch.Generator) -> None:
+        """PyTorch's own start of a linear layer: uniform in +-1/sqrt(bottom channels)."""
+        draw_uniform((self.weight, self.bias), self.weight.shape[1] ** -0.5, generator)
+
+    def start_as_identity(self) -> None:
+        """The unit matrix."""
+        check_square(self.weight.shape[1], self.weight.shape[0])
+        nn.init.eye_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def start_from_map(self, m: AffineMap) -> None:
+        """The map's own weight and bias."""
+        check_one_place(m)
+        self.weight.copy_(m.weight)
+        self.bias.copy_(m.bias)
+
+    def matrix(self) -> Tensor | None:
+        """Its weight."""
+        return self.weight.double()
+
+
+class Convolution(Stitch):
+    """A K x K convolution with bias on maps, K odd, with zeros around the map."""
+
+    def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int, kernel: int) -> None:
+        super().__init__()
+        self.channel_axis, self.kernel = channel_axis, kernel
+        self.weight = nn.Parameter(torch.empty(top_channels, bottom_channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(top_channels))
+
+    def map(self, x: Tensor) -> Tensor:
+        """[batch, bottom channels, height, width] to the same of the top, or both with the channels last."""
+        x = x.movedim(self.channel_axis, 1)
+        return F.conv2d(x, self.weight, self.bias, padding=self.kernel // 2).movedim(1, self.channel_axis)
+
+    def start_at_random(self, generator: torch.Generator) -> None:
+        """PyTorch's own start of a convolution: uniform in +-1/sqrt(bottom channels * K * K)."""
+        draw_uniform((self.weight, self.bias), self.weight[0].numel() ** -0.5, generator)
+
+    def start_as_identity(self) -> None:
+        """The unit matrix in the middle, zeros around it."""
+        check_square(self.weight.shape[1], self.weight.shape[0])
+        nn.init.dirac_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def start_from_map(self, m: AffineMap) -> None:
+        """A convolution's weight, or a smaller one's or an affine map's in the middle of zeros."""
+        weight = m.weight if m.weight.dim() == 4 else m.weight[:, :, None, None]
+        around = self.kernel - weight.shape[-1]
+        if around < 0:
+            raise Misfit(f"a {weight.shape[-1]}x{weight.shape[-1]} map can't start a {self.kernel}x{self.kernel} one")
+        self.weight.copy_(F.pad(weight, [around // 2] * 4))
+        self.bias.copy_(m.bias)
+
+    def matrix(self) -> Tensor:
+        """From all K * K places around a position to the top's channels."""
+        return self.weight.double().flatten(1)
+
+
+class Mlp(Affine):
+    """An affine map plus a hidden layer of ReLU as wide as the top, whose output starts at 0."""
+
+    def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int) -> None:
+        super().__init__(bottom_channels, top_channels, channel_axis)
+        self.hidden_weight = nn.Parameter(torch.empty(top_channels, bottom_channels))
+        self.hidden_bias = nn.Parameter(torch.empty(top_channels))
+        self.out_weight = nn.Parameter(torch.zeros(top_channels, top_channels))
+        with torch.no_grad():  # a draw of its own, so that it is the same however the affine part starts
+            self._draw_hidden(torch.Generator().manual_seed(0))
+
+    def _draw_hidden(self, generator: torch.Generator) -> None:
+        draw_uniform((self.hidden_weight, self.hidden_bias), self.hidden_weight.shape[1] ** -0.5, generator)
+
+    def map(self, x: Tensor) -> Tensor:
+        """[batch, bottom channels, ...] to [batch, top channels, ...], or the same with the channels last."""
+        hidden = F.relu(pointwise(x, self.hidden_weight, self.hidden_bias, self.channel_axis))
+        return super().map(x) + pointwise(hidden, self.out_weight, None, self.channel_axis)
+
+    def start_at_random(self, generator: torch.Generator) -> None:
+        """PyTorch's own start of both lower layers."""
+        super().start_at_random(generator)
+        self._draw_hidden(generator)
+
+    def start_from_map(self, m: AffineMap) -> None:
+        """The affine map; the hidden layer is set to read features of mean 0 and variance 1."""
+        super().start_from_map(m)
+        self._draw_hidden(torch.Generator().manual_seed(0))
+        mean, deviation = (t.to(self.hidden_weight) for t in (m.mean_in, (m.variance_in + 1e-5).sqrt()))
+        self.hidden_weight.div_(deviation)
+        self.hidden_bias.sub_(self.hidden_weight @ mean)
+
+    def matrix(self) -> None:
+        """It has none."""
+
+
+class BnAffineBn(Stitch):
+    """The paper's stitch: BatchNorm, 1x1 convolution with bias, BatchNorm (appendix A.4)."""
+
+    def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int) -> None:
+        super().__init__()
+        self.channel_axis = channel_axis
+        self.before = nn.BatchNorm1d(bottom_channels)
+        self.affine = nn.Linear(bottom_channels, top_channels)
+        self.after = nn.BatchNorm1d(top_channels)
+
+    def map(self, x: Tensor) -> Tensor:
+        """[batch, bottom channels, ...] to [batch, top channels, ...], or the same with the channels last."""
+        last = x.movedim(1, -1) if self.channel_axis == 1 else x
+        rows = last.flatten(0, -2)  # [batch * positions, channels]
+        out = self.after(self.affine(self.before(rows))).unflatten(0, last.shape[:-1])
+        return out.movedim(-1, 1) if self.channel_axis == 1 else out
+
+    def start_at_random(self, generator: torch.Generator) -> None:
+        """PyTorch's own start of the convolution."""
+        draw_uniform((self.affine.weight, self.affine.bias), self.affine.in_features**-0.5, generator)
+
+    def start_as_identity(self) -> None:
+        """The unit matrix between the two BatchNorms, which still normalise."""
+        check_square(self.affine.in_features, self.affine.out_features)
+        nn.init.eye_(self.affine.weight)
+        nn.init.zeros_(self.affine.bias)
+
+    def start_from_map(self, m: AffineMap) -> None:
+        """Exactly the map, both in eval mode and on a typical batch.
+
+        The running statistics are set to those of what each BatchNorm will see, and its scale and shift undo or redo
+        them.
+        """
+        check_one_place(m)
+        _set_batchnorm(self.before, m.mean_in, m.variance_in)
+        self.affine.weight.copy_(m.weight * (m.variance_in + self.before.eps).sqrt())
+        self.affine.bias.copy_(m.mean_out)
+        _set_batchnorm(self.after, m.mean_out, m.variance_out)
+        self.after.weight.copy_((m.variance_out + self.after.eps).sqrt())
+        self.after.bias.copy_(m.mean_out)
+
+    def matrix(self) -> Tensor:
+        """The product of its three scales."""
+        scales = [_scale(layer).double() for layer in (self.before, self.after)]
+        return scales[1][:, None] * self.affine.weight.double() * scales[0]
+
+
+def _set_batchnorm(layer: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
+    assert layer.running_mean is not None and layer.running_var is not None
+    layer.running_mean.copy_(mean)
+    layer.running_var.copy_(variance)
+
+
+def _scale(layer: nn.BatchNorm1d) -> Tensor:
+    assert layer.running_var is not None
+    return layer.weight * (layer.running_var + layer.eps).rsqrt()
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, channel_axis: int) -> Tensor:
+    """weight x + bias at every position of `x`, whose channels are on `channel_axis`."""
+    if channel_axis == 1 and x.dim() == 4:
+        return F.conv2d(x, weight[:, :, None, None], bias)
+    if channel_axis == 1:
+        return F.linear(x.movedim(1, -1), weight, bias).movedim(-1, 1)
+    return F.linear(x, weight, bias)
+
+
+def draw_uniform(parameters: Iterable[Tensor], bound: float, generator: torch.Generator) -> None:
+    """Fill with numbers uniform in +-`bound`, drawn on the CPU so that they are the same on every device."""
+    for parameter in parameters:
+        drawn = torch.rand(parameter.shape, generator=generator)
+        parameter.copy_(bound * (2 * drawn - 1))
+
+
+def check_square(bottom: int, top: int) -> None:
+    """Raises Misfit where no map between so many channels changes nothing."""
+    if bottom != top:
+        raise Misfit(f"an identity start needs equal channels: bottom {bottom}, top {top}")
+
+
+def check_one_place(m: AffineMap) -> None:
+    """Raises Misfit for a convolution's map."""
+    if m.weight.dim() != 2:
+        raise Misfit("a convolution's map reads several positions; this family reads one")
