@@ -1,5 +1,6 @@
 """A network as a chain of segments between cuts: the one idea that everything else stands on."""
 
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ class Chain:
         if normalise is not None:
             segments[0] = nn.Sequential(normalise, segments[0])
         self.segments = nn.ModuleList(segments).eval()
+
+    def with_segments(self, segments: Sequence[nn.Module]) -> "Chain":
+        """The same cuts between other segments."""
+        other = copy.copy(self)
+        other.segments = nn.ModuleList(segments)
+        return other
 
     @property
     def output(self) -> int:

@@ -1,65 +1,35 @@
 """The column trainer: one pass of the bottom and one of the top serve every cell of a column at once."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Self
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.column import Cell, Column, Features, column_outputs
+from stitchtui.stitching.objectives import TASK
+from stitchtui.stitching.replay import Replay, replayed
+from stitchtui.stitching.trainer import Progress, Recipe, Trainer
 
+__all__ = [
+    "BatchStatistics",
+    "Cell",
+    "Column",
+    "Progress",
+    "Recipe",
+    "Replay",
+    "Trainer",
+    "best_of",
+    "column_outputs",
+    "is_finite",
+    "train_column",
+    "train_columns",
+]
 
-@dataclass(frozen=True)
-class Cell:
-    """Where a stitch sits: from boundary `bottom` of the bottom's chain to boundary `top` of the top's."""
-
-    bottom: int
-    top: int
-    stitch: nn.Module
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Adam with a cosine from `learning_rate` to 0 over `steps`."""
-
-    steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    dtype: torch.dtype = torch.float32
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Means since the last report: one loss and one accuracy (percent) per cell."""
-
-    step: int
-    losses: list[float]
-    accuracies: list[float]
-
-
-def column_outputs(top: Chain, cells: Sequence[Cell], features: Sequence[Tensor]) -> list[Tensor]:
-    """Each stitched network's class scores [batch, classes], from the bottom's features at its boundaries 0, 1, ...
-
-    The top runs once: at each boundary the newly stitched tensors join the batch that already travels. Below a
-    cell's top boundary nothing of the top is run.
-    """
-    travelling: list[Tensor] = []
-    order: list[int] = []  # the cells on board, in the order of the travelling batch
-    for boundary in range(min(c.top for c in cells), top.output + 1):
-        boarding = [k for k, c in enumerate(cells) if c.top == boundary]
-        travelling += [cells[k].stitch(features[cells[k].bottom]) for k in boarding]
-        order += boarding
-        if boundary < top.output and travelling:
-            joined = torch.cat(travelling) if len(travelling) > 1 else travelling[0]
-            travelling = [top.segments[boundary](joined)]
-    chunks = torch.cat(travelling).chunk(len(cells))
-    outputs = dict(zip(order, chunks, strict=True))
-    return [outputs[k] for k in range(len(cells))]
+Report = Callable[[int, Callable[[], Progress]], None]
 
 
 def train_column(
@@ -69,67 +39,73 @@ def train_column(
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
     *,
-    report: Callable[[int, Callable[[], Progress]], None] = lambda *_: None,
-) -> None:
+    replay: Replay | None = None,
+    report: Report = lambda *_: None,
+) -> list[float]:
     """Train every cell's stitch on (images in [0, 1], labels), one batch a step, until `recipe.steps`.
 
     The losses are summed and Adam works number by number, so each cell takes exactly the steps that it would take
     alone, as long as the networks are in eval mode. `report(step, progress)` is called at every step; only its
     second argument, when called, waits for the device. A cell whose loss is not finite harms no other; raises
-    FloatingPointError when no cell is left.
+    FloatingPointError when no cell is left. Returns each cell's training loss over the last tenth of the steps, from
+    before each step; nothing where no stitch learns.
     """
-    parameters = [p for c in cells for p in c.stitch.parameters()]
-    tally = _Tally(len(cells))
-    if not parameters:
-        return
-    for c in cells:
-        c.stitch.train()
-    optimiser = torch.optim.Adam(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
-    for step, (images, labels) in zip(range(1, recipe.steps + 1), batches, strict=False):
-        with _autocast(images.device, recipe.dtype):
-            with torch.no_grad():
-                features = bottom.features(images, max(c.bottom for c in cells))
-            outputs = column_outputs(top, cells, features)
-        scores = torch.stack([o.float() for o in outputs])  # [cells, batch, classes]
-        losses = F.cross_entropy(scores.flatten(0, 1), labels.repeat(len(cells)), reduction="none")
-        per_cell = losses.view(len(cells), -1).mean(1)
-        optimiser.zero_grad(set_to_none=True)
-        per_cell.sum().backward()
-        optimiser.step()
-        schedule.step()
-        tally.add(per_cell.detach(), (scores.detach().argmax(-1) == labels).float().mean(1))
-        report(step, partial(tally.progress, step))
+    return train_columns(bottom, [Column(top, cells)], batches, recipe, replay=replay, report=report)
+
+
+def train_columns(
+    bottom: Chain,
+    columns: Sequence[Column],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    recipe: Recipe,
+    *,
+    replay: Replay | None = None,
+    report: Report = lambda *_: None,
+) -> list[float]:
+    """Train the columns of several tops on one bottom, which runs once a step for all; see `train_column`.
+
+    What is said of cells is said of all columns' cells, in order. With `replay` the bottom runs for the first views
+    of the images only.
+    """
+    cells = [c for column in columns for c in column.cells]
+    if not any(True for c in cells for _ in c.stitch.parameters()):
+        return []
+    with Trainer(bottom, columns, recipe) as trainer:
+        fed = _fed(trainer, batches, replay)
+        for step, (features, images, labels) in enumerate(islice(fed, recipe.steps), 1):
+            trainer.learn(step, features, images, labels)
+            report(step, partial(trainer.tally.progress, step))
     for c in cells:
         c.stitch.eval()
+    return trainer.last.means()
+
+
+def _fed(
+    trainer: Trainer, batches: Iterable[tuple[Tensor, Tensor]], replay: Replay | None
+) -> Iterator[tuple[Features, Tensor, Tensor]]:
+    """The bottom's features, images and labels of each batch."""
+    fresh = ((trainer.features(images), images, labels) for images, labels in batches)
+    if replay is None:
+        return fresh
+    if trainer.recipe.objective != TASK:
+        raise ValueError("only the task's objective can go on from kept features: the others need the top's own")
+    return replayed(fresh, replay, {c.bottom for column in trainer.columns for c in column.cells})
+
+
+def best_of(starts: Sequence[Sequence[Cell]], losses: Sequence[float]) -> list[int]:
+    """Which start of each place ended with the lowest training loss.
+
+    `losses` are those of all starts of the first place, then of the second, and so on: what `train_column` returns
+    for their cells in this order. A loss that is not finite is never the lowest.
+    """
+    rest = iter(losses)
+    ended = [[loss if math.isfinite(loss) else math.inf for loss in islice(rest, len(s))] for s in starts]
+    return [own.index(min(own)) for own in ended]
 
 
 def is_finite(stitch: nn.Module) -> bool:
     """Whether training left numbers in every parameter and statistic."""
     return all(bool(t.isfinite().all()) for t in stitch.state_dict().values() if t.is_floating_point())
-
-
-class _Tally:
-    """Loss and accuracy per cell, summed on the device, so that reading them is the only wait."""
-
-    def __init__(self, cells: int) -> None:
-        self.sums = torch.zeros(2, cells)
-        self.count = 0
-
-    def add(self, losses: Tensor, accuracies: Tensor) -> None:
-        self.sums = self.sums.to(losses.device) + torch.stack([losses, accuracies])
-        self.count += 1
-
-    def progress(self, step: int) -> Progress:
-        losses, accuracies = (self.sums / max(1, self.count)).tolist()
-        self.sums, self.count = torch.zeros_like(self.sums), 0
-        if not any(map(math.isfinite, losses)):
-            raise FloatingPointError(f"every training loss is not finite at step {step}")
-        return Progress(step, losses, [100 * a for a in accuracies])
-
-
-def _autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 class BatchStatistics:

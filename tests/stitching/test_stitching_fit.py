@@ -36,7 +36,7 @@ def column(bottom: Chain, top: Chain, family: str = "affine") -> list[fit.Cell]:
 
 def train_plainly(bottom: Chain, top: Chain, cell: fit.Cell, steps: int, learning_rate: float) -> None:
     """The slow and obvious way: one cell, both networks run whole, one loss, one optimiser."""
-    optimiser = torch.optim.Adam(cell.stitch.parameters(), learning_rate)
+    optimiser = torch.optim.Adam(cell.stitch.parameters(), learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     cell.stitch.train()
     for images, labels in batches(steps):
@@ -55,7 +55,7 @@ def test_a_column_trains_each_cell_as_if_it_were_alone(network: type[nn.Module],
     bottom, top = chain_of(frozen(network(), 0)), chain_of(frozen(network(), 1))
     together = column(bottom, top, family)
     alone = copy.deepcopy(together)
-    fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2))
+    fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2, fold=False))
     for cell in alone:
         train_plainly(bottom, top, cell, 6, 1e-2)
     for ours, theirs in zip(together, alone, strict=True):

@@ -1,0 +1,162 @@
+"""What a column step takes: an estimate per cell, groups of cells that fit, and freed memory kept for the next step."""
+
+import copy
+import ctypes
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from stitchtui.stitching import objectives
+from stitchtui.stitching.chain import Chain
+
+SAMPLES = 2, 4
+"""Numbers of images that the estimate is measured on: what grows with them, and what doesn't, such as cast weights."""
+PASSING = 3
+"""How many tensors of a cell's largest size a pass holds beyond what it saves: an input, an output, a gradient."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_DEFAULT_TRIM_THRESHOLD, _DEFAULT_MMAP_MAX = 128 << 10, 65_536
+
+
+class _Cell(Protocol):
+    @property
+    def bottom(self) -> int: ...
+    @property
+    def top(self) -> int: ...
+    @property
+    def stitch(self) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The most bytes that a training step holds beyond the networks: for the bottom's features, and for each cell."""
+
+    features: int
+    cells: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """All cells in one turn."""
+        return self.features + sum(self.cells)
+
+
+def step_costs(
+    bottom: Chain, top: Chain, cells: Sequence[_Cell], images: Tensor, objective: str = objectives.TASK
+) -> Costs:
+    """What a step on a batch like `images` will take, measured on a few of them in the precision that is on.
+
+    Networks must be in eval mode, since they are run here.
+    """
+    small, large = (_Measure(bottom, top, cells, images[:count], objective).all() for count in SAMPLES)
+    more = (len(images) - SAMPLES[0]) / (SAMPLES[1] - SAMPLES[0])
+    features, *each = (math.ceil(a + max(0.0, more * (b - a))) for a, b in zip(small, large, strict=True))
+    return Costs(features, tuple(each))
+
+
+def split(costs: Sequence[int], budget: int) -> list[range]:
+    """Neighbouring cells in as few groups as fit into `budget` bytes each; a cell that doesn't fit is alone."""
+    groups: list[range] = []
+    first = 0
+    for k in range(1, len(costs) + 1):
+        if k == len(costs) or sum(costs[first : k + 1]) > budget:
+            groups.append(range(first, k))
+            first = k
+    return groups
+
+
+class _Measure:
+    """The bytes that a step takes on a few images."""
+
+    def __init__(self, bottom: Chain, top: Chain, cells: Sequence[_Cell], images: Tensor, objective: str) -> None:
+        self.top, self.cells, self.objective = top, cells, objective
+        with torch.no_grad():
+            self.features = bottom.features(images, max(c.bottom for c in cells))
+            self.own = top.features(images)
+        self.bottom = bottom
+
+    def all(self) -> list[int]:
+        """For what all cells share, and for each cell."""
+        tails = self._tails(min(c.top for c in self.cells))
+        each = [_stitch_bytes(c.stitch, self.features[c.bottom]) + tails[c.top] for c in self.cells]
+        # While the bottom runs, its largest tensors pass; while it has run, those at the cuts are held.
+        inner = [_saved(segment, x) for segment, x in zip(self.bottom.segments, self.features[:-1], strict=False)]
+        largest = max(f.nbytes for f in self.features)
+        shared = sum(f.nbytes for f in self.features) + PASSING * max([largest, *(max(sizes) for sizes in inner)])
+        return [shared + (0 if self.objective == objectives.TASK else sum(f.nbytes for f in self.own)), *each]
+
+    def _tails(self, first: int) -> dict[int, int]:
+        """What one network's tail takes from each boundary of the top on."""
+        saved, largest, tails = 0, self.own[-1].nbytes, {self.top.output: 0}
+        for boundary in reversed(range(first, self.top.output)):
+            tensor = self.own[boundary]
+            sizes = _saved(self.top.segments[boundary], tensor)
+            saved += sum(sizes) + self._matching(boundary)
+            largest = max(largest, tensor.nbytes, *sizes)
+            tails[boundary] = saved + PASSING * largest
+        return tails
+
+    def _matching(self, boundary: int) -> int:
+        """The difference from the top's own tensor and its square, in float32, where the objective asks for them."""
+        last = self.objective in objectives.MATCH_LAST and boundary == self.top.output - 1
+        return 8 * self.own[boundary].numel() if last or self.objective == objectives.TRAJECTORY else 0
+
+
+def _stitch_bytes(stitch: nn.Module, x: Tensor) -> int:
+    # A copy: running a stitch in train mode may change its statistics.
+    return sum(_saved(copy.deepcopy(stitch).train(), x, needs_gradient=False))
+
+
+def _saved(module: nn.Module, x: Tensor, needs_gradient: bool = True) -> list[int]:
+    """The bytes of each tensor that a forward pass of `module` leaves: its output, and what a backward pass needs.
+
+    Its own weights and its input are left out.
+    """
+    x = x.detach().requires_grad_(needs_gradient)
+    known = {t.untyped_storage().data_ptr() for t in (x, *module.parameters(), *module.buffers())}
+    found: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad(), saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = module(x)
+    found[out.untyped_storage().data_ptr()] = out.untyped_storage().nbytes()
+    return [0, *(size for pointer, size in found.items() if pointer not in known)]
+
+
+@contextmanager
+def freed_memory_kept(device: torch.device) -> Iterator[None]:
+    """While open, memory that tensors on the CPU free is kept for the next ones; given back at the end.
+
+    glibc returns large pieces to the system at once, which then has to clear them again at every step.
+    """
+    libc = _libc() if device.type == "cpu" else None
+    if libc is None:
+        yield
+        return
+    libc.mallopt(_M_MMAP_MAX, 0)
+    libc.mallopt(_M_TRIM_THRESHOLD, -1)
+    try:
+        yield
+    finally:
+        libc.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
+        libc.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD)
+        libc.malloc_trim(0)
+
+
+def _libc() -> Any:
+    """The C library, if it is glibc."""
+    try:
+        libc = ctypes.CDLL(None)
+    except (OSError, TypeError):
+        return None
+    return libc if hasattr(libc, "gnu_get_libc_version") else None

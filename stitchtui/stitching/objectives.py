@@ -1,0 +1,134 @@
+"""What a stitch can be trained for: the labels, the top's own answers, or the top's own activations further up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.cuts import Cut, Traced
+
+TASK, SOFT, FINAL_FEATURES, THEN_TASK, TRAJECTORY = (
+    "task",
+    "soft",
+    "final_features",
+    "final_features_then_task",
+    "trajectory",
+)
+OBJECTIVES = (TASK, SOFT, FINAL_FEATURES, THEN_TASK, TRAJECTORY)
+MATCH_LAST = (FINAL_FEATURES, THEN_TASK)
+
+
+def check_objective(objective: str) -> None:
+    """Raises ValueError for one that isn't known."""
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective '{objective}' is not known; expected one of {', '.join(OBJECTIVES)}")
+
+
+def objective_at(objective: str, share: float, step: int, steps: int) -> str:
+    """What step `step` of `steps`, counted from 1, is trained for: `..._then_task` changes after `share` of them."""
+    if objective != THEN_TASK:
+        return objective
+    return FINAL_FEATURES if step <= round(share * steps) else TASK
+
+
+def cuts_for(objective: str, traced: Traced, chosen: Sequence[Cut]) -> tuple[Cut, ...]:
+    """Where the top must be cut for the objective, in order: at `chosen`, and where it has to be matched beyond them.
+
+    The last features are those at `penultimate`; a trajectory is matched at every block's end.
+    """
+    wanted = {c.name for c in chosen}
+    if objective in MATCH_LAST and (last := penultimate(traced)) is not None:
+        wanted.add(last.name)
+    if objective == TRAJECTORY:
+        wanted.update(c.name for c in traced.select("blocks"))
+    return tuple(c for c in traced.cuts if c.name in wanted)
+
+
+def penultimate(traced: Traced) -> Cut | None:
+    """The last cut before the last layer that has weights: what a network's classifier reads."""
+    position = {node: i for i, node in enumerate(traced.live)}
+    last = max((i for node, i in position.items() if _has_weights(traced.module, node)), default=0)
+    before = [c for c in traced.cuts if position[traced.nodes[c.name]] < last]
+    return before[-1] if before else None
+
+
+def _has_weights(module: fx.GraphModule, node: fx.Node) -> bool:
+    if node.op == "call_module":
+        return next(module.get_submodule(str(node.target)).parameters(), None) is not None
+    return node.op == "call_function" and any(n.op == "get_attr" for n in node.all_input_nodes)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one batch's stitched networks are to match."""
+
+    labels: Tensor  # int64 [batch]
+    own: list[Tensor]  # the top's own tensors at its boundaries 0, 1, ...; empty where the objective needs none
+
+
+def target(objective: str, top: Chain, images: Tensor, labels: Tensor) -> Target:
+    """The target for one batch: where the objective needs them, the top's own tensors, from a pass of its own."""
+    if objective == TASK:
+        return Target(labels, [])
+    with torch.no_grad():
+        return Target(labels, top.features(images))
+
+
+class Losses:
+    """One batch's loss for each cell of a column, gathered while its tensors travel through the top."""
+
+    def __init__(self, objective: str, top: Chain, target: Target, cells: int) -> None:
+        self.objective, self.top, self.target = objective, top, target
+        self.matched: list[list[Tensor]] = [[] for _ in range(cells)]
+
+    def see(self, boundary: int, order: Sequence[int], joined: Tensor) -> None:
+        """What cells `order` have at a boundary before the output: `joined`, [cells on board * batch, ...]."""
+        last = boundary == self.top.output - 1
+        if self.objective == TRAJECTORY or (self.objective == FINAL_FEATURES and last):
+            axis = self.top.cuts[boundary - 1].channel_axis
+            errors = unexplained(joined.unflatten(0, (len(order), -1)), self.target.own[boundary], axis)
+            for k, error in zip(order, errors.unbind(), strict=True):
+                self.matched[k].append(error)
+
+    def of(self, scores: Tensor) -> Tensor:
+        """The losses [cells], from the class scores [cells, batch, classes], float32."""
+        if self.objective in (TASK, SOFT):
+            answers = self.target.labels if self.objective == TASK else self.target.own[-1].float().softmax(-1)
+            repeated = answers.repeat(len(scores), *[1] * (answers.dim() - 1))
+            return F.cross_entropy(scores.flatten(0, 1), repeated, reduction="none").view(len(scores), -1).mean(1)
+        return torch.stack([torch.stack(errors).sum() for errors in self.matched])
+
+
+def unexplained(features: Tensor, own: Tensor, channel_axis: int) -> Tensor:
+    """Mean squared error of `features` [cells, batch, ...] as a share of the variance of `own` [batch, ...]; [cells].
+
+    The variance is that around each channel's mean over the batch and all positions.
+    """
+    own = own.float()
+    places = [d for d in range(own.dim()) if d != channel_axis % own.dim()]
+    variance = (own - own.mean(places, keepdim=True)).square().mean()
+    floor = 1e-6 * own.square().mean() + torch.finfo(torch.float32).tiny  # features that never vary
+    return (features.float() - own).square().flatten(1).mean(1) / torch.maximum(variance, floor)
+
+
+def sparse_weights(stitch: nn.Module) -> list[nn.Parameter]:
+    """The weights of a stitch that `l1` acts on: those of an affine stitch."""
+    weight = getattr(stitch, "weight", None)
+    return [weight] if isinstance(weight, nn.Parameter) else []
+
+
+@torch.no_grad()
+def shrink(weights: Sequence[nn.Parameter], amount: float) -> None:
+    """The proximal step of an l1 penalty: every weight moves towards 0 by `amount`, and stays at 0 once there."""
+    for weight in weights:
+        weight.copy_(F.softshrink(weight, amount))
+
+
+def sparsity(stitch: nn.Module) -> float:
+    """The share of weights that are exactly 0; 0 for a stitch without any."""
+    weights = sparse_weights(stitch)
+    zeros = sum(int((w == 0).sum()) for w in weights)
+    return zeros / max(1, sum(w.numel() for w in weights))

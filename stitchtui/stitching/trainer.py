@@ -1,0 +1,209 @@
+"""The steps of the column trainer: what is made ready once, and what every batch then takes."""
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from stitchtui.stitching import column as joining
+from stitchtui.stitching import objectives
+from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.column import Cell, Column, Features, column_outputs, numbers
+from stitchtui.stitching.crew import Crew
+from stitchtui.stitching.fold import BATCH_NORMS, folded
+from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
+
+LAST_SHARE = 0.1
+"""A cell's training loss is its mean over this share of the steps, the last ones."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Adam with a cosine from `learning_rate` to 0 over `steps`, and what the loss is."""
+
+    steps: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    dtype: torch.dtype = torch.float32
+    objective: str = objectives.TASK
+    schedule: float = 0.5  # the share of the steps before `final_features_then_task` goes on with `task`
+    l1: float = 0.0  # pulls the weights of affine stitches to exact zeros
+    fold: bool = True  # train through folded copies of the frozen networks: the same numbers to rounding, sooner
+    memory: int | None = None  # bytes that the cells of a step may take together; more are taken in turns
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Means since the last report: one loss and one accuracy (percent) per cell."""
+
+    step: int
+    losses: list[float]
+    accuracies: list[float]
+
+
+class Trainer:
+    """What a step needs, made ready once: cheap copies of the networks, the optimiser, who does what in which turn.
+
+    `train_columns` is the way to train; this is for whoever has to time or count single steps. It is open in a `with`.
+    """
+
+    def __init__(self, bottom: Chain, columns: Sequence[Column], recipe: Recipe) -> None:
+        objectives.check_objective(recipe.objective)
+        self.recipe = recipe
+        cells = [c for column in columns for c in column.cells]
+        self.reach = max(c.bottom for c in cells)
+        self.bottom, self.columns = self._made_cheap(bottom, columns)
+        self.plans: list[_Plan] = []
+        stitches = [c.stitch.train() for c in cells]
+        parameters = [p for s in stitches for p in s.parameters()]
+        self.device = parameters[0].device
+        self.crew = Crew(self.device)
+        rate, decay, fused = recipe.learning_rate, recipe.weight_decay, self.device.type in ("cpu", "cuda")
+        self.optimiser = torch.optim.Adam(parameters, rate, weight_decay=decay, fused=fused)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.steps)
+        self.sparse = [w for s in stitches for w in objectives.sparse_weights(s)] if recipe.l1 else []
+        self.tally, self.last = _Tally(len(cells)), _Tally(len(cells))
+
+    def __enter__(self) -> Self:
+        self._open = ExitStack()
+        self._open.enter_context(freed_memory_kept(self.device))
+        self._open.enter_context(self.crew)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def _made_cheap(self, bottom: Chain, columns: Sequence[Column]) -> tuple[Chain, list[Column]]:
+        if not self.recipe.fold:
+            return bottom, list(columns)
+        dtype, matched = self.recipe.dtype, self.recipe.objective != objectives.TASK
+        cheap = []
+        for column in columns:
+            first = 0 if matched else min(c.top for c in column.cells)
+            cheap.append(Column(folded(column.top, dtype, first), column.cells))
+        return folded(bottom, dtype, 0, self.reach), cheap
+
+    def step(self, step: int, images: Tensor, labels: Tensor) -> None:
+        """Step number `step`, from 1 to the recipe's `steps`: one batch of images in [0, 1] for every cell."""
+        self.learn(step, self.features(images), images, labels)
+
+    def learn(self, step: int, features: Features, images: Tensor, labels: Tensor) -> None:
+        """The same with the bottom's tensors known; of the images, only objectives beyond the task read more."""
+        objective = objectives.objective_at(self.recipe.objective, self.recipe.schedule, step, self.recipe.steps)
+        self.plans = self.plans or [self._plan(column, images) for column in self.columns]
+        self.optimiser.zero_grad(set_to_none=True)
+        done = []
+        for column, plan in zip(self.columns, self.plans, strict=True):
+            with self.autocast():
+                target = objectives.target(objective, column.top, images, labels)
+            found = []
+            for turn in plan.turns:
+                groups = [[column.cells[k] for k in group] for group in turn]
+                found += self.crew.do(
+                    [partial(self._backward, objective, column.top, group, features, target) for group in groups]
+                )
+            done.append(torch.cat(found, 1)[:, plan.order])
+        rate = float(self.schedule.get_last_lr()[0])
+        self.optimiser.step()
+        objectives.shrink(self.sparse, self.recipe.l1 * rate)
+        self.schedule.step()
+        self._count(step, torch.cat(done, 1))
+
+    def _plan(self, column: Column, images: Tensor) -> "_Plan":
+        """Turns that fit into the recipe's memory; in each, groups of cells whose tensors are small enough to join."""
+        every = [range(len(column.cells))]
+        if self.recipe.memory is not None and len(column.cells) > 1:
+            with self.autocast():
+                costs = step_costs(self.bottom, column.top, column.cells, images, self.recipe.objective)
+            every = split(costs.cells, self.recipe.memory - costs.features)
+        turns = [self._groups(column, list(turn), len(images)) for turn in every]
+        order = [k for turn in turns for group in turn for k in group]
+        return _Plan(turns, torch.tensor(order).argsort().to(self.device))
+
+    def _groups(self, column: Column, turn: list[int], batch: int) -> list[list[int]]:
+        """One group on a device that computes it best as a whole; otherwise several, the longest tails first."""
+        if self.crew.size == 1:
+            return [turn]
+        turn = sorted(turn, key=lambda k: column.cells[k].top)
+        sizes = [batch * numbers(column.top, column.cells[k].top) * self.recipe.dtype.itemsize for k in turn]
+        return [[turn[i] for i in group] for group in split(sizes, joining.JOINED_BYTES)]
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The bottom's tensors at its boundaries; each thread of a crew runs it on some of the images."""
+        parts = images.chunk(self.crew.size) if self._is_shared_out(len(images)) else (images,)
+        found = self.crew.do([partial(self._features_of, part) for part in parts])
+        if len(found) == 1:
+            return found[0]
+        return self.crew.do([partial(torch.cat, tensors) for tensors in zip(*found, strict=True)])
+
+    def _features_of(self, images: Tensor) -> list[Tensor]:
+        with torch.no_grad(), self.autocast():
+            return self.bottom.features(images, self.reach)
+
+    def _is_shared_out(self, batch: int) -> bool:
+        """Whether the bottom is worth a crew, and normalises no image by the others of its batch."""
+        largest = max(numbers(self.bottom, k) for k in range(self.reach + 1))
+        if self.crew.size == 1 or batch * largest * self.recipe.dtype.itemsize <= joining.JOINED_BYTES:
+            return False
+        return not any(isinstance(m, BATCH_NORMS) and m.training for m in self.bottom.segments.modules())
+
+    def _backward(
+        self, objective: str, top: Chain, cells: Sequence[Cell], features: Features, target: objectives.Target
+    ) -> Tensor:
+        """Losses and accuracies [2, cells] of a group, whose gradients are then in its stitches."""
+        losses = objectives.Losses(objective, top, target, len(cells))
+        with self.autocast():
+            outputs = column_outputs(top, cells, features, losses.see)
+        scores = torch.stack([o.float() for o in outputs])  # [cells, batch, classes]
+        per_cell = losses.of(scores)
+        if per_cell.requires_grad:
+            per_cell.sum().backward()
+        accuracies = (scores.detach().argmax(-1) == target.labels).float().mean(1)
+        return torch.stack([per_cell.detach(), accuracies])
+
+    def _count(self, step: int, found: Tensor) -> None:
+        self.tally.add(found)
+        if step > self.recipe.steps - max(1, round(LAST_SHARE * self.recipe.steps)):
+            self.last.add(found)
+
+    def autocast(self) -> AbstractContextManager:
+        """The precision of the recipe, for the thread that asks."""
+        dtype = self.recipe.dtype
+        return nullcontext() if dtype == torch.float32 else torch.autocast(self.device.type, dtype)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A column's cells, by number: turns one after another, each of groups that may be worked on at once."""
+
+    turns: list[list[list[int]]]
+    order: Tensor  # where the results of the column's first cell, its second, ... are among those of all groups
+
+
+class _Tally:
+    """Loss and accuracy per cell, summed on the device, so that reading them is the only wait."""
+
+    def __init__(self, cells: int) -> None:
+        self.sums = torch.zeros(2, cells)
+        self.count = 0
+
+    def add(self, found: Tensor) -> None:
+        """Losses and accuracies [2, cells]."""
+        self.sums = self.sums.to(found.device) + found
+        self.count += 1
+
+    def means(self) -> list[float]:
+        """Each cell's mean loss."""
+        return (self.sums[0] / max(1, self.count)).tolist()
+
+    def progress(self, step: int) -> Progress:
+        losses, accuracies = (self.sums / max(1, self.count)).tolist()
+        self.sums, self.count = torch.zeros_like(self.sums), 0
+        if not any(map(math.isfinite, losses)):
+            raise FloatingPointError(f"every training loss is not finite at step {step}")
+        return Progress(step, losses, [100 * a for a in accuracies])
