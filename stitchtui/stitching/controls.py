@@ -57,3 +57,13 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
         layer.eval()
+
+
+def shuffled_labels(labels: Tensor, seed: int) -> Tensor:
+    """The labels [images], each given to another image at random; how many there are of each class stays.
+
+    A stitch trained on them has nothing to learn that holds for test images: what it still scores there comes from
+    its start, and what it reaches in training from memorising.
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))  # the same on every device
+    return labels[order.to(labels.device)]

@@ -1,7 +1,9 @@
-"""What a column of stitched networks does on test images, in float32: errors, losses, agreement, activation gaps."""
+"""What a column of stitched networks does on test images, in float32: answers, and how far it leaves the top's ways."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,9 @@ from torch import Tensor
 
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.fit import Cell, column_outputs
+from stitchtui.stitching.outlying import Outlying, OwnActivations, outlying
 from stitchtui.stitching.penalty import paired_interval
+from stitchtui.stitching.streamed import double
 
 
 @dataclass(frozen=True)
@@ -27,79 +31,158 @@ class Scores:
         return 100 * int(self.wrong.sum()) / len(self.wrong)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A cell on the test images: its answers, and how it differs from the top at its cut and after it."""
+
+    scores: Scores
+    gap: float | None  # |s(r) - t|^2 / |t|^2 at the cut; None where the top's own activations are all 0
+    later_gaps: tuple[float | None, ...]  # the same at each later cut of the top, in order; empty unless asked for
+    js_distance: float  # Jensen-Shannon, base 2, between its and the top's class probabilities: 0 to 1, image mean
+    outlying: Outlying | None  # None unless asked for
+
+
 class _Answers:
     def __init__(self) -> None:
         self.predicted: list[Tensor] = []
         self.wrong: list[Tensor] = []
         self.losses: list[Tensor] = []
-        self.finite = True
+        self.finite: list[Tensor] = []
 
     def add(self, outputs: Tensor, labels: Tensor) -> None:
-        self.finite = self.finite and bool(outputs.isfinite().all())
+        self.finite.append(outputs.isfinite().all())
         predicted = outputs.argmax(-1)
         self.predicted.append(predicted)
         self.wrong.append(predicted != labels)
-        self.losses.append(F.cross_entropy(outputs, labels, reduction="none").double())
+        self.losses.append(double(F.cross_entropy(outputs, labels, reduction="none")))
 
     def scores(self) -> Scores:
-        loss = float(torch.cat(self.losses).mean())
-        return Scores(torch.cat(self.predicted), torch.cat(self.wrong), loss, self.finite)
+        loss, finite = float(torch.cat(self.losses).mean()), bool(torch.stack(self.finite).all())
+        return Scores(torch.cat(self.predicted), torch.cat(self.wrong), loss, finite)
 
 
-class _Gap:
-    """|s(r) - t|^2 / |t|^2 over all images, summed batch by batch in float64."""
+class _Tally:
+    """A cell's measures, summed batch by batch where its tensors are."""
 
-    def __init__(self) -> None:
-        self.difference = self.size = 0.0
+    def __init__(self, top: Chain, cell: Cell, own: OwnActivations | None, later: bool) -> None:
+        self.cell, self.own, self.output, self.answers = cell, own, top.output, _Answers()
+        self.last = max(cell.top, top.output - 1) if later else cell.top  # the boundary of the last gap
+        self.sums: dict[int, Tensor] = {}  # [|difference|^2, |target|^2] by boundary
+        self.distances: list[tuple[Tensor, Tensor]] = []
+        self.js_distances: list[Tensor] = []
 
-    def add(self, stitched: Tensor, target: Tensor) -> None:
-        self.difference += float((stitched - target).square().sum(dtype=torch.float64))
-        self.size += float(target.square().sum(dtype=torch.float64))
+    def see(self, boundary: int, stitched: Tensor, target: Tensor) -> None:
+        if boundary <= self.last:
+            squares = double(torch.stack([(stitched - target).square().sum(), target.square().sum()]))
+            self.sums[boundary] = self.sums.get(boundary, 0) + squares
+        if boundary == self.cell.top and self.own is not None:
+            self.distances.append((self.own.distances(stitched), self.own.distances(target)))
 
-    def value(self) -> float | None:
-        return self.difference / self.size if self.size > 0 else None
+    def answer(self, outputs: Tensor, target: Tensor, labels: Tensor) -> None:
+        if self.cell.top == self.output:  # a stitch to the output itself, such as a retrained tail
+            self.see(self.output, outputs, target)
+        self.answers.add(outputs, labels)
+        self.js_distances.append(js_distance(outputs, target))
+
+    def measured(self) -> Measured:
+        gaps = [_ratio(*self.sums[boundary].tolist()) for boundary in range(self.cell.top, self.last + 1)]
+        far = [torch.cat(parts) for parts in zip(*self.distances, strict=True)]
+        found = outlying(far[0], far[1]) if far else None
+        mean = float(torch.cat(self.js_distances).mean())
+        return Measured(self.answers.scores(), gaps[0], tuple(gaps[1:]), mean, found)
+
+
+def _ratio(difference: float, size: float) -> float | None:
+    return difference / size if size > 0 else None
+
+
+def js_distance(scores: Tensor, others: Tensor) -> Tensor:
+    """Jensen-Shannon distance (base 2, 0 to 1) of the softmax of each row of two [images, classes]; [images]."""
+    # In float64: of a divergence that rounding leaves at 1e-7 the root is no longer small.
+    p, q = double(scores).softmax(-1), double(others).softmax(-1)
+    return (_entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2).clamp(0, 1).sqrt()
+
+
+def _entropy(p: Tensor) -> Tensor:
+    return -torch.special.xlogy(p, p).sum(-1) / math.log(2)
 
 
 @torch.no_grad()
 def base_scores(network: Chain, batches: Iterable[tuple[Tensor, Tensor]]) -> Scores:
     """The unstitched network on (images in [0, 1], labels)."""
+    return scores_of(lambda images: network.features(images)[-1], batches)
+
+
+@torch.no_grad()
+def scores_of(outputs: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]) -> Scores:
+    """The class scores that `outputs` gives, on (images in [0, 1], labels)."""
     answers = _Answers()
     for images, labels in batches:
-        answers.add(network.features(images)[-1], labels)
+        answers.add(outputs(images), labels)
     return answers.scores()
 
 
 @torch.no_grad()
+def column_measures(
+    bottom: Chain,
+    top: Chain,
+    cells: Sequence[Cell],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    own: Sequence[OwnActivations | None] | None = None,
+    later: bool = False,
+) -> list[Measured]:
+    """Every cell's measures on (images in [0, 1], labels), from one pass of the bottom, the top and its tails.
+
+    With `own` (one per cell, for the cell's top boundary) also how outlying what the top is fed is; with `later` also
+    the gaps at the cuts after each cell's.
+    """
+    for cell in cells:
+        cell.stitch.eval()
+    owns = own if own is not None else [None] * len(cells)
+    tallies = [_Tally(top, cell, mine, later) for cell, mine in zip(cells, owns, strict=True)]
+    for images, labels in batches:
+        ys = top.features(images)
+        xs = ys if bottom is top else bottom.features(images, max(c.bottom for c in cells))
+        outputs = column_outputs(top, cells, xs, partial(_see, tallies, ys))
+        for tally, output in zip(tallies, outputs, strict=True):
+            tally.answer(output, ys[-1], labels)
+    return [tally.measured() for tally in tallies]
+
+
+def _see(tallies: Sequence[_Tally], targets: Sequence[Tensor], boundary: int, order: list[int], joined: Tensor) -> None:
+    for k, stitched in zip(order, joined.chunk(len(order)), strict=True):
+        tallies[k].see(boundary, stitched, targets[boundary])
+
+
 def column_scores(
     bottom: Chain, top: Chain, cells: Sequence[Cell], batches: Iterable[tuple[Tensor, Tensor]]
 ) -> tuple[list[Scores], list[float | None]]:
     """Each cell's scores, and its activation gap against the top's own activations at the cut."""
-    for cell in cells:
-        cell.stitch.eval()
-    answers, gaps = [_Answers() for _ in cells], [_Gap() for _ in cells]
-    for images, labels in batches:
-        xs = bottom.features(images, max(c.bottom for c in cells))
-        ys = xs if bottom is top else top.features(images, max(c.top for c in cells))
-        outputs = column_outputs(top, cells, xs)
-        for cell, output, answer, gap in zip(cells, outputs, answers, gaps, strict=True):
-            answer.add(output, labels)
-            gap.add(cell.stitch(xs[cell.bottom]), ys[cell.top])
-    return [a.scores() for a in answers], [g.value() for g in gaps]
+    found = column_measures(bottom, top, cells, batches)
+    return [m.scores for m in found], [m.gap for m in found]
 
 
-def compare(stitched: Scores, top: Scores, bottom: Scores) -> dict[str, float]:
-    """A cell's measures that come from answers alone: errors and penalties in points, agreement in percent."""
+def compare(stitched: Scores, top: Scores, bottom: Scores | None) -> dict[str, float]:
+    """A cell's measures that come from answers alone: errors and penalties in points, agreement in percent.
+
+    A bottom that is no network (class-cluster noise) has no answers: nothing is then said against it.
+    """
     measures: dict[str, float] = {
         "error": stitched.error,
         "loss": stitched.loss,
         "top_error": top.error,
-        "bottom_error": bottom.error,
-        "agreement": 100 * float((stitched.predicted == top.predicted).double().mean()),
+        "agreement": 100 * int((stitched.predicted == top.predicted).sum()) / len(top.predicted),
         "images": float(len(stitched.wrong)),
     }
-    for name, base in (("penalty", top), ("versus_bottom", bottom)):
-        worse = int((stitched.wrong & ~base.wrong).sum())
-        better = int((base.wrong & ~stitched.wrong).sum())
-        interval = paired_interval(len(stitched.wrong), worse, better)
-        measures |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    measures |= _penalty("penalty", stitched, top)
+    if bottom is not None:
+        measures |= {"bottom_error": bottom.error} | _penalty("versus_bottom", stitched, bottom)
     return measures
+
+
+def _penalty(name: str, stitched: Scores, base: Scores) -> dict[str, float]:
+    worse = int((stitched.wrong & ~base.wrong).sum())
+    better = int((base.wrong & ~stitched.wrong).sum())
+    interval = paired_interval(len(stitched.wrong), worse, better)
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

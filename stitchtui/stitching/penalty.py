@@ -39,6 +39,24 @@ def paired_interval(images: int, only_stitched_wrong: int, only_base_wrong: int)
     return Interval(value, max(-100.0, low), min(100.0, high))
 
 
+def error_interval(error: float, images: int) -> Interval:
+    """A test error (percent) over so many images with its 95 % interval: Wilson's, which always holds the value."""
+    share, z2 = error / 100, Z95**2
+    centre = (share + z2 / (2 * images)) / (1 + z2 / images)
+    spread = Z95 * math.sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
+    return Interval(error, min(error, 100 * (centre - spread)), max(error, 100 * (centre + spread)))
+
+
+def difference(first: Interval, second: Interval) -> Interval:
+    """`second` less `first`, its interval as if the two were independent.
+
+    Of two numbers over the same test images, which tend to move together, that is wider than need be.
+    """
+    value = second.value - first.value
+    low = value - math.hypot(second.value - second.low, first.high - first.value)
+    return Interval(value, low, value + math.hypot(second.high - second.value, first.value - first.low))
+
+
 def over_seeds(intervals: Sequence[Interval]) -> Interval:
     """The mean over seeds; its interval adds the variance among seeds to that of the (shared) test images.
 

@@ -1,10 +1,14 @@
-"""Similarity of representations without training: linear CKA, exact over many images in bounded memory."""
+"""Similarity of representations without training: linear CKA, Procrustes distance, mean CCA, all in bounded memory."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from stitchtui.stitching.streamed import Covariances, double
 
 Features = Callable[[int, int], Sequence[Tensor]]
 """Features(first, end): for images first to end - 1, one tensor [images, ...] per representation."""
@@ -55,3 +59,108 @@ def _block_pairs(
         yield rows, rows
         for second in range(first + block, images, block):
             yield rows, centred(second)
+
+
+def minibatch_cka(batches: Iterable[Sequence[Tensor]], pairs: Sequence[tuple[int, int]]) -> list[float]:
+    """Linear CKA of each pair of representations from one pass over `batches`, one tensor [images, ...] for each.
+
+    The mean over batches of the unbiased HSIC_1 takes the place of HSIC (Nguyen, Raghu and Kornblith, 2021), so that
+    the batch size only matters as noise does. Where images are few beside features, `linear_cka` is pulled up towards
+    1 and this is not; of unrelated representations it can lie slightly below 0. The images must come in random
+    order, since a batch of one class says nothing of the others; batches of fewer than 4 images are left out. NaN for
+    what isn't finite or doesn't vary, and without any batch.
+    """
+    total = torch.zeros(())
+    for features in batches:
+        if len(features[0]) >= 4:
+            total = total + _unbiased_hsic(features)
+    if total.dim() == 0:
+        return [math.nan] * len(pairs)
+    values = total.tolist()
+    return [_unbiased_ratio(values[a][b], values[a][a], values[b][b]) for a, b in pairs]
+
+
+def cka_grid(batches: Iterable[Sequence[Tensor]], bottom_cuts: int) -> list[list[float]]:
+    """Minibatch CKA of every bottom cut with every top cut, `grid[bottom cut][top cut]`, from one pass of each network.
+
+    Each batch holds the bottom's tensors at its cuts, then the top's at its own, all of the same images. No more than
+    one batch's tensors and their Gram matrices are held; see `minibatch_cka` for the order of the images.
+    """
+    batches = iter(batches)
+    first = next(batches)
+    tops = range(bottom_cuts, len(first))
+    pairs = [(a, b) for a in range(bottom_cuts) for b in tops]
+    found = minibatch_cka(itertools.chain([first], batches), pairs)
+    return [found[a * len(tops) : (a + 1) * len(tops)] for a in range(bottom_cuts)]
+
+
+def _unbiased_hsic(features: Sequence[Tensor]) -> Tensor:
+    """HSIC_1 of every two representations of one batch: float64 [representations, representations]."""
+    n = len(features[0])
+    grams = double(torch.stack([_hollow_gram(f) for f in features]))  # [representations, n, n]
+    rows = grams.sum(2)
+    sums = rows.sum(1)
+    products = grams.flatten(1) @ grams.flatten(1).T
+    return (products + sums[:, None] * sums / ((n - 1) * (n - 2)) - 2 * rows @ rows.T / (n - 2)) / (n * (n - 3))
+
+
+def _hollow_gram(features: Tensor) -> Tensor:
+    # HSIC_1 takes no notice of a shift of all features; without their mean, no digits are lost far from zero.
+    flat = features.flatten(1)
+    flat = flat - flat.mean(0)
+    return (flat @ flat.T).fill_diagonal_(0)
+
+
+def _unbiased_ratio(cross: float, first: float, second: float) -> float:
+    return cross / math.sqrt(first * second) if first > 0 and second > 0 and math.isfinite(cross) else math.nan
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How well one representation can be turned into another by a rotation, and by any linear map of both."""
+
+    procrustes: float  # 0: equal but for rotation, reflection, shift and scale; 1: uncorrelated
+    cca: float  # mean canonical correlation: 1 if either is an affine map of the other
+    cca_by_chance: float  # at most what two unrelated representations of these sizes get from as many images
+
+
+def alignments(batches: Iterable[Sequence[Tensor]], pairs: Sequence[tuple[int, int]]) -> list[Alignment]:
+    """Procrustes distance and mean CCA of each pair, from one pass over batches of [images, channels] for each.
+
+    Procrustes: 1 - |cov(x, y)|_* / sqrt(tr cov(x, x) tr cov(y, y)), half the squared distance that remains between
+    centred features of unit norm after the best rotation (Ding, Denain and Steinhardt, 2021); the narrower of two is
+    padded with zeros. CCA: singular values of the whitened cross-covariance, meant over the smaller rank. Its only
+    truncation is of directions with less than 1e-10 of the largest variance, so that invertible affine maps change
+    nothing; the price is `cca_by_chance`, near 1 where there are hardly more images than channels. NaN for features
+    that aren't finite; one that doesn't vary has distance 1 and correlation 0.
+    """
+    sums = Covariances(pairs)
+    for features in batches:
+        sums.add(features)
+    whitenings = {k: _whitening(sums.covariance(k, k)) for k in sums.kept}
+    return [_alignment(sums, whitenings, pair) for pair in pairs]
+
+
+def _whitening(covariance: Tensor) -> Tensor:
+    """[channels, rank]: features times this have unit covariance."""
+    if not bool(covariance.isfinite().all()):
+        return covariance
+    values, vectors = torch.linalg.eigh(covariance)  # ascending
+    kept = values > max(1e-10 * float(values[-1]), 1e-30)
+    return vectors[:, kept] / values[kept].sqrt()
+
+
+def _alignment(sums: Covariances, whitenings: dict[int, Tensor], pair: tuple[int, int]) -> Alignment:
+    cross = sums.covariance(*pair)
+    traces = [float(sums.covariance(k, k).trace()) for k in pair]
+    x, y = (whitenings[k] for k in pair)
+    if not all(map(math.isfinite, traces)):
+        return Alignment(math.nan, math.nan, math.nan)
+    ranks = x.shape[1], y.shape[1]
+    if min(ranks) == 0:
+        return Alignment(1.0, 0.0, 0.0)
+    rotated = float(torch.linalg.svdvals(cross).sum()) / math.sqrt(traces[0] * traces[1])
+    correlations = torch.linalg.svdvals(x.T @ cross @ y).clamp(0, 1)
+    # Of unrelated Gaussians the mean squared canonical correlation is the larger rank over the images less one.
+    chance = math.sqrt(min(1.0, max(ranks) / max(1, sums.rows - 1)))
+    return Alignment(min(1.0, max(0.0, 1 - rotated)), float(correlations.mean()), chance)

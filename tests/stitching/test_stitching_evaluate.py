@@ -1,13 +1,16 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
 from small_networks import SmallConv, SmallVit, frozen
-from torch import nn
+from torch import Tensor, nn
 
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
-from stitchtui.stitching.evaluate import base_scores, column_scores, compare
+from stitchtui.stitching.evaluate import base_scores, column_measures, column_scores, compare, js_distance
 from stitchtui.stitching.fit import Cell
 
 EXAMPLE = torch.rand(2, 3, 8, 8)
@@ -76,3 +79,79 @@ def test_agreement_counts_equal_answers_right_or_wrong() -> None:
     assert measures["agreement"] == pytest.approx(100 * (a.predicted == b.predicted).double().mean().item())
     assert measures["penalty"] == pytest.approx(a.error - b.error)
     assert measures["images"] == 60
+
+
+def started_at_random(bottom: Chain, top: Chain) -> list[Cell]:
+    cells = []
+    for k in range(1, bottom.output):
+        stitch = stitches.build("affine", bottom.cuts[k - 1], top.cuts[k - 1])
+        stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
+        cells.append(Cell(k, k, stitch))
+    return cells
+
+
+@pytest.mark.parametrize("network", [SmallConv, SmallVit])
+def test_later_gaps_equal_those_of_each_stitched_network_run_alone(network: type[nn.Module]) -> None:
+    bottom, top = chain_of(frozen(network(), 0)), chain_of(frozen(network(), 1))
+    cells = started_at_random(bottom, top)[::-1]  # also where cells don't come in the order of their cuts
+    found = column_measures(bottom, top, cells, test_batches(), later=True)
+    targets = top.features(IMAGES)
+    for cell, measured in zip(cells, found, strict=True):
+        x = cell.stitch(bottom.features(IMAGES)[cell.bottom]).detach()
+        expected = []
+        for boundary in range(cell.top, top.output):
+            expected.append(float((x - targets[boundary]).norm() ** 2 / targets[boundary].norm() ** 2))
+            x = top.segments[boundary](x)
+        assert [measured.gap, *measured.later_gaps] == pytest.approx(expected, rel=1e-3)
+
+
+def test_later_gaps_are_left_out_unless_asked_for() -> None:
+    chain = chain_of(frozen(SmallConv(), 0))
+    found = column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches())
+    assert found[0].later_gaps == ()
+    assert found[0].outlying is None
+
+
+def test_gaps_grow_or_shrink_on_the_way_but_stay_zero_for_a_self_stitch() -> None:
+    chain = chain_of(frozen(SmallConv(), 0))
+    found = column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches(), later=True)
+    assert len(found[0].later_gaps) == chain.output - 2
+    assert found[0].later_gaps == pytest.approx((0,) * len(found[0].later_gaps), abs=1e-10)
+    assert found[0].js_distance == pytest.approx(0, abs=1e-5)
+
+
+def test_any_bottom_cut_can_meet_any_top_cut() -> None:
+    bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
+    cells = [Cell(i, j, stitches.Identity()) for i in (1, 2, 3) for j in (3, 1, 2)]
+    for cell, measured in zip(cells, column_measures(bottom, top, cells, test_batches()), strict=True):
+        alone = column_measures(bottom, top, [cell], test_batches())[0]
+        assert measured.gap == pytest.approx(alone.gap, rel=1e-5)
+        assert measured.scores.loss == pytest.approx(alone.scores.loss, rel=1e-4)
+        assert measured.js_distance == pytest.approx(alone.js_distance, rel=1e-3)
+
+
+scores_of = st.lists(st.lists(st.floats(-30, 30), min_size=3, max_size=3), min_size=1, max_size=5).map(torch.tensor)
+
+
+@given(scores_of, st.integers(0, 99))
+def test_the_js_distance_is_symmetric_between_0_and_1_and_ignores_a_shift_of_scores(x: Tensor, seed: int) -> None:
+    y = 5 * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+    found = js_distance(x, y)
+    assert ((found >= 0) & (found <= 1)).all()
+    torch.testing.assert_close(found, js_distance(y, x))
+    torch.testing.assert_close(found, js_distance(x + 4, y - 2), atol=1e-4, rtol=1e-4)
+    assert js_distance(x, x).max() == pytest.approx(0, abs=1e-7)
+
+
+def test_the_js_distance_is_one_between_certainties_that_disagree_and_scipys_between() -> None:
+    certain = torch.tensor([[50.0, -50.0], [-50.0, 50.0]])
+    assert js_distance(certain, certain.flip(0)).tolist() == pytest.approx([1, 1])
+    x, y = torch.randn(6, 4), torch.randn(6, 4)
+    expected = jensenshannon(x.softmax(1).numpy(), y.softmax(1).numpy(), base=2, axis=1)
+    assert js_distance(x, y).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_nothing_is_said_against_a_bottom_that_is_no_network() -> None:
+    a = base_scores(chain_of(frozen(SmallConv(), 0)), test_batches())
+    assert not any("bottom" in name for name in compare(a, a, None))
+    assert compare(a, a, None)["penalty"] == 0
