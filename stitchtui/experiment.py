@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from stitchtui.claims.spec import ClaimSpec, check_claims
 from stitchtui.errors import not_known
 from stitchtui.stitching.capacity import FAMILIES
 
@@ -276,6 +277,7 @@ class Experiment(Spec):
     evaluation_batch: int = Field(500, ge=1)
     reference: str | None = None
     also: tuple[Request, ...] = ()
+    claims: tuple[ClaimSpec, ...] = ()
 
     @model_validator(mode="after")
     def _pairs_name_networks(self) -> "Experiment":
@@ -284,6 +286,8 @@ class Experiment(Spec):
             self._check_pairs(request.pairs or (), f"also.{index}.pairs")
         for name, network in self.networks.items():
             self._check_start(name, network.start_from)
+        pairs = [(pair.bottom, pair.top) for request in self.requests for pair in request.pairs or ()]
+        check_claims(self.claims, pairs, self.networks, StitchSpec)
         return self
 
     def _check_start(self, name: str, start: str | None) -> None:

@@ -18,6 +18,8 @@ from stitchtui.settings import Setting, absolute, dotted, laid, leaves, read_ove
 from stitchtui.text import plain
 
 TORCHVISION = "torchvision:"
+PUBLISHED = (TORCHVISION, "timm:", "hf:", "hub:")
+"""What the name of a network begins with that comes with weights."""
 _UNNAMABLE = re.compile(r"[>/\\\ud800-\udfff]")
 
 
@@ -57,20 +59,26 @@ def from_pair(
     both: bool = False,
     architectures: Sequence[str] = (),
     normalisation: str | None = None,
+    leaves: Sequence[str] = (),
+    head: str | None = None,
+    trust_code: bool = False,
     overrides: Sequence[str] = (),
     settings: Sequence[Setting] = (),
 ) -> Experiment:
-    """The experiment that stitches `bottom` to `top`: checkpoints' paths or `torchvision:NAME[@WEIGHTS]`.
+    """The experiment that stitches `bottom` to `top`: checkpoints' paths, or names of networks with their weights.
 
-    One architecture holds for both networks, two for the bottom and the top. `both` asks for both directions.
+    One architecture holds for both networks, two for the bottom and the top; `normalisation`, `leaves`, `head` and
+    `trust_code` hold for both. `both` asks for both directions.
     Paths are relative to the working directory. Raises BadInput.
     """
     if len(architectures) > 2:
         raise BadInput(f"--architecture: expected it once or twice, got it {len(architectures)} times")
     bottom_name, top_name = pair_names(bottom, top)
     first, last = (architectures[0], architectures[-1]) if architectures else (None, None)
-    networks = {bottom_name: _network(bottom, first, normalisation)}
-    networks.setdefault(top_name, _network(top, last, normalisation))
+    shared = {"normalisation": normalisation, "leaves": list(leaves), "head": head, "trust_code": trust_code}
+    same = {key: value for key, value in shared.items() if value}
+    networks = {bottom_name: {**same, **_network(bottom, first)}}
+    networks.setdefault(top_name, {**same, **_network(top, last)})
     pairs = [{"bottom": bottom_name, "top": top_name}]
     if both and bottom_name != top_name:
         pairs.append({"bottom": top_name, "top": bottom_name})
@@ -88,16 +96,18 @@ def from_document(document: dict[str, Any], settings: Sequence[Setting] = ()) ->
     return _experiment(absolute(document, Path.cwd()), "", _from_command_line((), settings))
 
 
-def _network(source: str, architecture: str | None, normalisation: str | None) -> dict[str, Any]:
-    spec: dict[str, Any] = {} if normalisation is None else {"normalisation": normalisation}
-    if source.startswith(TORCHVISION):
+def _network(source: str, architecture: str | None) -> dict[str, Any]:
+    if source.startswith(PUBLISHED):
         if architecture is not None:
             raise BadInput(f"--architecture: '{plain(source)}' names its own; leave the flag out")
-        name, _, weights = source.removeprefix(TORCHVISION).partition("@")
-        return {**spec, "architecture": TORCHVISION + name, "weights": weights or "DEFAULT"}
-    if architecture is not None:
-        spec["architecture"] = architecture
-    return {**spec, "checkpoint": source}
+        if not source.startswith((TORCHVISION, "timm:")):  # what lies on a hub has its weights with it
+            return {"architecture": source}
+        name, _, weights = source.partition("@")
+        return {
+            "architecture": name,
+            "weights": weights or ("DEFAULT" if source.startswith(TORCHVISION) else "pretrained"),
+        }
+    return {"checkpoint": source} if architecture is None else {"checkpoint": source, "architecture": architecture}
 
 
 def pair_names(bottom: str, top: str) -> tuple[str, str]:
@@ -114,8 +124,8 @@ def pair_names(bottom: str, top: str) -> tuple[str, str]:
 
 
 def _source_name(source: str) -> str:
-    if source.startswith(TORCHVISION):
-        return printable_name(source.removeprefix(TORCHVISION).replace("@", "-"))
+    if source.startswith(PUBLISHED):
+        return printable_name(source.partition(":")[2].replace("@", "-"))
     return printable_name(Path(source).stem)
 
 

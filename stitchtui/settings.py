@@ -102,7 +102,7 @@ def absolute(node: Any, base: Path, path: Key = ()) -> Any:
     if not isinstance(node, str):
         return node
     match path:
-        case ("networks", _, "checkpoint"):
+        case ("networks", _, "checkpoint" | "head") if (path[-1], node) != ("head", "train"):
             return _resolved(node, base)
         case ("networks", _, "architecture") if ".py:" in node:
             file, _, name = node.rpartition(":")

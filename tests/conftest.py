@@ -1,4 +1,4 @@
-"""What all tests share: no test touches the user's own cache or runs, or keeps more than one core busy."""
+"""What all tests share: no test touches the user's own cache, runs or settings, or keeps more than one core busy."""
 
 import os
 from pathlib import Path
@@ -22,3 +22,4 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     root: Path = tmp_path_factory.mktemp("places")
     monkeypatch.setenv("STITCHTUI_CACHE", str(root / "cache"))
     monkeypatch.setenv("STITCHTUI_RUNS", str(root / "runs"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(root / "config"))

@@ -21,6 +21,8 @@ def check_files(experiment: Experiment) -> None:
     for name, network in experiment.networks.items():
         if network.checkpoint is not None:
             _file(dotted(("networks", name, "checkpoint")), network.checkpoint, "a checkpoint")
+        if network.head not in (None, "train"):
+            _file(dotted(("networks", name, "head")), network.head, "train, or the file of a linear head")
         where, _, _ = (network.architecture or "").rpartition(":")
         if where.endswith(".py"):
             _file(dotted(("networks", name, "architecture")), where, "a Python file")

@@ -1,11 +1,12 @@
 """`stitchtui cuts`: where a network can be cut, with each cut's shape, depth and parameters."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stitchtui.commands.common import output
+from stitchtui.commands import flags
+from stitchtui.commands.common import output, say
 from stitchtui.errors import BadInput
 from stitchtui.text import plain
 
@@ -27,6 +28,10 @@ def cuts(
     ] = "3,32,32",
     classes: Annotated[int, typer.Option("--classes", min=2, help="Classes, where the file doesn't say.")] = 10,
     width: Annotated[float, typer.Option("--width", help="Multiplies the channels of every layer.")] = 1.0,
+    option: flags.Option = None,
+    leaf: flags.Leaf = None,
+    head: flags.Head = None,
+    trust_code: flags.TrustCode = False,
     every: Annotated[bool, typer.Option("--all", help="List every cut, not only those where a block ends.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
 ) -> None:
@@ -35,10 +40,14 @@ def cuts(
     For each: its name, the tensor's shape for one image, the share of the network's FLOPs before it, and the
     parameters before it. The names are what --cuts of `stitchtui run` takes.
     """
-    module, image = _network(network, architecture, _sizes(shape), classes, width)
+    given = {"width": width, "options": flags.options(option or []), "head": head, "trust_code": trust_code}
+    module, image, notes = _network(network, architecture, image_shape(shape), classes, given)
     from stitchtui.worker.answers import cut_rows
 
-    rows = [row for row in cut_rows(module, image) if every or row["block"]]
+    found, traced = cut_rows(module, image, tuple(leaf or ()))
+    for note in (*notes, *traced):
+        say(f"note: {plain(note)}")
+    rows = [row for row in found if every or row["block"]]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -55,7 +64,8 @@ def cuts(
     output().print(table)
 
 
-def _sizes(text: str) -> tuple[int, int, int]:
+def image_shape(text: str) -> tuple[int, int, int]:
+    """What --shape says: one image's channels, height and width. Raises BadInput for anything else."""
     try:
         channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
     except ValueError:
@@ -66,13 +76,13 @@ def _sizes(text: str) -> tuple[int, int, int]:
 
 
 def _network(
-    source: str, architecture: str | None, shape: tuple[int, int, int], classes: int, width: float
-) -> tuple["nn.Module", tuple[int, int, int]]:
+    source: str, architecture: str | None, shape: tuple[int, int, int], classes: int, given: dict[str, Any]
+) -> tuple["nn.Module", tuple[int, int, int], tuple[str, ...]]:
     from pathlib import Path
 
-    from stitchtui.networks import architectures
-    from stitchtui.networks.obtain import from_file
+    from stitchtui.experiment import NetworkSpec
+    from stitchtui.networks.obtain import from_file, from_name
 
-    if Path(source).exists() or source.endswith((".pt", ".pth", ".safetensors", ".bin")):
-        return from_file(Path(source), architecture, shape, classes, width)
-    return architectures.build(source, classes, shape, width).eval(), shape
+    if Path(source).exists() or source.endswith((".pt", ".pth", ".safetensors", ".bin", ".tar")):
+        return from_file(NetworkSpec(checkpoint=source, architecture=architecture, **given), shape, classes)
+    return from_name(NetworkSpec(architecture=source, **given), shape, classes), shape, ()

@@ -71,6 +71,32 @@ Normalisation = Annotated[
     str | None,
     typer.Option("--normalisation", metavar="NAME", help="What both networks expect: auto, data, none or imagenet."),
 ]
+Option = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="An option of the architecture; may be repeated."),
+]
+Leaf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--leaf",
+        metavar="MODULE",
+        help="Take this module whole, by its path or class, without cuts inside. Repeatable.",
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--head", metavar="train|FILE", help="For backbones: train a linear head on this data, or load one from FILE."
+    ),
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Let hub:OWNER/REPO:ENTRY run that repository's code on this machine.")
+]
+SHARED = (
+    *(("--normalisation", "normalisation"), ("--leaf", "leaves")),
+    *(("--head", "head"), ("--trust-code", "trust_code")),
+)
+"""The flags that say the same of both networks of a pair, and the keys that they set."""
 Both = Annotated[bool, typer.Option("--both", help="With BOTTOM TOP: measure the other direction too.")]
 
 
@@ -101,6 +127,28 @@ def settings(
         ("--controls", "controls", controls, _controls),
     ]
     return [Setting(tuple(key.split(".")), read(value), flag) for flag, key, value, read in given if value is not None]
+
+
+def options(pairs: list[str]) -> dict[str, bool | int | float | str]:
+    """The KEY=VALUE of every --option. Raises BadInput for one that can't be read."""
+    found: dict[str, bool | int | float | str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise BadInput(f"--option {plain(pair)}: expected KEY=VALUE, such as patch=4")
+        found[key.strip()] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _words(text: str) -> list[str]:

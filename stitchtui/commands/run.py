@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stitchtui.commands import flags
-from stitchtui.commands.common import Detach, Device, Json, Threads, complete_run, output
+from stitchtui.commands.common import Detach, Device, Json, Memory, Threads, complete_run, output
 from stitchtui.commands.presets import complete_preset
 from stitchtui.errors import BadInput
 from stitchtui.text import duration, plain, size
@@ -20,7 +20,8 @@ What = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="PRESET | FILE.toml | BOTTOM TOP",
-        help="A preset's name, an experiment of your own, or two networks: checkpoints or torchvision:NAME[@WEIGHTS].",
+        help="A preset's name, an experiment of your own, or two networks: checkpoints, torchvision:NAME[@WEIGHTS],"
+        " timm:NAME[@TAG], hf:OWNER/REPO[@REVISION] or hub:OWNER/REPO:ENTRY.",
         autocompletion=complete_preset,
     ),
 ]
@@ -52,8 +53,12 @@ def run(
     both: flags.Both = False,
     architecture: flags.Architecture = None,
     normalisation: flags.Normalisation = None,
+    leaf: flags.Leaf = None,
+    head: flags.Head = None,
+    trust_code: flags.TrustCode = False,
     device: Device = None,
     threads: Threads = None,
+    memory: Memory = None,
     out: Out = None,
     resume: Resume = None,
     detach: Detach = False,
@@ -67,14 +72,16 @@ def run(
     from stitchtui.commands import checks, watching
 
     checks.check_device(device)
+    arguments = watching.worker_arguments(device, threads, memory)
     if resume is not None:
         _refuse_both(what)
-        return _resume(resume, device, threads, detach, as_json)
+        return _resume(resume, device, threads, memory, detach=detach, as_json=as_json)
     laid_over = flags.settings(
         cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,
         data=data, controls=controls,
     )  # fmt: skip
-    pair = {"both": both, "architectures": architecture or [], "normalisation": normalisation}
+    shared = {"normalisation": normalisation, "leaves": leaf or [], "head": head, "trust_code": trust_code}
+    pair = {"both": both, "architectures": architecture or [], **shared}
     experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)
     checks.check_files(experiment)
     if dry_run:
@@ -82,7 +89,7 @@ def run(
     from stitchtui.run.directory import create
 
     directory = create(experiment, out)
-    return watching.start(directory, watching.worker_arguments(device, threads), detach, as_json, new=True)
+    return watching.start(directory, arguments, detach, as_json, new=True)
 
 
 def _refuse_both(what: Sequence[str] | None) -> None:
@@ -90,10 +97,12 @@ def _refuse_both(what: Sequence[str] | None) -> None:
         raise BadInput(f"--resume: goes on with a run as it was planned; leave out '{plain(' '.join(what))}'")
 
 
-def _resume(run: str, device: str | None, threads: int | None, detach: bool, as_json: bool) -> None:
+def _resume(
+    run: str, device: str | None, threads: int | None, memory: str | None, *, detach: bool, as_json: bool
+) -> None:
     from stitchtui.commands.runs import resume
 
-    resume(run, device, threads, detach, as_json)
+    resume(run, device=device, threads=threads, memory=memory, detach=detach, as_json=as_json)
 
 
 def _experiment(what: Sequence[str], scale: str | None, pair: dict[str, Any], **laid_over: Any) -> "Experiment":
@@ -124,12 +133,14 @@ def _require_data(settings: Sequence["Setting"], overrides: Sequence[str]) -> No
 
 
 def _refuse_pair_flags(preset: str, pair: dict[str, Any]) -> None:
-    if preset.endswith((".pt", ".pth", ".safetensors")) or preset.startswith("torchvision:"):
+    from stitchtui.presets import PUBLISHED
+
+    if preset.endswith((".pt", ".pth", ".safetensors")) or preset.startswith(PUBLISHED):
         raise BadInput(f"{plain(preset)}: is one network; expected BOTTOM TOP, the two to stitch together")
     for flag, value in (
         ("--both", pair["both"]),
         ("--architecture", pair["architectures"]),
-        ("--normalisation", pair["normalisation"]),
+        *((flag, pair[key]) for flag, key in flags.SHARED),
     ):
         if value:
             raise BadInput(f"{flag}: is for BOTTOM TOP; in a preset, use --set networks.NAME.KEY=VALUE and pairs")

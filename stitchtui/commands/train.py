@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stitchtui.commands import flags
 from stitchtui.commands.common import Device, Threads, say
 from stitchtui.errors import BadInput, ExitCode
 from stitchtui.text import duration, plain
@@ -36,10 +37,7 @@ def train(
     ],
     data: Annotated[str, typer.Option("--data", help="A dataset's name, folder:PATH or npz:PATH.")] = "cifar10",
     width: Annotated[float, typer.Option("--width", help="Multiplies the channels of every layer.")] = 1.0,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="An option of the architecture; may be repeated."),
-    ] = None,
+    option: flags.Option = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training images.")] = 30,
     seed: Annotated[int, typer.Option("--seed", help="Decides initial weights, order, augmentation.")] = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in a step.")] = 128,
@@ -61,7 +59,7 @@ def train(
     and the error on the test images.
     """
     recipe = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    said = {"architecture": architecture, "width": width, "options": _options(option or []), "seed": seed}
+    said = {"architecture": architecture, "width": width, "options": flags.options(option or []), "seed": seed}
     spec, data_spec = _specs({**said, "train": recipe}, {"name": data, "train_size": train_size})
     target = out or Path(f"{_slug(architecture)}-{_slug(data)}-seed{seed}.safetensors")
     path, error = _trained(spec, data_spec, target, device or "auto", threads)
@@ -84,27 +82,6 @@ def _specs(network: dict[str, Any], data: dict[str, Any]) -> tuple["NetworkSpec"
             raise BadInput(f"--{flag.replace('_', '-')}: {text}") from None
 
     return checked(NetworkSpec, network, {"options": "option"}), checked(DataSpec, data, {"name": "data"})
-
-
-def _options(pairs: list[str]) -> dict[str, bool | int | float | str]:
-    options: dict[str, bool | int | float | str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise BadInput(f"--option {plain(pair)}: expected KEY=VALUE, such as patch=4")
-        options[key.strip()] = _value(value.strip())
-    return options
-
-
-def _value(text: str) -> bool | int | float | str:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _slug(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Architectures by name: those of this package, torchvision's, and a user's own class."""
+"""Architectures by name: those of this package, of torchvision, timm and the hubs, and a user's own class."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,8 @@ from functools import partial
 from torch import nn
 
 from stitchtui.errors import BadInput, not_known
-from stitchtui.networks import from_torchvision, own_code
+from stitchtui.experiment import Normalisation
+from stitchtui.networks import from_hubs, from_timm, from_torchvision, own_code
 from stitchtui.networks.digits import digits_cnn
 from stitchtui.networks.myrtle import myrtle5
 from stitchtui.networks.reasons import reason
@@ -49,6 +50,12 @@ def canonical(architecture: str, weights: str | None = None) -> str:
     `resnet18` is in both: with `weights` it is torchvision's, without them this package's.
     Raises BadInput if the name is not known.
     """
+    if architecture.startswith(from_timm.PREFIX):
+        from_timm.check(architecture.removeprefix(from_timm.PREFIX))
+        return architecture
+    if has_weights(architecture):
+        from_hubs.check(architecture)
+        return architecture
     if own_code.is_reference(architecture) or (architecture in OWN and weights is None):
         return architecture
     name = architecture.removeprefix(from_torchvision.PREFIX)
@@ -56,8 +63,42 @@ def canonical(architecture: str, weights: str | None = None) -> str:
         return from_torchvision.PREFIX + name
     if architecture in OWN:
         raise BadInput(f"architecture {architecture}: it has no published weights; leave `weights` out to train it")
-    hint = "; a class of your own is path/to/file.py:Class"
+    hint = "; timm's are timm:NAME, a class of your own is path/to/file.py:Class"
     raise BadInput(f"architecture: {plain(not_known(name, names()))}{hint}")
+
+
+def has_weights(architecture: str) -> bool:
+    """Whether what `architecture` names comes with weights of its own, as what lies on a hub does."""
+    return architecture.startswith((from_hubs.HF, from_hubs.HUB))
+
+
+def published_scale(architecture: str, weights: str) -> Normalisation:
+    """The normalisation that the published weights of `architecture` expect. Raises BadInput if there are none."""
+    name = canonical(architecture, weights)
+    if has_weights(name):
+        return from_hubs.published_scale(name)
+    if name.startswith(from_timm.PREFIX):
+        return from_timm.published_scale(from_timm.tagged(name.removeprefix(from_timm.PREFIX), weights))
+    return from_torchvision.published_scale(name.removeprefix(from_torchvision.PREFIX), weights)
+
+
+def check_weights(architecture: str, weights: str, classes: int, *, new_head: bool) -> None:
+    """Raises BadInput for published weights that don't exist, or whose classes aren't the data's. Fetches nothing."""
+    name = canonical(architecture, weights)
+    if name.startswith(from_timm.PREFIX):
+        from_timm.check_weights(name.removeprefix(from_timm.PREFIX), weights, classes, new_head=new_head)
+    elif name.startswith(from_torchvision.PREFIX):
+        from_torchvision.check_weights(name.removeprefix(from_torchvision.PREFIX), weights, classes, new_head=new_head)
+
+
+def weights_have_arrived(architecture: str, weights: str) -> bool:
+    """Whether the published weights of `architecture` lie on this machine; only a known name can tell."""
+    name = canonical(architecture, weights)
+    if name.startswith(from_timm.PREFIX):
+        return from_timm.have_arrived(name.removeprefix(from_timm.PREFIX), weights)
+    if name.startswith(from_torchvision.PREFIX):
+        return from_torchvision.have_arrived(name.removeprefix(from_torchvision.PREFIX), weights)
+    return False
 
 
 def build(
@@ -68,10 +109,13 @@ def build(
     options: Mapping[str, Option] | None = None,
     *,
     weights: str | None = None,
+    new_head: bool = False,
+    trust_code: bool = False,
 ) -> nn.Module:
     """A network with `classes` outputs for images of `shape` [channels, height, width], from torch's global seed.
 
-    Raises BadInput for a name, width, option or weights that can't be used.
+    `weights` are published ones by name; where they are for other classes, `new_head` replaces their last layer.
+    Raises BadInput for a name, width, option or weights that can't be used, and for code that isn't trusted.
     """
     name = canonical(architecture, weights)
     chosen = options or {}
@@ -80,10 +124,22 @@ def build(
             return _own(name, classes, shape, width, chosen)
         if width != 1.0:
             raise BadInput(f"architecture {plain(name)}: width {width:g} can't be used, it has no width to scale")
+        if name.startswith(from_hubs.HUB):
+            return from_hubs.from_torch_hub(name, chosen, trust_code)
+        if name.startswith(from_hubs.HF):
+            return from_hubs.from_hugging_face(name, classes, shape, chosen, new_head)
+        if name.startswith(from_timm.PREFIX):
+            return from_timm.build(
+                name.removeprefix(from_timm.PREFIX), classes, shape, chosen, weights, new_head=new_head
+            )
         if not own_code.is_reference(name):
-            return from_torchvision.build(name.removeprefix(from_torchvision.PREFIX), classes, chosen, weights)
+            return from_torchvision.build(
+                name.removeprefix(from_torchvision.PREFIX), classes, chosen, weights, new_head=new_head
+            )
         if weights is not None:
-            raise BadInput(f"architecture {plain(name)}: weights are torchvision's; give a `checkpoint` instead")
+            raise BadInput(
+                f"architecture {plain(name)}: weights are torchvision's and timm's; give a `checkpoint` instead"
+            )
         return own_code.build(name, classes, chosen)
     except (RuntimeError, MemoryError) as error:
         raise BadInput(f"architecture {plain(name)}: can't be built: {reason(error)}") from None

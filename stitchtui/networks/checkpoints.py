@@ -1,10 +1,11 @@
 """Checkpoints: our own safetensors with metadata, and foreign state dicts. Reading one never runs code from it."""
 
+import argparse
 import json
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,19 @@ from torch import Tensor, nn
 
 from stitchtui.errors import BadInput, RunFailed
 from stitchtui.files import write_atomically
+from stitchtui.networks import weight_names
 from stitchtui.networks.reasons import reason
 from stitchtui.text import plain
 
 KEY = "stitchtui"  # the safetensors metadata entry that holds ours, as JSON
 VERSION = 1
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module")
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
+# VISSL nests five deep; of DINO's two networks the teacher is the one to use.
+_WRAPPERS = (
+    *("state_dict", "model_state_dict", "classy_state_dict", "base_model", "teacher", "student", "trunk"),
+    *("model", "net", "network", "module"),
+)
+# Settings that training programs save beside the weights; as data they can't run anything.
+_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
 _RESAVE = "where you trust it, re-save with torch.save(model.state_dict(), 'weights.pt')"
 
 
@@ -56,6 +63,7 @@ class Checkpoint:
     path: Path
     tensors: dict[str, Tensor]
     metadata: Metadata | None
+    notes: tuple[str, ...] = ()  # what of the file was left aside
 
 
 def save(path: Path, module: nn.Module, metadata: Metadata) -> None:
@@ -87,22 +95,41 @@ def read(path: Path) -> Checkpoint:
     if start[8:9] == b"{":
         return _read_safetensors(path)
     if start[:2] == b"PK" or start[:1] == b"\x80":
-        return Checkpoint(path, _read_torch(path), None)
+        tensors, notes = _read_torch(path)
+        return Checkpoint(path, tensors, None, notes)
     raise _bad(path, "is not a checkpoint, or is cut short; expected safetensors or what torch.save wrote")
 
 
-def load_into(module: nn.Module, checkpoint: Checkpoint, classes: int) -> None:
-    """Copies the weights into `module`, all of them and no others; raises BadInput if they don't fit."""
-    expected = _state(module)
-    given = _fit_names(checkpoint.tensors, expected)
+def load_into(
+    module: nn.Module, checkpoint: Checkpoint, classes: int, without: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Copies the weights into `module`, all but those called `without`; says what of the file was left out.
+
+    Raises BadInput if they don't fit.
+    """
+    expected = {name: value for name, value in _state(module).items() if name not in without}
+    fitted = weight_names.fit(checkpoint.tensors, expected, without)
+    given = fitted.weights
     # Counts of batches seen, which older versions of torch didn't save, change no output in eval mode.
     missing = [k for k in expected if k not in given and not k.endswith("num_batches_tracked")]
     unexpected = [key for key in given if key not in expected]
+    if missing and not unexpected and all(key in _last_layer(module) for key in missing):
+        features = f"holds a backbone without class scores (missing {', '.join(missing)})"
+        raise _bad(checkpoint.path, f"{features}; add head = 'train' (--head train), or head = a linear head's file")
     if missing or unexpected:
-        raise _bad(checkpoint.path, "doesn't fit the architecture: " + _differences(missing, unexpected))
+        # What would be left out of a file that fits may be what is missing, under another name.
+        aside = [key for key in fitted.left if missing and key not in without]
+        what = weight_names.differences(missing, [*unexpected, *aside])
+        raise _bad(checkpoint.path, f"doesn't fit the architecture: {what}")
     _check_shapes(checkpoint.path, given, expected, classes)
     _check_finite(checkpoint.path, given, {name for name, _ in module.named_parameters()})
     module.load_state_dict(given, strict=False)  # strictness is what the lines above are for
+    return (*checkpoint.notes, *fitted.notes)
+
+
+def _last_layer(module: nn.Module) -> set[str]:
+    last = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)][-1:]
+    return {f"{name}.{kind}" for name in last for kind in ("weight", "bias")}
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -148,9 +175,9 @@ def _metadata(path: Path, text: str) -> Metadata:
     return metadata
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
+def _read_torch(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
             warnings.simplefilter("ignore")  # torch warns about formats that the errors below name
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -171,12 +198,15 @@ def _refused(said: str) -> str:
     return f"holds {what}: reading it would run code, what it wants is {plain(name)}; {_RESAVE}"
 
 
-def _unwrap(path: Path, loaded: Any) -> dict[str, Tensor]:
+def _unwrap(path: Path, loaded: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    notes: list[str] = []
     while isinstance(loaded, Mapping):
-        inner = next((loaded[k] for k in _WRAPPERS if isinstance(loaded.get(k), Mapping)), None)
-        if inner is None:
+        key = next((k for k in _WRAPPERS if isinstance(loaded.get(k), Mapping)), None)
+        if key is None:
             break
-        loaded = inner
+        if key in ("teacher", "trunk") and (beside := [k for k in ("student", "heads") if loaded.get(k)]):
+            notes.append(f"took {key}, left out {', '.join(beside)}")
+        loaded = loaded[key]
     if not isinstance(loaded, Mapping):
         raise _bad(path, f"holds a {type(loaded).__name__}; expected a state dict (names to tensors)")
     tensors = {key: value for key, value in loaded.items() if isinstance(key, str) and isinstance(value, Tensor)}
@@ -186,27 +216,7 @@ def _unwrap(path: Path, loaded: Any) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if tensor.layout is not torch.strided or tensor.is_quantized:
             raise _bad(path, f"{plain(name)} is sparse or quantised; expected plain floating-point weights")
-    return tensors
-
-
-def _fit_names(given: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # What a training framework put in front goes, unless the network itself has a module of that name.
-    while not any(key in expected for key in given):
-        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in given)), None)
-        if prefix is None:
-            break
-        given = {key.removeprefix(prefix): value for key, value in given.items()}
-    return {k if k in expected else k.replace("_orig_mod.", ""): value for k, value in given.items()}
-
-
-def _differences(missing: list[str], unexpected: list[str]) -> str:
-    parts = [("missing", missing), ("unexpected", unexpected)]
-    return "; ".join(f"{what} {_some(keys)}" for what, keys in parts if keys)
-
-
-def _some(keys: list[str]) -> str:
-    rest = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return plain(", ".join(keys[:3])) + rest
+    return tensors, tuple(notes)
 
 
 def _check_shapes(path: Path, given: dict[str, Tensor], expected: Mapping[str, Tensor], classes: int) -> None:

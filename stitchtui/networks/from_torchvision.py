@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from stitchtui.errors import BadInput, not_known
+from stitchtui.experiment import Normalisation
+from stitchtui.networks import heads
 from stitchtui.networks.reasons import reason
 
 PREFIX = "torchvision:"
@@ -24,12 +26,18 @@ def names() -> tuple[str, ...]:
     return tuple(torchvision.models.list_models(module=torchvision.models))
 
 
-def build(name: str, classes: int, options: Mapping[str, Any], weights: str | None) -> nn.Module:
-    """torchvision's `name` (one of `names()`) with `classes` outputs, and random or the published `weights`."""
+def build(
+    name: str, classes: int, options: Mapping[str, Any], weights: str | None, new_head: bool = False
+) -> nn.Module:
+    """torchvision's `name` (one of `names()`) with `classes` outputs, and random or the published `weights`.
+
+    Where those are for other classes, `new_head` puts a last layer of random weights in place of theirs.
+    """
     from torchvision.models import get_model
 
     if weights is not None:
-        return _pretrained(name, classes, options, weights)
+        network = _pretrained(name, None if new_head else classes, options, _member(weights))
+        return with_outputs(network, classes) if new_head else network
     try:
         return get_model(name, weights=None, **{"num_classes": classes, **_PLAIN.get(name, {}), **options})
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
@@ -37,19 +45,53 @@ def build(name: str, classes: int, options: Mapping[str, Any], weights: str | No
         raise BadInput(f"architecture {name}: can't be built with options {given}: {reason(error)}") from None
 
 
-def _pretrained(name: str, classes: int, options: Mapping[str, Any], weights: str) -> nn.Module:
-    from torchvision.models import get_model, get_model_weights
+def check_weights(name: str, weights: str, classes: int, *, new_head: bool) -> None:
+    """Raises BadInput for weights that `name` doesn't have, or that are for other classes and stay so."""
+    trained_for = len(_known(name, _member(weights)).meta["categories"])
+    if trained_for != classes and not new_head:
+        raise BadInput(
+            f"weights {weights} of {name} are for {trained_for} classes, the data has {classes};"
+            " add head = 'train' (--head train) to train a last layer on this data, or leave `weights` out"
+        )
+
+
+def have_arrived(name: str, weights: str) -> bool:
+    """Whether the published weights of `name` lie on this machine."""
+    file = _known(name, _member(weights)).url.rpartition("/")[2]
+    return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
+
+
+def published_scale(name: str, weights: str) -> Normalisation:
+    """The normalisation that the published weights of `name` expect. Raises BadInput for weights it doesn't have."""
+    preset = _known(name, _member(weights)).transforms()
+    return Normalisation(mean=tuple(preset.mean), std=tuple(preset.std))
+
+
+def with_outputs(network: nn.Module, classes: int) -> nn.Module:
+    """The network with a last linear layer of random weights and `classes` outputs in place of its own."""
+    last = heads.last_linear(network)
+    heads.put(network, last, nn.Linear(heads.linear(network, last).in_features, classes))
+    return network
+
+
+def _member(weights: str) -> str:
+    return "DEFAULT" if weights == "pretrained" else weights
+
+
+def _known(name: str, weights: str) -> Any:
+    from torchvision.models import get_model_weights
 
     known = get_model_weights(name)
     if weights not in known.__members__:
         raise BadInput(f"weights of {name}: {not_known(weights, known.__members__)}")
-    chosen = known[weights]
-    trained_for = len(chosen.meta["categories"])
-    if trained_for != classes:
-        raise BadInput(
-            f"weights {weights} of {name} are for {trained_for} classes, the data has {classes};"
-            " leave `weights` out to train it on this data"
-        )
+    return known[weights]
+
+
+def _pretrained(name: str, classes: int | None, options: Mapping[str, Any], weights: str) -> nn.Module:
+    from torchvision.models import get_model
+
+    check_weights(name, weights, classes or 0, new_head=classes is None)
+    chosen = _known(name, weights)
     try:
         return get_model(name, weights=chosen, progress=False, **options)
     except (TypeError, ValueError) as error:

@@ -26,6 +26,7 @@ class Network:
     error: float  # percent of the test part, in float32
     source: Source
     classes: int
+    notes: tuple[str, ...] = ()  # what a person should know of how it was loaded
 
 
 def freeze(module: nn.Module) -> nn.Module:

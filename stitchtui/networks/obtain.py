@@ -1,42 +1,27 @@
-"""A network by its specification: from a checkpoint, from torchvision's weights, or trained here and kept."""
+"""A network by its specification: from a checkpoint, from published weights, or trained here and kept."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from stitchtui import places
-from stitchtui.data.dataset import Dataset, Part
-from stitchtui.data.loading import subset
-from stitchtui.errors import BadInput, RunFailed
+from stitchtui.data.dataset import Dataset
+from stitchtui.errors import BadInput, RunFailed, not_known
 from stitchtui.experiment import NetworkSpec, Normalisation
-from stitchtui.networks import architectures, checkpoints, own_code
+from stitchtui.networks import architectures, checkpoints, linear_heads, own, own_code, scales
 from stitchtui.networks.checkpoints import Metadata
-from stitchtui.networks.network import (
-    Network,
-    Source,
-    error_percent,
-    freeze,
-    logits,
-    normalise,
-    tensor_bytes,
-    weight_digest,
-)
+from stitchtui.networks.heads import linear
+from stitchtui.networks.making import Making, architecture_of, own_data, seeded
+from stitchtui.networks.network import Network, freeze
+from stitchtui.networks.own import cache_path
 from stitchtui.networks.reasons import reason
-from stitchtui.networks.training import Job, OnStep, train
-from stitchtui.run.plan import cell_identity
+from stitchtui.networks.training import OnStep
 from stitchtui.text import plain
 
-IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-# Raised whenever a change to architectures or training may change the weights that a specification leads to.
-TRAINING_VERSION = 1
-EVALUATION_BATCH = 500
+__all__ = ["at_hand", "cache_path", "from_file", "from_name", "obtain", "training_order"]
 
 
 def obtain(  # noqa: PLR0917
@@ -46,169 +31,197 @@ def obtain(  # noqa: PLR0917
     device: torch.device,
     on_step: OnStep,
     stop: Callable[[], bool],
+    networks: Mapping[str, NetworkSpec] | None = None,
 ) -> Network:
-    """The network that `spec` describes, frozen, on `device`, with its error on the test part of `dataset`.
+    """The network that `spec` describes, frozen, on `device`, with its error on the test part of its own data.
 
-    `dataset` is on `device`. Training says {"step", "steps", "loss", "accuracy"} to `on_step` at most four times a
-    second. Raises BadInput, RunFailed, or training.Stopped once `stop()` is true, after saving what it had reached.
+    `dataset` is on `device`. `networks` are all of the experiment: one that `spec` starts from is obtained first.
+    Training says {"step", "steps", "loss", "accuracy"} to `on_step` at most four times a second. Raises BadInput,
+    RunFailed, or training.Stopped once `stop()` is true, after saving what it had reached.
     """
-    task = _Task(name, spec, dataset, device)
+    start = _start(name, spec, dataset, device, on_step, stop, networks or {})
     try:
+        _check(spec)
+        wanted = _Given(name, spec, own_data(spec, dataset), device)
         if spec.checkpoint is not None:
-            return task.from_checkpoint(Path(spec.checkpoint).expanduser())
-        if spec.weights is not None:
-            return task.pretrained()
-        return task.trained(on_step, stop)
+            return wanted.from_checkpoint(Path(spec.checkpoint).expanduser(), on_step, stop)
+        if _is_published(spec):
+            return wanted.pretrained(on_step, stop)
+        if spec.untrained:
+            return own.untrained(wanted)
+        return own.trained(wanted, start, on_step, stop)
     except BadInput as error:
         raise BadInput(f"network {plain(name)}: {error}") from None
     except RunFailed as error:
         raise RunFailed(f"network {plain(name)}: {error}") from None
 
 
-def from_file(
-    path: Path, architecture: str | None, shape: tuple[int, int, int], classes: int, width: float
-) -> tuple[nn.Module, tuple[int, int, int]]:
-    """The network in a checkpoint, in eval mode, and its images' [channels, height, width], without any data.
+def at_hand(name: str, networks: Mapping[str, NetworkSpec], dataset: Dataset, device: torch.device) -> bool:
+    """Whether the network called `name` needs no training any more. Raises BadInput as `obtain` does."""
+    spec = networks[name]
+    if spec.checkpoint is not None or spec.untrained or _is_published(spec):
+        return True
+    if spec.start_from is None:
+        return cache_path(spec, dataset).is_file()
+    if not at_hand(spec.start_from, networks, dataset, device):
+        return False
+    start = obtain(spec.start_from, networks[spec.start_from], dataset, device, lambda _: None, lambda: False, networks)
+    return cache_path(spec, dataset, start).is_file()
 
-    Shape, classes and width are what the file says, where it says. Raises BadInput as `obtain` does.
+
+def training_order(names: Iterable[str], networks: Mapping[str, NetworkSpec]) -> list[str]:
+    """`names` and what they start from, each after what its training can go on from."""
+    wanted, found = list(names), dict[str, None]()
+
+    def add(name: str) -> None:
+        spec = networks[name]
+        if spec.start_from is not None:
+            add(spec.start_from)
+        for other in wanted:
+            if _ends(networks[other]) < _ends(spec) and own.whole(networks[other]) == own.whole(spec):
+                add(other)
+        found.setdefault(name)
+
+    for name in wanted:
+        add(name)
+    return list(found)
+
+
+def from_file(
+    spec: NetworkSpec, shape: tuple[int, int, int], classes: int
+) -> tuple[nn.Module, tuple[int, int, int], tuple[str, ...]]:
+    """The network in `spec`'s checkpoint, in eval mode, without any data; its images' shape; notes of its loading.
+
+    Shape, classes and width are what the file says, where it says. A head that `spec` asks for is there, with random
+    weights. Raises BadInput as `obtain` does.
     """
+    path = Path(spec.checkpoint or "").expanduser()
     checkpoint = checkpoints.read(path)
     metadata = checkpoint.metadata
-    spec = NetworkSpec(checkpoint=str(path), architecture=architecture, width=width)
     name, width, options = _what_to_build(path, spec, metadata)
     if metadata is not None:
         classes, shape = metadata.classes, metadata.shape
-    module = architectures.build(name, classes, shape, width, options)
-    checkpoints.load_into(module, checkpoint, classes)
-    return module.eval(), shape
+    module = architectures.build(name, classes, shape, width, options, trust_code=spec.trust_code).eval()
+    if spec.head is None:
+        return module, shape, checkpoints.load_into(module, checkpoint, classes)
+    with _says_what_fails(shape):
+        without = linear_heads.parameters(module, torch.zeros(2, *shape), classes)
+        notes = checkpoints.load_into(module, checkpoint, classes, without)
+        return linear_heads.attach(module, torch.zeros(2, *shape), classes)[0], shape, notes
 
 
-def cache_path(spec: NetworkSpec, dataset: Dataset) -> Path:
-    """Where the network that `spec` leads to is kept once trained; its stem is the training's identity."""
-    folder = places.cache_directory() / "networks"
-    return folder / f"{_identity(spec, dataset, _training_part(spec, dataset))}.safetensors"
+def from_name(spec: NetworkSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The network of `spec`'s architecture in eval mode, without published weights that would have to be fetched.
+
+    A head that `spec` asks for is there, with random weights. Raises BadInput as `obtain` does.
+    """
+    headed = spec.head is not None
+    architecture = architectures.canonical(architecture_of(spec), spec.weights)
+    if spec.weights is not None:
+        architectures.check_weights(architecture, spec.weights, classes, new_head=headed)
+    module = architectures.build(
+        architecture, classes, shape, spec.width, spec.options, new_head=headed, trust_code=spec.trust_code
+    ).eval()
+    if not headed:
+        return module
+    with _says_what_fails(shape):
+        return linear_heads.attach(module, torch.zeros(2, *shape), classes)[0]
 
 
-@dataclass(frozen=True)
-class _Task:
-    name: str
-    spec: NetworkSpec
-    dataset: Dataset
-    device: torch.device
+class _Given(Making):
+    """A network whose weights are there already, all but a head perhaps."""
 
-    def from_checkpoint(self, path: Path) -> Network:
+    def from_checkpoint(self, path: Path, on_step: OnStep, stop: Callable[[], bool]) -> Network:
         checkpoint = checkpoints.read(path)
         metadata = checkpoint.metadata
         architecture, width, options = _what_to_build(path, self.spec, metadata)
-        if metadata is not None and metadata.classes != self._classes:
-            counts = f"was trained for {metadata.classes} classes, the data has {self._classes}"
-            raise BadInput(f"checkpoint {plain(path)}: {counts}")
-        if metadata is not None and _reordered(metadata.class_names, self.dataset.classes):
+        if self.spec.head is None and metadata is not None:
+            self._check_classes(path, metadata)
+        scale = scales.chosen(self.spec, self.data, None if metadata is None else scales.stored(path, metadata))
+        module = self.build(architecture, width, options, scale)
+        without = linear_heads.parameters(module, self.example(scale), self.classes) if self.spec.head else ()
+        notes = checkpoints.load_into(module, checkpoint, self.classes, without)
+        module = self._with_head(module, architecture, scale, on_step, stop)
+        return self.finished(module, architectures.canonical(architecture), "checkpoint", scale, notes=notes)
+
+    def _check_classes(self, path: Path, metadata: Metadata) -> None:
+        if metadata.classes != self.classes:
+            counts = f"was trained for {metadata.classes} classes, the data has {self.classes}"
+            raise BadInput(f"checkpoint {plain(path)}: {counts}; head = 'train' (--head train) would replace its last")
+        if _reordered(metadata.class_names, self.data.classes):
             raise BadInput(f"checkpoint {plain(path)}: was trained with these classes in another order; reorder them")
-        scale = _normalisation(self.spec, self.dataset, None if metadata is None else _stored(path, metadata))
-        module = self._build(architecture, width, options, scale)
-        checkpoints.load_into(module, checkpoint, self._classes)
-        return self._network(module, architectures.canonical(architecture), "checkpoint", scale)
 
-    def pretrained(self) -> Network:
-        scale = _normalisation(self.spec, self.dataset, IMAGENET)
-        architecture = architectures.canonical(_architecture(self.spec), self.spec.weights)
-        module = self._build(architecture, self.spec.width, self.spec.options, scale)
-        return self._network(module, architecture, "pretrained", scale)
+    def pretrained(self, on_step: OnStep, stop: Callable[[], bool]) -> Network:
+        weights = self.spec.weights or "pretrained"
+        architecture = architectures.canonical(architecture_of(self.spec), weights)
+        said = self.spec.normalisation == "auto"
+        published = architectures.published_scale(architecture, weights) if said else None
+        scale = scales.chosen(self.spec, self.data, published)
+        module = self.build(architecture, self.spec.width, self.spec.options, scale)
+        module = self._with_head(module, architecture, scale, on_step, stop)
+        return self.finished(module, architecture, "pretrained", scale)
 
-    def trained(self, on_step: OnStep, stop: Callable[[], bool]) -> Network:
-        architecture = architectures.canonical(_architecture(self.spec))
-        scale = _normalisation(self.spec, self.dataset, None)
-        path = cache_path(self.spec, self.dataset)
-        module = self._build(architecture, self.spec.width, self.spec.options, scale)
-        source: Source = "cached"
-        metadata = _cached_metadata(path)
-        if metadata is None:
-            source = "trained"
-            metadata = self._train(module, path, scale, on_step, stop)
-        # Read back even when just trained, so that a fresh network is the same to the bit as a cached one.
-        checkpoints.load_into(module, checkpoints.read(path), self._classes)
-        error = metadata.error if metadata.data_digest == self.dataset.digest else None
-        return self._network(module, architecture, source, scale, error)
-
-    def _train(
-        self, module: nn.Module, path: Path, scale: Normalisation, on_step: OnStep, stop: Callable[[], bool]
-    ) -> Metadata:
-        spec, data = self.spec, self.dataset
-        job = Job(spec.train, _training_part(spec, data), scale, data.augment, spec.seed)
-        partial = path.with_suffix(".partial")
-        with _seeded(spec.seed, self.device):
-            train(module, job, partial, on_step, stop)
-        error = error_percent(module, scale.mean, scale.std, data.test, EVALUATION_BATCH)
-        metadata = _metadata(spec, data, scale, error, path.stem)
-        checkpoints.save(path, module, metadata)
-        partial.unlink(missing_ok=True)
-        return metadata
-
-    def _build(self, architecture: str, width: float, options: Mapping[str, Any], scale: Normalisation) -> nn.Module:
-        shape, weights = self.dataset.shape, self.spec.weights
-        with _seeded(self.spec.seed, self.device):
-            module = architectures.build(architecture, self._classes, shape, width, options, weights=weights)
-            module.to(self.device)
-            _try_out(module, self.dataset, scale, architecture)
-        return module
-
-    def _network(
-        self,
-        module: nn.Module,
-        architecture: str,
-        source: Source,
-        scale: Normalisation,
-        error: float | None = None,  # None: measure it
-    ) -> Network:
-        freeze(module)
-        _try_out(module, self.dataset, scale, architecture)
-        if error is None:
-            error = error_percent(module, scale.mean, scale.std, self.dataset.test, EVALUATION_BATCH)
-        return Network(
-            name=self.name,
-            module=module,
-            mean=scale.mean,
-            std=scale.std,
-            digest=weight_digest(module),
-            architecture=architecture,
-            error=error,
-            source=source,
-            classes=self._classes,
-        )
-
-    @property
-    def _classes(self) -> int:
-        return len(self.dataset.classes)
+    def _with_head(
+        self, module: nn.Module, architecture: str, scale: Normalisation, on_step: OnStep, stop: Callable[[], bool]
+    ) -> nn.Module:
+        if self.spec.head is None:
+            return module
+        with seeded(self.spec.seed, self.device):
+            network, name = linear_heads.attach(freeze(module), self.example(scale), self.classes)
+        if self.spec.head != linear_heads.TRAIN:
+            linear_heads.load(Path(self.spec.head).expanduser(), linear(network, name))
+            return network
+        digest = own.part_digest(self.data.train)
+        facts = {**own.source_facts(architecture), "options": self.spec.options, "training_data": digest}
+        lesson = linear_heads.Lesson(self.data.train, scale, self.classes, facts)
+        linear_heads.train(network, name, lesson, on_step, stop)
+        return network
 
 
-def _metadata(spec: NetworkSpec, data: Dataset, scale: Normalisation, error: float, identity: str) -> Metadata:
-    return Metadata(
-        architecture=architectures.canonical(_architecture(spec)),
-        width=spec.width,
-        options=spec.options,
-        classes=len(data.classes),
-        class_names=data.classes,
-        shape=data.shape,
-        mean=scale.mean,
-        std=scale.std,
-        error=error,
-        data=data.name,
-        data_digest=data.digest,
-        seed=spec.seed,
-        recipe=spec.train.model_dump(mode="json"),
-        identity=identity,
-    )
+def _start(  # noqa: PLR0917
+    name: str,
+    spec: NetworkSpec,
+    dataset: Dataset,
+    device: torch.device,
+    on_step: OnStep,
+    stop: Callable[[], bool],
+    networks: Mapping[str, NetworkSpec],
+) -> Network | None:
+    if spec.start_from is None:
+        return None
+    if spec.start_from not in networks:
+        raise BadInput(f"network {plain(name)}: start_from: {not_known(plain(spec.start_from), networks)}")
+    return obtain(spec.start_from, networks[spec.start_from], dataset, device, on_step, stop, networks)
+
+
+def _check(spec: NetworkSpec) -> None:
+    """Raises BadInput for keys that can't be said of the same network."""
+    trained = {
+        "task": spec.task != "classify",
+        "start_from": spec.start_from is not None,
+        "train.stop_epoch": spec.train.stop_epoch is not None,
+    }
+    if spec.checkpoint is not None or _is_published(spec):
+        for key, said in (*trained.items(), ("untrained", spec.untrained)):
+            if said:
+                raise BadInput(f"{key}: is for a network that is trained here; this one comes with its weights")
+    elif spec.head is not None:
+        raise BadInput("head: is for a checkpoint or published weights; a network that is trained here has its own")
+    for key, said in trained.items():
+        if spec.untrained and said:
+            raise BadInput(f"untrained: leaves the network as its seed made it; expected it without {key}")
+
+
+def _is_published(spec: NetworkSpec) -> bool:
+    return spec.checkpoint is None and (spec.weights is not None or architectures.has_weights(architecture_of(spec)))
+
+
+def _ends(spec: NetworkSpec) -> int:
+    return spec.train.stop_epoch or spec.train.epochs
 
 
 def _reordered(first: Sequence[str], second: Sequence[str]) -> bool:
     return sorted(first) == sorted(second) and list(first) != list(second)
-
-
-def _architecture(spec: NetworkSpec) -> str:
-    if spec.architecture is None:
-        raise BadInput("expected an `architecture`")
-    return spec.architecture
 
 
 def _what_to_build(path: Path, spec: NetworkSpec, metadata: Metadata | None) -> tuple[str, float, Mapping[str, Any]]:
@@ -233,100 +246,11 @@ def _what_to_build(path: Path, spec: NetworkSpec, metadata: Metadata | None) -> 
     return architecture, spec.width if spec.width != 1.0 else metadata.width, spec.options or metadata.options
 
 
-def _stored(path: Path, metadata: Metadata) -> Normalisation:
-    try:
-        return Normalisation(mean=metadata.mean, std=metadata.std)
-    except ValidationError:
-        raise BadInput(f"checkpoint {plain(path)}: has damaged metadata: mean and std") from None
-
-
-def _normalisation(spec: NetworkSpec, dataset: Dataset, stored: Normalisation | None) -> Normalisation:
-    """What the network is fed with; `stored` is the normalisation that comes with the weights, if one does."""
-    channels, chosen = dataset.shape[0], spec.normalisation
-    if chosen == "auto":
-        chosen = "data" if stored is None else stored
-    if chosen == "data":
-        return Normalisation(mean=dataset.mean, std=dataset.std)
-    if chosen == "none":
-        return Normalisation(mean=(0.0,) * channels, std=(1.0,) * channels)
-    if not isinstance(chosen, Normalisation):
-        chosen = IMAGENET
-    if len(chosen.mean) != channels:
-        counts = f"is for {len(chosen.mean)} channels, the images of {plain(dataset.name)} have {channels}"
-        raise BadInput(f"normalisation {counts}")
-    return chosen
-
-
-def _cached_metadata(path: Path) -> Metadata | None:
-    try:
-        return checkpoints.read(path).metadata
-    except BadInput:  # not there yet, or damaged: train it again
-        return None
-
-
-def _training_part(spec: NetworkSpec, dataset: Dataset) -> Part:
-    return dataset.train if spec.subset is None else subset(dataset, spec.subset, "subset").train
-
-
-def _identity(spec: NetworkSpec, dataset: Dataset, part: Part) -> str:
-    architecture = architectures.canonical(_architecture(spec))
-    own = own_code.is_reference(architecture)
-    scale = _normalisation(spec, dataset, None)
-    return cell_identity(
-        {
-            "training_version": TRAINING_VERSION,
-            "architecture": architecture.rpartition(":")[2] if own else architecture,
-            "source": own_code.source_digest(architecture) if own else "",
-            "width": spec.width,
-            "options": spec.options,
-            "seed": spec.seed,
-            "classes": len(dataset.classes),
-            "shape": dataset.shape,
-            "mean": scale.mean,
-            "std": scale.std,
-            "training_data": _part_digest(part),
-            "augment": dataset.augment,
-            "recipe": spec.train.model_dump(mode="json"),
-        }
-    )
-
-
-def _part_digest(part: Part) -> str:
-    sha = hashlib.sha256(str(tuple(part.images.shape)).encode())
-    sha.update(tensor_bytes(part.images))
-    sha.update(tensor_bytes(part.labels))
-    return sha.hexdigest()
-
-
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """torch's global generators seeded inside, and as they were outside."""
-    devices: list[int] = []
-    if device.type == "cuda":
-        devices = [torch.cuda.current_device() if device.index is None else device.index]
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed % 2**63)
-        yield
-
-
-def _try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architecture: str) -> None:
-    """Runs two images through `module`, so that what can't work is one line now and not a traceback later."""
-    name = f"architecture {plain(architecture)}"
-    first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)
-    channels, classes = dataset.shape[0], len(dataset.classes)
-    if first is not None and first.in_channels != channels:
-        expected = f"expects images of {first.in_channels} channels"
-        raise BadInput(f"{name}: {expected}, those of {dataset.name} have {channels}")
-    images = dataset.test.images[:2]
-    module.eval()
+def _says_what_fails(shape: tuple[int, int, int]) -> Iterator[None]:
     try:
-        with torch.no_grad():
-            scores = logits(module(normalise(images, scale.mean, scale.std)))
+        yield
+    except BadInput:
+        raise
     except Exception as error:  # a user's forward can raise anything
-        size = "x".join(str(side) for side in dataset.shape)
-        raise BadInput(f"{name}: fails on images of {size}: {reason(error)}") from None
-    if scores.shape != (len(images), classes):
-        got = list(scores.shape)
-        raise BadInput(f"{name}: its output for {len(images)} images has shape {got}; expected {classes} classes")
-    if not bool(scores.isfinite().all()):
-        raise BadInput(f"{name}: its output is not finite on images of {dataset.name}")
+        raise BadInput(f"the network can't take images of {'x'.join(map(str, shape))}: {reason(error)}") from None

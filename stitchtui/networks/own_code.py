@@ -18,11 +18,12 @@ from stitchtui.networks.reasons import reason
 from stitchtui.text import plain
 
 Factory = Callable[..., Any]
+OTHERS = ("torchvision:", "timm:", "hf:", "hub:")  # what is looked up elsewhere
 
 
 def is_reference(architecture: str) -> bool:
     """Whether `architecture` names a user's code rather than an architecture known here."""
-    return ":" in architecture and not architecture.startswith("torchvision:")
+    return ":" in architecture and not architecture.startswith(OTHERS)
 
 
 def build(reference: str, classes: int, options: Mapping[str, Any]) -> nn.Module:

@@ -11,7 +11,7 @@ from stitchtui.errors import BadInput
 from stitchtui.experiment import TrainSpec
 from stitchtui.networks import heads, simclr
 from stitchtui.networks.frozen import all_but
-from stitchtui.networks.lessons import rotation, supervised
+from stitchtui.networks.lessons import Lesson, rotation, supervised
 from stitchtui.networks.training import Job, OnStep, train
 
 Task = Literal["simclr", "rotation"]
@@ -40,16 +40,22 @@ def train_self_supervised(
     layer = heads.linear(module, last)
     learned = replace(job, recipe=head, frozen=all_but(module, last), lesson=supervised, last_epoch=None, states=None)
     steps = job.steps + learned.steps
-    if task == "simclr":
-        heads.put(module, last, simclr.projection_head(layer.in_features))
-    else:
-        heads.put(module, last, nn.Linear(layer.in_features, 4))
-    lesson = simclr.lesson(temperature) if task == "simclr" else rotation
+    lesson = put_task_head(module, last, task, temperature)
     train(module, replace(job, lesson=lesson, keep_end=True), partial, _offset(on_step, 0, steps), stop)
     heads.put(module, last, nn.Linear(layer.in_features, layer.out_features))
     of_head = partial.with_suffix(".head.partial")
     train(module, learned, of_head, _offset(on_step, job.steps, steps), stop)
     of_head.unlink(missing_ok=True)
+
+
+def put_task_head(module: nn.Module, last: str, task: Task, temperature: float) -> Lesson:
+    """The lesson of a task, with the head for it in the place of the linear layer called `last`."""
+    features = heads.linear(module, last).in_features
+    if task == "simclr":
+        heads.put(module, last, simclr.projection_head(features))
+        return simclr.lesson(temperature)
+    heads.put(module, last, nn.Linear(features, 4))
+    return rotation
 
 
 def _offset(on_step: OnStep, first: int, steps: int) -> OnStep:

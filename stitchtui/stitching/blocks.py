@@ -9,7 +9,7 @@ from torch import fx, nn
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
 
 
-def _scopes(node: fx.Node) -> list[str]:
+def scopes(node: fx.Node) -> list[str]:
     """The paths of the modules that `node` lies in, outermost first; a repeated call has `@1`, `@2` appended."""
     return list(node.meta.get("nn_module_stack", {}))
 
@@ -19,9 +19,9 @@ def _ended(inner: Sequence[fx.Node], live: Sequence[fx.Node]) -> dict[fx.Node, l
     following = dict(itertools.pairwise(live))
     ended = {}
     for node in inner:
-        after = set(_scopes(following[node]))
-        leaf = _scopes(node)[-1:] if node.op == "call_module" else []
-        ended[node] = [s for s in _scopes(node) if s not in after and s not in leaf]
+        after = set(scopes(following[node]))
+        leaf = scopes(node)[-1:] if node.op == "call_module" else []
+        ended[node] = [s for s in scopes(node) if s not in after and s not in leaf]
     return ended
 
 
@@ -32,10 +32,11 @@ def names(inner: Sequence[fx.Node], live: Sequence[fx.Node], units: dict[fx.Node
     module = "input"
     for node in live:
         if node.op == "call_module":
-            module = _scopes(node)[-1]
+            module = scopes(node)[-1]
         if node in ended:
             plain = module if node.op == "call_module" else f"{module}+{function_name(node)}"
-            block = [units[node]] if units[node] in ended[node] else ended[node][-1:]
+            own = units[node] in (module, *ended[node])  # a module taken whole is its own block
+            block = [units[node]] if own else ended[node][-1:]
             names[node] = _unused([*block, plain], set(names.values()))
     return names
 
@@ -58,7 +59,7 @@ def aliases(inner: Sequence[fx.Node], live: Sequence[fx.Node], names: dict[fx.No
     aliases: dict[str, str] = {}
     ended = _ended(inner, live)
     for node in inner:
-        leaf = _scopes(node)[-1:] if node.op == "call_module" else [node.name]
+        leaf = scopes(node)[-1:] if node.op == "call_module" else [node.name]
         for alias in (*ended[node], *leaf):
             aliases.setdefault(alias, names[node])
     return aliases
@@ -73,7 +74,7 @@ def block_ends(network: nn.Module, live: Sequence[fx.Node], units: dict[fx.Node,
     """
     declared = getattr(network, "block_cuts", None)
     if declared is not None:
-        ends = {s: n for n in live for s in _scopes(n)}  # the last node of a scope wins
+        ends = {s: n for n in live for s in scopes(n)}  # the last node of a scope wins
         return {ends[name] for name in declared if name in ends}
     return {a for a, b in itertools.pairwise(live) if units[a] != units[b]}
 
@@ -115,18 +116,29 @@ def _block_of(
     classes: set[type],
     weights: dict[fx.Node, bool],
 ) -> str | None:
-    composite = _scopes(node)[:-1] if node.op == "call_module" else _scopes(node)
+    composite = scopes(node)[:-1] if node.op == "call_module" else scopes(node)
     for scope in composite:
         if type(network.get_submodule(scope.partition("@")[0])) in classes:
             return scope
+    if _is_whole(network, node):
+        return scopes(node)[-1]
     for scope in composite:
         if sum(weights[n] for n in live if scope in n.meta.get("nn_module_stack", {})) == 1:
             return scope
     return None
 
 
+def _is_whole(network: nn.Module, node: fx.Node) -> bool:
+    """Whether the node is a module that was not looked into though it holds layers with weights: a block of its own."""
+    if not _has_weights(network, node):
+        return False
+    return not isinstance(network.get_submodule(str(node.target)), WEIGHTED)
+
+
 def _has_weights(network: nn.Module, node: fx.Node) -> bool:
-    return node.op == "call_module" and isinstance(network.get_submodule(str(node.target)), WEIGHTED)
+    if node.op != "call_module":
+        return False
+    return any(isinstance(m, WEIGHTED) for m in network.get_submodule(str(node.target)).modules())
 
 
 def _branching_classes(network: nn.Module, live: Sequence[fx.Node]) -> set[type]:
@@ -145,7 +157,7 @@ def _reads_shape(node: fx.Node) -> bool:
 
 
 def _common_scope(nodes: Iterable[fx.Node]) -> str | None:
-    stacks = [_scopes(n)[:-1] if n.op == "call_module" else _scopes(n) for n in nodes]
+    stacks = [scopes(n)[:-1] if n.op == "call_module" else scopes(n) for n in nodes]
     common = None
     for level in zip(*stacks, strict=False):
         if len(set(level)) > 1:

@@ -1,6 +1,5 @@
 """Where a network can be cut: the scan over its traced graph, names for the cuts, and which of them end a block."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +8,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from stitchtui.errors import not_known
+from stitchtui.stitching import tracing
 from stitchtui.stitching.blocks import aliases, block_ends, function_name, last_positions, names, units_of
-from stitchtui.stitching.out_of_place import make_out_of_place
+from stitchtui.stitching.out_of_place import drop_unused, make_out_of_place
 
+Untraceable = tracing.Untraceable
 CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.MultiheadAttention)
 CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
-
-
-class Untraceable(ValueError):
-    """A network that can't be turned into a graph; its text is one line that names the operation."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +40,22 @@ class Cut:
 class Traced:
     """A network as a graph, with every cut in it in order from input to output."""
 
-    def __init__(self, network: nn.Module, example: Tensor) -> None:
+    def __init__(self, network: nn.Module, example: Tensor, leaves: Sequence[str] = ()) -> None:
         """`example` is a batch [n, channels, height, width] of what `network` takes; it is run through a few times.
 
-        Raises Untraceable, also for a network whose graph would compute something else than it does itself.
+        `leaves` are modules that are not looked into, by path or class. Raises Untraceable, also for a network whose
+        graph would compute something else than it does itself.
         """
-        defaults = _defaults(network)
-        batch = example.repeat(-(-5 // len(example)), *[1] * (example.dim() - 1))[:5]
+        batch = tracing.several(example)
         expected = _own_output(network, batch)
-        self.module = _trace(network, defaults)
+        graph = tracing.trace(network, batch, leaves)
+        self.module, self.notes, self.whole = graph.module, graph.notes, graph.whole
         make_out_of_place(self.module)
         self.live = _live_nodes(self.module.graph)
-        read = _read(network, self.module, (batch.clone(), *defaults.values()))
-        fewer = _read(network, self.module, (batch[:-2].clone(), *defaults.values()))
-        _verify(network, (expected, read.scores, fewer.scores))
+        drop_unused(self.module)
+        read = _read(network, self, (batch.clone(), *graph.arguments))
+        fewer = _read(network, self, (batch[:-2].clone(), *graph.arguments))
+        _verify(network, (expected, read.scores, fewer.scores), read.written_over())
         shapes = {n: s for n, s in read.shapes.items() if fewer.shapes.get(n) == (len(batch) - 2, *s[1:])}
         nodes = [n for n in cut_nodes(self.live) if n in shapes and shapes[n][0] == len(batch)]
         self.input, self.output = nodes[0], self.live[-1]
@@ -82,6 +81,23 @@ class Traced:
         names = {self._cut_called(name) for name in wanted}
         return tuple(c for c in self.cuts if c.name in names)
 
+    def lay_out_channels_last(self) -> None:
+        """Lay the network's weights out channels last, where convolutions run faster.
+
+        What is taken whole keeps the usual order: a view() in there, unlike those of the graph, may count on it.
+        """
+        self.module.to(memory_format=torch.channels_last)
+        for path in self.whole:
+            layer = self.module.get_submodule(path)
+            if not type(layer).__module__.startswith("timm.layers"):  # layers that take both
+                layer.to(memory_format=torch.contiguous_format)
+                layer.register_forward_pre_hook(_contiguous)
+
+    @property
+    def source(self) -> str:
+        """The code of what is taken whole, which the graph says nothing of."""
+        return tracing.source(self.module, self.whole)
+
     def _cut_called(self, name: str) -> str:
         if name in self.nodes:
             return name
@@ -90,17 +106,8 @@ class Traced:
         raise ValueError(f"cuts: {not_known(name, [*self.nodes, *self._aliases])}")
 
 
-def _defaults(network: nn.Module) -> dict[str, Any]:
-    """The arguments beyond the images, which keep their defaults; tracing needs them as constants."""
-    parameters = list(inspect.signature(network.forward).parameters.values())[1:]
-    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-
-
-def _trace(network: nn.Module, defaults: dict[str, Any]) -> fx.GraphModule:
-    try:
-        return fx.symbolic_trace(network, concrete_args=defaults or None)
-    except Exception as error:  # whatever the network's own code raises on a symbolic tensor
-        raise Untraceable(f"{type(network).__name__} can't be traced by torch.fx: {_first_line(error)}") from error
+def _contiguous(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
 
 
 def _live_nodes(graph: fx.Graph) -> list[fx.Node]:
@@ -135,18 +142,26 @@ def cut_nodes(live: Sequence[fx.Node]) -> list[fx.Node]:
 
 
 class _Reader(fx.Interpreter):
-    """Runs a graph and keeps the shape of every tensor that a stitch could work on."""
+    """Runs a graph and keeps the shape of every tensor that a stitch could work on, and the tensors at the cuts."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
+    def __init__(self, traced: Traced) -> None:
+        super().__init__(traced.module)
         self.shapes: dict[fx.Node, torch.Size] = {}
         self.scores = torch.empty(0)
+        self._cuts = set(cut_nodes(traced.live))
+        self._made: dict[fx.Node, tuple[Tensor, int]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if isinstance(value, Tensor) and value.is_floating_point() and 2 <= value.dim() <= 4:
             self.shapes[n] = value.shape
+            if n in self._cuts:
+                self._made[n] = value, value._version
         return value
+
+    def written_over(self) -> fx.Node | None:
+        """The first cut whose tensor was written over once it had been handed out."""
+        return next((n for n, (value, version) in self._made.items() if value._version != version), None)
 
 
 def _own_output(network: nn.Module, batch: Tensor) -> Any:
@@ -155,26 +170,30 @@ def _own_output(network: nn.Module, batch: Tensor) -> Any:
             return network(batch.clone())
     except Exception as error:  # whatever the network's own code raises on these images
         size = "x".join(map(str, batch.shape[1:]))
-        raise Untraceable(f"{type(network).__name__} fails on images of {size}: {_first_line(error)}") from error
+        raise Untraceable(f"{type(network).__name__} fails on images of {size}: {tracing.first_line(error)}") from error
 
 
-def _read(network: nn.Module, module: fx.GraphModule, arguments: Sequence[Any]) -> _Reader:
-    reader = _Reader(module)
+def _read(network: nn.Module, traced: Traced, arguments: Sequence[Any]) -> _Reader:
+    reader = _Reader(traced)
     try:
         with torch.no_grad():
             reader.scores = reader.run(*arguments)
     except Exception as error:  # such as a size that tracing took for a constant
-        raise Untraceable(f"{type(network).__name__}: its graph can't be run: {_first_line(error)}") from error
+        raise Untraceable(f"{type(network).__name__}: its graph can't be run: {tracing.first_line(error)}") from error
     return reader
 
 
-def _verify(network: nn.Module, outputs: tuple[Tensor, Tensor, Tensor]) -> None:
-    """Raises Untraceable if the graph differs from the network, or an image's scores from its batch's company."""
+def _verify(network: nn.Module, outputs: tuple[Tensor, Tensor, Tensor], written: fx.Node | None) -> None:
+    """Raises Untraceable if the graph differs from the network, or an image's scores from its batch's company.
+
+    `written` is a cut whose tensor was written over after it had been handed out.
+    """
     expected, graph, fewer = outputs
     name, tolerance = type(network).__name__, 1e-3 * (1 + float(expected.abs().max()))
-    if float((graph - expected).abs().max()) > tolerance:
+    if written is not None or float((graph - expected).abs().max()) > tolerance:
+        where = "" if written is None else f", such as what {written.name} makes,"
         raise Untraceable(
-            f"{name} writes over its own tensors (in-place operations) in a way that a cut would undo; "
+            f"{name} writes over its own tensors (in-place operations){where} in a way that a cut would undo; "
             "set inplace=False, and write x = x + y for x += y"
         )
     if float((fewer - expected[: len(fewer)]).abs().max()) > tolerance:
@@ -182,10 +201,6 @@ def _verify(network: nn.Module, outputs: tuple[Tensor, Tensor, Tensor]) -> None:
             f"{name} mixes the images of a batch (such as BatchNorm without running statistics), "
             "so its cells would depend on each other"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _channel_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int:

@@ -24,12 +24,21 @@ def make_out_of_place(module: fx.GraphModule) -> None:
         if node.op == "call_function":
             node.target = _function(node.target)
             node.kwargs = {k: False if k == "inplace" else v for k, v in node.kwargs.items()}
-            if getattr(node.target, "__module__", "") == "torch.nn.functional" and node.args[-1:] == (True,):
+            last = node.args[-1] if node.args else None  # a 1 is no True: group_norm(x, 1)
+            if getattr(node.target, "__module__", "") == "torch.nn.functional" and last is True:
                 node.args = (*node.args[:-1], _last(node))
         elif node.op == "call_method" and _is_in_place(str(node.target)):
             node.target = str(node.target)[:-1]
         if node.op == "call_method" and node.target == "view":
             node.target = "reshape"  # the same numbers, also where channels lie last in memory
+    module.recompile()
+
+
+def drop_unused(module: fx.GraphModule) -> None:
+    """Erase what leads nowhere, so that running the graph shows what a chain computes, which leaves that out."""
+    for node in reversed(list(module.graph.nodes)):
+        if not node.users and node.op not in {"placeholder", "output"}:
+            module.graph.erase_node(node)
     module.recompile()
 
 

@@ -9,12 +9,14 @@ from torch import nn
 
 from stitchtui.data.loading import load_dataset
 from stitchtui.errors import BadInput, not_known
-from stitchtui.experiment import DataSpec
+from stitchtui.experiment import DataSpec, NetworkSpec
 from stitchtui.networks import architectures, checkpoints, from_torchvision, own_code
+from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
 from stitchtui.places import cache_directory
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced, Untraceable
+from stitchtui.stitching.modes import training_difference
 from stitchtui.text import plain
 
 Answer = dict[str, Any]
@@ -50,6 +52,15 @@ class Asked:
     weights: str | None = None
     width: float = 1.0
     options: dict[str, bool | int | float | str] | None = None
+    leaves: tuple[str, ...] = ()
+    head: str | None = None
+    trust_code: bool = False
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network as an experiment says it."""
+        said = {field: getattr(self, field) for field in ("checkpoint", "architecture", "weights", "width", "head")}
+        return NetworkSpec(**said, options=self.options or {}, trust_code=self.trust_code)
 
 
 def cuts(asked: Asked) -> Answer:
@@ -59,11 +70,9 @@ def cuts(asked: Asked) -> Answer:
     if asked.architecture is None:
         raise BadInput("expected a checkpoint or an architecture")
     shape, classes = data_shape(asked.data)
-    if asked.weights is not None:
-        _check_weights(asked.architecture, asked.weights, classes, asked.data)
+    module = from_name(asked.spec, shape, classes)
     name = architectures.canonical(asked.architecture, asked.weights)
-    module = architectures.build(name, classes, shape, asked.width, asked.options)
-    return {"architecture": name, **_facts(module, shape, classes)}
+    return {"architecture": name, **_facts(module, shape, classes, asked.leaves)}
 
 
 def _of_checkpoint(asked: Asked, path: Path) -> Answer:
@@ -82,12 +91,9 @@ def _of_checkpoint(asked: Asked, path: Path) -> Answer:
             f"to run that code, type its architecture: {plain(architecture)}"
         )
     shape, classes = (said.shape, said.classes) if said else data_shape(asked.data)
-    same = said is not None and architecture == said.architecture
-    width = said.width if said is not None and same and asked.width == 1.0 else asked.width
-    options = asked.options or (said.options if said is not None and same else {})
-    module = architectures.build(architecture, classes, shape, width, options)
-    checkpoints.load_into(module, checkpoint, classes)
-    answer = {"architecture": architectures.canonical(architecture), **_facts(module, shape, classes)}
+    module, shape, notes = from_file(asked.spec, shape, classes)
+    facts = _facts(module, shape, classes, asked.leaves, notes)
+    answer = {"architecture": architectures.canonical(architecture), **facts}
     if said is not None:
         answer |= {"data": said.data, "test_error": said.error, "seed": said.seed}
         answer["misfit"] = _misfit(asked.data, shape, classes)
@@ -102,16 +108,31 @@ def _misfit(data: str, shape: Shape, classes: int) -> str | None:
     return f"{data} has {channels} channels and {count} classes, the network was made for {shape[0]} and {classes}"
 
 
-def _facts(module: nn.Module, shape: Shape, classes: int) -> Answer:
+def _facts(
+    module: nn.Module, shape: Shape, classes: int, leaves: tuple[str, ...], notes: tuple[str, ...] = ()
+) -> Answer:
     parameters = sum(p.numel() for p in module.parameters())
-    return {"cuts": cut_rows(module.eval(), shape), "shape": list(shape), "classes": classes, "parameters": parameters}
+    rows, traced = cut_rows(module.eval(), shape, leaves)
+    return {
+        "cuts": rows,
+        "shape": list(shape),
+        "classes": classes,
+        "parameters": parameters,
+        "notes": [*notes, *traced],
+    }
 
 
-def cut_rows(module: nn.Module, shape: Shape) -> list[dict[str, Any]]:
-    """Every cut from input to output: name, shape for one image, channel_axis, depth, parameters, block."""
-    example = torch.zeros(2, *shape)
+def cut_rows(
+    module: nn.Module, shape: Shape, leaves: tuple[str, ...] = ()
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Every cut from input to output: name, shape for one image, channel_axis, depth, parameters, block.
+
+    And notes on how the network was traced, and on what it computes in training only.
+    """
+    example = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     try:
-        traced = Traced(module, example)
+        traced = Traced(module, example, leaves)
+        difference = training_difference(module, example, leaves)
     except Untraceable as error:
         raise BadInput(str(error)) from None
     except Exception as error:  # a user's forward can raise anything
@@ -119,7 +140,7 @@ def cut_rows(module: nn.Module, shape: Shape) -> list[dict[str, Any]]:
         raise BadInput(f"the network can't take images of {size}: {reason(error)}") from None
     blocks = {cut.name for cut in traced.select("blocks")}
     facts = Chain(traced, traced.cuts).facts(example[:1])
-    return [
+    rows = [
         {
             "name": cut.name,
             "shape": list(cut.shape),
@@ -130,6 +151,7 @@ def cut_rows(module: nn.Module, shape: Shape) -> list[dict[str, Any]]:
         }
         for cut, fact in zip(traced.cuts, facts, strict=True)
     ]
+    return rows, (*traced.notes, *([difference] if difference else []))
 
 
 def data_shape(name: str) -> tuple[Shape, int]:
@@ -140,20 +162,6 @@ def data_shape(name: str) -> tuple[Shape, int]:
         raise BadInput(f"data.name: {plain(not_known(name, [*SHAPES, 'folder:PATH', 'npz:PATH']))}")
     dataset = load_dataset(DataSpec(name=name))
     return dataset.shape, len(dataset.classes)
-
-
-def _check_weights(architecture: str, weights: str, classes: int, data: str) -> None:
-    from torchvision.models import get_model_weights
-
-    name = architecture.removeprefix(from_torchvision.PREFIX)
-    if name not in from_torchvision.names():
-        raise BadInput(f"architecture: {plain(not_known(name, from_torchvision.names()))}")
-    known = get_model_weights(name)
-    if weights not in known.__members__:
-        raise BadInput(f"weights of {name}: {plain(not_known(weights, known.__members__))}")
-    trained_for = len(known[weights].meta["categories"])
-    if trained_for != classes:
-        raise BadInput(f"weights {weights} of {name} are for {trained_for} classes, {plain(data)} has {classes}")
 
 
 def names() -> Answer:
@@ -168,12 +176,3 @@ def has_arrived(data: str) -> bool:
     """Whether a run on `data` needs no download first."""
     folder = cache_directory() / "datasets"
     return data not in _ARRIVED or any((folder / name).exists() for name in _ARRIVED[data])
-
-
-def weights_have_arrived(architecture: str, weights: str) -> bool:
-    """Whether torchvision's published weights lie on this machine."""
-    from torchvision.models import get_model_weights
-
-    known = get_model_weights(architecture.removeprefix(from_torchvision.PREFIX))
-    file = known[weights].url.rpartition("/")[2]
-    return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()

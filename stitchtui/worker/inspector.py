@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from stitchtui.errors import BadInput, RunFailed
 
 Answer = dict[str, Any]
-_SOURCE = ("checkpoint", "architecture", "weights", "width", "options")
+_SOURCE = ("checkpoint", "architecture", "weights", "width", "options", "leaves", "head", "trust_code")
 
 
 class Inspector:
@@ -60,6 +60,7 @@ class Inspector:
         from stitchtui.worker.answers import Asked, cuts
 
         source = {key: value for key, value in question["source"].items() if key in _SOURCE}
+        source["leaves"] = tuple(source.get("leaves", ()))
         key = json.dumps([source, question["data"], *_stamps(source)], sort_keys=True)
         if key not in self._known:
             answer = cuts(Asked(data=question["data"], **source))
@@ -114,6 +115,7 @@ def _stamp(path: str | None) -> list[int] | None:
 
 def _estimate(question: dict[str, Any]) -> Answer:
     from stitchtui.experiment import Experiment
+    from stitchtui.networks import architectures
     from stitchtui.worker import answers
     from stitchtui.worker.estimate import estimate
 
@@ -122,7 +124,7 @@ def _estimate(question: dict[str, Any]) -> Answer:
         raise BadInput(f"{experiment.data.name} is downloaded when the run starts; no estimate before that")
     for spec in experiment.networks.values():
         weights = spec.weights
-        if weights is not None and not answers.weights_have_arrived(spec.architecture or "", weights):
+        if weights is not None and not architectures.weights_have_arrived(spec.architecture or "", weights):
             raise BadInput(f"weights of {spec.architecture} are downloaded when the run starts; no estimate before")
     return {"rows": estimate(experiment, question.get("device") or "auto")}
 

@@ -76,3 +76,64 @@ def test_what_cannot_be_listed_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+PICKY = """
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+    def forward(self, x):
+        return x + self.conv(x) if x.mean() < 1e6 else x - self.conv(x)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.gate = Gate()
+    def forward(self, x):
+        x = self.gate(self.conv(x)).mean((2, 3))
+        return nn.functional.dropout(x, 0.5, self.training)
+"""
+
+
+def test_a_leaf_is_asked_for_and_taken_and_what_training_does_otherwise_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "picky.py").write_text(PICKY)
+    asked = ("picky.py:Net", "--shape", "3,8,8", "--classes", "4", "--json", "--all")
+    assert cuts(*asked) == 2
+    text = capsys.readouterr().err
+    assert "in gate (Gate): `return x + self.conv(x) if x.mean() < 1e6 else" in text
+    assert "add --leaf gate" in text
+    assert cuts(*asked, "--leaf", "Gate") == 0
+    captured = capsys.readouterr()
+    assert [row["name"] for row in json.loads(captured.out)] == ["conv", "gate", "gate+mean"]
+    assert "note: in training, unlike here in eval mode, it calls otherwise dropout" in captured.err
+
+
+def test_a_backbone_is_listed_with_the_head_that_it_is_to_get(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spaces: dict[str, type[nn.Module]] = {}
+    (tmp_path / "net.py").write_text(NET)
+    exec(NET, spaces)
+    state = {f"module.{k}": v for k, v in spaces["Net"]().state_dict().items() if not k.startswith("fc.")}
+    torch.save({**state, "module.projection_head.0.weight": torch.zeros(2, 2)}, "a.pth.tar")
+    asked = ("a.pth.tar", "--architecture", "net.py:Net", "--shape", "3,16,16", "--json")
+    assert cuts(*asked) == 2
+    assert "add head = 'train' (--head train)" in capsys.readouterr().err
+    assert cuts(*asked, "--head", "train") == 0
+    captured = capsys.readouterr()
+    assert [row["name"] for row in json.loads(captured.out)] == ["conv1+max_pool2d", "conv2+mean"]
+    assert "note: left out what only its training needed: projection_head" in captured.err
+
+
+def test_code_of_a_hub_is_not_run_unasked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cuts("hub:someone/small:main:small") == 2
+    assert "add --trust-code" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from stitchtui.cli import invoke
+from stitchtui.commands import flags
 from stitchtui.commands import train as command
 from stitchtui.networks import checkpoints
 
@@ -98,7 +99,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(somewhere: Path) -> None:
 
 
 def test_options_are_read_as_numbers_truths_and_words() -> None:
-    options = command._options(["patch=4", "mlp_ratio=2.5", "pool=token", "bias=false", "path=a=b"])
+    options = flags.options(["patch=4", "mlp_ratio=2.5", "pool=token", "bias=false", "path=a=b"])
     assert options == {"patch": 4, "mlp_ratio": 2.5, "pool": "token", "bias": False, "path": "a=b"}
 
 

@@ -1,9 +1,12 @@
 """Small networks run fastest on one thread, above all where other tests run beside them."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 import torch
+
+collect_ignore = [] if find_spec("timm") else ["test_networks_hubs.py"]  # an extra; the test extra brings it
 
 
 @pytest.fixture(autouse=True, scope="module")

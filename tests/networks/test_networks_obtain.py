@@ -14,7 +14,8 @@ from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import NetworkSpec, Normalisation, Subset, TrainSpec
 from stitchtui.networks import checkpoints, from_torchvision
 from stitchtui.networks.network import Network, error_percent, weight_digest
-from stitchtui.networks.obtain import IMAGENET, cache_path, obtain
+from stitchtui.networks.obtain import cache_path, obtain
+from stitchtui.networks.scales import IMAGENET
 from stitchtui.networks.training import Stopped
 
 CPU = torch.device("cpu")
@@ -208,7 +209,7 @@ def test_own_code_that_cant_be_used_is_one_line(code: Path, name: str, said: str
 
 
 def test_weights_of_torchvision_come_with_imagenets_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    def downloaded(name: str, classes: int, options: object, weights: str) -> nn.Module:
+    def downloaded(name: str, classes: int | None, options: object, weights: str) -> nn.Module:
         assert (name, weights) == ("squeezenet1_1", "DEFAULT")
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, classes))
 

@@ -66,7 +66,7 @@ def test_a_file_may_not_choose_which_code_runs(tmp_path):
 
 
 def test_published_weights_for_other_classes_than_the_datas_are_refused():
-    with pytest.raises(BadInput, match="1000 classes, cifar10 has 10"):
+    with pytest.raises(BadInput, match="1000 classes, the data has 10"):
         answers.cuts(Asked("cifar10", architecture="torchvision:resnet18", weights="DEFAULT"))
 
 

@@ -1,0 +1,181 @@
+"""A linear head on a frozen backbone: found in a network or put on its features, loaded from a file, or trained."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from stitchtui import places
+from stitchtui.data.dataset import Part
+from stitchtui.errors import BadInput
+from stitchtui.experiment import Normalisation
+from stitchtui.networks import checkpoints, heads
+from stitchtui.networks.network import normalise, weight_digest
+from stitchtui.networks.reasons import reason
+from stitchtui.networks.training import OnStep, Stopped
+from stitchtui.run.plan import cell_identity
+from stitchtui.stitching.probe import logistic_regression
+from stitchtui.text import plain
+
+TRAIN = "train"  # what a specification says for a head that is to be trained on the data
+L2 = 1e-4
+HEAD_VERSION = 1  # raised whenever a change here may change the head that the same features lead to
+BATCH = 250
+
+
+class WithHead(nn.Module):
+    """A backbone whose features, averaged over their positions where they have any, go to a linear head."""
+
+    def __init__(self, backbone: nn.Module, features: tuple[int, ...], classes: int) -> None:
+        """`features` is the shape of what the backbone makes of one image: [d], [tokens, d] or [d, height, width]."""
+        super().__init__()
+        self.backbone = backbone
+        self.axes = {1: (), 2: (1,), 3: (2, 3)}[len(features)]
+        self.head = nn.Linear(features[-1] if len(features) < 3 else features[0], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, channels, height, width] -> [n, classes]."""
+        features = self.backbone(x)
+        return self.head(features.mean(self.axes) if self.axes else features)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a head is trained on, and what besides the features' weights tells them from others."""
+
+    part: Part
+    scale: Normalisation
+    classes: int
+    facts: Mapping[str, Any]
+
+
+def own(module: nn.Module, images: Tensor, classes: int) -> str | None:
+    """The path of the linear layer whose output is the network's: scores of `classes`; None if it has none."""
+    try:
+        name = heads.last_linear(module)
+    except BadInput:
+        return None
+    layer, made = heads.linear(module, name), []
+    hook = layer.register_forward_hook(lambda _, __, output: made.append(output))
+    with torch.no_grad():
+        output = module(images)
+    hook.remove()
+    scores = layer.out_features == classes and bool(made) and isinstance(output, Tensor)
+    return name if scores and output.dim() == 2 and torch.equal(output, made[-1]) else None
+
+
+def attach(module: nn.Module, images: Tensor, classes: int) -> tuple[nn.Module, str]:
+    """The network with a head for `classes`, and the head's path: its own last layer, or one put on its output.
+
+    `images` are a few normalised ones. Raises BadInput for an output that no head can be put on.
+    """
+    if name := own(module, images, classes):
+        return module, name
+    with torch.no_grad():
+        features = module(images)
+    if not isinstance(features, Tensor) or not 2 <= features.dim() <= 4:
+        got = f"shape {list(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
+        raise BadInput(f"head: expected a backbone that gives one tensor of features, got {got}")
+    return WithHead(module, tuple(features.shape[1:]), classes).to(features.device).eval(), "head"
+
+
+def parameters(module: nn.Module, images: Tensor, classes: int) -> tuple[str, ...]:
+    """The names of the weights that `attach` finds in the network itself, for somebody else to fill."""
+    name = own(module, images, classes)
+    return () if name is None else (f"{name}.weight", f"{name}.bias")
+
+
+def load(path: Path, layer: nn.Linear) -> None:
+    """Fills `layer` from a file that holds one linear layer. Raises BadInput if it isn't for these features."""
+    tensors = checkpoints.read(path).tensors
+    weights = {name: value for name, value in tensors.items() if name.endswith("weight") and value.dim() == 2}
+    if len(weights) != 1:
+        found = ", ".join(list(tensors)[:4])
+        raise BadInput(f"head {plain(path)}: expected the weight and bias of one linear layer, found: {plain(found)}")
+    [(name, weight)] = weights.items()
+    bias = tensors.get(name.removesuffix("weight") + "bias", torch.zeros(len(weight)))
+    wanted = layer.weight.shape
+    if weight.shape != wanted or bias.shape != wanted[:1]:
+        got = f"{weight.shape[0]} classes of {weight.shape[1]} features"
+        raise BadInput(f"head {plain(path)}: is for {got}; expected {wanted[0]} classes of {wanted[1]} features")
+    if not bool(weight.isfinite().all() and bias.isfinite().all()):
+        raise BadInput(f"head {plain(path)}: holds numbers that are not finite")
+    _fill(layer, weight, bias)
+
+
+def train(network: nn.Module, name: str, lesson: Lesson, on_step: OnStep, stop: Callable[[], bool]) -> None:
+    """Fills the linear layer called `name` by logistic regression on what it is fed, once: then it lies in the cache.
+
+    The problem is convex and starts from zero, so no seed takes part. Raises Stopped once `stop()` is true.
+    """
+    layer = heads.linear(network, name)
+    _fill(layer, torch.zeros_like(layer.weight), torch.zeros_like(layer.bias))  # of no account for the identity
+    path = places.cache_directory() / "heads" / f"{_identity(network, lesson)}.safetensors"
+    try:
+        load(path, layer)
+    except BadInput:  # not there yet, or damaged
+        features = _features(network, layer, lesson, on_step, stop)
+        weight, bias = _fit(features, lesson)
+        checkpoints.keep(path, safetensors.torch.save({"weight": weight.cpu(), "bias": bias.cpu()}))
+        load(path, layer)
+
+
+@torch.no_grad()
+def _features(
+    network: nn.Module, layer: nn.Linear, lesson: Lesson, on_step: OnStep, stop: Callable[[], bool]
+) -> Tensor:
+    """What `layer` is fed for every training image, as they are, in order: float32 [images, features]."""
+    fed: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].float()))
+    batches = lesson.part.images.split(BATCH)
+    # Before it is fitted a head of zeros answers with the first class, at the loss of not knowing.
+    guess = 100.0 * float((lesson.part.labels == 0).float().mean())
+    try:
+        for step, images in enumerate(batches, 1):
+            if stop():
+                raise Stopped
+            network(normalise(images, lesson.scale.mean, lesson.scale.std))
+            on_step({"step": step, "steps": len(batches), "loss": math.log(lesson.classes), "accuracy": guess})
+    finally:
+        hook.remove()
+    return torch.cat(fed)
+
+
+def _fit(features: Tensor, lesson: Lesson) -> tuple[Tensor, Tensor]:
+    """Weight [classes, features] and bias [classes], fitted to standardised features and folded back."""
+    mean, deviation = features.mean(0), features.std(0, correction=0)
+    scale = torch.where(deviation > 1e-6 * (mean.abs() + 1e-30), 1 / deviation.clamp_min(1e-30), 0)
+    with torch.enable_grad():
+        weight, bias = logistic_regression((features - mean) * scale, lesson.part.labels, lesson.classes, L2)
+    folded = weight * scale  # [classes, features]
+    return folded, bias - folded @ mean
+
+
+def _identity(network: nn.Module, lesson: Lesson) -> str:
+    return cell_identity(
+        {
+            "head_version": HEAD_VERSION,
+            "backbone": weight_digest(network),
+            "mean": lesson.scale.mean,
+            "std": lesson.scale.std,
+            "classes": lesson.classes,
+            "l2": L2,
+            **lesson.facts,
+        }
+    )
+
+
+@torch.no_grad()
+def _fill(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+    if layer.bias is None:
+        raise BadInput("head: the network's last layer has no bias; expected one that has")
+    try:
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    except RuntimeError as error:
+        raise BadInput(f"head: doesn't fit: {reason(error)}") from None

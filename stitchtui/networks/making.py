@@ -1,0 +1,108 @@
+"""What every way to a network shares: its own data, building it, trying it out, and the facts of the finished one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from stitchtui.data.dataset import Dataset
+from stitchtui.data.labels import relabelled
+from stitchtui.data.loading import subset
+from stitchtui.errors import BadInput
+from stitchtui.experiment import NetworkSpec, Normalisation
+from stitchtui.networks import architectures
+from stitchtui.networks.network import Network, Source, error_percent, freeze, normalise, weight_digest
+from stitchtui.networks.trying import IMAGES, try_out
+
+EVALUATION_BATCH = 500
+
+
+def own_data(spec: NetworkSpec, dataset: Dataset) -> Dataset:
+    """The images and labels that the network is for: a part of the run's training images, labels of its own.
+
+    Labels come last, so that a share of noise is exact within the part. Raises BadInput where they can't be had.
+    """
+    data = dataset if spec.subset is None else subset(dataset, spec.subset, "subset")
+    return data if spec.labels is None else relabelled(data, **spec.labels.model_dump())
+
+
+def architecture_of(spec: NetworkSpec) -> str:
+    """The architecture as it is said. Raises BadInput where none is."""
+    if spec.architecture is None:
+        raise BadInput("expected an `architecture`")
+    return spec.architecture
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's global generators seeded inside, and as they were outside."""
+    devices: list[int] = []
+    if device.type == "cuda":
+        devices = [torch.cuda.current_device() if device.index is None else device.index]
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed % 2**63)
+        yield
+
+
+@dataclass(frozen=True)
+class Making:
+    """A network that is wanted, with its own data on the device."""
+
+    name: str
+    spec: NetworkSpec
+    data: Dataset
+    device: torch.device
+
+    @property
+    def classes(self) -> int:
+        """How many classes its own labels have."""
+        return len(self.data.classes)
+
+    def build(self, architecture: str, width: float, options: Mapping[str, Any], scale: Normalisation) -> nn.Module:
+        """The network from its seed, with published weights where the specification names some, tried out."""
+        headed = self.spec.head is not None
+        with seeded(self.spec.seed, self.device):
+            module = architectures.build(
+                *(architecture, self.classes, self.data.shape, width, options),
+                weights=self.spec.weights,
+                new_head=headed,
+                trust_code=self.spec.trust_code,
+            )
+            module.to(self.device)
+            try_out(module, self.data, scale, architecture, head=headed)
+        return module
+
+    def example(self, scale: Normalisation) -> torch.Tensor:
+        """A few test images as the network takes them."""
+        return normalise(self.data.test.images[:IMAGES], scale.mean, scale.std)
+
+    def finished(
+        self,
+        module: nn.Module,
+        architecture: str,
+        source: Source,
+        scale: Normalisation,
+        *,
+        error: float | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Network:
+        """`module`, frozen, with its facts; its test error is measured unless it is known already."""
+        freeze(module)
+        try_out(module, self.data, scale, architecture, head=False)
+        if error is None:
+            error = error_percent(module, scale.mean, scale.std, self.data.test, EVALUATION_BATCH)
+        return Network(
+            name=self.name,
+            module=module,
+            mean=scale.mean,
+            std=scale.std,
+            digest=weight_digest(module),
+            architecture=architecture,
+            error=error,
+            source=source,
+            classes=self.classes,
+            notes=notes,
+        )
