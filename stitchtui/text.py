@@ -23,6 +23,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def read_size(text: str) -> int | None:
+    """Bytes from what a person says: `4G`, `512 MiB`, `1000000`; units count in 1024. None for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?|B)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        return None
+    return int(float(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1 if found[2] else 0)) or None
+
+
 def size(count: float) -> str:
     """Bytes as a person says them: `812 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):

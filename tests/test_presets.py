@@ -1,14 +1,18 @@
+import re
 import tomllib
 
 import pytest
 import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_events import run_started
 
+from stitchtui.claims.judge import unmet
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
 from stitchtui.presets import find_preset, from_pair, list_presets, load_preset, pair_names, read_toml
 from stitchtui.run.plan import plan
+from stitchtui.run.state import RunState
 
 SMALL = """
 pairs = [{ bottom = "a", top = "b" }]
@@ -53,6 +57,23 @@ def test_every_preset_loads_at_every_scale_and_says_what_it_is_about(name, scale
     assert experiment.title
     assert len(experiment.description) > 200
     assert plan(experiment)
+
+
+@pytest.mark.parametrize(("name", "scale"), [(p.name, s) for p in list_presets() for s in (None, *p.scales)])
+def test_every_claim_of_a_preset_is_about_columns_that_it_measures_and_says_where_it_is_from(name, scale):
+    state = RunState()
+    state.apply(run_started(load_preset(name, scale)))
+    for claim in load_preset(name, scale).claims:
+        assert re.match(r"E\d+|[A-Z]\w+.* (19|20)\d\d", claim.source), claim.source
+        assert list(unmet(claim, state)) == []
+
+
+@pytest.mark.parametrize("name", ["seeds", "random", "more-width", "kernel-size"])
+def test_presets_of_the_paper_make_claims_over_three_seeds_at_its_scale(name):
+    paper = load_preset(name, "paper")
+    assert paper.claims
+    assert all(len(request.stitch.seeds) >= 3 for request in paper.requests)
+    assert len(load_preset(name, "mini").claims) == len(paper.claims)
 
 
 @pytest.mark.parametrize("name", ["quickstart", "seeds"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stitchtui.commands import flags
-from stitchtui.commands.common import Detach, Device, Json, RunName, Threads, say
+from stitchtui.commands.common import Detach, Device, Json, Memory, RunName, Threads, say
 from stitchtui.errors import BadInput, not_known
 from stitchtui.text import plain
 
@@ -35,6 +35,7 @@ def add(
     pair: Pairs = None,
     device: Device = None,
     threads: Threads = None,
+    memory: Memory = None,
     detach: Detach = False,
     as_json: Json = False,
 ) -> None:
@@ -50,6 +51,7 @@ def add(
     from stitchtui.run.directory import find
 
     checks.check_device(device)
+    arguments = watching.worker_arguments(device, threads, memory)
     directory = find(run)
     laid_over = flags.settings(
         cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,
@@ -59,7 +61,6 @@ def add(
     checks.check_files(experiment)
     request = _request(experiment, laid_over, set_ or [], pair or [])
     tasks = asking.ask(directory, request, quick_state(directory))
-    arguments = watching.worker_arguments(device, threads)
     if not control.is_alive(directory):
         return watching.start(directory, arguments, detach, as_json)
     say(f"run {directory.name}: its worker comes to it after the column that it is at")

@@ -41,6 +41,15 @@ Device = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="How many CPU threads to use. [default: torch's choice]")
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="The most that a training step may take, such as 4G; cells beyond it take turns. [default: half of the "
+        "free memory, most of a GPU's]",
+    ),
+]
 
 
 def say(text: str) -> None:

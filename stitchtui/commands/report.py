@@ -1,53 +1,91 @@
-"""`stitchtui report RUN`: a run's grid, what it means and its depth curve; or CSV, JSON, Markdown."""
+"""`stitchtui report RUN...`: a run's grid, what it means and its depth curve, or files; several runs side by side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stitchtui.commands.common import RunName, print_wrapped
+from stitchtui.commands.common import complete_run, print_wrapped
 from stitchtui.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
+    from stitchtui.report.aside import Aside
+    from stitchtui.run.directory import RunDirectory
     from stitchtui.run.state import RunState
 
-_SUFFIXES = {".csv": "csv", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
+_SUFFIXES = {
+    ".csv": "csv",
+    ".json": "json",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".txt": "table",
+    ".html": "html",
+    ".htm": "html",
+    ".png": "png",
+}
+_FOR_SEVERAL = ("table", "markdown", "html")
 _PLOT_HEIGHT = 22
+
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUN...",
+        help="A run: its name, a beginning of it that no other run has, its folder, or `last`. Several: side by side.",
+        autocompletion=complete_run,
+        show_default="last",
+    ),
+]
 
 
 def report(
-    run: RunName = "last",
+    runs: Runs = None,
     *,
     csv: Annotated[bool, typer.Option("--csv", help="One row a cell, with every measure.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One object: grid, cells, verdicts, checks.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One object: grid, cells, verdicts, claims, checks.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="A GitHub table with intervals.")] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write to this file; its ending (.csv .json .md .txt) may say how.")
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write one self-contained page, plots and all, to this file.")
     ] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Write the depth plot alone to this file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write to this file; its ending (.csv .json .md .txt .html .png) may say how."),
+    ] = None,
+    columns: Annotated[bool, typer.Option("--columns", help="Say what each column of the CSV holds.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Use ASCII characters only.")] = False,
     no_plot: Annotated[bool, typer.Option("--no-plot", help="Leave the depth curve out.")] = False,
 ) -> None:
-    """Show a run's numbers: the table, what it means and the depth curve, or CSV, JSON or Markdown.
+    """Show a run's numbers, or several runs side by side: tables and depth curve, CSV, JSON, Markdown, HTML or PNG.
 
     Works for runs that are going on, failed, lost or copied from another machine.
     """
-    chosen = _format(csv, json, markdown, out)
-    state, condition = _load(run)
+    if columns:
+        from stitchtui.report.columns import columns_text
+
+        return typer.echo(columns_text(), nl=False)
+    flags: dict[str, object] = {"csv": csv, "json": json, "markdown": markdown, "html": html, "png": png}
+    chosen = _format(flags, out)
+    target = html or png or out
+    if len(runs or []) > 1:
+        return _side_by_side(runs or [], chosen, target, ascii)
+    directory, state, condition = _load((runs or ["last"])[0])
     if chosen != "table":
-        _deliver(_exported(state, condition, chosen), out)
-    elif out is not None:
-        _deliver(as_text(state, condition, ascii, not no_plot), out)
-    else:
-        _print(state, condition, ascii, not no_plot)
+        return _deliver(_exported(directory, state, condition, chosen), target)
+    if target is not None:
+        return _deliver(as_text(state, condition, ascii, not no_plot), target)
+    return _print(state, condition, ascii, not no_plot)
 
 
-def _format(csv: bool, json: bool, markdown: bool, out: Path | None) -> str:
-    flags = {"csv": csv, "json": json, "markdown": markdown}
+def _format(flags: dict[str, object], out: Path | None) -> str:
     asked = [name for name, given in flags.items() if given]
     if len(asked) > 1:
-        raise BadInput(f"report: expected one of --csv, --json and --markdown, got --{' and --'.join(asked)}")
+        raise BadInput(f"report: expected one of --{', --'.join(flags)}, got --{' and --'.join(asked)}")
+    if out is not None and asked and asked[0] in ("html", "png"):
+        raise BadInput(f"report: --{asked[0]} names a file itself; leave out --out")
     if asked or out is None:
         return asked[0] if asked else "table"
     if out.suffix.lower() not in _SUFFIXES:
@@ -58,7 +96,25 @@ def _format(csv: bool, json: bool, markdown: bool, out: Path | None) -> str:
     return _SUFFIXES[out.suffix.lower()]
 
 
-def _load(run: str) -> "tuple[RunState, str]":
+def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool) -> None:
+    from stitchtui.report import aside
+
+    if chosen not in _FOR_SEVERAL:
+        raise BadInput(f"report: --{chosen} is for one run, got {len(runs)}; ask for each by itself")
+    loaded = [_load(run) for run in runs]
+    states = [state for _, state, _ in loaded]
+    found = aside.aside(states, [condition for _, _, condition in loaded])
+    if chosen == "markdown":
+        return _deliver(aside.markdown_text(found), target)
+    if chosen == "html":
+        return _deliver(aside.html_text(found, states), target)
+    if target is not None:
+        return _deliver(_written(lambda console: _draw_parts(console, found, ascii)), target)
+    console, ascii = _terminal(ascii)
+    return _draw_parts(console, found, ascii)
+
+
+def _load(run: str) -> "tuple[RunDirectory, RunState, str]":
     from stitchtui.run.control import status
     from stitchtui.run.directory import find
     from stitchtui.run.state import RunState
@@ -68,10 +124,18 @@ def _load(run: str) -> "tuple[RunState, str]":
         state = RunState.load(directory.events)
     except OSError as error:
         raise BadInput(f"{directory.events}: can't be read ({error.strerror}); check its permissions") from None
-    return state, status(directory, state)
+    return directory, state, status(directory, state)
 
 
-def _exported(state: "RunState", condition: str, chosen: str) -> str:
+def _exported(directory: "RunDirectory", state: "RunState", condition: str, chosen: str) -> str | bytes:
+    if chosen == "html":
+        from stitchtui.report.html import Origin, html_text
+
+        return html_text(state, Origin(condition, directory.read_info(), directory.read_command()))
+    if chosen == "png":
+        from stitchtui.report.figures import depth_png
+
+        return depth_png(state)
     from stitchtui.report import export
 
     if chosen == "csv":
@@ -79,8 +143,8 @@ def _exported(state: "RunState", condition: str, chosen: str) -> str:
     return {"json": export.json_text, "markdown": export.markdown_text}[chosen](state, condition=condition)
 
 
-def _deliver(text: str, out: Path | None) -> None:
-    data = text.encode("utf-8")
+def _deliver(content: str | bytes, out: Path | None) -> None:
+    data = content.encode("utf-8") if isinstance(content, str) else content
     if out is None:
         typer.echo(data, nl=False)  # bytes: the same file whatever the terminal's encoding
         return
@@ -95,11 +159,16 @@ def _deliver(text: str, out: Path | None) -> None:
 
 
 def _print(state: "RunState", condition: str, ascii: bool, plot: bool) -> None:
+    console, ascii = _terminal(ascii)
+    _draw(console, state, condition, ascii, plot)
+
+
+def _terminal(ascii: bool) -> "tuple[Console, bool]":
+    """A console on stdout, and whether it may be given ASCII only."""
     from rich.console import Console
 
     console = Console(width=_width(), highlight=False, markup=False, emoji=False)
-    encoded = (console.encoding or "").lower().startswith("utf")
-    _draw(console, state, condition, ascii or not encoded, plot)
+    return console, ascii or not (console.encoding or "").lower().startswith("utf")
 
 
 def _width() -> int:
@@ -110,14 +179,30 @@ def _width() -> int:
 
 def as_text(state: "RunState", condition: str, ascii: bool, plot: bool) -> str:
     """What the command prints, as text without colour: the table, what it means and, where asked, the depth curve."""
+    return _written(lambda console: _draw(console, state, condition, ascii, plot))
+
+
+def _written(draw: "Callable[[Console], None]") -> str:
+    """What `draw` prints, without colour."""
     import io
 
     from rich.console import Console
 
     file = io.StringIO()
-    console = Console(file=file, width=_width(), highlight=False, markup=False, emoji=False, force_terminal=False)
-    _draw(console, state, condition, ascii, plot)
+    draw(Console(file=file, width=_width(), highlight=False, markup=False, emoji=False, force_terminal=False))
     return file.getvalue()
+
+
+def _draw_parts(console: "Console", found: "Aside", ascii: bool) -> None:
+    from rich.text import Text
+
+    from stitchtui.report.aside import text_parts
+
+    for part in text_parts(found, console.width, ascii):
+        if isinstance(part, Text):
+            print_wrapped(console, part.plain)
+        else:
+            console.print(part)
 
 
 def _draw(console: "Console", state: "RunState", condition: str, ascii: bool, plot: bool) -> None:
@@ -126,7 +211,8 @@ def _draw(console: "Console", state: "RunState", condition: str, ascii: bool, pl
     from stitchtui.report.cross import cross_tables
     from stitchtui.report.table import grid_table, summary_lines
 
-    console.print(grid_table(state, console.width, ascii))
+    if state.columns() or not state.crosses():
+        console.print(grid_table(state, console.width, ascii))
     _draw_details(console, state, ascii)
     for group in cross_tables(state, console.width, ascii):
         console.print()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stitchtui.commands.common import Detach, Device, Json, RunName, Threads, output, say
+from stitchtui.commands.common import Detach, Device, Json, Memory, RunName, Threads, output, say
 from stitchtui.errors import BadInput
 from stitchtui.text import duration, plain
 
@@ -114,8 +114,10 @@ def stop(run: RunName) -> None:
 
 def resume(
     run: RunName,
+    *,
     device: Device = None,
     threads: Threads = None,
+    memory: Memory = None,
     detach: Detach = False,
     as_json: Json = False,
 ) -> None:
@@ -128,6 +130,7 @@ def resume(
     from stitchtui.run.directory import find
 
     checks.check_device(device)
+    arguments = watching.worker_arguments(device, threads, memory)
     directory = find(run)
     state = quick_state(directory)
     condition = control.status(directory, state)
@@ -138,4 +141,4 @@ def resume(
         say(f"run {directory.name}: is done, nothing is left to do")
         return watching.attach(directory, as_json)
     checks.check_files(wanted)
-    return watching.start(directory, watching.worker_arguments(device, threads), detach, as_json)
+    return watching.start(directory, arguments, detach, as_json)

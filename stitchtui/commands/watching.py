@@ -1,25 +1,37 @@
 """Start a run's worker, watch it, and tell the shell how it ended: what `run`, `resume` and `attach` share."""
 
+import shlex
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 
 import typer
 
 from stitchtui.commands.common import output, print_wrapped, say
 from stitchtui.errors import BadInput, ExitCode, RunFailed
+from stitchtui.files import write_atomically
 from stitchtui.live import View, is_alive, sessions_so_far, view_for, watch
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
-from stitchtui.text import plain
+from stitchtui.text import plain, read_size
 
 _LOG_END = 4096  # bytes
 
 
-def worker_arguments(device: str | None, threads: int | None) -> list[str]:
-    """The worker's arguments for a device and a number of threads, each only if it was chosen."""
+def worker_arguments(device: str | None, threads: int | None, memory: str | None = None) -> list[str]:
+    """The worker's arguments for a device, a number of threads and a size of memory, each only if it was chosen.
+
+    Raises BadInput for a size that can't be read.
+    """
     chosen = [] if device is None else ["--device", device]
-    return chosen if threads is None else [*chosen, "--threads", str(threads)]
+    chosen += [] if threads is None else ["--threads", str(threads)]
+    if memory is None:
+        return chosen
+    count = read_size(memory)
+    if count is None:
+        raise BadInput(f"--memory {plain(memory)}: expected a size, such as 4G or 512M")
+    return [*chosen, "--memory", str(count)]
 
 
 def start(directory: RunDirectory, arguments: Sequence[str], detach: bool, as_json: bool, new: bool = False) -> None:
@@ -28,6 +40,10 @@ def start(directory: RunDirectory, arguments: Sequence[str], detach: bool, as_js
     A `new` run's directory, which nobody but this command knows of, goes when its input turns out to be bad before
     any cell is finished.
     """
+    if new:
+        write_atomically(
+            directory.command, (shlex.join(["stitchtui", *sys.argv[1:]]) + "\n").encode("utf-8", "replace")
+        )
     sessions = sessions_so_far(directory) + 1
     control.launch(directory, arguments)
     if detach:
@@ -64,6 +80,16 @@ def follow(
             _forget(directory, state)
         raise failure
     say(f"run {directory.name}: done; `stitchtui report {directory.name}` shows it again")
+    _exit_where_rejected(directory, state)
+
+
+def _exit_where_rejected(directory: RunDirectory, state: RunState) -> None:
+    """End with the exit code of its own that a run with a rejected claim has; with --json the claims are events."""
+    against = [claim for claim in state.claims if claim.verdict == "rejected"]
+    if against:
+        which = ", ".join(str(claim.index + 1) for claim in against)
+        say(f"run {directory.name}: {len(against)} of {len(state.claims)} claims rejected: {which}")
+        raise typer.Exit(ExitCode.CLAIM_REJECTED)
 
 
 def _watch(directory: RunDirectory, view: View, sessions: int) -> tuple[RunState, str]:
@@ -93,12 +119,17 @@ def _forget(directory: RunDirectory, state: RunState) -> None:
 
 
 def _print_result(state: RunState, ending: str) -> None:
+    from stitchtui.report.cross import cross_tables
     from stitchtui.report.summary import summary_lines
     from stitchtui.report.table import grid_table
 
     console = output()
     ascii = not console.encoding.lower().startswith("utf")
-    console.print(grid_table(state, width=console.width if console.is_terminal else None, ascii=ascii))
+    if state.columns() or not state.crosses():
+        console.print(grid_table(state, width=console.width if console.is_terminal else None, ascii=ascii))
+    for group in cross_tables(state, console.width, ascii):
+        console.print()
+        console.print(group)
     console.print()
     for text in summary_lines(state, condition=ending):
         print_wrapped(console, text, ascii)

@@ -20,6 +20,7 @@ MEANINGS = {
     "direct": "direct: the penalty of direct matching, with nothing trained",
     "agree %": "agree: images on which the stitched network says what the top says",
     "gap": "gap: activation gap, how far what the top is fed is from its own activations (0: not at all)",
+    "OOD": "OOD: how far outside its own activations the top is fed (0.5: as its own, 1: wholly outside)",
     "CKA": "CKA: linear, of bottom and top at the cut, 0 to 1",
     "parameters": "parameters: the stitch's",
 }
@@ -54,6 +55,8 @@ def _columns(state: RunState, column: Column, rows: list[Summary], exact: bool) 
     found["agree %"] = _measure(rows, "agreement", "{:.1f}")
     gaps = [row.measures.get("activation_gap") for row in rows]
     found["gap"] = ["·" if gap is None else significant(gap) for gap in gaps]
+    if any("ood" in row.measures for row in rows):
+        found["OOD"] = _measure(rows, "ood", "{:.2f}")
     found["CKA"] = _measure(rows, "cka", "{:.2f}")
     found["parameters"] = _measure(rows, "stitch_parameters", "{:,.0f}")
     return found

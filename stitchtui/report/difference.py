@@ -1,12 +1,11 @@
 """Two runs beside each other: for every cell that both measured, by how much the penalty differs."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stitchtui.report.wording import bounds, column_name, counted, listed, signed
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stitching.penalty import Interval, difference
 
 HOW = "second - first, in points; ± joins both 95 % intervals as if they were independent"
 
@@ -35,12 +34,7 @@ class Difference:
     @property
     def interval(self) -> Interval | None:
         """The second's penalty less the first's, with its 95 % interval; None unless both are known."""
-        if self.first is None or self.second is None:
-            return None
-        one, other = self.first, self.second
-        value = other.value - one.value
-        low = value - math.hypot(other.value - other.low, one.high - one.value)
-        return Interval(value, low, value + math.hypot(other.high - other.value, one.value - one.low))
+        return None if self.first is None or self.second is None else difference(self.first, self.second)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stitchtui.report import cells
+from stitchtui.report.claims import CLAIMS_HOW, claims
 from stitchtui.report.cross import cross_texts, cross_title
 from stitchtui.report.details import Details, details, meanings
 from stitchtui.report.places import depths
@@ -22,13 +23,17 @@ FORMAT = 1
 """Raised when a key of the JSON or a column of the CSV changes its meaning or goes."""
 
 TEXT_COLUMNS = ("run", "task", "bottom", "top", "control", "family", "objective", "start", "place", "recipe")
-PLACE_COLUMNS = ("seed", "cut", "bottom_cut", "top_cut", "depth", "status", "reused_from", "reason", "identity")
+PLACE_COLUMNS = (
+    *("seed", "cut", "bottom_cut", "top_cut", "depth", "adapter"),
+    *("status", "reused_from", "reason", "identity"),
+)
 MEASURES = (
     *("error", "loss", "bottom_error", "top_error", "images"),
     *("penalty", "penalty_low", "penalty_high"),
     *("versus_bottom", "versus_bottom_low", "versus_bottom_high"),
-    *("start_penalty", "direct_penalty", "agreement", "cka", "activation_gap"),
-    *("stitch_parameters", "epochs", "seconds"),
+    *("start_penalty", "direct_penalty", "agreement", "js_distance"),
+    *("cka", "procrustes", "cca", "activation_gap", "ood", "ood_low", "ood_high", "ood_ratio"),
+    *("stitch_parameters", "stitch_rank", "stitch_effective_rank", "stitch_sparsity", "steps", "seconds"),
 )
 """The measures in the order of the CSV's columns; ones that a run knows besides follow in alphabetical order."""
 
@@ -39,11 +44,7 @@ _COUNTS = ("images", "steps", "stitch_parameters")
 def csv_text(state: RunState) -> str:
     """One row a cell, controls and failed cells included, with a header.
 
-    Columns: run; task, bottom, top, control (empty for the pair itself), family, objective, start, place and recipe
-    (how its cuts and its training differ from the run's main request; empty where they don't), seed; cut, bottom_cut,
-    top_cut, depth (share of the FLOPs before it); status (pending, running, finished, failed),
-    reused_from, reason, identity; then MEASURES: errors, penalties and agreement in percent or points, cka 0 to 1.
-    direct_penalty is a trained cell's: what direct matching of the same bottom, top, control and cut costs.
+    What each column holds is said in `report.columns`, which `stitchtui report --columns` prints.
     What isn't known is empty. Floats are written so that reading them gives the same float. A text that a
     spreadsheet would take for a formula starts with an apostrophe.
     """
@@ -97,7 +98,7 @@ def _ordered(state: RunState) -> list[Cell]:
 def _csv_row(run: str, task: TaskState, cell: Cell, depth: float | None, measures: Iterable[float | None]) -> list[str]:
     texts = [run, task.id, *(getattr(task, name) for name in TEXT_COLUMNS[2:])]
     place = [cell.cut, cell.bottom_cut, cell.top_cut]
-    record = [cell.status, cell.reused_from, cell.reason, cell.identity]
+    record = [cell.adapter, cell.status, cell.reused_from, cell.reason, cell.identity]
     return [
         *map(_inert, texts),
         str(task.seed),
@@ -122,7 +123,7 @@ def _number(value: float | None) -> str:
 
 
 def json_text(state: RunState, *, condition: str | None = None) -> str:
-    """One JSON object: run, experiment, data, networks, columns with a row a cut, cells, checks, warnings.
+    """One JSON object: run, experiment, data, networks, columns with a row a cut, cells, claims, checks, warnings.
 
     A column's rows hold what the table shows, over the seeds; `cells` holds every measure of each seed. Penalties
     are in points. What isn't known is null; there is no NaN. Everything outside ASCII is escaped. The run's
@@ -139,6 +140,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
         "columns": [_column(state, column) for column in state.columns()],
         "crosses": [_cross(state, column) for column in state.crosses()],
         "cells": [_cell(state.tasks[cell.task], cell, direct) for cell in _ordered(state)],
+        "claims": [asdict(claim) for claim in claims(state)],
         "checks": state.checks,
         "warnings": state.warnings,
         "unknown_events": state.unknown_events,
@@ -255,11 +257,25 @@ def _markdown_notes(state: RunState, condition: str) -> Iterable[str]:
     if explained := meanings(state):
         yield ""
         yield f"In the details, {escaped(explained)}."
+    yield from _markdown_claims(state)
     networks = state.networks.values()
     if networks:
         yield ""
         errors = (f"{escaped(network.name)} {network.error:.2f} %" for network in networks)
         yield f"Test error of the networks: {', '.join(errors)}."
+
+
+def _markdown_claims(state: RunState) -> Iterable[str]:
+    found = claims(state)
+    if not found:
+        return
+    yield ""
+    yield _line(["claim", "from", "verdict", "by"])
+    yield _line(["---"] * 4)
+    for claim in found:
+        yield _line([escaped(claim.sentence), escaped(claim.source), claim.verdict, escaped(claim.reason)])
+    yield ""
+    yield f"Claims: {CLAIMS_HOW}."
 
 
 def escaped(text: str) -> str:

@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+from stitchtui.report.claims import claim_lines
+from stitchtui.report.readings import reading_lines
 from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.text import duration
@@ -15,8 +17,8 @@ def summary_lines(state: RunState, *, condition: str | None = None) -> list[str]
     `condition` is what `run.control.status` says; without it the run is as its last event left it. Names from outside
     are made plain; the text isn't escaped for rich, so print it with markup off.
     """
-    parts = (_data, _networks, _reading, _verdicts, _end_points, _random_bottom, _failed)
-    rest = (_reused, _checks, _warnings)
+    parts = (_data, _networks, _reading, _verdicts, reading_lines, _end_points, _random_bottom, _failed)
+    rest = (claim_lines, _reused, _checks, _warnings)
     facts = (line for part in (*parts, *rest) for line in part(state))
     return [printable(line) for line in (*_run(state, condition or state.status), *facts)]
 

@@ -36,11 +36,10 @@ def ask(directory: RunDirectory, request: "Request", state: RunState) -> list[st
 
 
 def outstanding(experiment: "Experiment", state: RunState) -> bool:
-    """Whether anything that `experiment` plans isn't measured in `state`; cells that failed are tried again."""
-    from stitchtui.run.plan import plan
-
-    missing = any(task.id not in state.tasks or not state.tasks[task.id].cuts for task in plan(experiment))
-    return missing or any(cell.status != "finished" for cell in state.cells.values())
+    """Whether a run that is done has something left: cells that failed, or what was asked for and not taken up."""
+    known = state.experiment.get("also")
+    taken_up = len(known) if isinstance(known, list) else 0
+    return len(experiment.also) > taken_up or any(cell.status != "finished" for cell in state.cells.values())
 
 
 def see_to(directory: RunDirectory, tasks: list[str], launch: Callable[[], object]) -> None:

@@ -17,6 +17,11 @@ class Control:
     matched: bool = True  # whether its direct matching means something
     fits: str = "stitch"  # what is fitted: the stitch, or what takes its place
 
+    @property
+    def needs_naming(self) -> bool:
+        """Whether a task of it has the bottom, top, family and objective of the pair itself."""
+        return self.heading("", "") == " > " and self.name not in ("", "self_stitch", "identity")
+
     def heading(self, bottom: str, top: str) -> str:
         """The heading of its column: `random(a) > b`."""
         return f"{self.bottom.format(bottom)} > {self.top.format(top)}"

@@ -71,6 +71,18 @@ class RunDirectory:
         """The final numbers, written once at the end."""
         return self.path / "result.json"
 
+    @property
+    def command(self) -> Path:
+        """The command line that the run was started with; missing where it wasn't one."""
+        return self.path / "command.txt"
+
+    def read_command(self) -> str:
+        """The command line that the run was started with; empty where it isn't known."""
+        with contextlib.suppress(OSError, ValueError):
+            if self.command.is_file() and self.command.stat().st_size <= _LARGEST_INFO:
+                return self.command.read_text("utf-8").strip()
+        return ""
+
     def read_info(self) -> dict[str, Any]:
         """What run.json says; empty where it is missing or can't be read."""
         return read_object(self.info)

@@ -32,7 +32,7 @@ REQUIRED: dict[str, frozenset[str]] = {
     # losses and accuracies, lists in the order of its cuts; memory (bytes that the run holds)
     "step": frozenset({"task", "step", "steps"}),
     # task, cut (the row), bottom_cut, top_cut, identity, measures (name -> number or null),
-    # reused_from (run or null)
+    # adapter (between the cuts' shapes, in words), reused_from (run or null)
     "cell_finished": frozenset({"task", "cut", "identity", "measures"}),
     # task, cut, bottom_cut, top_cut, reason
     "cell_failed": frozenset({"task", "cut", "reason"}),
@@ -42,6 +42,9 @@ REQUIRED: dict[str, frozenset[str]] = {
     "check": frozenset({"name", "passed"}),
     # text: something the reader of the numbers must know
     "warning": frozenset({"text"}),
+    # index (from 0), sentence, verdict (confirmed, rejected, undecided), reason; source, and numbers: of what
+    # decided it, {of, cut, depth, value, low, high} each
+    "claim": frozenset({"index", "sentence", "verdict", "reason"}),
     # status (done, failed, stopped), reason
     "run_finished": frozenset({"status"}),
 }

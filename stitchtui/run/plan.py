@@ -11,7 +11,7 @@ from stitchtui.run.controls import control_named
 from stitchtui.stitching.capacity import FAMILIES, LADDER, start_family
 
 # Raised whenever a change to the code may change a number, so that an older cell isn't taken for a newer one.
-NUMERICS = 1
+NUMERICS = 2
 
 # What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
 # (family, objective, seeds) a task says itself.
@@ -46,7 +46,9 @@ class Task:
     @property
     def id(self) -> str:
         """A name that is unique within a run and stays the same when the run is resumed."""
-        words = (self.column, self.family, self.objective, self.place, self.recipe, f"seed {self.seed}")
+        control = control_named(self.control)
+        named = control.name if control.needs_naming else ""
+        words = (self.column, named, self.family, self.objective, self.place, self.recipe, f"seed {self.seed}")
         return " ".join(word for word in words if word)
 
     @property

@@ -23,6 +23,7 @@ class Cell:
     reused_from: str | None = None
     reason: str | None = None
     identity: str | None = None
+    adapter: str = ""  # between the shapes of the two cuts, in words
     bottom_cut: str | None = None
     top_cut: str | None = None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stitchtui.claims.finding import Judged, as_verdict
 from stitchtui.run import fields, grid, progress
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.events import Event, read_events
@@ -39,6 +40,7 @@ class RunState:
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    claims: list[Judged] = field(default_factory=list)  # as the run's end said them
     unknown_events: int = 0
 
     def apply(self, event: Event) -> None:
@@ -112,6 +114,7 @@ def _run_started(state: RunState, event: Event, moment: float) -> None:
     state.name, state.title, state.epsilon = name, title, epsilon
     state.status, state.reason, state.bad_input, state.finished = "running", None, False, None
     state.started = moment if state.started is None else state.started
+    state.claims = []  # more may be measured now: they are said again at the end
     _replan(state, [*networks, *planned])
 
 
@@ -252,6 +255,7 @@ def _cell_finished(state: RunState, event: Event, _: float) -> None:
     cell.status, cell.identity = "finished", fields.text(event["identity"])
     cell.measures = fields.measures(event["measures"])
     cell.reused_from = fields.maybe_text(event.get("reused_from"))
+    cell.adapter = fields.text(event.get("adapter") or "")
     _put(state, cell)
 
 
@@ -286,6 +290,16 @@ def _warning(state: RunState, event: Event, _: float) -> None:
         state.warnings.append(warning)
 
 
+def _claim(state: RunState, event: Event, _: float) -> None:
+    verdict = as_verdict(fields.text(event["verdict"]))
+    if verdict is None:
+        raise Malformed("a verdict that this version doesn't know")
+    numbers = [fields.mapping(number) for number in fields.items(event.get("numbers") or [])]
+    index, sentence, reason = fields.whole(event["index"]), fields.text(event["sentence"]), fields.text(event["reason"])
+    claim = Judged(index, sentence, verdict, reason, fields.text(event.get("source") or ""), tuple(numbers))
+    state.claims = sorted([*(c for c in state.claims if c.index != index), claim], key=lambda c: c.index)
+
+
 def _run_finished(state: RunState, event: Event, moment: float) -> None:
     statuses: dict[str, RunStatus] = {"done": "done", "failed": "failed", "stopped": "stopped"}
     status, reason = statuses[event["status"]], fields.maybe_text(event.get("reason"))
@@ -307,5 +321,6 @@ _HANDLERS: dict[str, Callable[[RunState, Event, float], None]] = {
     "task_finished": _task_finished,
     "check": _check,
     "warning": _warning,
+    "claim": _claim,
     "run_finished": _run_finished,
 }

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--device")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--memory", type=int)
     return parser.parse_args()
 
 
@@ -73,7 +75,7 @@ def _work(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespa
 
 def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespace, asked: list[int]) -> None:
     # What isn't said is as an earlier worker on this run was told: other threads or another device round otherwise.
-    said = {name: value for name in ("device", "threads") if (value := getattr(arguments, name)) is not None}
+    said = {name: value for name in ("device", "threads", "memory") if (value := getattr(arguments, name)) is not None}
     asked_for = {**_object(directory.read_info().get("asked_for")), **said}
     if threads := asked_for.get("threads"):
         torch.set_num_threads(int(threads))
@@ -91,7 +93,7 @@ def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespac
     record.memory = partial(devices.held_memory, device)
     directory.write_info({**info, "device": devices.describe(device)})
     runner.announce(devices.describe(device))
-    runner.run(device)
+    runner.run(device, asked_for.get("memory"))
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -121,6 +123,7 @@ def _result(state: RunState) -> dict[str, Any]:
         ],
         "failed": [{"task": c.task, "cut": c.cut, "reason": c.reason} for c in state.cells.values() if c.reason],
         "verdicts": {c.heading: v for c in state.columns() if (v := state.verdict(c)) is not None},
+        "claims": [asdict(claim) for claim in state.claims],
         "checks": state.checks,
         "warnings": state.warnings,
     }

@@ -1,25 +1,37 @@
 """What a plan will take: a few real steps of each kind of task are timed on this device, now, and multiplied."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.loading import load_dataset
 from stitchtui.device import peak_memory, pick
 from stitchtui.experiment import Experiment, NetworkSpec, Normalisation
 from stitchtui.networks import architectures
+from stitchtui.networks.frozen import all_but
+from stitchtui.networks.heads import last_linear, linear, put
+from stitchtui.networks.making import own_data
 from stitchtui.networks.network import Network, freeze, weight_digest
-from stitchtui.networks.obtain import cache_path, obtain
+from stitchtui.networks.obtain import at_hand, obtain, training_order
+from stitchtui.networks.own import whole
+from stitchtui.networks.self_supervised import put_task_head
 from stitchtui.networks.training import Job, train
 from stitchtui.run.plan import Task, plan
-from stitchtui.stitching.evaluate import column_scores
-from stitchtui.worker.columns import Column
+from stitchtui.stitching.evaluate import base_scores, column_measures
+from stitchtui.worker.baselines import ProbeColumn, TailColumn
+from stitchtui.worker.classes import check_tops
+from stitchtui.worker.column import Column
+from stitchtui.worker.columns import StitchColumn
 from stitchtui.worker.feed import in_order
-from stitchtui.worker.likeness import Likeness
+from stitchtui.worker.kinds import Columns
+from stitchtui.worker.material import through
+from stitchtui.worker.places import Chains, Place, chains, cuts_of
 from stitchtui.worker.recorder import Recorder
 from stitchtui.worker.session import Session
 
@@ -41,30 +53,35 @@ def estimate(experiment: Experiment, device_name: str) -> list[Row]:
 
 
 def _rows(experiment: Experiment, device: torch.device) -> list[Row]:
+    check_tops(experiment)
     session = Session(experiment, device, load_dataset(experiment.data).to(device))
     tasks = plan(experiment)
-    names = dict.fromkeys(end for t in tasks for end in (t.bottom, t.top))
-    rows = [_network_row(session, name) for name in names]
+    names = training_order((end for t in tasks for end in (t.bottom, t.top)), experiment.networks)
+    reached: dict[str, int] = {}
+    rows = [_network_row(session, name, reached) for name in names]
     timer = _ColumnTimer(session)
     return rows + [timer.row(task) for task in tasks]
 
 
-def _network_row(session: Session, name: str) -> Row:
-    spec = session.experiment.networks[name]
-    if spec.checkpoint is None and spec.weights is None and not cache_path(spec, session.dataset).is_file():
-        seconds = _stand_in(session, name, spec)
+def _network_row(session: Session, name: str, reached: dict[str, int]) -> Row:
+    """The row of one network; `reached` are the epochs that earlier ones got to, by the training they are part of."""
+    networks, data = session.experiment.networks, session.dataset
+    spec, seconds = networks[name], 0.0
+    if at_hand(name, networks, data, session.device):
+        session.add(obtain(name, spec, data, session.device, lambda _: None, lambda: False, networks))
     else:
-        session.add(obtain(name, spec, session.dataset, session.device, lambda _: None, lambda: False))
-        seconds = 0.0
+        training = whole(spec).model_dump_json()
+        seconds = _stand_in(session, name, spec, reached.get(training, 0))
+        reached[training] = spec.train.stop_epoch or spec.train.epochs
     return {"task": f"network {name}", "cells": 0, "seconds": seconds, "bytes": peak_memory(session.device)}
 
 
-def _stand_in(session: Session, name: str, spec: NetworkSpec) -> float:
-    """Add an untrained network of this shape; returns how long its training would take."""
-    data, architecture = session.dataset, spec.architecture or ""
+def _stand_in(session: Session, name: str, spec: NetworkSpec, begun: int) -> float:
+    """Add an untrained network of this shape; returns how long its training would take, `begun` epochs being done."""
+    data, architecture = own_data(spec, session.dataset), spec.architecture or ""
     module = architectures.build(architecture, len(data.classes), data.shape, spec.width, spec.options)
     module = module.to(session.device)
-    seconds = _training_seconds(module, spec, data)
+    seconds = _training_seconds(module, spec, data, begun)
     network = Network(
         name=name,
         module=freeze(module),
@@ -80,70 +97,108 @@ def _stand_in(session: Session, name: str, spec: NetworkSpec) -> float:
     return seconds
 
 
-def _training_seconds(module: torch.nn.Module, spec: NetworkSpec, data: Dataset) -> float:
-    size = min(spec.train.batch_size, len(data.train))
-    part = Part(data.train.images[:size], data.train.labels[:size])
+def _training_seconds(module: nn.Module, spec: NetworkSpec, data: Dataset, begun: int) -> float:
+    epochs = (spec.train.stop_epoch or spec.train.epochs) - begun
+    scale = Normalisation(mean=data.mean, std=data.std)
+    job = Job(spec.train, data.train, scale, data.augment, 0, frozen=spec.frozen)
+    if spec.task == "classify":
+        return epochs * _epoch_seconds(module, job)
+    last = last_linear(module)
+    head = linear(module, last)
+    task = replace(job, lesson=put_task_head(module, last, spec.task, spec.temperature))
+    first = epochs * _epoch_seconds(module, task)
+    put(module, last, head)
+    learned = replace(job, recipe=spec.probe, frozen=all_but(module, last))
+    return first + spec.probe.epochs * _epoch_seconds(module, learned)
+
+
+def _epoch_seconds(module: nn.Module, job: Job) -> float:
+    size = min(job.recipe.batch_size, len(job.part))
+    part = Part(job.part.images[:size], job.part.labels[:size])
 
     def steps(count: int) -> None:
-        recipe = spec.train.model_copy(update={"epochs": count, "batch_size": size})
-        scale = Normalisation(mean=data.mean, std=data.std)
-        job = Job(recipe, part, scale, data.augment, 0)
-        train(module, job, Path("/dev/null/nothing-is-saved-here"), lambda _: None, lambda: False)
+        recipe = job.recipe.model_copy(update={"epochs": count, "stop_epoch": None, "batch_size": size})
+        few = replace(job, recipe=recipe, part=part)
+        train(module, few, Path("/dev/null/nothing-is-saved-here"), lambda _: None, lambda: False)
 
     steps(1)  # the first step also pays for what is set up once
-    each = _seconds(lambda: steps(TIMED_STEPS)) / TIMED_STEPS
-    images = spec.subset.train_size if spec.subset and spec.subset.train_size else len(data.train)
-    return each * spec.train.epochs * max(1, images // size)
+    return _seconds(lambda: steps(TIMED_STEPS)) / TIMED_STEPS * max(1, len(job.part) // size)
 
 
 class _ColumnTimer:
-    """Times one column per pair of networks and reuses the figures for its other tasks."""
+    """Times one column of a kind per pair of networks and reuses the figures for its other tasks."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.likeness = Likeness(session)
+        silent = Recorder(lambda *_, **__: None)
+        self.columns = Columns(session, silent, reuse=lambda _: None, keep=lambda *_: None)
         self.known: dict[tuple[str, ...], tuple[float, float, float]] = {}
 
     def row(self, task: Task) -> Row:
         """The estimate for one task."""
-        silent = Recorder(lambda *_, **__: None)
-        column = Column(self.session, self.likeness, task, silent, reuse=lambda _: None, keep=lambda *_: None)
-        cells = len(self.session.column_cuts(task))
+        column = self.columns.column(task)
+        cells = len(column.places)
         key = task.bottom, task.top, task.family, task.objective, task.place
         if key not in self.known:
             self.known[key] = self._figures(column)
         step, scoring, cka = self.known[key]
-        passes = scoring * len(self.session.dataset.test)
-        fitting = scoring * len(self.session.dataset.train) if task.start == "least_squares" else 0.0
-        seconds = fitting + passes * (2 if column.trains else 1) + cka
+        train, test = len(column.material.dataset.train), len(self.session.dataset.test)
+        passes = scoring * test * (2 if column.trains else 1)
+        fitting = scoring * train if task.start == "least_squares" or isinstance(column, ProbeColumn) else 0.0
+        seconds = fitting + passes + cka
         if column.trains:
-            seconds += step * column.steps * (cells if column.stitch.frozen_bn == "batch" else 1)
+            alone = isinstance(column, TailColumn) or column.stitch.frozen_bn == "batch"
+            seconds += step * column.steps * (cells if alone else 1)
         return {"task": task.id, "cells": cells, "seconds": seconds, "bytes": peak_memory(self.session.device)}
 
     def _figures(self, column: Column) -> tuple[float, float, float]:
         """Seconds per training step, per image scored, and for CKA."""
+        if isinstance(column, StitchColumn):
+            return self._of_stitches(column)
+        places = [p for p in column.places if column.misfit(p) is None]
+        if not places:
+            return 0.0, 0.0, 0.0
+        both = chains(self.session, column.ends, cuts_of(places))
+        sample = self._sample(both)
+        scoring = _seconds(lambda: base_scores(both.bottom, in_order(sample, len(sample), lambda _: None)))
+        step = self._of_tails(column, places) if isinstance(column, TailColumn) else 0.0
+        return step, scoring / len(sample), 0.0
+
+    def _of_tails(self, column: TailColumn, places: Sequence[Place]) -> float:
+        """Seconds per step of one tail, on average: half of what the longest takes."""
+        both = chains(self.session, column.ends, cuts_of(places[:1]))
+        tail = column.tail(both, places[0])
+        column.train(both, tail, 1)
+        return _seconds(lambda: column.train(both, tail, TIMED_STEPS)) / TIMED_STEPS / 2
+
+    def _of_stitches(self, column: StitchColumn) -> tuple[float, float, float]:
         tried = column.try_out()
         if tried is None:
             return 0.0, 0.0, 0.0
         both, cells = tried
-        bottom, top = both.bottom, both.top
-        test = self.session.dataset.test
-        size = self.session.evaluation_batch(top.cuts, len(cells))
-        sample = Part(test.images[:size], test.labels[:size])
+        sample = self._sample(both, len(cells))
 
         def score() -> None:
-            column_scores(bottom, top, cells, in_order(sample, size, lambda _: None))
+            batches = in_order(sample, len(sample), lambda _: None)
+            column_measures(both.bottom, both.top, cells, through(both.bottom, batches))
 
         score()
         scoring = _seconds(score) / len(sample)
         step = 0.0
         if column.trains:
-            column.train(bottom, top, cells, 1)
-            step = _seconds(lambda: column.train(bottom, top, cells, TIMED_STEPS)) / TIMED_STEPS
-        images = self.likeness.images
+            column.train(both, cells, 1)
+            step = _seconds(lambda: column.train(both, cells, TIMED_STEPS)) / TIMED_STEPS
+        return step, scoring, 0.0 if column.ends.noise else self._of_cka(both)
+
+    def _of_cka(self, both: Chains) -> float:
+        images = self.columns.likeness.images
         few = min(images, CKA_SAMPLE)
-        cka = _seconds(lambda: self.likeness.measured(both, few, lambda _: None)) * (images / few) ** 2
-        return step, scoring, cka
+        return _seconds(lambda: self.columns.likeness.measured(both, few, lambda _: None)) * (images / few) ** 2
+
+    def _sample(self, both: Chains, cells: int = 1) -> Part:
+        test = self.session.dataset.test
+        size = self.session.evaluation_batch([*both.bottom.cuts, *both.top.cuts], cells)
+        return Part(test.images[:size], test.labels[:size])
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,44 +1,70 @@
 """What determines a cell's numbers, as facts to be hashed: change one, and an earlier cell is not this cell."""
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from stitchtui.device import training_dtype
 from stitchtui.networks.network import tensor_bytes
-from stitchtui.run.plan import Task
+from stitchtui.stitching.adapters import adapter
 from stitchtui.stitching.cuts import Cut
-from stitchtui.worker.session import Loaded, Session
+from stitchtui.stitching.misfit import Misfit
+from stitchtui.worker.material import Ends
+from stitchtui.worker.session import Loaded
+
+if TYPE_CHECKING:
+    from stitchtui.worker.column import Column
 
 
-def facts(
-    session: Session, task: Task, bottom: tuple[Loaded, Cut], top: tuple[Loaded, Cut], steps: int
-) -> dict[str, Any]:
-    """Weights, graph and normalisation of both networks, cuts, data, stitch, and the recipe where one is trained."""
-    experiment, stitch = session.experiment, session.stitch_of(task)
+def facts(column: "Column", cuts: tuple[Cut, Cut]) -> dict[str, Any]:
+    """Of the column's cell at `cuts`, the bottom's and the top's: all that its numbers follow from.
+
+    Weights, graph and normalisation of both networks, cuts, data, stitch, and the recipe where one is trained.
+    """
+    session, task, ends, stitch = column.session, column.task, column.ends, column.stitch
+    experiment = session.experiment
     found: dict[str, Any] = {
-        "bottom": _end(*bottom),
-        "top": _end(*top),
+        "bottom": _end(ends.bottom, cuts[0]) if ends.noise is None else _noise(ends, cuts[0]),
+        "top": _end(ends.top, cuts[1]),
+        "measured_against": session.loaded[task.top].network.digest,
         "data": session.dataset.digest,
+        "adapter": _adapter(*cuts),
+        "fitted_on": column.material.digest,
         "family": task.family,
         "objective": task.objective,
         "cka_images": min(experiment.cka_images, len(session.dataset.test)),
+        "start": task.start,
+        "ridge": stitch.ridge,
     }
-    if task.family != "identity":
-        found |= {"start": task.start, "ridge": stitch.ridge}
-    if task.objective == "task":
+    if task.family == "low_rank":
+        found["rank"] = stitch.rank
+    if task.objective != "direct":
         found |= {
             "seed": task.seed,
-            "steps": steps,
+            "steps": column.steps,
             "batch_size": stitch.batch_size,
             "learning_rate": stitch.learning_rate,
             "weight_decay": stitch.weight_decay,
+            "l1": stitch.l1,
+            "best_of": stitch.best_of,
             "frozen_bn": stitch.frozen_bn,
             "precision": str(training_dtype(stitch.precision, session.device)),
             "augment": session.dataset.augment,
         }
     return found
+
+
+def _adapter(bottom: Cut, top: Cut) -> str:
+    try:
+        return adapter(bottom, top).name
+    except Misfit:  # a cell that fails needs no adapter
+        return ""
+
+
+def _noise(ends: Ends, cut: Cut) -> dict[str, Any]:
+    assert ends.noise is not None
+    return {"cluster_noise": ends.noise.seed, "cut": cut.name, "shape": cut.shape, "channel_axis": cut.channel_axis}
 
 
 def _end(loaded: Loaded, cut: Cut) -> dict[str, Any]:
@@ -58,6 +84,7 @@ def _graph_digest(loaded: Loaded) -> str:
     The same weights in another forward(), with another stride, or with more heads, are another network.
     """
     sha = hashlib.sha256(loaded.traced.module.code.encode())
+    sha.update(loaded.traced.source.encode())  # of layers that are taken whole, the graph says nothing
     for name, layer in loaded.network.module.named_modules():
         settings = {k: repr(v) for k, v in sorted(vars(layer).items()) if k != "training" and _is_plain(v)}
         sha.update(f"{name} {type(layer).__qualname__} {settings}".encode())

@@ -7,8 +7,13 @@ from torch import nn
 
 from stitchtui.stitching import fit
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.cluster_noise import ClusterNoise
 from stitchtui.stitching.cuts import Cut
+from stitchtui.worker.material import Ends
 from stitchtui.worker.session import Loaded, Session
+
+Pairs = Sequence[tuple[Cut, Cut]]
+"""Bottom cut and top cut of each cell."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,24 @@ class Chains:
         return [fit.Cell(low, high, stitch) for (low, high), stitch in zip(self.ends, stitches, strict=True)]
 
 
-def chains(session: Session, ends: tuple[Loaded, Loaded], pairs: Sequence[tuple[Cut, Cut]]) -> Chains:
-    """The chains of two networks, cut where `pairs` (bottom cut, top cut) need it; one chain if both are the same."""
-    cuts = [_in_order(loaded, [pair[end] for pair in pairs]) for end, loaded in enumerate(ends)]
-    if ends[0] is ends[1]:
-        cuts = [_in_order(ends[0], [*cuts[0], *cuts[1]])] * 2
-    bottom = session.chain(ends[0], cuts[0])
-    top = bottom if ends[0] is ends[1] else session.chain(ends[1], cuts[1])
+def cuts_of(places: Sequence[Place]) -> list[tuple[Cut, Cut]]:
+    """The cuts of each place."""
+    return [(place.bottom, place.top) for place in places]
+
+
+def chains(session: Session, ends: Ends, pairs: Pairs, others: Sequence[Cut] = ()) -> Chains:
+    """The chains of two networks, cut where `pairs` need it, the top also at `others`; one if both are the same."""
+    bottoms, tops = (
+        _in_order(ends.bottom, [b for b, _ in pairs]),
+        _in_order(ends.top, [*others, *(t for _, t in pairs)]),
+    )
+    if ends.noise is not None:
+        bottom: Chain = ClusterNoise(bottoms, ends.noise.seed)
+        top = session.chain(ends.top, tops)
+    elif ends.bottom is ends.top:
+        bottom = top = session.chain(ends.top, _in_order(ends.top, [*bottoms, *tops]))
+    else:
+        bottom, top = session.chain(ends.bottom, bottoms), session.chain(ends.top, tops)
     return Chains(bottom, top, tuple((bottom.index(b.name), top.index(t.name)) for b, t in pairs))
 
 

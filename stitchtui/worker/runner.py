@@ -1,6 +1,7 @@
 """A whole run: data, networks, then every task of the plan, said to `emit` as events."""
 
 import hashlib
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -8,20 +9,22 @@ from safetensors.torch import save_file
 from torch import nn
 
 from stitchtui import __version__
+from stitchtui.claims.judge import judge_all
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.errors import RunFailed
 from stitchtui.experiment import Experiment
 from stitchtui.networks import training
-from stitchtui.networks.obtain import obtain
+from stitchtui.networks.obtain import obtain, training_order
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.plan import Task, plan
 from stitchtui.run.state import RunState
 from stitchtui.stitching.stitches import parameter_count
 from stitchtui.worker.checks import check_ends
-from stitchtui.worker.columns import Column
+from stitchtui.worker.classes import check_tops
+from stitchtui.worker.column import Column
 from stitchtui.worker.feed import pixels
-from stitchtui.worker.likeness import Likeness
+from stitchtui.worker.kinds import Columns
 from stitchtui.worker.recorder import Recorder, Stopped
 from stitchtui.worker.reuse import Finished
 from stitchtui.worker.session import Loaded, Session
@@ -54,22 +57,29 @@ class Runner:
             resumed=self.earlier.status != "empty",
         )
 
-    def run(self, device: torch.device) -> None:
-        """Everything, in order, and what is asked for meanwhile. Raises Stopped, BadInput or RunFailed."""
-        session = Session(self.experiment, device, self._data().to(device))
-        likeness = Likeness(session)
+    def run(self, device: torch.device, memory: int | None = None) -> None:
+        """Everything, in order, and what is asked for meanwhile. Raises Stopped, BadInput or RunFailed.
+
+        `memory` is what a step of training may take, in bytes.
+        """
+        check_tops(self.experiment)
+        session = Session(self.experiment, device, self._data().to(device), memory)
+        columns = Columns(session, self.record, reuse=self.reuse.find, keep=self._keep)
         self._networks(session)
         done: set[str] = set()
         while task := next((t for t in plan(self.experiment) if t.id not in done), None):
-            self._column(Column(session, likeness, task, self.record, reuse=self.reuse.find, keep=self._keep))
+            self._column(columns.column(task))
             done.add(task.id)
             self._take_up(session)
         session.verify_frozen(*session.loaded.values())
         self.record.emit("check", name="every network is unchanged after the run", passed=True)
+        for claim in judge_all(RunState.load(self.directory.events)):
+            self.record.emit("claim", **asdict(claim))
 
     def _networks(self, session: Session) -> None:
         try:
-            for name in dict.fromkeys(end for t in plan(self.experiment) for end in (t.bottom, t.top)):
+            ends = (end for t in plan(self.experiment) for end in (t.bottom, t.top))
+            for name in training_order(ends, self.experiment.networks):
                 if name not in session.loaded:
                     self._network(session, name)
         except training.Stopped:
@@ -77,7 +87,7 @@ class Runner:
 
     def _column(self, column: Column) -> None:
         task = column.task
-        if task.control == "" and task.objective == "direct" and not task.place:
+        if task.control == "" and (task.family, task.objective) == ("affine", "direct") and not task.place:
             check_ends(column.session, task, self.record)
         if not self._finished(column):
             column.run()
@@ -87,6 +97,7 @@ class Runner:
         wanted = self.directory.read_experiment() if self.directory.experiment.is_file() else self.experiment
         if wanted == self.experiment:
             return
+        check_tops(wanted)
         self.experiment = session.experiment = wanted
         self.announce(self._device)
         before = list(session.loaded.values())
@@ -123,10 +134,18 @@ class Runner:
         def on_step(facts: dict[str, Any]) -> None:
             self.record.emit("step", task=task, **facts)
 
-        network = obtain(name, spec, session.dataset, session.device, on_step, self.record.stopping)
+        network = obtain(
+            *(name, spec, session.dataset, session.device, on_step, self.record.stopping), self.experiment.networks
+        )
         loaded = session.add(network)
         self._check_chain(session, loaded)
         self._say_network(session, loaded)
+        for note in (*network.notes, *loaded.traced.notes):
+            self.record.emit("warning", text=f"{name}: {note}")
+        if not loaded.traced.cuts:
+            self.record.emit(
+                "warning", text=f"{name} has no place where one tensor carries everything: nothing to stitch"
+            )
         if network.source == "checkpoint" and spec.normalisation == "auto" and network.mean == session.dataset.mean:
             # A checkpoint of ours brings its own; of a foreign one nobody but its maker knows.
             self.record.emit(
@@ -135,7 +154,8 @@ class Runner:
                 f"{network.error:.2f} % isn't what you know of it, say what it was trained with: --normalisation",
             )
         chance = 100 * (1 - 1 / network.classes)
-        if network.error > chance - 5:
+        learned = network.source != "random" and (spec.labels is None or spec.labels.noise == 0)
+        if learned and network.error > chance - 5:
             self.record.emit(
                 "warning",
                 text=f"{name} has a test error of {network.error:.1f} %, about chance ({chance:.1f} %): check that the "

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from stitchtui.data.dataset import Dataset
+from stitchtui.data.dataset import Dataset, Part
+from stitchtui.data.labels import coarse
+from stitchtui.data.loading import subset
 from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import Cuts, Experiment, StitchSpec
 from stitchtui.networks.network import Network, freeze, weight_digest
@@ -15,9 +17,10 @@ from stitchtui.run.plan import Task
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.controls import recalibrate, reinitialised
 from stitchtui.stitching.cuts import Cut, Traced, Untraceable
-from stitchtui.stitching.direct import AffineMap
 from stitchtui.stitching.evaluate import Scores, base_scores
+from stitchtui.worker.classes import taught_other_classes
 from stitchtui.worker.feed import in_order, pixels
+from stitchtui.worker.material import LESS, Ends, Material, Noise, limited, shuffled
 
 EVALUATION_BYTES = 1 << 30
 """How much memory one layer's activations of a whole column may take while it is evaluated."""
@@ -32,6 +35,7 @@ class Loaded:
     network: Network
     traced: Traced
     normalise: Normalise
+    origin: str  # the name of the network of the experiment that it is, or was before a control changed it
 
 
 @dataclass
@@ -41,28 +45,57 @@ class Session:
     experiment: Experiment
     device: torch.device
     dataset: Dataset
+    memory: int | None = None  # bytes that a step of training may take; None: a good part of what is free
     loaded: dict[str, Loaded] = field(default_factory=dict)
-    maps: dict[tuple[str, ...], AffineMap | str] = field(default_factory=dict)
-    """Least-squares maps by (bottom network, its cut, top network, its cut), or why there is none."""
-    starts: dict[tuple[str, ...], Scores] = field(default_factory=dict)
-    """What an affine stitch scores that computes just that map, by the same key."""
     _base: dict[str, Scores] = field(default_factory=dict)
 
-    def add(self, network: Network) -> Loaded:
+    def add(self, network: Network, origin: str | None = None) -> Loaded:
         """Trace `network` and keep it under its name. Raises BadInput if it can't be traced."""
         normalise = Normalise(network.mean, network.std).to(self.device)
-        example = normalise(pixels(self.dataset.train.images[:EXAMPLE_IMAGES])).contiguous()
+        example = self._example(normalise)
+        leaves = self.experiment.networks[origin or network.name].leaves
         try:
-            traced = Traced(network.module, example)
+            traced = Traced(network.module, example, leaves)
         except Untraceable as error:
             raise BadInput(f"network '{network.name}': {error}") from None
-        # The same numbers in another order, which convolutions are faster in; only the traced graph, whose views are
-        # reshapes, can be trusted with it.
-        network.module.to(memory_format=torch.channels_last)
-        self.loaded[network.name] = Loaded(network, traced, normalise)
+        traced.lay_out_channels_last()
+        self.loaded[network.name] = Loaded(network, traced, normalise, origin or network.name)
         return self.loaded[network.name]
 
-    def random_bottom(self, name: str) -> Loaded:
+    def example(self, loaded: Loaded) -> torch.Tensor:
+        """A few training images as the network takes them."""
+        return self._example(loaded.normalise)
+
+    def _example(self, normalise: Normalise) -> torch.Tensor:
+        return normalise(pixels(self.dataset.train.images[:EXAMPLE_IMAGES])).contiguous()
+
+    def ends(self, task: Task) -> Ends:
+        """The networks that a task joins, with what its control puts in their places."""
+        randomised = {"random_bottom": task.bottom, "random_top": task.top}.get(task.control)
+        bottom, top = (
+            self.randomised(name) if name == randomised and task.control.endswith(end) else self.loaded[name]
+            for end, name in (("bottom", task.bottom), ("top", task.top))
+        )
+        return Ends(bottom, top, Noise(self.experiment.control_seed) if task.control == "cluster_noise" else None)
+
+    def material(self, task: Task, _ends: Ends) -> Material:
+        """The images and labels that a task is fitted on. Raises BadInput for more images than there are."""
+        stitch, dataset, digest = self.stitch_of(task), self.dataset, self.dataset.digest
+        spec = self.experiment.networks[task.top]
+        if stitch.train_on == "top" and spec.subset is not None:
+            dataset = subset(dataset, spec.subset, f"networks.{task.top}.subset")
+            digest = dataset.digest
+        if stitch.train_size is not None:
+            dataset, digest = limited(dataset, stitch.train_size, 0), f"{digest}, {stitch.train_size} images"
+        if task.control == "less_data":
+            few = max(1, len(dataset.train) // LESS)
+            dataset, digest = limited(dataset, few, 0), f"{digest}, {few} images"
+        if task.control == "shuffled_labels":
+            seed = self.experiment.control_seed
+            dataset, digest = shuffled(dataset, seed), f"{digest}, labels shuffled {seed}"
+        return Material(dataset, digest)
+
+    def randomised(self, name: str) -> Loaded:
         """The network called `name` with nothing learnt left in it, made once; see the paper's random control."""
         random_name = f"random({name})"
         if random_name not in self.loaded:
@@ -86,7 +119,7 @@ class Session:
             source="random",
             classes=trained.network.classes,
         )
-        loaded = self.add(network)
+        loaded = self.add(network, trained.origin)
         error = self.base(loaded, lambda _: None).error
         loaded.network = Network(**{**vars(network), "error": error})
         return loaded
@@ -118,7 +151,7 @@ class Session:
 
     def cuts_of(self, loaded: Loaded) -> list[Cut]:
         """The cuts that this experiment uses of one network, in order."""
-        name = loaded.network.name
+        name = loaded.origin
         used: set[Cut] = set()
         for request in self.experiment.requests:
             pairs = request.pairs or ()
@@ -134,21 +167,31 @@ class Session:
         except ValueError as error:
             raise BadInput(f"network '{name}': {error}") from None
 
+    def has_own_classes(self, loaded: Loaded) -> bool:
+        """Whether the network was taught other classes than the run's, so that its answers can't be compared."""
+        return taught_other_classes(self.experiment, loaded.origin)
+
     def chain(self, loaded: Loaded, cuts: Sequence[Cut]) -> Chain:
         """The network cut at `cuts`, from pixels in [0, 1] to class scores."""
         return Chain(loaded.traced, cuts, loaded.normalise)
 
     def base(self, loaded: Loaded, ticking: Callable[[int], None]) -> Scores:
-        """The unstitched network's answers on the test part, computed once."""
+        """The unstitched network's answers on the test part of its own labels, computed once."""
         name = loaded.network.name
         if name not in self._base:
             chain = self.chain(loaded, [])
-            batches = in_order(self.dataset.test, self.experiment.evaluation_batch, ticking)
+            batches = in_order(self._own_test(loaded), self.experiment.evaluation_batch, ticking)
             scores = base_scores(chain, batches)
             if not scores.finite:
                 raise RunFailed(f"network '{name}': its class scores on the test images are not all finite numbers")
             self._base[name] = scores
         return self._base[name]
+
+    def _own_test(self, loaded: Loaded) -> Part:
+        labels = self.experiment.networks[loaded.origin].labels
+        if labels is None or labels.groups is None:
+            return self.dataset.test
+        return coarse(self.dataset, labels.groups).test
 
     def evaluation_batch(self, cuts: Sequence[Cut], cells: int) -> int:
         """Images per batch, so that activations of so many cells at the largest cut stay within EVALUATION_BYTES."""

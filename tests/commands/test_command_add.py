@@ -8,6 +8,7 @@ from small_runs import experiment
 from stitchtui import cli
 from stitchtui.run.directory import create
 from stitchtui.run.plan import plan
+from stitchtui.text import read_size
 
 
 @pytest.fixture
@@ -57,3 +58,16 @@ def test_a_run_of_another_machine_is_not_asked(directory, capsys):
     directory.events.write_text(json.dumps({"t": 1.0, "type": "warning", "text": "x"}) + "\n")
     assert cli.invoke(["add", directory.name, "--epochs", "9"]) == 2
     assert "another machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("4G", 4 << 30), ("1.5 MiB", 3 << 19), ("512kb", 512 << 10), ("700", 700), ("0", None), ("x", None)],
+)
+def test_a_size_is_read_as_a_person_says_it(text, count):
+    assert read_size(text) == count
+
+
+def test_a_size_that_can_not_be_read_is_one_line(directory, capsys):
+    assert cli.invoke(["add", directory.name, "--epochs", "9", "--memory", "lots"]) == 2
+    assert "--memory lots: expected a size" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_stopping_what_does_not_run_is_bad_input(past_run, capsys):
 def test_presets_are_listed_with_their_scales(capsys):
     assert cli.invoke(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.split()[:2] == ["seeds", "mini"] for line in lines)
+    assert any(line.startswith("seeds ") and "mini" in line for line in lines)
     assert any(line.split()[0] == "quickstart" for line in lines)
 
 

@@ -162,3 +162,45 @@ def test_reports_load_neither_torch_nor_textual() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_page_and_a_picture_are_written_where_they_are_asked_for(run: Path, tmp_path: Path) -> None:
+    for flag, start in (("--html", b"<!DOCTYPE html>"), ("--png", b"\x89PNG")):
+        target = tmp_path / f"report{flag}"
+        assert output("last", flag, str(target)) == ""
+        assert target.read_bytes().startswith(start)
+        by_ending = tmp_path / f"same.{flag.removeprefix('--')}"
+        output("last", "--out", str(by_ending))
+        assert by_ending.read_bytes() == target.read_bytes()
+
+
+def test_the_page_holds_the_command_line_that_the_run_was_started_with(run: Path, tmp_path: Path) -> None:
+    (run / "command.txt").write_text("stitchtui run seeds --scale mini\n")
+    output("last", "--html", str(tmp_path / "page.html"))
+    assert "stitchtui run seeds --scale mini" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_a_page_asked_for_twice_or_beside_another_format_is_refused(run: Path, tmp_path: Path) -> None:
+    for flags in (["--html", "a.html", "--out", "b.html"], ["--html", "a.html", "--csv"]):
+        result = call("last", *flags)
+        assert isinstance(result.exception, BadInput)
+        assert not list(tmp_path.glob("*.html"))
+
+
+def test_several_runs_stand_side_by_side_in_every_format_that_can(run: Path, tmp_path: Path) -> None:
+    other = put(tmp_path / "runs" / "20260102-030406-tiny", finished_run_events(experiment(seeds=1)))
+    both = (NAME, other.name)
+    assert "2 - 1" in output(*both)
+    assert "| cut | run 1 | run 2 | 2 - 1 |" in output(*both, "--markdown")
+    output(*both, "--html", str(tmp_path / "both.html"))
+    assert "Runs side by side" in (tmp_path / "both.html").read_text("utf-8")
+    output(*both, "--out", str(tmp_path / "both.txt"))
+    assert (tmp_path / "both.txt").read_text("utf-8") == output(*both)
+    for flags in (["--csv"], ["--json"], ["--png", "x.png"]):
+        result = call(*both, *flags)
+        assert isinstance(result.exception, BadInput)
+        assert "is for one run, got 2" in str(result.exception)
+
+
+def test_what_the_columns_of_the_csv_hold_is_printed_without_any_run(tmp_path: Path) -> None:
+    assert "| `penalty` | error - top_error, points" in output("--columns")

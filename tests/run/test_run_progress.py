@@ -1,7 +1,7 @@
 """Progress goes from 0 to 1 and the time left comes from the pace so far."""
 
 import pytest
-from made_events import CUTS, cell, column, event, experiment, network_ready, run_started, whole_run
+from made_events import CUTS, cell, column, data_ready, event, experiment, network_ready, run_started, whole_run
 
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
@@ -87,3 +87,11 @@ def test_a_network_that_resumes_training_counts_only_the_steps_it_took_itself():
     state.apply_all([one for task in TASKS for one in column(task.id)])
     state.updated = 1010.0
     assert state.eta(1010.0) == pytest.approx(10.0)
+
+
+def test_images_that_are_loaded_do_not_count_as_steps():
+    state = RunState()
+    state.apply_all([run_started(), event("task_started", task="data", steps=60_000, cuts=[])])
+    state.apply(event("step", task="data", step=60_000, steps=60_000))
+    state.apply(data_ready())
+    assert state.progress() < 0.1

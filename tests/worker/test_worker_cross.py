@@ -62,7 +62,8 @@ def test_columns_asked_for_later_join_the_run_and_what_was_there_is_left_alone(
     directory, before = equal
     torch.manual_seed(0)
     stitch = StitchSpec.model_validate({**before.experiment["stitch"], "epochs": 1.0, "cuts": ("block4",)})
-    after = run_here(directory, directory.with_request(Request(stitch=stitch)))
+    directory.write_experiment(directory.with_request(Request(stitch=stitch)))
+    after = run_here(directory, directory.read_experiment())
     assert {key: c.measures for key, c in before.cells.items()}.items() <= {
         key: c.measures for key, c in after.cells.items()
     }.items()

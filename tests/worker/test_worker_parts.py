@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stitchtui.data.dataset import Dataset, Part
+from stitchtui.device import held_memory, peak_memory
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter
 from stitchtui.worker import recorder
@@ -71,6 +72,28 @@ def test_a_recorder_that_is_asked_to_stop_says_nothing_more() -> None:
     with pytest.raises(Stopped):
         record.step("t", 1, 2)
     assert said == []
+
+
+def test_steps_say_the_memory_held_and_other_events_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, int | None]] = []
+    record = Recorder(lambda kind, **facts: said.append((kind, facts.get("memory"))))
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: 5.0)
+    asked: list[int] = []
+    record.memory = lambda: asked.append(1) or 1234
+    record.start("t", 10)
+    for step in range(1, 5):
+        record.step("t", step, 10)
+    record.emit("step", task="network a", step=1, steps=2)  # as the training of a network says its steps
+    assert said == [("task_started", None), ("step", 1234), ("step", 1234)]
+    assert len(asked) == 2  # nothing is measured for a step that isn't said
+
+
+def test_a_process_holds_more_memory_once_it_keeps_a_large_tensor() -> None:
+    cpu = torch.device("cpu")
+    before = held_memory(cpu)
+    kept = torch.ones(64 << 20, dtype=torch.uint8)
+    assert held_memory(cpu) - before > len(kept) // 2
+    assert held_memory(cpu) <= peak_memory(cpu) * 1.01 + (1 << 20)
 
 
 def finished_run(parent: Path, name: str, identity: object, measures: object, reused_from: str | None = None) -> None:

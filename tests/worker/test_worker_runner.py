@@ -154,10 +154,10 @@ def test_cells_of_different_width_fail_only_where_no_stitch_can_fit() -> None:
 def test_a_network_that_changes_while_frozen_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     original = columns.Column.run
 
-    def meddling(self: columns.Column) -> None:
+    def meddling(self: columns.StitchColumn) -> None:
         original(self)
         with torch.no_grad():
-            next(self.top.network.module.buffers()).add_(1)
+            next(self.ends.top.network.module.buffers()).add_(1)
 
     monkeypatch.setattr(columns.Column, "run", meddling)
     with pytest.raises(RunFailed, match="network 'seed1' changed while it was frozen"):
@@ -165,14 +165,14 @@ def test_a_network_that_changes_while_frozen_fails_the_run(monkeypatch: pytest.M
 
 
 def test_what_a_changed_network_led_to_is_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = columns.Column.train
+    original = columns.StitchColumn.train
 
-    def meddling(self: columns.Column, *arguments: object) -> None:
+    def meddling(self: columns.StitchColumn, *arguments: object) -> None:
         original(self, *arguments)
         with torch.no_grad():
-            next(self.top.network.module.buffers()).add_(1)
+            next(self.ends.top.network.module.buffers()).add_(1)
 
-    monkeypatch.setattr(columns.Column, "train", meddling)
+    monkeypatch.setattr(columns.StitchColumn, "train", meddling)
     directory = create(experiment(controls=[], stitch={"cuts": ["block4"]}))
     with pytest.raises(RunFailed, match="changed while it was frozen"):
         run_here(directory, experiment(controls=[], stitch={"cuts": ["block4"]}))
@@ -181,14 +181,14 @@ def test_what_a_changed_network_led_to_is_never_said(monkeypatch: pytest.MonkeyP
 
 def test_one_sick_cell_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     healthy, _ = new_run(experiment(controls=[]))
-    original = columns.Column.train
+    original = columns.StitchColumn.train
 
-    def poisoned(self: columns.Column, bottom: object, top: object, cells: list[Cell], steps: int) -> None:
+    def poisoned(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
         with torch.no_grad():
             cells[2].stitch.weight.fill_(float("nan"))
-        original(self, bottom, top, cells, steps)
+        original(self, both, cells, steps)
 
-    monkeypatch.setattr(columns.Column, "train", poisoned)
+    monkeypatch.setattr(columns.StitchColumn, "train", poisoned)
     directory = create(experiment(controls=[]), healthy.path.parent / "sick")
     state = run_here(directory, experiment(controls=[]))
     trained = {key: c for key, c in state.cells.items() if " task " in key[0]}
@@ -231,7 +231,7 @@ def test_a_random_bottom_is_not_the_network_that_training_started_from() -> None
         lambda: False,
     )
     session.add(fresh)
-    random = session.random_bottom("seed0").network.module.state_dict()
+    random = session.randomised("seed0").network.module.state_dict()
     for name, value in fresh.module.state_dict().items():
         if value.dim() > 1:
             assert not torch.allclose(random[name], value, atol=1e-6), name
@@ -269,14 +269,14 @@ def test_harm_done_by_training_is_said() -> None:
 def test_running_out_of_memory_halves_the_column_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = experiment(controls=[])
     whole, _ = new_run(wanted)
-    original = columns.Column.train
+    original = columns.StitchColumn.train
 
-    def small(self: columns.Column, bottom: object, top: object, cells: list[Cell], steps: int) -> None:
+    def small(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
         if len(cells) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        original(self, bottom, top, cells, steps)
+        original(self, both, cells, steps)
 
-    monkeypatch.setattr(columns.Column, "train", small)
+    monkeypatch.setattr(columns.StitchColumn, "train", small)
     directory = create(wanted, whole.path.parent / "halves")
     run_here(directory, wanted)
     expected = measures(whole)
@@ -290,14 +290,14 @@ def test_a_network_named_like_a_control_is_refused() -> None:
 
 
 def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = columns.Column.train
+    original = columns.StitchColumn.train
 
-    def diverging(self: columns.Column, bottom: object, top: object, cells: list[Cell], steps: int) -> None:
+    def diverging(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
         with torch.no_grad():
             cells[0].stitch.weight.fill_(float("inf"))
-        original(self, bottom, top, cells, steps)
+        original(self, both, cells, steps)
 
-    monkeypatch.setattr(columns.Column, "train", diverging)
+    monkeypatch.setattr(columns.StitchColumn, "train", diverging)
     _, state = new_run(experiment(controls=[], stitch={"cuts": ["block4"]}))
     failed = [c for (task, _), c in state.cells.items() if " task " in task]
     assert {c.status for c in failed} == {"failed"}

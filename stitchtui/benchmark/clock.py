@@ -1,0 +1,59 @@
+"""Timing by turns: every round runs each piece of work once, so that what else the machine does meets them all."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of several numbers, and the lowest and highest."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """The spread of at least one number."""
+        return cls(statistics.median(values), min(values), max(values))
+
+    def over(self, other: float) -> "Spread":
+        """All three divided by `other`."""
+        return Spread(self.median / other, self.low / other, self.high / other)
+
+
+def interleaved(works: Mapping[str, Work], rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each piece of work in each round, after one round that isn't counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for count in range(rounds + 1):
+        for name, work in works.items():
+            taken = _seconds(work, device)
+            if count:
+                seconds[name].append(taken)
+    return seconds
+
+
+def ratio(seconds: Mapping[str, Sequence[float]], over: str, under: str) -> Spread:
+    """How many times as long `over` took as `under`, round by round."""
+    return Spread.of([a / b for a, b in zip(seconds[over], seconds[under], strict=True)])
+
+
+def _seconds(work: Work, device: torch.device) -> float:
+    _wait(device)
+    started = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

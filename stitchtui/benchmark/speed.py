@@ -1,0 +1,161 @@
+"""A column step against the published way, against its bare tails, and against what the arithmetic alone would take."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from stitchtui.benchmark.clock import Spread, interleaved, ratio
+from stitchtui.benchmark.subject import Subject
+from stitchtui.stitching import fit
+
+AGREEMENT_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Times of one step, and their ratios round by round."""
+
+    cells: int
+    published: Spread  # seconds for one batch through every cell, each on its own
+    column: Spread  # seconds for the same as one column
+    tails: Spread  # seconds for the top's tails alone, forward and backward, on tensors that are there already
+    floor: float  # seconds: the column step's FLOPs at the rate that the top's own layers reach
+    rate: float  # FLOPs per second of those layers, forward
+    over_published: Spread  # published / column
+    over_tails: Spread  # column / tails
+    over_floor: Spread  # column / floor
+
+
+def speed(subject: Subject) -> Speed:
+    """Times, by turns, the published way, a column step, its tails, and the layers that the arithmetic is in."""
+    bottom, top = subject.chains(subject.cuts)
+    column = fit.Column(top, subject.cells(subject.cuts))
+    with FlopCounterMode(display=False) as flops:  # counts in this thread only: a trainer that isn't open has no other
+        fit.Trainer(bottom, [column], subject.recipe()).step(1, *subject.batch)
+    with fit.Trainer(bottom, [column], subject.recipe()) as trainer:
+        count = _Counter()
+        layers = _Layers(trainer, subject)
+        works: dict[str, Callable[[], object]] = {
+            "published": _published(subject),
+            "column": lambda: trainer.step(count(), *subject.batch),
+            "tails": _tails(trainer, column.cells, subject),
+            "layers": layers.run,
+        }
+        seconds = interleaved(works, subject.options.rounds, subject.device)
+    rate = layers.flops / Spread.of(seconds["layers"]).low
+    floor = flops.get_total_flops() / rate
+    spread = Spread.of(seconds["column"])
+    return Speed(
+        cells=len(column.cells),
+        published=Spread.of(seconds["published"]),
+        column=spread,
+        tails=Spread.of(seconds["tails"]),
+        floor=floor,
+        rate=rate,
+        over_published=ratio(seconds, "published", "column"),
+        over_tails=ratio(seconds, "column", "tails"),
+        over_floor=spread.over(floor),
+    )
+
+
+class _Counter:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> int:
+        self.count += 1
+        return self.count
+
+
+def _published(subject: Subject) -> Callable[[], None]:
+    trainers = subject.published()
+
+    def step() -> None:
+        for trainer in trainers:
+            trainer.step(*subject.plain_batch())
+
+    return step
+
+
+def _tails(trainer: fit.Trainer, cells: Sequence[fit.Cell], subject: Subject) -> Callable[[], object]:
+    """The top's tails, as cheap as the column's and on as many threads, from tensors in place to gradients there."""
+    top = trainer.columns[0].top
+    with torch.no_grad(), trainer.autocast():
+        features = trainer.bottom.features(subject.batch[0], trainer.reach)
+        resident = [c.stitch(features[c.bottom]) for c in cells]
+
+    def work(tail: nn.Module, x: Tensor) -> None:
+        x.grad = None
+        with trainer.autocast():
+            scores = tail(x)
+        F.cross_entropy(scores.float(), subject.labels).backward()
+
+    inputs = [t.detach().requires_grad_() for t in resident]
+    works = [partial(work, top.after(c.top), x) for c, x in zip(cells, inputs, strict=True)]
+    return lambda: trainer.crew.do(works)
+
+
+class _Layers:
+    """The top's convolutions and linear layers by themselves, each on an input of its own."""
+
+    def __init__(self, trainer: fit.Trainer, subject: Subject) -> None:
+        self.trainer = trainer
+        self.calls: list[tuple[nn.Module, Tensor]] = []
+        top = trainer.columns[0].top
+        layers = [m for m in top.segments.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        hooks = [layer.register_forward_hook(self._remember) for layer in layers]
+        with torch.no_grad(), trainer.autocast():
+            top.features(subject.batch[0])
+        for hook in hooks:
+            hook.remove()
+        with FlopCounterMode(display=False) as counter:
+            self._once()
+        self.flops = counter.get_total_flops() * trainer.crew.size
+
+    def _remember(self, layer: nn.Module, arguments: tuple[Any, ...], _out: Any) -> None:
+        self.calls.append((layer, arguments[0].to(next(layer.parameters()).dtype)))
+
+    def run(self) -> None:
+        """Every layer, once on each thread."""
+        self.trainer.crew.do([self._once] * self.trainer.crew.size)
+
+    def _once(self) -> None:
+        with torch.no_grad(), self.trainer.autocast():
+            for layer, x in self.calls:
+                layer(x)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a column ends from the published way after the same few steps; judged in float32 on new images."""
+
+    steps: int
+    loss_difference: float  # the largest of all cells
+    same_answers: float  # percent of images, the lowest of all cells
+
+
+def agreement(subject: Subject) -> Agreement:
+    """Trains every cell both ways, from the same start, on the same batches."""
+    bottom, top = subject.chains(subject.cuts)
+    cells = subject.cells(subject.cuts)
+    published = subject.published()
+    trainer = fit.Trainer(bottom, [fit.Column(top, cells)], subject.recipe())
+    for step in range(1, AGREEMENT_STEPS + 1):
+        trainer.step(step, *subject.batch)
+        for plain in published:
+            plain.step(*subject.plain_batch())
+    theirs = [fit.Cell(c.bottom, c.top, p.stitch) for c, p in zip(cells, published, strict=True)]
+    images = 1 - subject.batch[0]
+    with torch.no_grad():
+        features = bottom.features(images)
+        ours, expected = (fit.column_outputs(top, each, features) for each in (cells, theirs))
+    pairs = list(zip(ours, expected, strict=True))
+    losses = [abs(float(F.cross_entropy(a, subject.labels) - F.cross_entropy(b, subject.labels))) for a, b in pairs]
+    same = [100 * float((a.argmax(-1) == b.argmax(-1)).float().mean()) for a, b in pairs]
+    return Agreement(AGREEMENT_STEPS, max(losses), min(same))

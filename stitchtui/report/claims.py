@@ -1,0 +1,37 @@
+"""A run's claims for its reader: each sentence with its verdict and the numbers that decide it."""
+
+from stitchtui.claims.finding import Judged
+from stitchtui.report.wording import printable
+from stitchtui.run.state import RunState
+
+CLAIMS_HOW = (
+    "each number is judged by its own 95 % interval, over the seeds where there are several; undecided: the interval"
+    " holds the limit, or a number is missing"
+)
+
+
+def claims(state: RunState) -> list[Judged]:
+    """The claims as the run's end said them; until then, as far as the run has come."""
+    if state.claims or not state.experiment.get("claims"):
+        return state.claims
+    from stitchtui.claims.judge import judge_all  # imported late: a run that has said its claims needs no pydantic
+
+    return judge_all(state)
+
+
+def unfinished(state: RunState) -> bool:
+    """Whether the claims may still be judged otherwise, because the run goes on or was left off."""
+    return not state.claims and state.status != "done"
+
+
+def claim_line(state: RunState, claim: Judged) -> str:
+    """One claim: `claim 1 (E1) confirmed: penalty of a > b is at most ...; at all of 10 cuts; ...`; made plain."""
+    so_far = "so far " if unfinished(state) else ""
+    source = f" ({claim.source})" if claim.source else ""
+    return printable(f"claim {claim.index + 1}{source} {so_far}{claim.verdict}: {claim.sentence}; {claim.reason}")
+
+
+def claim_lines(state: RunState) -> list[str]:
+    """Every claim in a line of its own, then how they are judged; none where the preset makes none."""
+    found = claims(state)
+    return [*(claim_line(state, claim) for claim in found), *([f"claims: {CLAIMS_HOW}"] if found else [])]

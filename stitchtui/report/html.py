@@ -1,0 +1,261 @@
+"""A run as one self-contained page for a reviewer: grid, plots, controls, claims, and what they rest on."""
+
+import base64
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stitchtui.report import cells, figures
+from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
+from stitchtui.report.cross import cross_title
+from stitchtui.report.details import MEANINGS, Details, details
+from stitchtui.report.markup import Markup, joined, lines, listing, page, section, table, tag
+from stitchtui.report.summary import summary_lines
+from stitchtui.report.wording import bounds, column_name, normalisation, signed
+from stitchtui.run.controls import control_named
+from stitchtui.run.records import row_name
+from stitchtui.run.state import Column, RunState
+from stitchtui.text import duration
+
+_HOW = (
+    "Penalty = error(stitched) - error(top), in percentage points of test error, with its paired 95 % interval in"
+    " brackets; over several stitch seeds the mean, and the interval holds their spread too. Zero or below: the"
+    " bottom's layers are at least as good as the top's own."
+)
+_MARKS = {"confirmed": "✓", "rejected": "✗", "undecided": "?"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a page says of a run beside its log: how it is, run.json, and the command line that started it."""
+
+    condition: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+
+def html_text(state: RunState, origin: Origin | None = None) -> str:
+    """The whole page. Raises BadInput where matplotlib, which draws its plots, isn't installed."""
+    origin = origin or Origin(state.status)
+    title = state.title or state.name or state.run or "stitchtui"
+    return page(
+        title,
+        tag("h1", title),
+        tag("p", f"Run {state.run or 'without a name'}, {origin.condition or state.status}.", class_="note"),
+        _about(state),
+        claims_section(state),
+        section("Penalties", grid(state), tag("p", _HOW + _epsilon(state), class_="note")),
+        section("Penalty against depth", depth_figure(state)),
+        section("Every cut with every cut", *_crosses(state)),
+        section("Cut by cut", *_details(state)),
+        section("Controls", _controls(state)),
+        section("Checks, warnings and how to read this", listing(_notes(state))),
+        section("Networks and data", _networks(state), _data(state)),
+        section("What was run", _run(state, origin), _recipes(state)),
+        section("Cells", _cells(state)),
+    )
+
+
+def _epsilon(state: RunState) -> str:
+    return f" A pair is stitching-connected if no interval goes beyond epsilon, {state.epsilon:g} points."
+
+
+def _about(state: RunState) -> Markup:
+    description = state.experiment.get("description")
+    words = description.split() if isinstance(description, str) else []
+    return tag("p", " ".join(words)) if words else Markup()
+
+
+def claims_section(state: RunState) -> Markup:
+    """The claims with their verdicts; nothing where there are none."""
+    found = claims(state)
+    if not found:
+        return Markup()
+    rows = [
+        (
+            str(claim.index + 1),
+            tag("td", f"{_MARKS[claim.verdict]} {claim.verdict}", class_=claim.verdict),
+            claim.sentence,
+            claim.source,
+            claim.reason,
+        )
+        for claim in found
+    ]
+    so_far = " The run hasn't ended: these are as far as it has come." if unfinished(state) else ""
+    told = tag("p", f"{CLAIMS_HOW[:1].upper()}{CLAIMS_HOW[1:]}.{so_far}", class_="note")
+    return section("Claims", table(("", "verdict", "claim", "from", "decided by"), rows), told)
+
+
+def grid(state: RunState) -> Markup:
+    """The grid: a row a cut, a column a pair or control, then the verdicts."""
+    columns = state.columns()
+    if not columns:
+        return tag("p", "No cell is planned yet.")
+    rows: list[Sequence[object]] = [
+        (cut, *(_cell(cells.cell_of(state, column, cut), state.epsilon) for column in columns)) for cut in state.cuts()
+    ]
+    rows.append(("verdict", *(_verdict(state, column) for column in columns)))
+    return table(("cut", *(_heading(column) for column in columns)), rows)
+
+
+def _heading(column: Column) -> Markup:
+    return tag("span", column_name(column), title=f"{column.family}, {column.objective}")
+
+
+def _cell(cell: cells.Drawn, epsilon: float) -> Markup:
+    words = {"direct": " direct only", "some_seeds": " some seeds", "reused": " ="}
+    if cell.interval is None:
+        return tag("td", "failed" if cell.kind == "failed" else "not measured", class_="n pending")
+    side = "above" if cell.interval.low > epsilon else "below" if cell.interval.high < 0 else None
+    note = "".join(words.get(kind, "") for kind in cell.kinds)
+    return tag("td", bounds(cell.interval) + note, class_=f"n {side}" if side else "n")
+
+
+def _verdict(state: RunState, column: Column) -> Markup:
+    verdict = "" if column.control else state.verdict(column) or "pending"
+    return tag("td", tag("strong", verdict), class_="n")
+
+
+def depth_figure(state: RunState) -> Markup:
+    """The depth plot, inside the page, with what it shows in words."""
+    image = base64.b64encode(figures.depth_svg(state)).decode("ascii")
+    return tag("img", src=f"data:image/svg+xml;base64,{image}", alt=figures.alt_text(state), width="1080")
+
+
+def _crosses(state: RunState) -> Iterator[Markup]:
+    for column in state.crosses():
+        found = state.cross(column)
+        rows = [
+            (low, *(_cross_cell(state, column, low, high, (low, high) in found.diagonal) for high in found.top_cuts))
+            for low in found.bottom_cuts
+        ]
+        caption = f"{cross_title(column)} (rows: bottom cuts, columns: top cuts; boxed: both about equally deep)"
+        yield table(("bottom cut", *found.top_cuts), rows, caption)
+
+
+def _cross_cell(state: RunState, column: Column, low: str, high: str, diagonal: bool) -> Markup:
+    cell = cells.cell_of(state, column, row_name(low, high))
+    if cell.interval is None:
+        return tag("td", "x" if cell.kind == "failed" else "·", class_="n pending")
+    side = "above" if cell.interval.low > state.epsilon else "below" if cell.interval.high < 0 else ""
+    said = " ".join(word for word in ("n", side, "diagonal" if diagonal else "") if word)
+    return tag("td", signed(cell.interval.value), class_=said, title=bounds(cell.interval))
+
+
+def _details(state: RunState) -> Iterator[Markup]:
+    found = details(state, exact=True)
+    for one in found:
+        yield _detail(one)
+    if found:
+        used = [heading for heading in MEANINGS if any(heading in one.columns for one in found)]
+        yield tag("p", "; ".join(MEANINGS[heading] for heading in used) + ".", class_="note")
+
+
+def _detail(one: Details) -> Markup:
+    rows = [
+        (cut, *(tag("td", texts[index], class_="n") for texts in one.columns.values()))
+        for index, cut in enumerate(one.cuts)
+    ]
+    return table(("cut", *one.columns), rows, one.title)
+
+
+def _controls(state: RunState) -> Markup:
+    columns = [column for column in (*state.columns(), *state.crosses()) if column.control]
+    named = dict.fromkeys(column.control for column in columns)
+    return listing(
+        joined(tag("strong", control_named(name).words), ": ", control_named(name).tells, ".") for name in named
+    )
+
+
+def _notes(state: RunState) -> list[str]:
+    skipped = ("run: ", "device: ", "data: ", "network ", "claim ", "claims: ", "penalty: ")
+    return [line for line in summary_lines(state) if not line.startswith(skipped)]
+
+
+def _networks(state: RunState) -> Markup:
+    rows = [
+        (
+            network.name,
+            tag("td", f"{network.error:.2f} %", class_="n"),
+            network.architecture,
+            tag("td", f"{network.parameters:,}", class_="n"),
+            network.source,
+            normalisation(network.mean, network.std),
+            tag("td", network.digest, class_="digest"),
+        )
+        for network in state.networks.values()
+    ]
+    head = ("network", "test error", "architecture", "parameters", "source", "images", "digest of its weights")
+    return table(head, rows) if rows else Markup()
+
+
+def _data(state: RunState) -> Markup:
+    if state.data is None:
+        return Markup()
+    data = state.data
+    facts = [
+        f"{data['name']}: {data['train']} training and {data['test']} test images",
+        f"classes: {', '.join(data['classes'])}",
+        *([f"augmentation: {data['augment']}"] if "augment" in data else []),
+        *([f"digest: {data['digest']}"] if "digest" in data else []),
+    ]
+    return listing(facts)
+
+
+def _run(state: RunState, origin: Origin) -> Markup:
+    rows = [(name, value) for name, value in _facts(state, origin) if value]
+    return table(("", ""), rows)
+
+
+def _facts(state: RunState, origin: Origin) -> Iterator[tuple[str, object]]:
+    yield "command line", tag("code", origin.command) if origin.command else ""
+    yield "device", state.device
+    yield "host", origin.info.get("host", "")
+    yield "versions", ", ".join(f"{name} {version}" for name, version in state.versions.items())
+    if state.started is not None:
+        yield "started", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(state.started))
+        end = state.finished if state.finished is not None else state.updated
+        yield "took", "" if end is None else duration(max(0.0, end - state.started))
+    yield "stitch seeds", ", ".join(str(seed) for seed in sorted({t.seed for t in state.tasks.values() if t.column}))
+    yield "epsilon", f"{state.epsilon:g} points"
+
+
+def _recipes(state: RunState) -> Markup:
+    """The experiment as it was resolved, every default written out."""
+    shown = [("stitch", state.experiment.get("stitch")), ("data", state.experiment.get("data"))]
+    networks = state.experiment.get("networks")
+    shown += [(f"networks.{name}", spec) for name, spec in networks.items()] if isinstance(networks, dict) else []
+    also = state.experiment.get("also")
+    shown += [(f"also.{index}", spec) for index, spec in enumerate(also)] if isinstance(also, list) else []
+    found = [f"{name}: {_flat(spec)}" for name, spec in shown if isinstance(spec, dict)]
+    heading = tag("h3", "The experiment, every default written out")
+    return joined(heading, tag("pre", lines(found))) if found else Markup()
+
+
+def _flat(spec: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {_value(value)}" for key, value in spec.items())
+
+
+def _value(value: object) -> str:
+    return f"{{ {_flat(value)} }}" if isinstance(value, Mapping) else repr(value)
+
+
+def _cells(state: RunState) -> Markup:
+    """Every cell with the digest of all that determines it, so that a number can be found again."""
+    rows = [
+        (
+            task.id,
+            cell.cut,
+            _penalty(cell.interval()),
+            cell.reused_from or "",
+            tag("td", cell.identity, class_="digest"),
+        )
+        for cell in state.cells.values()
+        if cell.identity and (task := state.tasks[cell.task])
+    ]
+    return table(("task", "cut", "penalty", "reused from", "identity"), rows) if rows else Markup()
+
+
+def _penalty(interval: Any) -> Markup:
+    return tag("td", "" if interval is None else bounds(interval), class_="n")

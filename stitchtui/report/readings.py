@@ -1,0 +1,124 @@
+"""Whether a pair's penalties can be read as similarity: what the run measured, handed to the judgement on it."""
+
+from collections.abc import Iterable
+
+from stitchtui.report.wording import column_name
+from stitchtui.run.records import row_name
+from stitchtui.run.state import Column, RunState
+from stitchtui.stitching.penalty import Interval
+from stitchtui.stitching.readable import (
+    CutEvidence,
+    Judgement,
+    OffDiagonal,
+    TriangleVerdict,
+    judgement,
+    triangle,
+)
+
+_EVIDENCE = ("cluster_noise", "random_bottom", "random_top", "shuffled_labels", "self_stitch")
+
+
+def judged(state: RunState, column: Column) -> Judgement | None:
+    """The judgement on a pair; None for a control, and until the pair and what stands beside it are measured.
+
+    Of a pair that was measured only with every cut against every cut, the diagonal is judged.
+    """
+    if column.control or not _all_in(state, column):
+        return None
+    beside = {name: _control(state, column, name) for name in _EVIDENCE}
+    if not any(found and _all_in(state, found) for found in beside.values()):
+        return None  # nothing to judge it by
+    rows = {cut: row for cut, row in _rows(state, column).items() if state.summary(column, row).penalty is not None}
+    evidence = [_at(state, column, (cut, row), beside) for cut, row in rows.items()]
+    grid = column if column.cross else _cross(state, column)
+    far = _off_diagonal(state, grid, list(rows)) if grid else []
+    classes = len(state.data["classes"]) if state.data else None
+    return judgement(evidence, far, classes=classes)
+
+
+def reading_lines(state: RunState) -> Iterable[str]:
+    """For every pair that can be judged whether its penalties can be read as similarity, and why or why not."""
+    plain = state.columns()
+    have = {(c.bottom, c.top) for c in plain if not c.control}
+    for column in [*plain, *(c for c in state.crosses() if (c.bottom, c.top) not in have)]:
+        found = judged(state, column)
+        if found is not None:
+            yield f"{column_name(column)}: {found.sentence}"
+            yield from (f"{column_name(column)}: {remark.text}" for remark in found.remarks)
+    for column in state.crosses():
+        if _triangle(state, column) == "found":
+            ends = f"later layers of {column.bottom} stitch well into earlier ones of {column.top}"
+            yield f"{column_name(column)}: {ends}, but not earlier into later (the triangle of Hernandez et al. 2023)"
+
+
+def _rows(state: RunState, column: Column) -> dict[str, str]:
+    """The row of each cut to be judged: of a cross column, the diagonal's by its top cut."""
+    if not column.cross:
+        return {cut: cut for cut in state.cuts()}
+    grid = state.cross(column)
+    return {
+        high: row_name(low, high) for high in grid.top_cuts for low in grid.bottom_cuts if (low, high) in grid.diagonal
+    }
+
+
+def _all_in(state: RunState, column: Column) -> bool:
+    return all(state.tasks[task].status in ("finished", "failed") for task in column.task_ids if task in state.tasks)
+
+
+def _control(state: RunState, column: Column, name: str) -> Column | None:
+    """The control's column for this pair: of the same family and objective where there are several."""
+    bottom = column.top if name == "self_stitch" else column.bottom
+    columns = state.crosses() if column.cross else state.columns()
+    found = [c for c in columns if (c.control, c.bottom, c.top) == (name, bottom, column.top)]
+    same = [c for c in found if (c.family, c.objective, c.recipe) == (column.family, column.objective, column.recipe)]
+    return next(iter([*same, *found]), None)
+
+
+def _cross(state: RunState, column: Column) -> Column | None:
+    """The grid of every cut with every cut of this pair, trained as the pair if there is such a one."""
+    found = [c for c in state.crosses() if not c.control and (c.bottom, c.top) == (column.bottom, column.top)]
+    found.sort(key=lambda c: (c.family, c.objective) != (column.family, column.objective))
+    return next((c for c in found if _all_in(state, c)), None)
+
+
+def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[str, Column | None]) -> CutEvidence:
+    cut, row = place
+    found = state.summary(column, row)
+    assert found.penalty is not None
+    controls = {name: state.summary(c, row).penalty if c else None for name, c in beside.items()}
+    value, low, high = (found.measures.get(name) for name in ("ood", "ood_low", "ood_high"))
+    outlying = None if value is None or low is None or high is None else Interval(value, low, high)
+    ranks = _low_rank(state, column, row)
+    return CutEvidence(cut, found.penalty, direct=found.direct, low_rank=ranks, outlying=outlying, **controls)
+
+
+def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:
+    wanted = ("", column.bottom, column.top, column.objective, "low_rank")
+    found = {}
+    for other in state.crosses() if column.cross else state.columns():
+        if (other.control, other.bottom, other.top, other.objective, other.family) == wanted:
+            summary = state.summary(other, row)
+            if summary.penalty is not None and "stitch_rank" in summary.measures:
+                found[int(summary.measures["stitch_rank"])] = summary.penalty
+    return found
+
+
+def _off_diagonal(state: RunState, grid: Column, cuts: list[str]) -> list[OffDiagonal]:
+    """Cells whose cuts don't correspond; a bottom cut counts as being where its diagonal's top cut is."""
+    cross = state.cross(grid)
+    place = {low: cuts.index(high) for low, high in cross.diagonal if high in cuts}
+    found = []
+    for low in cross.bottom_cuts:
+        for high in cross.top_cuts:
+            penalty = state.summary(grid, row_name(low, high)).penalty
+            if penalty is not None and low in place and high in cuts and (low, high) not in cross.diagonal:
+                found.append(OffDiagonal(place[low], cuts.index(high), penalty))
+    return found
+
+
+def _triangle(state: RunState, column: Column) -> TriangleVerdict:
+    if column.control or not _all_in(state, column):
+        return "undecided"
+    rows = {cut: row for cut, row in _rows(state, column).items() if state.summary(column, row).penalty is not None}
+    evidence = [_at(state, column, place, {}) for place in rows.items()]
+    return triangle(evidence, _off_diagonal(state, column, list(rows)))

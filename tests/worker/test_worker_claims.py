@@ -1,0 +1,47 @@
+"""A worker says each claim of its experiment at the end of the run, from that run's own numbers."""
+
+import csv
+import io
+
+from small_runs import experiment, new_run, run_here
+
+from stitchtui.claims.judge import judge_all
+from stitchtui.experiment import Experiment
+from stitchtui.report.columns import meaning
+from stitchtui.report.export import csv_text
+from stitchtui.run.events import read_events
+
+PAIR = "seed0 > seed1"
+CLAIMS = [
+    {"kind": "at_most", "columns": [PAIR], "value": 100, "source": "E1"},
+    {"kind": "at_least", "columns": [PAIR], "value": 100},
+    {"kind": "at_most", "columns": [{"pair": PAIR, "control": "random_top"}], "value": 100},
+]
+
+
+def claimed(**changes) -> Experiment:
+    made = experiment(pairs=[{"bottom": "seed0", "top": "seed1"}], controls=[], stitch={"objective": "direct"})
+    return Experiment.model_validate({**made.plain(), "claims": CLAIMS, **changes})
+
+
+def test_claims_are_said_after_the_last_cell_and_again_by_a_run_that_goes_on():
+    directory, state = new_run(claimed())
+    assert [claim.verdict for claim in state.claims] == ["confirmed", "rejected", "undecided"]
+    assert state.claims[0].source == "E1"
+    assert state.claims[2].reason == "seed0 > random(seed1) is no column of this run"
+    types = [event["type"] for event in read_events(directory.events)]
+    assert types[-3:] == ["claim"] * 3
+    again = run_here(directory, claimed())
+    assert again.claims == state.claims == judge_all(state)
+
+
+def test_every_column_of_a_real_runs_csv_is_explained():
+    _, state = new_run(experiment(pairs=[{"bottom": "seed0", "top": "seed1"}], controls=["linear_probe"]))
+    header = next(csv.reader(io.StringIO(csv_text(state))))
+    assert [name for name in header if meaning(name) is None] == []
+
+
+def test_a_run_whose_experiment_claims_nothing_says_no_claim():
+    directory, state = new_run(claimed(claims=[]))
+    assert state.claims == []
+    assert "claim" not in {event["type"] for event in read_events(directory.events)}
