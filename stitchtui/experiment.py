@@ -241,6 +241,8 @@ class StitchSpec(Spec):
             raise ValueError(f"best_of takes the best of several random starts; start '{self.start}' has only one")
         if self.objective == "direct" and self.frozen_bn == "batch":
             raise ValueError("objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'")
+        if self.frozen_bn == "batch" and self.objective not in ("task", "direct"):
+            raise ValueError("the top's own pass for another objective would move its statistics; use frozen_bn 'eval'")
         if self.batch_size < 2 and (self.family == "bn_affine_bn" or self.frozen_bn == "batch"):
             raise ValueError("batch_size 1 gives BatchNorm no variance; expected at least 2")
         if self.best_of > 1 and self.frozen_bn == "batch":

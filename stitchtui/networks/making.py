@@ -11,11 +11,12 @@ from torch import nn
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.labels import relabelled
 from stitchtui.data.loading import subset
-from stitchtui.errors import BadInput
+from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import NetworkSpec, Normalisation
 from stitchtui.networks import architectures
 from stitchtui.networks.network import Network, Source, error_percent, freeze, normalise, weight_digest
 from stitchtui.networks.trying import IMAGES, try_out
+from stitchtui.text import plain
 
 EVALUATION_BATCH = 500
 
@@ -34,6 +35,17 @@ def architecture_of(spec: NetworkSpec) -> str:
     if spec.architecture is None:
         raise BadInput("expected an `architecture`")
     return spec.architecture
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """What is raised inside says which network it is about."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"network {plain(name)}: {error}") from None
+    except RunFailed as error:
+        raise RunFailed(f"network {plain(name)}: {error}") from None
 
 
 @contextmanager

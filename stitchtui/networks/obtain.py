@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from stitchtui.data.dataset import Dataset
-from stitchtui.errors import BadInput, RunFailed, not_known
+from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import NetworkSpec, Normalisation
 from stitchtui.networks import architectures, checkpoints, linear_heads, own, own_code, scales
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.heads import linear
-from stitchtui.networks.making import Making, architecture_of, own_data, seeded
+from stitchtui.networks.making import Making, architecture_of, naming, own_data, seeded
 from stitchtui.networks.network import Network, freeze
 from stitchtui.networks.own import cache_path
 from stitchtui.networks.reasons import reason
@@ -39,9 +39,10 @@ def obtain(  # noqa: PLR0917
     Training says {"step", "steps", "loss", "accuracy"} to `on_step` at most four times a second. Raises BadInput,
     RunFailed, or training.Stopped once `stop()` is true, after saving what it had reached.
     """
-    start = _start(name, spec, dataset, device, on_step, stop, networks or {})
-    try:
+    with naming(name):
         _check(spec)
+    start = _start(name, spec, dataset, device, on_step, stop, networks or {})
+    with naming(name):
         wanted = _Given(name, spec, own_data(spec, dataset), device)
         if spec.checkpoint is not None:
             return wanted.from_checkpoint(Path(spec.checkpoint).expanduser(), on_step, stop)
@@ -50,15 +51,13 @@ def obtain(  # noqa: PLR0917
         if spec.untrained:
             return own.untrained(wanted)
         return own.trained(wanted, start, on_step, stop)
-    except BadInput as error:
-        raise BadInput(f"network {plain(name)}: {error}") from None
-    except RunFailed as error:
-        raise RunFailed(f"network {plain(name)}: {error}") from None
 
 
 def at_hand(name: str, networks: Mapping[str, NetworkSpec], dataset: Dataset, device: torch.device) -> bool:
     """Whether the network called `name` needs no training any more. Raises BadInput as `obtain` does."""
     spec = networks[name]
+    with naming(name):
+        _check(spec)
     if spec.checkpoint is not None or spec.untrained or _is_published(spec):
         return True
     if spec.start_from is None:

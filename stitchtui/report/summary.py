@@ -57,7 +57,8 @@ def _networks(state: RunState) -> Iterable[str]:
         scale = normalisation(network.mean, network.std)
         facts = [network.architecture, f"{network.parameters:,} parameters", network.source, scale]
         described = ", ".join(fact for fact in facts if fact)
-        yield f"network {network.name}: test error {network.error:.2f} % ({described}; {network.digest[:12]})"
+        own = " on classes of its own" if _has_own_classes(state, network.name) else ""
+        yield f"network {network.name}: test error {network.error:.2f} %{own} ({described}; {network.digest[:12]})"
 
 
 def _reading(state: RunState) -> Iterable[str]:
@@ -105,7 +106,7 @@ def _direct_counts(state: RunState, column: Column) -> str:
 def _end_points(state: RunState) -> Iterable[str]:
     for column in state.columns():
         bottom, top = state.networks.get(column.bottom), state.networks.get(column.top)
-        if column.control or bottom is None or top is None:
+        if column.control or bottom is None or top is None or _has_own_classes(state, bottom.name):
             continue
         yield (
             f"end points of {column_name(column)}: 0 at the input by definition, where nothing of {bottom.name} is"
@@ -113,6 +114,14 @@ def _end_points(state: RunState) -> Iterable[str]:
             f" error({bottom.name}) - error({top.name}) = {bottom.error:.2f} - {top.error:.2f}"
             f" = {signed(bottom.error - top.error)} at the output, where only {bottom.name} is left"
         )
+
+
+def _has_own_classes(state: RunState, name: str) -> bool:
+    """Whether the network was taught other classes than the data's; what a log holds may be anything."""
+    said: object = state.experiment
+    for key in ("networks", name, "labels", "groups"):
+        said = said.get(key) if isinstance(said, dict) else None
+    return said is not None
 
 
 def _random_bottom(state: RunState) -> Iterable[str]:

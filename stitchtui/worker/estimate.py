@@ -14,9 +14,9 @@ from stitchtui.data.loading import load_dataset
 from stitchtui.device import peak_memory, pick
 from stitchtui.experiment import Experiment, NetworkSpec, Normalisation
 from stitchtui.networks import architectures
-from stitchtui.networks.frozen import all_but
+from stitchtui.networks.frozen import all_but, start_from
 from stitchtui.networks.heads import last_linear, linear, put
-from stitchtui.networks.making import own_data
+from stitchtui.networks.making import naming, own_data
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.networks.obtain import at_hand, obtain, training_order
 from stitchtui.networks.own import whole
@@ -81,7 +81,10 @@ def _stand_in(session: Session, name: str, spec: NetworkSpec, begun: int) -> flo
     data, architecture = own_data(spec, session.dataset), spec.architecture or ""
     module = architectures.build(architecture, len(data.classes), data.shape, spec.width, spec.options)
     module = module.to(session.device)
-    seconds = _training_seconds(module, spec, data, begun)
+    with naming(name):
+        if spec.start_from is not None:
+            start_from(module, session.loaded[spec.start_from].network.module, spec.start_from)
+        seconds = _training_seconds(module, spec, data, begun)
     network = Network(
         name=name,
         module=freeze(module),
