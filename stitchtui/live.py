@@ -175,6 +175,7 @@ _LINES: dict[str, Callable[[Event, RunState], str | None]] = {
     "cell_failed": lambda e, _: f"{e['task']}: failed at {e['cut']}: {e['reason']}",
     "check": _check,
     "warning": lambda e, _: f"warning: {e['text']}",
+    "claim": lambda e, _: f"claim {e['verdict']}: {e['sentence']}",
 }
 
 

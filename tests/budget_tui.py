@@ -1,6 +1,8 @@
-"""What the terminal app costs: bytes that reach a pty, seconds to the first paint, CPU. Run by hand:
+"""What the terminal app costs: bytes that reach a pty, seconds to the first paint, CPU, each beside its budget.
 
-python tests/budget_tui.py
+Run by hand, with nothing else computing: python tests/budget_tui.py [paint] [live] [keys]
+
+CPU and latencies are compared with a bare Textual app that was measured in turn with ours, round by round.
 """
 
 import fcntl
@@ -13,6 +15,8 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -21,17 +25,22 @@ import psutil
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tui")]
 
-from pilot import make_experiment, make_run, tasks_of, write_cell, write_step, write_steps  # noqa: E402
+from pilot import make_experiment, make_run, tasks_of, write_cell, write_step, write_steps, write_task  # noqa: E402
 
 from stitchtui.run.control import describe_process  # noqa: E402
 from stitchtui.run.events import EventWriter  # noqa: E402
 
 CUTS = [f"layer{number}" for number in range(8)]
-OURS = "from stitchtui.tui.main import main; main()"
+SIZES = ((80, 24), (120, 36), (200, 60))
+OURS = "from stitchtui.cli import main; main()"  # the command, with everything that it loads before the app
 BARE = (
     "from textual.app import App\nfrom textual.widgets import Static\n"
-    "class Bare(App):\n def compose(self):\n  yield Static('verdict')\nBare().run()"
+    "class Bare(App):\n count = 0\n"
+    " def compose(self):\n  yield Static('verdict')\n"
+    " def on_key(self):\n  self.count += 1\n  self.query_one(Static).update(f'{self.count}')\n"
+    "Bare().run()"
 )
+PAINTS, ROUNDS, KEYS, GAP = 11, 5, 200, 0.05
 
 # ends by itself should this script be killed
 _BUSY = "import os\nwhile os.getppid() == " + str(os.getpid()) + ": pass"
@@ -44,7 +53,7 @@ class Terminal:
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             environment = {**os.environ, "STITCHTUI_RUNS": str(runs), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
-            environment |= {"COLORTERM": "truecolor", "XDG_CONFIG_HOME": str(runs)}
+            environment |= {"COLORTERM": "truecolor", "XDG_CONFIG_HOME": str(runs), "OMP_NUM_THREADS": "1"}
             time.sleep(0.05)  # until the size is set
             os.execvpe(sys.executable, [sys.executable, "-c", code], environment)
         fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
@@ -65,16 +74,20 @@ class Terminal:
 
     def latency(self, key: bytes) -> float:
         """Seconds from a key to the first byte that it leads to."""
-        self.read(0.1)
+        self.read(GAP)
         start = time.monotonic()
         os.write(self.file, key)
         select.select([self.file], [], [], 10)
         return time.monotonic() - start
 
     def cpu(self) -> float:
-        """CPU seconds that were used so far."""
-        times = self.process.cpu_times()
-        return times.user + times.system
+        """CPU seconds that were used so far, by all threads; to the nanosecond where the kernel says so."""
+        try:
+            counts = (path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/schedstat"))
+            return sum(int(count.split()[0]) for count in counts) / 1e9
+        except (OSError, ValueError, IndexError):
+            times = self.process.cpu_times()
+            return float(times.user + times.system)
 
     def close(self) -> None:
         """Press q and wait."""
@@ -85,83 +98,132 @@ class Terminal:
         os.close(self.file)
 
 
-def first_paint(code: str, runs: Path, mark: bytes) -> float:
-    """CPU seconds until `mark` is on the screen, the median of five; other load changes it little."""
-    found = []
-    for _ in range(5):
-        terminal = Terminal(code, runs, (120, 36))
-        terminal.read(20, until=mark)
-        found.append(terminal.cpu())
-        terminal.close()
-    return median(found)
+def first_paint(runs: Path, code: str, mark: bytes) -> float:
+    """CPU seconds until `mark` is on the screen; other load changes them little."""
+    terminal = Terminal(code, runs, (120, 36))
+    terminal.read(60, until=mark)
+    found = terminal.cpu()
+    terminal.close()
+    return found
 
 
-def live(size: tuple[int, int]) -> None:
-    """Idle, 200 events a second and one cell, on a run that trains."""
-    with tempfile.TemporaryDirectory() as folder:
-        experiment = make_experiment()
-        directory = make_run(Path(folder), experiment=experiment, cuts=CUTS, until="direct")
-        directory.write_info(describe_process(os.getpid()))  # so that the run counts as going on
-        task = tasks_of(experiment, "task")[0]
-        terminal = Terminal(OURS, Path(folder), size)
-        with EventWriter(directory.events) as writer:
-            write_steps(writer, task, CUTS, steps=100_000, upto=1)
-            terminal.read(60, until=b"verdict")
-            terminal.read(5)
-            report(size, "idle, bytes a second", len(terminal.read(10)) / 10)
-            cpu, total = terminal.cpu(), 0
-            for step in range(2, 2002):
-                write_step(writer, task, step, 100_000, CUTS)
-                total += len(terminal.read(0.005))
-            total += len(terminal.read(3))
-            report(size, "200 events a second, bytes a second", total / 13)
-            report(size, "200 events a second, percent of a core", 100 * (terminal.cpu() - cpu) / 13)
-            os.write(terminal.file, b"G")  # the cursor on the last cut, so that no measured cell is the selected one
-            terminal.read(3)
-            for cut in CUTS[:4]:
-                write_cell(writer, task, cut, 12.34)
-                report(size, f"a cell finishes ({cut}), bytes", len(terminal.read(4)))
-        terminal.close()
-
-
-def keys(size: tuple[int, int]) -> None:
-    """Milliseconds from a key to the first byte that it leads to, while every core computes something else."""
+def paint() -> None:
+    """The first picture and the grid, each as a multiple of the bare app's of the same round."""
+    cases = {"bare": (BARE, b"verdict"), "ours": (OURS, b"help"), "grid": (OURS, b"verdict")}
     with tempfile.TemporaryDirectory() as folder:
         make_run(Path(folder), cuts=CUTS)
-        terminal = Terminal(OURS, Path(folder), size)
-        terminal.read(60, until=b"verdict")
-        terminal.read(12)  # the inspector has started by then
-        others = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(psutil.cpu_count() or 1)]
-        try:
-            found = sorted(terminal.latency(b"jk"[turn % 2 :][:1]) for turn in range(200))
-        finally:
-            for other in others:
-                other.kill()
-                other.wait()
-        terminal.close()
-    report(size, "key to repaint beside a busy process on every core, milliseconds, median", 1000 * median(found))
-    report(size, "the same, 99th of 100", 1000 * found[round(0.99 * len(found)) - 1])
+        for case in cases.values():  # once beforehand, so that every file is read and compiled
+            first_paint(Path(folder), *case)
+        rounds = [{name: first_paint(Path(folder), *case) for name, case in cases.items()} for _ in range(PAINTS)]
+    bare = median(each["bare"] for each in rounds)
+    report((120, 36), "first paint of a bare Textual app, CPU milliseconds", 1000 * bare)
+    report((120, 36), "first paint of `stitchtui`, times the bare one", _ratio(rounds, "ours"), 1.5)
+    report((120, 36), "the run's grid is on the screen, times the bare one", _ratio(rounds, "grid"))
 
 
-def report(size: tuple[int, int], what: str, value: float) -> None:
+def _ratio(rounds: list[dict[str, float]], name: str) -> float:
+    return median(each[name] / each["bare"] for each in rounds)
+
+
+def live() -> None:
+    """Idle, 200 events a second and single cells, on a run that trains."""
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            experiment = make_experiment()
+            directory = make_run(Path(folder), experiment=experiment, cuts=CUTS, until="direct")
+            directory.write_info(describe_process(os.getpid()))  # so that the run counts as going on
+            tasks = tasks_of(experiment, "task")
+            terminal = Terminal(OURS, Path(folder), size)
+            with EventWriter(directory.events) as writer:
+                write_task(writer, tasks[1], CUTS)  # so that there is a depth plot
+                write_steps(writer, tasks[0], CUTS, steps=100_000, upto=1)
+                shown = terminal.read(60, until=b"verdict") + terminal.read(8)  # the inspector process runs by then
+                report(size, "idle, bytes a second", len(terminal.read(10)) / 10, 0)
+                _stream(size, terminal, writer, tasks[0])
+                _cells(size, terminal, writer, tasks, b"against depth" in shown)
+            terminal.close()
+
+
+def _stream(size: tuple[int, int], terminal: Terminal, writer: EventWriter, task: object) -> None:
+    cpu, total, start = terminal.cpu(), 0, time.monotonic()
+    for step in range(2, 2002):
+        write_step(writer, task, step, 100_000, CUTS)
+        total += len(terminal.read(max(0.0, start + step / 200 - time.monotonic())))
+    total += len(terminal.read(3))
+    seconds = time.monotonic() - start
+    report(size, "200 events a second, bytes a second", total / seconds, 3 * 1024)
+    report(size, "200 events a second, percent of a core", 100 * (terminal.cpu() - cpu) / seconds, 10)
+
+
+def _cells(size: tuple[int, int], terminal: Terminal, writer: EventWriter, tasks: list[object], plot: bool) -> None:
+    """Single cells, in the first column and in the last that is on the screen; the cursor is on another."""
+    os.write(terminal.file, b"G")
+    terminal.read(4)
+    beside = "beside the depth plot" if plot else "no depth plot is shown"
+    for name, task in (("first", tasks[0]), ("last", tasks[-1])):
+        found = []
+        for number, cut in enumerate(CUTS[:4]):
+            write_cell(writer, task, cut, 12.34 + number / 3)
+            found.append(len(terminal.read(4)))
+        report(size, f"a cell of the {name} column finishes, {beside}, bytes at most", max(found), 400)
+    for cut in CUTS[4:]:
+        write_cell(writer, tasks[0], cut, 13.0)
+    writer.write("task_finished", task=tasks[0].id, seconds=1.0)
+    report(size, "a column ends: four cells, verdict, plot, bytes", len(terminal.read(5)))
+
+
+def keys() -> None:
+    """Milliseconds from a key to the first byte that it leads to, while every core computes something else."""
+    p99s: dict[str, list[float]] = {"bare": [], "ours": []}
+    middles: dict[str, list[float]] = {"bare": [], "ours": []}
+    with tempfile.TemporaryDirectory() as folder:
+        make_run(Path(folder), cuts=CUTS)
+        terminals = {name: Terminal(code, Path(folder), (120, 36)) for name, code in (("bare", BARE), ("ours", OURS))}
+        for terminal in terminals.values():
+            terminal.read(60, until=b"verdict")
+            terminal.read(12)  # the inspector has started by then
+        with _busy():
+            for _ in range(ROUNDS):
+                for name, terminal in terminals.items():
+                    found = sorted(terminal.latency(b"jk"[turn % 2 :][:1]) for turn in range(KEYS))
+                    middles[name].append(1000 * median(found))
+                    p99s[name].append(1000 * found[round(0.99 * KEYS) - 1])
+        for terminal in terminals.values():
+            terminal.close()
+    what = "key to repaint beside a busy process on every core, milliseconds"
+    report((120, 36), f"{what}: a bare Textual app, median", median(middles["bare"]))
+    report((120, 36), f"{what}: a bare Textual app, 99th of 100", median(p99s["bare"]))
+    report((120, 36), f"{what}: ours, median", median(middles["ours"]))
+    report((120, 36), f"{what}: ours, 99th of 100", median(p99s["ours"]), 50)
+
+
+@contextmanager
+def _busy() -> Iterator[None]:
+    others = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(psutil.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def report(size: tuple[int, int], what: str, value: float, budget: float | None = None) -> None:
     """One row of the table."""
-    print(f"| {size[0]}x{size[1]} | {what} | {value:.1f} |", flush=True)
+    allowed = "" if budget is None else f"{budget:g}"
+    verdict = "" if budget is None else "yes" if value <= budget else "**no**"
+    print(f"| {size[0]}x{size[1]} | {what} | {value:.{2 if value < 10 else 1}f} | {allowed} | {verdict} |", flush=True)
 
 
 def main() -> None:
-    """Measure everything and print a table."""
-    print("| size | what | value |\n| --- | --- | --- |")
-    with tempfile.TemporaryDirectory() as folder:
-        make_run(Path(folder), cuts=CUTS)
-        bare, ours = first_paint(BARE, Path(folder), b"verdict"), first_paint(OURS, Path(folder), b"help")
-        grid = first_paint(OURS, Path(folder), b"verdict")
-    report((120, 36), "first paint of a bare Textual app, CPU seconds", bare)
-    report((120, 36), "first paint, CPU seconds", ours)
-    report((120, 36), "first paint, times the bare one", ours / bare)
-    report((120, 36), "grid on the screen, times the bare one", grid / bare)
-    for size in ((80, 24), (120, 36), (200, 60)):
-        live(size)
-    keys((120, 36))
+    """Measure what is named, or everything, and print a table."""
+    load = ", ".join(f"{each:.1f}" for each in psutil.getloadavg())
+    print(f"{psutil.cpu_count()} cores, load {load} before; medians of {PAINTS} and {ROUNDS} rounds taken in turn\n")
+    print("| size | what | measured | budget | kept |\n| --- | --- | ---: | ---: | --- |")
+    for part in (paint, live, keys):
+        if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
+            part()
+    print(f"\nload {', '.join(f'{each:.1f}' for each in psutil.getloadavg())} after")
 
 
 if __name__ == "__main__":

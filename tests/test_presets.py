@@ -10,6 +10,7 @@ from made_events import run_started
 from stitchtui.claims.judge import unmet
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
+from stitchtui.paper.curves import curve
 from stitchtui.presets import find_preset, from_pair, list_presets, load_preset, pair_names, read_toml
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
@@ -68,7 +69,27 @@ def test_every_claim_of_a_preset_is_about_columns_that_it_measures_and_says_wher
         assert list(unmet(claim, state)) == []
 
 
-@pytest.mark.parametrize("name", ["seeds", "random", "more-width", "kernel-size"])
+OF_THE_PAPER = (
+    *("seeds", "seeds-resnet164", "seeds-myrtle5", "seeds-vit", "halves", "random", "simclr", "labels", "more-data"),
+    *("more-training", "more-width", "kernel-size", "cka", "fine-tuning", "freeze-training"),
+)
+BEYOND_IT = ("direct-against-task", "every-cut", "cluster-noise", "ladder", "resnet-into-vit")
+
+
+def test_every_preset_is_the_papers_or_beyond_it():
+    known = {*OF_THE_PAPER, *BEYOND_IT, "quickstart", "ssl-imagenet"}
+    assert {preset.name for preset in list_presets()} == known
+
+
+@pytest.mark.parametrize(("name", "scale"), [(p.name, s) for p in list_presets() for s in (None, *p.scales)])
+def test_curves_that_a_preset_is_read_against_are_the_papers(name, scale):
+    experiment = load_preset(name, scale)
+    pairs = [pair for request in experiment.requests for pair in request.pairs or ()]
+    for reference in (experiment.reference, *(pair.reference for pair in pairs)):
+        assert reference is None or curve(reference).quantity == "penalty"
+
+
+@pytest.mark.parametrize("name", [*OF_THE_PAPER, *BEYOND_IT])
 def test_presets_of_the_paper_make_claims_over_three_seeds_at_its_scale(name):
     paper = load_preset(name, "paper")
     assert paper.claims

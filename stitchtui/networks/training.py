@@ -91,8 +91,10 @@ class _Window:
         return time.monotonic() - self.since >= REPORT_SECONDS
 
 
-def train(module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Callable[[], bool]) -> None:
+def train(module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, stop: Callable[[], bool]) -> None:
     """Trains `module` in place; `partial` holds the state reached, so that a killed training goes on from it.
+
+    Without it nothing is kept.
 
     Draws from torch's global generators (dropout does): call it inside `torch.random.fork_rng`.
     Raises Stopped once `stop()` is true, and RunFailed if the loss is no longer finite or memory runs out.
@@ -122,7 +124,7 @@ def learning_rate(recipe: TrainSpec, step: int, epoch_steps: int) -> float:
     return recipe.learning_rate * recipe.decay**passed
 
 
-def _train(module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Callable[[], bool]) -> None:
+def _train(module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, stop: Callable[[], bool]) -> None:
     module.train()
     with frozen(module, job.frozen):
         optimiser = _go_through(module, job, partial, on_step, stop)
@@ -133,7 +135,7 @@ def _train(module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Ca
 
 
 def _go_through(
-    module: nn.Module, job: Job, partial: Path, on_step: OnStep, stop: Callable[[], bool]
+    module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, stop: Callable[[], bool]
 ) -> torch.optim.SGD:
     device = job.part.images.device
     optimiser = torch.optim.SGD(
@@ -221,7 +223,9 @@ def _report(window: _Window, job: Job, step: int) -> dict[str, Any]:
     return {"step": step, "steps": job.steps, "loss": loss, "accuracy": accuracy}
 
 
-def _save(partial: Path, module: nn.Module, optimiser: torch.optim.SGD, step: int, device: torch.device) -> None:
+def _save(partial: Path | None, module: nn.Module, optimiser: torch.optim.SGD, step: int, device: torch.device) -> None:
+    if partial is None:
+        return
     state = {
         "step": step,
         "module": module.state_dict(),
@@ -236,10 +240,10 @@ def _save(partial: Path, module: nn.Module, optimiser: torch.optim.SGD, step: in
     keep(partial, buffer.getvalue())
 
 
-def _furthest(partial: Path, job: Job, module: nn.Module, optimiser: torch.optim.SGD) -> int:
+def _furthest(partial: Path | None, job: Job, module: nn.Module, optimiser: torch.optim.SGD) -> int:
     """The step to go on with, from the furthest state that is kept and not beyond this training's end."""
     device = job.part.images.device
-    reached = _restore(partial, module, optimiser, device, job.steps)
+    reached = 0 if partial is None else _restore(partial, module, optimiser, device, job.steps)
     for step, path in sorted(_kept_states(job), reverse=True):
         if reached < step <= job.steps and _restore(path, module, optimiser, device, job.steps) == step:
             return step

@@ -189,6 +189,8 @@ def _verify(network: nn.Module, outputs: tuple[Tensor, Tensor, Tensor], written:
     `written` is a cut whose tensor was written over after it had been handed out.
     """
     expected, graph, fewer = outputs
+    if expected.is_meta:  # an outline of the network, without numbers to compare
+        return
     name, tolerance = type(network).__name__, 1e-3 * (1 + float(expected.abs().max()))
     if written is not None or float((graph - expected).abs().max()) > tolerance:
         where = "" if written is None else f", such as what {written.name} makes,"

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -10,17 +12,23 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
 
-from stitchtui.errors import BadInput
-from stitchtui.run.directory import RunDirectory, all_runs
+from stitchtui.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.colours import RAMPS, Palette, depth_of
 from stitchtui.tui.inspection import Inspection
-from stitchtui.tui.screens.grid import GridScreen
+from stitchtui.tui.look import TERMINALS_OWN, look_path, read_look, write_look
+from stitchtui.tui.messages import Arrived, RunChanged
+from stitchtui.tui.screens.first import FirstScreen
 from stitchtui.tui.screens.too_small import TooSmallScreen
-from stitchtui.tui.watch import Arrived, RunChanged, RunWatch
+from stitchtui.tui.spans import send_only_what_changed
+
+if TYPE_CHECKING:
+    from stitchtui.run.directory import RunDirectory
+    from stitchtui.tui.watch import RunWatch
 
 SMALLEST = (60, 16)  # columns and rows
 REDRAW = 0.5  # seconds between two pictures, at least
+_PATIENCE = 1.0  # seconds that typed keys wait for a log that takes long to read
 
 
 class StitchApp(App[str | None]):
@@ -32,55 +40,119 @@ class StitchApp(App[str | None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (100, "-wide"), (160, "-xwide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-medium"), (30, "-tall"), (50, "-xtall")]  # noqa: RUF012
 
-    def __init__(self, run: RunDirectory | None = None, ascii: bool = False) -> None:
+    def __init__(self, run: "RunDirectory | None" = None, ascii: bool = False) -> None:
         no_color = "NO_COLOR" in os.environ
         # Without colours the terminal's own are right; a theme's, turned to grey, are not what was asked for.
         super().__init__(ansi_color=True if no_color else None)
+        send_only_what_changed()
         self.ascii = ascii
-        self.watched = RunWatch(None, self)
         self.inspection = Inspection()
-        self.ramp = RAMPS[0]
-        self._first, self._undrawn = run, False
+        self._look, self._look_problem = read_look(look_path(), self.available_themes)
+        if self._look.theme and not no_color and "TEXTUAL_THEME" not in os.environ:
+            self.theme = self._look.theme
+        self._first, self._begun, self._undrawn = run, False, False
+        self._held: list[events.Key] | None = []  # typed before there is a screen to type at; None once there is
         self.set_class(no_color, "-no-color")
 
     @property
     def palette(self) -> Palette:
         """How numbers are coloured on this terminal, with this theme."""
         depth = depth_of(self.console.color_system, self.has_class("-no-color"))
-        return Palette(self.ramp, self.current_theme.dark, depth)
+        return Palette(self._look.ramp, self.current_theme.dark, depth)
+
+    @cached_property
+    def watched(self) -> "RunWatch":
+        """The run that is shown; of no run until one is opened."""
+        from stitchtui.tui.watch import RunWatch
+
+        return RunWatch(None, self)
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The first picture; all that it can do without is loaded behind it."""
+        return FirstScreen()
 
     def on_mount(self) -> None:
-        """Open the run that was asked for, the newest, or New where there is none."""
-        self.push_screen(GridScreen())
-        self.call_after_refresh(self._use_own_keys)
-        if not self.is_headless:  # without a terminal nobody is about to ask
-            self.call_after_refresh(self.inspection.start)
-        directory = self._first or next(iter(all_runs()), None)
-        if directory is None:
-            self.call_after_refresh(self.open_new)  # its parts are loaded while there is something to look at
-        else:
-            self.open_run(directory)
-        self.theme_changed_signal.subscribe(self, lambda _: self._redraw())
+        """Go on once the first picture is on the terminal."""
+        self.call_after_refresh(self._begin)
+        self.theme_changed_signal.subscribe(self, lambda theme: self._remember(theme=theme.name))
         self.set_interval(REDRAW, self._tick)
 
-    def _use_own_keys(self) -> None:
+    async def _begin(self) -> None:
+        """Show the run that was asked for, the newest, or New where there is none."""
+        from stitchtui.run.directory import all_runs
+
+        problems = [*filter(None, [self._look_problem]), *self._use_own_keys()]
+        directory = self._first or next(iter(all_runs()), None)
+        if directory is not None:
+            self._watch(directory)  # its log is read while the rest is loaded
+        from stitchtui.tui.screens.grid import GridScreen
+
+        await self.push_screen(GridScreen())
+        self._begun = True
+        self.set_timer(_PATIENCE, self._let_keys_go)
+        if directory is None:
+            self.open_new()
+            self.call_after_refresh(self._let_keys_go)
+        else:
+            self._fit(self.size)
+            self._draw_opened()
+        self.call_after_refresh(self._warn, problems)
+        if not self.is_headless:  # without a terminal nobody is about to ask
+            self.call_after_refresh(self.inspection.start)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Hold back keys that are typed before there is a screen to type at."""
+        if self._held is not None and isinstance(event, events.Key) and not event.is_forwarded:
+            self._held.append(event)
+        else:
+            await super().on_event(event)
+
+    async def _let_keys_go(self) -> None:
+        held, self._held = self._held or [], None
+        for event in held:
+            await self.on_event(event)
+
+    def _use_own_keys(self) -> list[str]:
+        from stitchtui.tui.keymap import keymap_path, read_keymap
+
+        keymap, problems = read_keymap(keymap_path())
+        if keymap:
+            self.set_keymap(keymap)
+        return problems
+
+    def _warn(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            self.notify(problem, severity="warning", markup=False)
+
+    def _remember(self, **chosen: str) -> None:
+        """Draw with the theme or ramp that was chosen, and keep it for the next time."""
+        before, self._look = self._look, replace(self._look, **chosen)
+        self._redraw()
+        if self._look == before:
+            return
         try:
-            self.set_keymap(keys.read_keymap(keys.keymap_path()))
-        except BadInput as error:
-            self.notify(str(error), severity="warning", markup=False)
+            write_look(look_path(), self._look)
+        except OSError as error:
+            why = f"{plain(look_path())}: can't be written ({plain(error.strerror or error)})"
+            self._warn([f"{why}; the colours are forgotten when you leave"])
 
     def on_unmount(self) -> None:
         """Let go of the run's log; the run itself goes on."""
         self.watched.close()
         self.inspection.close()
 
-    def open_run(self, directory: RunDirectory) -> None:
+    def open_run(self, directory: "RunDirectory") -> None:
         """Watch the run in `directory` from now on, and show its grid."""
-        self.watched.close()
-        self.watched = RunWatch(directory, self)
+        self._watch(directory)
         self.go_home()
         self.screen.post_message(RunChanged(opened=True))
         self._fit(self.size)
+
+    def _watch(self, directory: "RunDirectory") -> None:
+        from stitchtui.tui.watch import RunWatch
+
+        self.watched.close()
+        self.watched = RunWatch(directory, self)
 
     def go_home(self) -> None:
         """Back to the grid, the screen below all others."""
@@ -106,6 +178,8 @@ class StitchApp(App[str | None]):
         self._fit(event.size)
 
     def _fit(self, size: Size) -> None:
+        if not self._begun:  # the first picture has its place below the others, however small
+            return
         small = size.width < SMALLEST[0] or size.height < SMALLEST[1]
         if small and not isinstance(self.screen, TooSmallScreen):
             self.push_screen(TooSmallScreen(SMALLEST))
@@ -116,8 +190,14 @@ class StitchApp(App[str | None]):
         """Fold in what the log brought; a run that was just opened is drawn at once, all else at the next tick."""
         opening = self.watched.loading
         self._undrawn = self.watched.collect() or self._undrawn
-        if opening and not self.watched.loading:
+        if opening:
+            self._draw_opened()
+
+    def _draw_opened(self) -> None:
+        if self._begun and not self.watched.loading and self.screen_stack:  # none is left while the app closes
             self._tick()
+            # once the screen has drawn that, through its queue and the app's
+            self.screen.call_later(self.call_later, self._let_keys_go)
 
     def _tick(self) -> None:
         if self._undrawn:
@@ -136,7 +216,8 @@ class StitchApp(App[str | None]):
         yield SystemCommand("Grid", "Back to the grid", self.go_home)
         yield SystemCommand("Help", "Explain the keys, the colours and the words", self.action_help)
         yield SystemCommand("Colours", "Colour numbers with cividis or with viridis", self.action_ramp)
-        yield SystemCommand("Theme", "Dark, light, or the terminal's own colours", self.action_change_theme)
+        yield SystemCommand("Theme", "Dark, light, and many more", self.action_change_theme)
+        yield SystemCommand("Terminal colours", "The colours your terminal is set to", self.action_terminal_colours)
         yield SystemCommand("Quit", "Leave the app; a run that is going on goes on", self.action_leave)
 
     def action_new(self) -> None:
@@ -163,8 +244,15 @@ class StitchApp(App[str | None]):
 
     def action_ramp(self) -> None:
         """Colour with the other ramp."""
-        self.ramp = RAMPS[(RAMPS.index(self.ramp) + 1) % len(RAMPS)]
-        self._redraw()
+        self._remember(ramp=RAMPS[(RAMPS.index(self._look.ramp) + 1) % len(RAMPS)])
+
+    def action_terminal_colours(self) -> None:
+        """Draw in the colours that the terminal itself is set to."""
+        self.theme = f"{TERMINALS_OWN}-{'dark' if self.current_theme.dark else 'light'}"
+
+    async def action_quit(self) -> None:
+        """Leave by Textual's own key, which works in text fields too."""
+        self.action_leave()
 
     def action_leave(self) -> None:
         """Leave the app; a run that is going on goes on, and the shell says so."""

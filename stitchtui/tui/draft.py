@@ -1,26 +1,32 @@
 """What New holds: two networks or a prepared experiment, and the fields over it; from it the experiment and command."""
 
-import re
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, cast
 
-from stitchtui.commands import flags
 from stitchtui.commands.checks import check_device, check_files
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
-from stitchtui.presets import from_document, from_pair, load_preset, pair_names
-from stitchtui.settings import Setting, dotted
+from stitchtui.presets import load_preset
+from stitchtui.report.wording import counted
+from stitchtui.stitching.capacity import FAMILIES
 from stitchtui.text import plain
-from stitchtui.tui import fit
+from stitchtui.tui import fit, recipe
+from stitchtui.tui.fields import (
+    BY_HAND,
+    ENDS,
+    EXPERIMENT_FIELDS,
+    FREE,
+    NETWORKS,
+    OWN,
+    End,
+    end_of,
+    field_of,
+)
 from stitchtui.tui.sources import Source
 
-End = Literal["bottom", "top"]
-ENDS: tuple[End, End] = ("bottom", "top")
-EXPERIMENT_FIELDS = ("data", "cuts", "family", "objective", "start", "epochs", "seeds", "controls")
-FIELDS = (*EXPERIMENT_FIELDS, "both", "device")
-_DEFAULTS = {"both": "no", "device": "auto"}
+_DEFAULTS = {"both": "no", "device": "auto", "head": "", "leaves": "", "trust_code": "no", FREE: ""}
+_FLAG_OF = {"head": "--head", "leaves": "--leaf", "trust_code": "--trust-code"}
 
 
 @dataclass
@@ -34,6 +40,7 @@ class Draft:
     origin: tuple[str, ...] = ()
     picked: dict[End, Source] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)  # what the user changed
+    by_hand: set[str] = field(default_factory=set)  # which of LISTS the user types
     architectures: dict[End, str] = field(default_factory=dict)  # what the user says a foreign checkpoint is for
     answers: dict[End, dict[str, Any]] = field(default_factory=dict)  # what the inspector says
 
@@ -71,13 +78,59 @@ class Draft:
             return {end: str(pair.get(end, "")) for end in ENDS}
         return {end: self.picked[end].name or self.picked[end].label for end in ENDS if end in self.picked}
 
+    @property
+    def next_end(self) -> End:
+        """The end that is picked next."""
+        return "top" if "bottom" in self.picked else "bottom"
+
+    def heading(self) -> str:
+        """What is to be done, or what the run is."""
+        if not self.complete:
+            role = "up to the cut" if self.next_end == "bottom" else "after the cut"
+            return f"New run: pick the {self.next_end} (its layers {role})"
+        ends = self.ends()
+        more = len((self.document or {}).get("pairs", [1])) - 1
+        return f"New run: {ends['bottom']} > {ends['top']}" + (f" and {more} more" if more > 0 else "")
+
     def question(self, end: End) -> dict[str, Any] | None:
         """What to ask the inspector about one end; None where nothing is picked, or the network isn't trained yet."""
         if self.document is None:
-            return self.picked[end].question(self.architectures.get(end, "")) if end in self.picked else None
+            if end not in self.picked:
+                return None
+            return {**self.picked[end].question(self.architectures.get(end, "")), **self.of_networks()}
         spec = _table(_table(self.document, "networks"), self.ends()[end])
-        keys = ("checkpoint", "architecture", "weights", "width", "options")
+        keys = ("checkpoint", "architecture", "weights", "width", "options", *NETWORKS)
         return {key: spec[key] for key in keys if key in spec} or None
+
+    def of_networks(self) -> dict[str, Any]:
+        """What is said of both networks, where something is."""
+        said = {"head": self.value("head").strip(), "leaves": fit.names_of(self.value("leaves"))}
+        return {name: value for name, value in said.items() if value} | (
+            {"trust_code": True} if self.value("trust_code") == "yes" else {}
+        )
+
+    def applies(self, name: str) -> bool:
+        """Whether a field means something for what is chosen."""
+        family = FAMILIES.get(self.value("family"))
+        if name in NETWORKS:
+            asked = any(_FLAG_OF[name] in self.answers.get(end, {}).get("error", "") for end in ENDS)
+            return self.document is None and (asked or self.value(name) != self.default(name))
+        if name in ENDS:
+            return self.needs_architecture(end_of(name))
+        if name.startswith(OWN):
+            return name.removeprefix(OWN) in self.by_hand
+        return {
+            "top_cuts": "cuts" in self.by_hand or bool(self.value("top_cuts")),
+            "rank": family is None or family.takes_rank,  # a ladder climbs over it
+            "best_of": self.value("start") == "random",
+            "both": self.document is None,
+        }.get(name, True)
+
+    def differing(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` that have to be said; always the data, of which two networks alone say nothing."""
+        kept = [name for name in names if self.applies(name)]
+        needed = [] if self.document is not None else ["data"]
+        return [name for name in kept if self.value(name) != self.default(name) or name in needed]
 
     def needs_architecture(self, end: End) -> bool:
         """Whether the user has to say, or has said, what the checkpoint at this end is for."""
@@ -91,7 +144,59 @@ class Draft:
 
     def chosen_cuts(self, end: End) -> list[fit.Cut]:
         """The cuts of one end that the experiment uses."""
-        return fit.selected(self.cuts(end), self.value("cuts"))
+        return fit.selected(self.cuts(end), self.wanted(end))
+
+    def wanted(self, end: End) -> str:
+        """What the experiment says of the cuts of one end: `blocks`, `all`, or names with commas."""
+        return (self.value("top_cuts") if end == "top" else "") or self.value("cuts")
+
+    @property
+    def stitching(self) -> fit.Stitching:
+        """What decides which cuts meet, and whether a stitch fits between them."""
+        closed_form = self.value("start") == "least_squares" or self.value("objective") == "direct"
+        top_cuts = "top_cuts" if self.applies("top_cuts") else "cuts"
+        return fit.Stitching(self.value("family"), closed_form, self.value("pairing") == "all", top_cuts)
+
+    def set(self, name: str, value: str) -> bool:
+        """Take over what a field holds; returns whether that is new."""
+        before = (self.values.copy(), self.architectures.copy(), self.by_hand.copy())
+        if name in ENDS:
+            self.architectures[end_of(name)] = value
+        elif value == BY_HAND:
+            self._take_in_hand(name)
+        elif name.startswith(OWN):
+            self.values[name.removeprefix(OWN)] = value
+        elif self.value(name) != value or name in self.by_hand:
+            self.values[name] = value
+            self.by_hand.discard(name)
+            if name == "cuts":
+                self.values.pop("top_cuts", None)
+        return before != (self.values, self.architectures, self.by_hand)
+
+    def _take_in_hand(self, name: str) -> None:
+        """Let the user type the names of a field of LISTS, beginning with those that it means now."""
+        self.by_hand.add(name)
+        text = ",".join(cut["name"] for cut in self.chosen_cuts("bottom")) if name == "cuts" else ""
+        self.values[name] = text or self.value(name)
+
+    def swap(self) -> None:
+        """Let bottom and top change places, and with them the cuts that are named for each."""
+        for held in (self.picked, self.architectures, self.answers):
+            both = cast("dict[End, Any]", held)
+            swapped: dict[End, Any] = {("top" if end == "bottom" else "bottom"): both[end] for end in both}
+            both.clear()
+            both.update(swapped)
+        if tops := self.value("top_cuts"):
+            self.values |= {"cuts": tops, "top_cuts": self.value("cuts")}
+
+    def unpick(self) -> bool:
+        """Forget the network that was picked last; returns whether there was one."""
+        ends = [end for end in ENDS if end in self.picked]
+        if self.document is not None or not ends:
+            return False
+        for held in (self.picked, self.architectures, self.answers):
+            cast("dict[End, Any]", held).pop(ends[-1], None)
+        return True
 
     def check(self) -> tuple[Experiment | None, dict[str, str]]:
         """The experiment if it can be started, and the reason beside each field ("" for the whole) that it can't."""
@@ -105,65 +210,35 @@ class Draft:
                 problems[end] = plain(error)
             if misfit := answer.get("misfit"):
                 problems.setdefault("data", f"{end}: {plain(misfit)}")
-        both_known = bool(self.cuts("bottom") and self.cuts("top"))
-        if both_known and (reason := self._misfit()):
-            problems.setdefault("cuts", reason)
+        for name, reason in self._misfits().items():
+            problems.setdefault(name, reason)
         return (None if problems else experiment), problems
 
-    def _misfit(self) -> str:
-        return fit.problem(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.value("family"))
+    def _misfits(self) -> dict[str, str]:
+        """Why the cuts can't be stitched, by field; nothing before both networks' cuts are known."""
+        if not (self.cuts("bottom") and self.cuts("top")):
+            return {}
+        for end, name in zip(ENDS, ("cuts", self.stitching.top_cuts), strict=True):
+            if reason := fit.unknown(self.cuts(end), self.wanted(end)):
+                return {name: f"{end}: {reason}"}
+        return fit.problems(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
+
+    def remarks(self) -> dict[str, str]:
+        """What to know of a field that can be used all the same."""
+        count, reason = fit.misfits(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
+        return {"cuts": f"{counted(count, 'cell')} can't be: {reason}"} if count else {}
 
     def _experiment(self, problems: dict[str, str]) -> Experiment | None:
         """Built again without each field that is at fault, so that every reason is found and not only the first."""
         while True:
             try:
-                return self._build([name for name in EXPERIMENT_FIELDS if name not in problems])
+                return recipe.build(self, [name for name in EXPERIMENT_FIELDS if name not in problems])
             except BadInput as error:
-                name = _field_of(str(error))
+                name = field_of(str(error))
                 if name == "" or name in problems:
                     problems.setdefault("", str(error))
                     return None
                 problems[name] = str(error).removeprefix(f"--{name}: ")
-
-    def _build(self, names: list[str]) -> Experiment:
-        laid_over = flags.settings(**self._changed(names))
-        if self.document is not None:
-            return from_document(self.document, laid_over)
-        bottom, top = self.picked["bottom"], self.picked["top"]
-        own = [Setting(path, text, "--architecture") for path, text in self._own_architectures()]
-        both = self.value("both") == "yes"
-        experiment = from_pair(bottom.value, top.value, both=both, settings=[*laid_over, *own])
-        return self._renamed(experiment)
-
-    def _changed(self, names: list[str]) -> dict[str, Any]:
-        changed: dict[str, Any] = {n: self.value(n) for n in names if self.value(n) != self.default(n)}
-        if "epochs" in changed:
-            try:
-                changed["epochs"] = float(changed["epochs"])
-            except ValueError:
-                raise BadInput(f"--epochs: expected a number, got '{plain(changed['epochs'])}'") from None
-        return changed
-
-    def _own_architectures(self) -> list[tuple[tuple[str, ...], str]]:
-        names = pair_names(self.picked["bottom"].value, self.picked["top"].value)
-        said = [(name, self.architectures.get(end, "")) for name, end in zip(names, ENDS, strict=True)]
-        return [(("networks", name, "architecture"), text) for name, text in said if text]
-
-    def _renamed(self, experiment: Experiment) -> Experiment:
-        """With the names that known runs have for their networks, in place of their files'."""
-        old = pair_names(self.picked["bottom"].value, self.picked["top"].value)
-        new = {before: self.picked[end].name or before for before, end in zip(old, ENDS, strict=True)}
-        if len(set(new.values())) < len(new):
-            new = {before: f"{name[:56]}-{end}" for (before, name), end in zip(new.items(), ENDS, strict=True)}
-        if all(before == name for before, name in new.items()):
-            return experiment
-        document = experiment.plain()
-        document["networks"] = {new[name]: spec for name, spec in document["networks"].items()}
-        document["pairs"] = [{end: new[pair[end]] for end in ENDS} for pair in document["pairs"]]
-        first = document["pairs"][0]
-        document["name"] = f"{first['bottom'][:29]}-{first['top'][:29]}"
-        document["title"] = f"{first['bottom']} > {first['top']}"
-        return from_document(document)
 
     def _check_places(self, experiment: Experiment, problems: dict[str, str]) -> None:
         try:
@@ -174,24 +249,7 @@ class Draft:
 
     def command(self) -> str:
         """The equivalent `stitchtui run` line; empty where a prepared experiment has no file yet."""
-        if not self.complete or (self.document is not None and not self.origin):
-            return ""
-        what = self.origin or tuple(self.picked[end].value for end in ENDS)
-        words = ["stitchtui", "run", *what]
-        for name in EXPERIMENT_FIELDS:
-            if self.value(name) != self.default(name):
-                words += [f"--{name}", self.value(name)]
-        words += self._architecture_flags() + (["--both"] if self.value("both") == "yes" else [])
-        if self.value("device") != "auto":
-            words += ["--device", self.value("device")]
-        return " ".join(map(_quoted, words))
-
-    def _architecture_flags(self) -> list[str]:
-        said = self._own_architectures() if self.document is None else []
-        if len(said) == 2:
-            texts = list(dict.fromkeys(text for _, text in said))
-            return [word for text in texts for word in ("--architecture", text)]
-        return [word for path, text in said for word in ("--set", f"{dotted(path)}={text}")]
+        return recipe.command(self)
 
 
 def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -210,29 +268,9 @@ def _text(name: str, stitch: Mapping[str, Any]) -> str:
         )
     if name == "epochs":
         return f"{value:g}"
-    return value if isinstance(value, str) else ",".join(value)
-
-
-def _field_of(message: str) -> str:
-    """The field that an error speaks of, by the flag or the key that it names; empty where it names none."""
-    for found in re.finditer(r"--(\w+)|\b(?:stitch|data)\.(\w+)", message):
-        name = (found[1] or found[2]).replace("name", "data")
-        if name in EXPERIMENT_FIELDS:
-            return name
-    return ""
-
-
-def _quoted(word: str) -> str:
-    """`word` as a shell reads it back, with control characters spelt out so that they do nothing on the way."""
-    if plain(word) == word:
-        return shlex.quote(word)
-    text = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + "".join(c if plain(c) == c else _escape(c) for c in text) + "'"
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+    if value is None:
+        return ""
+    return ",".join(value) if isinstance(value, list | tuple) else str(value)
 
 
 def from_preset(name: str, scale: str | None = None) -> Draft:

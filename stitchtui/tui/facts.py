@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from stitchtui.report.readings import judged
 from stitchtui.report.wording import CONTROL_NAMES, bounds, column_name, printable
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.text import duration
@@ -14,10 +15,14 @@ def cell_title(column: Column, cut: str, ascii: bool = False) -> str:
     return printable(f"{column_name(column)} at {cut}", ascii)
 
 
-def cell_facts(state: RunState, column: Column, cut: str) -> list[Fact]:
-    """Everything known of a cell, over its seeds; what matters most comes first."""
+def cell_facts(state: RunState, column: Column, cut: str, doubts: bool = False) -> list[Fact]:
+    """Everything known of a cell, over its seeds; what matters most comes first.
+
+    With `doubts` also what keeps its penalty from being read as similarity, for which the whole pair is looked at.
+    """
     summary = state.summary(column, cut)
     found = [*_penalties(state, column, summary), *controls_beside(state, column, cut), *_measures(summary)]
+    found += _doubts(state, column, cut) if doubts else ()
     found += _origin(state, column, summary)
     return [(label, printable(value)) for label, value in found]
 
@@ -46,7 +51,7 @@ def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]
     """The controls of the same top and cut, for a pair's cell."""
     if column.control:
         return
-    for other in state.columns():
+    for other in state.crosses() if column.cross else state.columns():
         mine = other.top == column.top and (other.bottom == column.bottom or other.control == "self_stitch")
         if other.control and mine:
             penalty = state.summary(other, cut).penalty
@@ -57,13 +62,23 @@ def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]
 _WORDS = (
     ("error", "error", "{:.2f} % of {images:.0f} test images"),
     ("agreement", "agreement", "{:.1f} % with the top"),
+    ("js_distance", "JS distance", "{:.3f} to the top's class probabilities"),
     ("cka", "CKA", "{:.3f}"),
+    ("procrustes", "Procrustes", "{:.3f} distance"),
+    ("cca", "CCA", "{:.3f} mean"),
     ("activation_gap", "gap", "{:.3f}"),
+    ("ood", "OOD", "{:.3f} (0.5: as the top's own activations)"),
     ("start_penalty", "at start", "{:+.2f} points before training"),
     ("loss", "loss", "{:.4f}"),
     ("stitch_parameters", "stitch", "{:,.0f} parameters"),
+    ("stitch_rank", "rank", "{:.0f}"),
+    ("stitch_effective_rank", "eff. rank", "{:.1f}"),
+    ("stitch_sparsity", "zeros", "{:.1%} of the weights"),
     ("steps", "trained", "{:.0f} steps"),
 )
+
+
+_LATER = "gap at "  # of a cut of the top after the cell's own
 
 
 def _measures(summary: Summary) -> Iterator[Fact]:
@@ -71,6 +86,9 @@ def _measures(summary: Summary) -> Iterator[Fact]:
     for name, label, words in _WORDS:
         if name in summary.measures:
             yield label, words.format(summary.measures[name], images=images)
+    later = [(name.removeprefix(_LATER), gap) for name, gap in summary.measures.items() if name.startswith(_LATER)]
+    if later:
+        yield "later gaps", ", ".join(f"{cut} {gap:.2f}" for cut, gap in later)
     if "seconds" in summary.measures:
         yield "took", duration(summary.measures["seconds"])
 
@@ -80,6 +98,9 @@ def _origin(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]
     reused = sorted({cell.reused_from for cell in cells if cell is not None and cell.reused_from})
     if reused:
         yield "reused", f"from {', '.join(reused)}"
+    adapters = sorted({cell.adapter for cell in cells if cell is not None and cell.adapter})
+    if adapters:
+        yield "adapter", "; ".join(adapters)
     yield "stitch is", f"{column.family}, fitted to {_OBJECTIVES.get(column.objective, column.objective)}"
     for role, name in (("bottom", column.bottom), ("top", column.top)):
         network = state.networks.get(name)
@@ -89,7 +110,25 @@ def _origin(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]
             yield role, f"{name}: {network.architecture}, error {network.error:.2f} %{at}"
 
 
-_OBJECTIVES = {"task": "the labels", "direct": "the top's activations (nothing trained)", "soft": "the top's outputs"}
+def _doubts(state: RunState, column: Column, cut: str) -> Iterator[Fact]:
+    """What keeps this cell's penalty from being read as similarity."""
+    found = judged(state, column)
+    if found is None:
+        return
+    yield "as similarity", "can be read" if cut in found.readable else "can't be read, or not yet"
+    for remark in found.remarks:
+        if not remark.cuts or cut in remark.cuts:
+            yield "but", remark.text
+
+
+_OBJECTIVES = {
+    "task": "the labels",
+    "direct": "the top's activations (nothing trained)",
+    "soft": "the top's outputs",
+    "final_features": "the top's last features",
+    "final_features_then_task": "the top's last features, then the labels",
+    "trajectory": "all of the top's later activations",
+}
 
 
 def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> list[str]:
@@ -107,7 +146,11 @@ def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> li
     return found
 
 
-_LONG = ("bottom", "top", "stitch is", "error", "at start", "stitch", "trained", *CONTROL_NAMES.values())
+_LONG = (
+    *("bottom", "top", "stitch is", "as similarity", "but", "adapter", "error", "at start", "stitch", "trained"),
+    *("JS distance", "Procrustes", "CCA", "eff. rank", "rank", "zeros", "later gaps"),
+    *CONTROL_NAMES.values(),
+)
 
 
 def short_facts(state: RunState, column: Column, cut: str) -> list[Fact]:

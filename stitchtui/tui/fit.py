@@ -1,13 +1,29 @@
 """Two chains side by side: which cuts an experiment uses of each, and whether a stitch fits between them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from stitchtui.errors import not_known
+from stitchtui.report.wording import counted
+from stitchtui.stitching.capacity import FAMILIES
+from stitchtui.stitching.misfit import MOST_PARAMETERS
 from stitchtui.text import duration, plain, size
 
 Cut = Mapping[str, Any]
-Fit = Literal["equal", "mapped", "misfit", "alone"]
+Fit = Literal["equal", "mapped", "adapted", "misfit", "alone"]
+
+
+@dataclass(frozen=True)
+class Stitching:
+    """What of an experiment decides which cuts meet, and whether a stitch fits between them."""
+
+    family: str = "affine"
+    closed_form: bool = False  # whether the stitch begins with least squares
+    cross: bool = False  # every bottom cut with every top cut
+    top_cuts: str = "cuts"  # the field that the top's cuts are said in
 
 
 @dataclass(frozen=True)
@@ -24,49 +40,139 @@ def shape_text(cut: Cut | None) -> str:
     return "x".join(map(str, cut["shape"])) if cut else ""
 
 
+def names_of(wanted: str) -> list[str]:
+    """The names in `wanted`, which are separated by commas."""
+    return [word.strip() for word in wanted.split(",") if word.strip()]
+
+
 def selected(cuts: Sequence[Cut], wanted: str) -> list[Cut]:
     """The cuts that `wanted` means: `blocks`, `all`, or names with commas; names that aren't known are left out."""
     if wanted == "all":
         return list(cuts)
     if wanted == "blocks":
         return [cut for cut in cuts if cut["block"]] or list(cuts)
-    names = {word.strip() for word in wanted.split(",")}
-    return [cut for cut in cuts if cut["name"] in names]
+    names = set(names_of(wanted))
+    return [cut for cut in cuts if names & _called(cut)]
 
 
-def joints(bottom: Sequence[Cut], top: Sequence[Cut], family: str) -> list[Joint]:
-    """The two lists of cuts row by row."""
+def _called(cut: Cut) -> set[str]:
+    return {cut["name"], *cut.get("aliases", ())}
+
+
+def unknown(cuts: Sequence[Cut], wanted: str) -> str:
+    """Which name in `wanted` is no cut, and the nearest that is one, in one line; empty where all are."""
+    known = {name: None for cut in cuts for name in (cut["name"], *cut.get("aliases", ()))}
+    if wanted in ("all", "blocks"):
+        return ""
+    return next((not_known(plain(name), known) for name in names_of(wanted) if name not in known), "")
+
+
+def joints(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> list[Joint]:
+    """The two lists of cuts row by row; where every cut meets every cut, a row joins nothing."""
     rows = []
     for index in range(max(len(bottom), len(top))):
         below = bottom[index] if index < len(bottom) else None
         above = top[index] if index < len(top) else None
-        rows.append(Joint(below, above, _fit(below, above, family)))
+        rows.append(Joint(below, above, "alone" if stitching.cross else _fit(below, above, stitching)))
     return rows
 
 
-def _fit(bottom: Cut | None, top: Cut | None, family: str) -> Fit:
+def _fit(bottom: Cut | None, top: Cut | None, stitching: Stitching) -> Fit:
     if bottom is None or top is None:
         return "alone"
+    if misfit(bottom, top, stitching):
+        return "misfit"
     if bottom["shape"] == top["shape"] and bottom["channel_axis"] == top["channel_axis"]:
         return "equal"
-    fits = family != "identity" and _positions(bottom) == _positions(top)
-    return "mapped" if fits and bottom["channel_axis"] == top["channel_axis"] else "misfit"
+    return "mapped" if _place(bottom) == _place(top) else "adapted"
+
+
+def misfit(bottom: Cut, top: Cut, stitching: Stitching) -> str:
+    """Why the stitch can't join the two cuts, in one line, as the run itself will find; empty where it can."""
+    reason = next(_reasons(bottom, top, stitching), "")
+    return reason and f"{reason}: bottom {shape_text(bottom)}, top {shape_text(top)}"
+
+
+def _reasons(bottom: Cut, top: Cut, stitching: Stitching) -> Iterator[str]:
+    family = FAMILIES.get(stitching.family, FAMILIES["affine"])
+    below, above = _channels(bottom), _channels(top)
+    if family.name == "identity" and (bottom["shape"] != top["shape"] or bottom["channel_axis"] != top["channel_axis"]):
+        yield "identity needs equal shapes"
+    if not _adaptable(_positions(bottom), _positions(top)):
+        yield "tokens that are no square can't be read as a grid"
+    if family.equal_channels and below != above:
+        yield f"{family.name} needs equal channels"
+    if family.name == "orthogonal" and above < below:
+        yield "orthogonal can't lead to fewer channels"
+    if family.kernel > 1 and len(_positions(top)) != 2:
+        yield f"{family.name} needs a top whose tensor is a map"
+    inputs = below * family.kernel**2
+    if family.name != "identity" and max(inputs * above, inputs**2 * stitching.closed_form) > MOST_PARAMETERS:
+        yield f"{family.name} would be too large"
 
 
 def _positions(cut: Cut) -> list[int]:
     return list(cut["shape"][1:] if cut["channel_axis"] == 1 else cut["shape"][:-1])
 
 
-def problem(bottom: Sequence[Cut], top: Sequence[Cut], family: str) -> str:
-    """Why the chosen cuts can't be stitched, in one line; empty where they can."""
+def _channels(cut: Cut) -> int:
+    return int(cut["shape"][0] if cut["channel_axis"] == 1 else cut["shape"][-1])
+
+
+def _place(cut: Cut) -> tuple[list[int], int]:
+    return _positions(cut), cut["channel_axis"] if _positions(cut) else -1
+
+
+def _adaptable(bottom: list[int], top: list[int]) -> bool:
+    """Whether the positions of one can be turned into the other's."""
+    if not bottom or not top or bottom == top:
+        return True
+    return _is_grid(bottom, top) and _is_grid(top, bottom)
+
+
+def _is_grid(positions: list[int], beside: list[int]) -> bool:
+    """A map, tokens that lie as the map `beside` them does, or as a square; maybe after a class token."""
+    if len(positions) == 2:
+        return True
+    count = positions[0]
+    if len(beside) == 2 and count - math.prod(beside) in (0, 1):
+        return True
+    return any(side and math.isqrt(side) ** 2 == side for side in (count, count - 1))
+
+
+def problems(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> dict[str, str]:
+    """Why the chosen cuts can't be stitched, in one line, by the field to change; empty where they can."""
+    tops = stitching.top_cuts
     if not bottom or not top:
-        return "no such cut in " + ("either network" if not bottom and not top else "the bottom" if top else "the top")
-    if len(bottom) != len(top):
-        return f"the bottom has {len(bottom)} cuts, the top {len(top)}; choose a cut that both have"
-    rows = joints(bottom, top, family)
-    if all(row.fit == "misfit" for row in rows):
-        return f"family {family} fits at no cut: the shapes differ in more than channels"
-    return ""
+        where = "either network" if not bottom and not top else "the bottom" if top else "the top"
+        return {tops if bottom else "cuts": f"no such cut in {where}"}
+    if not stitching.cross and len(bottom) != len(top):
+        return {tops: f"the bottom has {len(bottom)} cuts, the top {len(top)}: name as many, or pair all with all"}
+    count, reason = misfits(bottom, top, stitching)
+    if count < (len(bottom) * len(top) if stitching.cross else len(bottom)):
+        return {}
+    least, _ = misfits(bottom, top, replace(stitching, family="affine", closed_form=False))
+    return {"family" if least < count else tops: f"fits at no cut: {reason}"}
+
+
+def misfits(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> tuple[int, str]:
+    """How many pairs of the chosen cuts the stitch can't join, and why not the first of them."""
+    if stitching.cross:  # pairs by the hundred thousand, of few shapes
+        below, above = Counter(map(_shape, bottom)), Counter(map(_shape, top))
+        met = {(low, high): below[low] * above[high] for low in below for high in above}
+    else:
+        met = dict(Counter((_shape(low), _shape(high)) for low, high in zip(bottom, top, strict=False)))
+    found = [(count, reason) for ends, count in met.items() if (reason := _misfit(*ends, stitching))]
+    return sum(count for count, _ in found), found[0][1] if found else ""
+
+
+def _shape(cut: Cut) -> tuple[tuple[int, ...], int]:
+    return tuple(cut["shape"]), cut["channel_axis"]
+
+
+def _misfit(bottom: tuple[tuple[int, ...], int], top: tuple[tuple[int, ...], int], stitching: Stitching) -> str:
+    below, above = ({"shape": list(shape), "channel_axis": axis} for shape, axis in (bottom, top))
+    return misfit(below, above, stitching)
 
 
 def shared(bottom: Sequence[Cut], top: Sequence[Cut]) -> list[str]:
@@ -83,4 +189,5 @@ def estimate_text(answer: Mapping[str, Any]) -> str:
     rows = answer.get("rows", [])
     cells, seconds = sum(row["cells"] for row in rows), sum(row["seconds"] for row in rows)
     most = max((row["bytes"] for row in rows), default=0)
-    return f"about {duration(seconds)}, at most {size(most)} of memory, {cells} cells in {len(rows)} tasks"
+    what = f"{counted(cells, 'cell')} in {counted(len(rows), 'task')}"
+    return f"about {duration(seconds)}, at most {size(most)} of memory, {what}"

@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from stitchtui.report.cells import Drawn
+from rich.cells import cell_len
+
+from stitchtui.report.cells import Drawn, cell_of
+from stitchtui.report.cross import cross_title
 from stitchtui.report.wording import column_name, heading_lines, printable
 from stitchtui.run.controls import control_named
+from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Verdict
 from stitchtui.tui.measures import Measure
@@ -16,17 +20,35 @@ ORDERS: tuple[Order, ...] = ("plan", "largest first", "smallest first")
 
 @dataclass(frozen=True)
 class GridView:
-    """Rows are cuts, columns are pairs and controls; `cells[row][column]`."""
+    """Rows are cuts, columns are pairs and controls; `cells[row][column]`.
+
+    Of every cut with every cut of one pair: rows are bottom cuts, and each column is for one of `tops`.
+    """
 
     cuts: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     cells: tuple[tuple[Drawn, ...], ...] = ()
     verdicts: tuple[Verdict | None, ...] = ()
     running: frozenset[str] = field(default_factory=frozenset)  # keys of columns that are being measured
+    tops: tuple[str, ...] = ()
+    diagonal: frozenset[tuple[int, int]] = frozenset()  # (row, column) of cuts that lie equally deep
+    name: str = ""  # which grid it is, where there are several
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What tells each column from the others."""
+        if self.tops:
+            return tuple(f"{column.key} {top}" for column, top in zip(self.columns, self.tops, strict=True))
+        return tuple(column.key for column in self.columns)
+
+    def place(self, row: int, column: int) -> tuple[Column, str]:
+        """The column and the cut, as `RunState.summary` takes them, of a cell."""
+        cut = self.cuts[row]
+        return self.columns[column], row_name(cut, self.tops[column]) if self.tops else cut
 
     def same_places(self, other: "GridView") -> bool:
         """Whether rows and columns are those of `other`, so that only cells can differ."""
-        return self.cuts == other.cuts and self.columns == other.columns
+        return (self.cuts, self.columns, self.tops) == (other.cuts, other.columns, other.tops)
 
 
 def grid_view(state: RunState, measure: Measure, words: str = "", order: Order = "plan") -> GridView:
@@ -36,7 +58,7 @@ def grid_view(state: RunState, measure: Measure, words: str = "", order: Order =
     for place, column in enumerate(state.columns()):
         if not matches(column, words):
             continue
-        cells = [measure.take(column, state.summary(column, cut)) for cut in cuts]
+        cells = [_cell(state, measure, column, cut) for cut in cuts]
         found.append((_rank(cells, order), place, column, cells))
     found.sort(key=lambda each: each[:2])
     columns = tuple(column for _, _, column, _ in found)
@@ -48,6 +70,30 @@ def grid_view(state: RunState, measure: Measure, words: str = "", order: Order =
         tuple(state.verdict(column) for column in columns),
         running,
     )
+
+
+def cross_view(state: RunState, measure: Measure, column: Column) -> GridView:
+    """Every bottom cut with every top cut of `column`, one of `state.crosses()`."""
+    grid = state.cross(column)
+    rows = [[_cell(state, measure, column, row_name(low, high)) for high in grid.top_cuts] for low in grid.bottom_cuts]
+    places = ((grid.bottom_cuts.index(low), grid.top_cuts.index(high)) for low, high in grid.diagonal)
+    running = any(_runs(state, task) for task in (*column.task_ids, column.direct_task))
+    return GridView(
+        grid.bottom_cuts,
+        (column,) * len(grid.top_cuts),
+        tuple(map(tuple, rows)),
+        (None,) * len(grid.top_cuts),
+        frozenset({column.key}) if running else frozenset(),
+        grid.top_cuts,
+        frozenset(places),
+        cross_title(column),
+    )
+
+
+def _cell(state: RunState, measure: Measure, column: Column, cut: str) -> Drawn:
+    found = measure.take(column, state.summary(column, cut))
+    again = found.kind == "direct" and cell_of(state, column, cut).also_reused
+    return replace(found, also_reused=True) if again else found
 
 
 def matches(column: Column, words: str) -> bool:
@@ -72,9 +118,11 @@ def _runs(state: RunState, task: str | None) -> bool:
 _CONTROL_LINES = 6  # characters that the parts of a control's name take
 
 
-def headings(columns: tuple[Column, ...], width: int, ascii: bool = False) -> list[list[str]]:
+def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]:
     """Each column's heading over equally many lines, unshortened: bottom, top, control; the stitch if they differ."""
-    found = []
+    if view.tops:
+        return _top_headings([printable(top, ascii) for top in view.tops], width)
+    columns, found = view.columns, []
     for column in columns:
         control = heading_lines(replace(column, apart=()), width)[2:]
         if control and width < _CONTROL_LINES:
@@ -83,6 +131,15 @@ def headings(columns: tuple[Column, ...], width: int, ascii: bool = False) -> li
         found.append([printable(line, ascii) for line in lines])
     tallest = max(map(len, found), default=0)
     return [lines + [""] * (tallest - len(lines)) for lines in found]
+
+
+def _top_headings(tops: list[str], width: int) -> list[list[str]]:
+    """Names of top cuts in one line each, or where they are too long for that, in a line for each part of the path."""
+    if all(cell_len(top) <= width for top in tops):
+        return [[top] for top in tops]
+    parts = [top.split(".") for top in tops]
+    tallest = max(map(len, parts))
+    return [[""] * (tallest - len(each)) + each for each in parts]
 
 
 def verdict_text(verdict: Verdict | None, control: bool, width: int, ascii: bool = False) -> str:

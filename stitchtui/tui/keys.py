@@ -1,13 +1,8 @@
-"""The keys of the app, of the grid, a cell and New, each with an id, and the user's own choice of keys from a file."""
+"""The keys of the app and of every screen, each with an id to move it by."""
 
-import tomllib
 from dataclasses import replace
-from pathlib import Path
 
 from textual.binding import Binding
-
-from stitchtui.errors import BadInput
-from stitchtui.text import plain
 
 
 def key(keys: str, action: str, hint: str, tooltip: str, id: str, *, show: bool = False) -> Binding:
@@ -19,13 +14,14 @@ APP = [
     key("n", "new", "new", "Start a run: pick two networks", "new", show=True),
     key("r", "runs", "runs", "List every run: attach, stop, resume, compare, export", "runs", show=True),
     key("p", "presets", "presets", "List the presets: read what each claims, start one", "presets", show=True),
-    key("question_mark", "help", "help", "Explain the keys, the colours and the words of this screen", "help"),
+    key("question_mark,f1", "help", "help", "Explain the keys, the colours and the words of this screen", "help"),
     key("q", "leave", "quit", "Leave the app; a run that is going on goes on", "quit"),
 ]
 
 GRID = [
     key("enter", "open_cell", "open", "All that is known of the cell, and what to ask next", "grid.open", show=True),
     key("m", "measure", "measure", "The next measure: penalty, against the bottom, ...", "grid.measure", show=True),
+    key("x", "cross", "cross", "Every cut with every cut of a pair, or back to the pairs", "grid.cross"),
     key("d", "depth", "depth", "Penalty against depth, or back to the grid", "grid.depth", show=True),
     key("s", "stop", "stop", "Stop the run; it asks first", "grid.stop", show=True),
     key("R", "resume", "resume", "Go on with a run that was stopped, lost or failed", "grid.resume", show=True),
@@ -69,38 +65,88 @@ NEW = [
     key("pageup", "scroll_chains(-1)", "cuts up", "Earlier cuts of the two chains", "new.cuts_up"),
 ]
 
+CHOICE = [
+    key("left,h", "step(-1)", "before", "The value before", "new.before"),
+    key("right,l,space", "step(1)", "next", "The next value", "new.next"),
+]
 
-def keymap_path() -> Path:
-    """The file with the user's own keys: binding ids, each with a key or several separated by commas."""
-    from platformdirs import user_config_path
+RUNS = [
+    key("enter", "open", "open", "Watch this run in the grid", "runs.open", show=True),
+    key("s", "stop", "stop", "Stop this run; what it measured stays", "runs.stop", show=True),
+    key("r,R", "resume", "resume", "Go on with a run that was stopped or lost", "runs.resume", show=True),
+    key("space", "mark", "mark", "Mark this run, to compare two", "runs.mark", show=True),
+    key("c", "compare", "compare", "Compare two marked runs, or a marked one with this", "runs.compare", show=True),
+    key("e", "export", "export", "Write this run's numbers to a file", "runs.export"),
+    key("y", "copy", "copy", "Copy the path of this run", "runs.copy"),
+    key("slash", "filter", "filter", "Show only runs that hold what you type", "runs.filter"),
+    key("o", "sort", "sort", "Sort by age, by name or by status", "runs.sort"),
+    key("escape", "back", "back", "Back to the grid", "runs.back", show=True),
+]
 
-    return user_config_path("stitchtui") / "keys.toml"
+LIST = [
+    key("down,j", "move(1)", "down", "To the next run", "list.down"),
+    key("up,k", "move(-1)", "up", "To the run before", "list.up"),
+    key("g,home", "to(0)", "first", "To the newest run", "list.first"),
+    key("G,end", "to(-1)", "last", "To the last run", "list.last"),
+    key("pagedown", "page(1)", "page down", "A screen further", "list.page_down"),
+    key("pageup", "page(-1)", "page up", "A screen back", "list.page_up"),
+]
 
+COMPARE = [
+    key("h", "table('cursor_left')", "left", "To the column on the left", "compare.left"),
+    key("j", "table('cursor_down')", "down", "To the next cut", "compare.down"),
+    key("k", "table('cursor_up')", "up", "To the cut before", "compare.up"),
+    key("l", "table('cursor_right')", "right", "To the column on the right", "compare.right"),
+    key("g", "table('scroll_top')", "first", "To the first cut", "compare.first"),
+    key("G", "table('scroll_bottom')", "last", "To the last cut", "compare.last"),
+    key("x", "swap", "swap", "Take the difference the other way round", "compare.swap", show=True),
+    key("y", "copy", "copy", "Copy the differences as a Markdown table", "compare.copy", show=True),
+    key("escape", "back", "back", "Back to the runs", "compare.back", show=True),
+]
 
-def read_keymap(path: Path) -> dict[str, str]:
-    """The user's keys, binding id to keys; empty without a file. Raises BadInput, in one line, for a bad one."""
-    shown = plain(path)
-    try:
-        if not path.is_file():
-            return {}
-        found = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{shown}: can't be read as TOML ({plain(error)}); the keys are as they were") from None
-    flat = _flat(found)
-    for name, keys in flat.items():
-        if not isinstance(keys, str) or not keys.strip():
-            raise BadInput(f'{shown}: {plain(name)}: expected a key in quotes, such as "x" or "ctrl+x"')
-    return {name: ",".join(_key_name(part.strip()) for part in str(keys).split(",")) for name, keys in flat.items()}
+PRESETS = [
+    # before the list's own Enter, which the footer wouldn't show
+    replace(key("enter", "start", "start", "Start this preset", "presets.start", show=True), priority=True),
+    key("c", "change", "change first", "Change it in New before it is started", "presets.change", show=True),
+    replace(key("pagedown,space", "scroll('down')", "more", "Read on", "presets.read_on"), priority=True),
+    replace(key("pageup", "scroll('up')", "back up", "Read what went before", "presets.read_back"), priority=True),
+    key("y", "copy", "copy", "Copy the command line that starts it", "presets.copy", show=True),
+    key("j", "list('cursor_down')", "down", "To the next preset", "presets.down"),
+    key("k", "list('cursor_up')", "up", "To the preset before", "presets.up"),
+    key("g", "list('first')", "first", "To the first preset", "presets.first"),
+    key("G", "list('last')", "last", "To the last preset", "presets.last"),
+    key("escape", "back", "back", "Back to the grid", "presets.back", show=True),
+]
 
+EXPORT = [
+    key("escape", "leave", "Leave", "Write nothing", "export.leave", show=True),
+    key("j", "app.simulate_key('down')", "down", "The next kind", "export.down"),
+    key("k", "app.simulate_key('up')", "up", "The kind before", "export.up"),
+]
 
-def _flat(table: dict[str, object], above: str = "") -> dict[str, object]:
-    """`[grid]` with `open = "x"` means the same as `"grid.open" = "x"`."""
-    found: dict[str, object] = {}
-    for name, value in table.items():
-        found |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
-    return found
+CONFIRM = [
+    key("y", "answer(True)", "Yes", "Do it", "confirm.yes", show=True),
+    key("n,escape", "answer(False)", "No", "Leave everything as it is", "confirm.no", show=True),
+    key("left,right,h,l", "app.focus_next", "Other answer", "Mark it", "confirm.other"),
+]
 
+HELP = [
+    key("escape,q,question_mark,f1", "leave", "back", "Back to where you were", "help.leave", show=True),
+    key("j", "scroll('down')", "down", "Scroll down", "help.down"),
+    key("k", "scroll('up')", "up", "Scroll up", "help.up"),
+    key("g", "scroll('home')", "top", "To the top", "help.top"),
+    key("G", "scroll('end')", "end", "To the end", "help.end"),
+]
 
-def _key_name(text: str) -> str:
-    """`?` as Textual calls it, `question_mark`; longer names are left as they are."""
-    return next(iter(Binding.make_bindings([Binding(text, "none")]))).key if len(text) == 1 else text
+# What works together: a key must mean one thing on a screen. Those that lie over others keep the app's keys away.
+SCREENS: dict[str, list[Binding]] = {
+    "grid": [*GRID, *APP],
+    "cell": [*CELL, *APP],
+    "new": [*NEW, *CHOICE, *APP],
+    "runs": [*RUNS, *LIST, *APP],
+    "compare": [*COMPARE, *APP],
+    "presets": [*PRESETS, *APP],
+    "export": EXPORT,
+    "confirm": CONFIRM,
+    "help": HELP,
+}

@@ -1,8 +1,12 @@
 """Start the terminal app, and say on the way out what goes on without it."""
 
+from typing import TYPE_CHECKING
+
 from stitchtui.errors import ExitCode
-from stitchtui.run.directory import find
 from stitchtui.text import plain
+
+if TYPE_CHECKING:
+    from stitchtui.run.directory import RunDirectory
 
 
 def main(run: str | None = None, ascii: bool = False) -> int:
@@ -10,7 +14,7 @@ def main(run: str | None = None, ascii: bool = False) -> int:
 
     Raises BadInput where there is no such run.
     """
-    directory = None if run is None else find(run)
+    directory = None if run is None else _found(run)
     from stitchtui.tui.app import StitchApp  # after the run was found: an error shouldn't wait for textual
 
     app = StitchApp(directory, ascii)
@@ -19,3 +23,9 @@ def main(run: str | None = None, ascii: bool = False) -> int:
         name = plain(going_on)
         print(f"run {name} goes on; `stitchtui` shows it again, `stitchtui stop {name}` stops it")
     return app.return_code or ExitCode.DONE
+
+
+def _found(run: str) -> "RunDirectory":
+    from stitchtui.run.directory import find  # the first picture needs no run
+
+    return find(run)

@@ -97,6 +97,14 @@ MEASURES = (
         (0.0, 0.1, 0.3, 1.0, 3.0),
     ),
     Measure(
+        "OOD",
+        "out-of-distribution score of what the top is fed: 0.5 as its own activations, 1 wholly outside",
+        _own(_mean("ood")),
+        lambda value: min(1.0, max(0.0, 2 * value - 1)),
+        (0.5, 0.6, 0.8, 1.0),
+        3,
+    ),
+    Measure(
         "seconds", "seconds that the cell took", _own(_mean("seconds")), _rising(1, 3600), (0.0, 1.0, 10.0, 100.0), 1
     ),
 )

@@ -11,10 +11,11 @@ from typing import Any
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment, NetworkSpec
 from stitchtui.places import cache_directory
-from stitchtui.presets import TORCHVISION
+from stitchtui.presets import PUBLISHED, TORCHVISION
 from stitchtui.run.directory import RunDirectory
 from stitchtui.text import size
 
+TIMM = "timm:"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 RUNS, TORCH = "networks of known runs", "torchvision, published weights"
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "stitches"}
@@ -37,14 +38,17 @@ class Source:
     @property
     def is_file(self) -> bool:
         """Whether it is a checkpoint."""
-        return not self.preset and not self.value.startswith(TORCHVISION)
+        return not self.preset and not self.value.startswith(PUBLISHED)
 
     def question(self, architecture: str = "") -> dict[str, Any]:
         """The source as the inspector is asked about it; `architecture` is what the user says a checkpoint is for."""
         if self.is_file:
             return {"checkpoint": str(Path(self.value).absolute()), "architecture": architecture or None}
-        name, _, weights = self.value.removeprefix(TORCHVISION).partition("@")
-        return {"architecture": TORCHVISION + name, "weights": weights or "DEFAULT"}
+        if not self.value.startswith((TORCHVISION, TIMM)):  # what lies on a hub has its weights with it
+            return {"architecture": self.value}
+        name, _, weights = self.value.partition("@")
+        usual = "DEFAULT" if self.value.startswith(TORCHVISION) else "pretrained"
+        return {"architecture": name, "weights": weights or usual}
 
     def matches(self, words: Sequence[str]) -> bool:
         """Whether every word, in lower case, occurs in what is shown of it."""
@@ -56,7 +60,9 @@ QUICKSTART = Source("quickstart", "quickstart", "nothing to stitch yet?", "two s
 
 
 def typed(text: str) -> Source | None:
-    """The file whose path was typed, if there is one."""
+    """The file whose path was typed, if there is one; or a published network by its name, such as timm:NAME."""
+    if text.strip().startswith(PUBLISHED) and not text.strip().endswith(":"):
+        return Source(text.strip(), text.strip(), "by its name")
     try:
         path = Path(text.strip()).expanduser()
         if text.strip() and path.is_file():
@@ -172,8 +178,11 @@ def _value(
     if spec.checkpoint is not None:
         return spec.checkpoint if Path(spec.checkpoint).is_file() else None
     architecture = (spec.architecture or "").removeprefix(TORCHVISION)
+    if architecture.startswith(PUBLISHED) and spec.weights is None:
+        return architecture if not architecture.startswith(TIMM) else None
     if spec.weights is not None:
-        return f"{TORCHVISION}{architecture}@{spec.weights}"
+        known = architecture.startswith(TIMM)
+        return f"{'' if known else TORCHVISION}{architecture}@{spec.weights}"
     wanted = (architecture, spec.width, dict(spec.options), spec.seed, experiment.data.name, error)
     recipe = spec.train.model_dump(mode="json")
     for path, said in trained:

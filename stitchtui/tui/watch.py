@@ -17,30 +17,13 @@ from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader
 from stitchtui.run.state import RunState
 from stitchtui.text import plain
+from stitchtui.tui.messages import Arrived, RunChanged
+
+__all__ = ["Arrived", "RunChanged", "RunWatch", "log_lines"]
 
 POLL = 0.5  # seconds between looks at the log
 LOG = 200  # lines of what happened that are kept
 CONDITION_EVERY = 4  # looks between two questions to the run's process
-
-
-class RunChanged(Message):
-    """The watched run's state or condition differs from what was drawn; `opened` when it is another run."""
-
-    def __init__(self, opened: bool = False) -> None:
-        super().__init__()
-        self.opened = opened
-
-    def can_replace(self, message: Message) -> bool:
-        """Whether this makes an older message in the queue superfluous."""
-        return isinstance(message, RunChanged) and (self.opened or not message.opened)
-
-
-class Arrived(Message):
-    """The thread has something for `RunWatch.collect`; what it has waits in the watch, so that none is lost."""
-
-    def can_replace(self, message: Message) -> bool:
-        """Whether this makes an older message in the queue superfluous."""
-        return isinstance(message, Arrived)
 
 
 class Listener(Protocol):

@@ -18,6 +18,7 @@ from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced, Untraceable
 from stitchtui.stitching.modes import training_difference
 from stitchtui.text import plain
+from stitchtui.worker.outline import Outline
 
 Answer = dict[str, Any]
 Shape = tuple[int, int, int]
@@ -70,9 +71,25 @@ def cuts(asked: Asked) -> Answer:
     if asked.architecture is None:
         raise BadInput("expected a checkpoint or an architecture")
     shape, classes = data_shape(asked.data)
-    module = from_name(asked.spec, shape, classes)
     name = architectures.canonical(asked.architecture, asked.weights)
-    return {"architecture": name, **_facts(module, shape, classes, asked.leaves)}
+    facts = _outlined(asked, shape, classes) if asked.head is None else None
+    if facts is None:
+        facts = _facts(from_name(asked.spec, shape, classes), shape, classes, asked.leaves)
+    return {"architecture": name, **facts}
+
+
+def _outlined(asked: Asked, shape: Shape, classes: int) -> Answer | None:
+    """What the network's shapes tell, without its weights; None where that takes numbers. Raises BadInput.
+
+    The largest of torchvision's would else take a minute and gigabytes, only to be looked at.
+    """
+    try:
+        with Outline():
+            return _facts(from_name(asked.spec, shape, classes), shape, classes, asked.leaves)
+    except BadInput:
+        return None  # the whole network says it better
+    except Exception:  # such as a comparison of tensors without numbers
+        return None
 
 
 def _of_checkpoint(asked: Asked, path: Path) -> Answer:
@@ -129,7 +146,8 @@ def cut_rows(
 
     And notes on how the network was traced, and on what it computes in training only.
     """
-    example = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    device = next((weights.device for weights in module.parameters()), None)
+    example = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)).to(device)
     try:
         traced = Traced(module, example, leaves)
         difference = training_difference(module, example, leaves)

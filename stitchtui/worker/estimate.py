@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,75 +56,88 @@ def _rows(experiment: Experiment, device: torch.device) -> list[Row]:
     session = Session(experiment, device, load_dataset(experiment.data).to(device))
     tasks = plan(experiment)
     names = training_order((end for t in tasks for end in (t.bottom, t.top)), experiment.networks)
-    reached: dict[str, int] = {}
-    rows = [_network_row(session, name, reached) for name in names]
+    networks = _NetworkTimer(session)
+    rows = [networks.row(name) for name in names]
     timer = _ColumnTimer(session)
     return rows + [timer.row(task) for task in tasks]
 
 
-def _network_row(session: Session, name: str, reached: dict[str, int]) -> Row:
-    """The row of one network; `reached` are the epochs that earlier ones got to, by the training they are part of."""
-    networks, data = session.experiment.networks, session.dataset
-    spec, seconds = networks[name], 0.0
-    if at_hand(name, networks, data, session.device):
-        session.add(obtain(name, spec, data, session.device, lambda _: None, lambda: False, networks))
-    else:
-        training = whole(spec).model_dump_json()
-        seconds = _stand_in(session, name, spec, reached.get(training, 0))
-        reached[training] = spec.train.stop_epoch or spec.train.epochs
-    return {"task": f"network {name}", "cells": 0, "seconds": seconds, "bytes": peak_memory(session.device)}
+class _NetworkTimer:
+    """Times a step of training per kind of network and reuses the figure; knows how far earlier trainings got."""
 
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.reached: dict[str, int] = {}  # epochs, by the training that an earlier network ended a part of
+        self.known: dict[str, float] = {}
 
-def _stand_in(session: Session, name: str, spec: NetworkSpec, begun: int) -> float:
-    """Add an untrained network of this shape; returns how long its training would take, `begun` epochs being done."""
-    data, architecture = own_data(spec, session.dataset), spec.architecture or ""
-    module = architectures.build(architecture, len(data.classes), data.shape, spec.width, spec.options)
-    module = module.to(session.device)
-    with naming(name):
+    def row(self, name: str) -> Row:
+        """The estimate for one network, which is in the session then, or one of its shape is."""
+        networks, data, device = self.session.experiment.networks, self.session.dataset, self.session.device
+        spec, seconds = networks[name], 0.0
+        if at_hand(name, networks, data, device):
+            self.session.add(obtain(name, spec, data, device, lambda _: None, lambda: False, networks))
+        else:
+            with naming(name):
+                seconds = self._stand_in(name, spec)
+        return {"task": f"network {name}", "cells": 0, "seconds": seconds, "bytes": peak_memory(device)}
+
+    def _stand_in(self, name: str, spec: NetworkSpec) -> float:
+        """Add an untrained network of this shape; returns how long its training would take."""
+        data, architecture = own_data(spec, self.session.dataset), spec.architecture or ""
+        module = architectures.build(architecture, len(data.classes), data.shape, spec.width, spec.options)
+        module = module.to(self.session.device)
         if spec.start_from is not None:
-            start_from(module, session.loaded[spec.start_from].network.module, spec.start_from)
-        seconds = _training_seconds(module, spec, data, begun)
-    network = Network(
-        name=name,
-        module=freeze(module),
-        mean=data.mean,
-        std=data.std,
-        digest=weight_digest(module),
-        architecture=architecture,
-        error=0.0,
-        source="random",
-        classes=len(data.classes),
-    )
-    session.add(network)
-    return seconds
+            start_from(module, self.session.loaded[spec.start_from].network.module, spec.start_from)
+        seconds = self._training_seconds(module, spec, data)
+        network = Network(
+            name=name,
+            module=freeze(module),
+            mean=data.mean,
+            std=data.std,
+            digest=weight_digest(module),
+            architecture=architecture,
+            error=0.0,
+            source="random",
+            classes=len(data.classes),
+        )
+        self.session.add(network)
+        return seconds
+
+    def _training_seconds(self, module: nn.Module, spec: NetworkSpec, data: Dataset) -> float:
+        training, end = whole(spec).model_dump_json(), spec.train.stop_epoch or spec.train.epochs
+        epochs = end - self.reached.get(training, 0)
+        self.reached[training] = end
+        kind = spec.model_dump_json(include={"architecture", "width", "options", "task", "frozen"})
+        scale = Normalisation(mean=data.mean, std=data.std)
+        job = Job(spec.train, data.train, scale, data.augment, 0, frozen=spec.frozen)
+        if spec.task == "classify":
+            return epochs * self._epoch(module, job, kind)
+        last = last_linear(module)
+        head = linear(module, last)
+        task = replace(job, lesson=put_task_head(module, last, spec.task, spec.temperature))
+        first = epochs * self._epoch(module, task, kind)
+        put(module, last, head)
+        learned = replace(job, recipe=spec.probe, frozen=all_but(module, last))
+        return first + spec.probe.epochs * self._epoch(module, learned, f"head of {kind}")
+
+    def _epoch(self, module: nn.Module, job: Job, kind: str) -> float:
+        """Seconds of an epoch."""
+        size = min(job.recipe.batch_size, len(job.part))
+        key = f"{kind} {size} {job.recipe.precision} {job.augment}"
+        if key not in self.known:
+            self.known[key] = _step_seconds(module, job, size)
+        return self.known[key] * max(1, len(job.part) // size)
 
 
-def _training_seconds(module: nn.Module, spec: NetworkSpec, data: Dataset, begun: int) -> float:
-    epochs = (spec.train.stop_epoch or spec.train.epochs) - begun
-    scale = Normalisation(mean=data.mean, std=data.std)
-    job = Job(spec.train, data.train, scale, data.augment, 0, frozen=spec.frozen)
-    if spec.task == "classify":
-        return epochs * _epoch_seconds(module, job)
-    last = last_linear(module)
-    head = linear(module, last)
-    task = replace(job, lesson=put_task_head(module, last, spec.task, spec.temperature))
-    first = epochs * _epoch_seconds(module, task)
-    put(module, last, head)
-    learned = replace(job, recipe=spec.probe, frozen=all_but(module, last))
-    return first + spec.probe.epochs * _epoch_seconds(module, learned)
-
-
-def _epoch_seconds(module: nn.Module, job: Job) -> float:
-    size = min(job.recipe.batch_size, len(job.part))
+def _step_seconds(module: nn.Module, job: Job, size: int) -> float:
     part = Part(job.part.images[:size], job.part.labels[:size])
 
     def steps(count: int) -> None:
         recipe = job.recipe.model_copy(update={"epochs": count, "stop_epoch": None, "batch_size": size})
-        few = replace(job, recipe=recipe, part=part)
-        train(module, few, Path("/dev/null/nothing-is-saved-here"), lambda _: None, lambda: False)
+        train(module, replace(job, recipe=recipe, part=part), None, lambda _: None, lambda: False)
 
     steps(1)  # the first step also pays for what is set up once
-    return _seconds(lambda: steps(TIMED_STEPS)) / TIMED_STEPS * max(1, len(job.part) // size)
+    return _seconds(lambda: steps(TIMED_STEPS)) / TIMED_STEPS
 
 
 class _ColumnTimer:

@@ -137,8 +137,8 @@ class Session:
     def column_cuts(self, task: Task) -> list[tuple[Cut, Cut]]:
         """The (bottom, top) cuts of a column, in order. Raises BadInput where they can't be paired."""
         stitch = self.stitch_of(task)
-        bottoms = self._cuts(task.bottom, stitch.cuts)
-        tops = self._cuts(task.top, _top_cuts(stitch))
+        bottoms = self._cuts(task.bottom, stitch.cuts if task.bottom != task.top else self._own_cuts(task))
+        tops = self._cuts(task.top, _top_cuts(stitch) if task.bottom != task.top else self._own_cuts(task))
         if stitch.pairing == "all":
             return list(itertools.product(bottoms, tops))
         if len(bottoms) != len(tops):
@@ -148,6 +148,12 @@ class Session:
                 "cut: --pairing all"
             )
         return list(zip(bottoms, tops, strict=True))
+
+    def _own_cuts(self, task: Task) -> Cuts:
+        """Of a network that is stitched to itself: where it is cut as a top, if it is one, else as a bottom."""
+        request = self.experiment.requests[task.request]
+        tops = {pair.top for pair in request.pairs or ()}
+        return _top_cuts(request.stitch) if task.top in tops else request.stitch.cuts
 
     def cuts_of(self, loaded: Loaded) -> list[Cut]:
         """The cuts that this experiment uses of one network, in order."""

@@ -239,8 +239,9 @@ def write_cell(writer, task, cut, value, half=0.5, *, reused_from=None, **more):
     measures = {
         "error": 3.0 + value, "loss": 0.1, "penalty": value, "penalty_low": value - half, "penalty_high": value + half,
         "versus_bottom": value - 1, "versus_bottom_low": value - 1 - half, "versus_bottom_high": value - 1 + half,
-        "agreement": 96.5, "cka": 0.875, "activation_gap": 0.25, "stitch_parameters": 272.0, "seconds": 12.0,
-        "direct_penalty": None, "bottom_error": 3.25, "top_error": 4.25, "images": 360.0, "steps": 40.0, **more,
+        "agreement": 96.5, "cka": 0.875, "activation_gap": 0.25, "ood": 0.625, "stitch_parameters": 272.0,
+        "seconds": 12.0, "direct_penalty": None, "bottom_error": 3.25, "top_error": 4.25, "images": 360.0,
+        "steps": 40.0, **more,
     }  # fmt: skip
     writer.write(
         "cell_finished", task=task.id, cut=cut, bottom_cut=cut, top_cut=cut, identity="f" * 64,

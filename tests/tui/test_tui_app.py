@@ -5,25 +5,11 @@ import sys
 
 import pytest
 from pilot import LONG, ROOT, Terminal, make_experiment, make_run, screen_text, wait_for, wait_for_text
-from platformdirs import user_config_path
 
-from stitchtui.errors import BadInput
 from stitchtui.places import runs_directory
 from stitchtui.run.control import describe_process
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.keys import APP, CELL, GRID, read_keymap
 from stitchtui.tui.screens.grid import GridScreen
-
-
-@pytest.fixture(autouse=True)
-def own_config(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-
-def write_keys(text):
-    folder = user_config_path("stitchtui")
-    folder.mkdir(parents=True)
-    (folder / "keys.toml").write_text(text)
 
 
 async def test_opens_the_newest_run():
@@ -113,46 +99,6 @@ async def test_quitting_after_a_finished_run_says_nothing():
         await wait_for_text(pilot, "done")
         await pilot.press("q")
     assert pilot.app.return_value is None
-
-
-async def test_a_key_can_be_moved():
-    write_keys('"grid.measure" = "z"\n')
-    make_run(runs_directory())
-    async with StitchApp().run_test() as pilot:
-        await wait_for_text(pilot, "z measure")
-        await pilot.press("z")
-        await wait_for_text(pilot, "against the bottom")
-
-
-async def test_a_bad_key_file_is_named_and_ignored():
-    write_keys("grid = [[[\n")
-    make_run(runs_directory())
-    async with StitchApp().run_test(size=(120, 36), notifications=True) as pilot:
-        await wait_for_text(pilot, "keys.toml")
-        await pilot.press("m")
-        await wait_for_text(pilot, "against the bottom")
-
-
-@pytest.mark.parametrize("text", ["quit = 3", 'quit = ""', "quit = ['x']"])
-def test_a_key_that_is_no_text_is_an_error_that_names_it(tmp_path, text):
-    path = tmp_path / "keys.toml"
-    path.write_text(text)
-    with pytest.raises(BadInput, match="quit"):
-        read_keymap(path)
-
-
-def test_keys_may_stand_in_tables_and_be_written_as_they_are_typed(tmp_path):
-    path = tmp_path / "keys.toml"
-    path.write_text('help = "?,f1"\n[grid]\nopen = "x"\n')
-    assert read_keymap(path) == {"help": "question_mark,f1", "grid.open": "x"}
-
-
-def test_every_binding_has_its_own_id_and_a_tooltip():
-    bindings = [*APP, *GRID, *CELL]
-    ids = [binding.id for binding in bindings]
-    assert len(set(ids)) == len(ids)
-    assert all(ids)
-    assert all(binding.tooltip and binding.description for binding in bindings)
 
 
 async def test_the_command_palette_knows_the_screens():

@@ -1,17 +1,23 @@
 import shlex
 
 import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scripted import cut
 
-from stitchtui.commands import flags
-from stitchtui.presets import from_pair
+from stitchtui.cli import invoke
+from stitchtui.errors import BadInput, ExitCode
 from stitchtui.run.directory import RunDirectory
+from stitchtui.stitching import stitches
+from stitchtui.stitching.capacity import FAMILIES
+from stitchtui.stitching.cuts import Cut
+from stitchtui.stitching.misfit import Misfit
 from stitchtui.tui import draft, fit, sources
 from stitchtui.tui.draft import Draft
+from stitchtui.tui.fields import BY_HAND
+from stitchtui.tui.fit import Stitching
 from stitchtui.tui.sources import Source
-
-
-def cut(name, *shape, block=True, depth=0.5):
-    return {"name": name, "shape": list(shape), "channel_axis": 1, "depth": depth, "parameters": 1, "block": block}
 
 
 @pytest.fixture
@@ -22,19 +28,65 @@ def pair(tmp_path, monkeypatch):
     return Draft(picked={"bottom": Source("a.pt", "a.pt", "./"), "top": Source("b.pt", "b.pt", "./")})
 
 
-def test_the_command_line_makes_the_same_experiment(pair):
-    pair.values = {"data": "digits", "epochs": "2.5", "seeds": "3", "controls": "none", "cuts": "layer1,layer2"}
+@pytest.fixture
+def carried_out(monkeypatch):
+    """The experiment of which `stitchtui` makes a run when it is given a command line."""
+    made = []
+
+    def create(experiment, out=None):
+        made.append(experiment)
+        raise BadInput("enough")
+
+    def carry_out(command):
+        monkeypatch.setattr("stitchtui.run.directory.create", create)
+        assert invoke(shlex.split(command)[1:]) == ExitCode.BAD_INPUT
+        return made.pop()
+
+    return carry_out
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"data": "digits", "epochs": "2.5", "seeds": "3", "controls": "none", "cuts": "layer1,layer2"},
+        {"family": "low_rank", "rank": "16", "objective": "soft", "start": "random", "best_of": "3", "pairing": "all"},
+        {"cuts": "a", "top_cuts": "b, c d", "controls": "self_stitch,cluster_noise", "both": "yes"},
+        {"head": "train", "leaves": "blocks.0, Attention", "trust_code": "yes"},
+        {"set": "stitch.l1=0.001; networks.a.normalisation=none;"},
+    ],
+)
+def test_the_command_line_makes_the_same_experiment(pair, carried_out, values):
+    pair.values = values
     experiment, problems = pair.check()
     assert problems == {}
-    words = shlex.split(pair.command())
-    assert words[:4] == ["stitchtui", "run", "a.pt", "b.pt"]
-    given = dict(zip(words[4::2], words[5::2], strict=True))
-    settings = flags.settings(**{k.removeprefix("--"): float(v) if k == "--epochs" else v for k, v in given.items()})
-    assert from_pair("a.pt", "b.pt", settings=settings) == experiment
+    assert carried_out(pair.command()) == experiment
+    changed = Draft(picked=pair.picked).check()[0]
+    assert (experiment == changed) == (values == {}), "every one of them changes it"
 
 
-def test_defaults_are_left_out_of_the_command_line(pair):
-    assert pair.command() == "stitchtui run a.pt b.pt"
+def test_defaults_are_left_out_of_the_command_line_but_for_the_data(pair):
+    assert pair.command() == "stitchtui run a.pt b.pt --data cifar10"
+
+
+def test_a_rank_is_asked_for_where_the_family_has_one_and_a_number_of_starts_where_they_are_random(pair):
+    assert not pair.applies("rank")
+    assert not pair.applies("best_of")
+    pair.values = {"family": "low_rank", "start": "random"}
+    assert pair.applies("rank")
+    assert pair.applies("best_of")
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"), [("head", "--head train"), ("leaves", "--leaf X"), ("trust_code", "--trust-code")]
+)
+def test_what_a_network_lacks_becomes_a_field_once_the_inspector_has_said_so(pair, name, flag):
+    assert not pair.applies(name)
+    pair.answers["top"] = {"error": f"it can't be used; add {flag}"}
+    assert pair.applies(name)
+    assert name not in pair.question("top")
+    pair.set(name, "yes")
+    assert name in pair.question("top")
 
 
 def test_a_changed_field_that_is_changed_back_is_left_out(pair):
@@ -54,10 +106,13 @@ def test_a_changed_field_that_is_changed_back_is_left_out(pair):
         ("data", "digit", "nearest: 'digits'"),
         ("data", "npz:nowhere.npz", "no such file"),
         ("cuts", "", "expected blocks, all"),
+        ("rank", "few", "expected a whole number"),
+        ("set", "stitch.epoch=3", "nearest: 'epochs'"),
+        ("set", "epochs", "expected KEY=VALUE"),
     ],
 )
 def test_the_reason_stands_beside_the_field_that_is_at_fault(pair, field, text, reason):
-    pair.values = {field: text}
+    pair.values = {"family": "low_rank", field: text}
     experiment, problems = pair.check()
     assert experiment is None
     assert list(problems) == [field]
@@ -147,13 +202,111 @@ def test_seeds_are_shown_as_they_are_typed():
         assert list(made.check()[0].stitch.seeds) == seeds
 
 
-def test_cuts_fit_where_shapes_are_equal_or_differ_in_channels_only():
+def fits(bottom, top, **stitching):
+    return [joint.fit for joint in fit.joints(bottom, top, Stitching(**stitching))]
+
+
+def test_cuts_fit_as_they_are_by_their_channels_or_after_a_change_of_size():
     bottom = [cut("a", 16, 8, 8), cut("b", 16, 8, 8), cut("c", 16, 8, 8), cut("d", 16, 4, 4)]
     top = [cut("a", 16, 8, 8), cut("b", 32, 8, 8), cut("c", 16, 4, 4)]
-    assert [joint.fit for joint in fit.joints(bottom, top, "affine")] == ["equal", "mapped", "misfit", "alone"]
-    assert [joint.fit for joint in fit.joints(bottom, top, "identity")][:2] == ["equal", "misfit"]
-    assert "4 cuts, the top 3" in fit.problem(bottom, top, "affine")
+    assert fits(bottom, top) == ["equal", "mapped", "adapted", "alone"]
+    assert fits(bottom, top, family="identity") == ["equal", "misfit", "misfit", "alone"]
+    assert fits(bottom, top, cross=True) == ["alone"] * 4
+    assert "4 cuts, the top 3" in fit.problems(bottom, top, Stitching())["cuts"]
+    assert fit.problems(bottom, top, Stitching(cross=True)) == {}
     assert fit.shared(bottom, top) == ["a", "b", "c"]
+
+
+def test_a_family_that_fits_nowhere_is_the_field_at_fault_unless_none_would_fit():
+    bottom, top = [cut("a", 16, 8, 8)], [cut("a", 32, 8, 8)]
+    [(field, reason)] = fit.problems(bottom, top, Stitching("permutation")).items()
+    assert field == "family"
+    assert "permutation needs equal channels: bottom 16x8x8, top 32x8x8" in reason
+    tokens = [{**cut("a", 7, 32), "channel_axis": -1}]
+    assert list(fit.problems(bottom, tokens, Stitching())) == ["cuts"]
+
+
+places = st.one_of(
+    st.just(()), st.tuples(st.integers(1, 20)), st.tuples(st.sampled_from([1, 3, 4, 8]), st.sampled_from([1, 3, 4, 8]))
+)
+channels = st.sampled_from([1, 3, 16, 8192, 16_384])
+
+
+@st.composite
+def shaped(draw):
+    """A cut of any shape: a vector, tokens or a map, its channels first or last."""
+    positions, count = draw(places), draw(channels)
+    axis = -1 if not positions else draw(st.sampled_from([1, -1]))
+    return (count, *positions) if axis == 1 else (*positions, count), axis
+
+
+@given(shaped(), shaped(), st.sampled_from(sorted(FAMILIES)), st.booleans())
+def test_a_cut_fits_here_where_the_run_itself_can_build_the_stitch(bottom, top, family, closed_form):
+    below, above = ({"shape": list(shape), "channel_axis": axis} for shape, axis in (bottom, top))
+    said = fit.misfit(below, above, Stitching(family, closed_form))
+    cuts = (Cut("x", shape, axis, True) for shape, axis in (bottom, top))
+    rotates = family == "orthogonal"  # which computes while it is made
+    assume(not rotates or max(*bottom[0], *top[0]) <= 20)
+    with torch.device("cpu" if rotates else "meta"):  # so that nothing large is made
+        try:
+            stitches.build(family, *cuts, rank=4, from_map=closed_form)
+        except Misfit:
+            assert said
+        else:
+            assert said == ""
+
+
+def test_names_typed_by_hand_are_checked_against_each_chain(pair):
+    pair.answers = {
+        "bottom": {"cuts": [cut("stem", 4), cut("layer1", 4)]},
+        "top": {"cuts": [cut("conv", 4), cut("block1", 4), cut("block2", 4)]},
+    }
+    assert pair.set("cuts", BY_HAND)
+    assert pair.value("cuts") == "stem,layer1", "what was chosen is where the typing begins"
+    pair.set("own_cuts", "stem,layr1")
+    assert pair.check() == (None, {"cuts": "bottom: 'layr1' is not known; nearest: 'layer1'"})
+    pair.set("own_cuts", "stem,layer1")
+    [(field, reason)] = pair.check()[1].items()
+    assert (field, reason.split(";")[0]) == ("top_cuts", "top: 'stem' is not known")
+    pair.set("top_cuts", "conv")
+    assert "the bottom has 2 cuts, the top 1" in pair.check()[1]["top_cuts"]
+    pair.set("top_cuts", "conv, block2")
+    experiment, problems = pair.check()
+    assert problems == {}
+    assert (experiment.stitch.cuts, experiment.stitch.top_cuts) == (("stem", "layer1"), ("conv", "block2"))
+    assert """--cuts stem,layer1 --set 'stitch.top_cuts=["conv", "block2"]'""" in pair.command()
+    pair.swap()
+    assert (pair.value("cuts"), pair.value("top_cuts")) == ("conv, block2", "stem,layer1")
+    pair.set("cuts", "blocks")
+    assert not pair.by_hand
+    assert pair.value("top_cuts") == ""
+
+
+def test_a_modules_path_names_the_cut_at_its_end(pair):
+    pair.answers = {end: {"cuts": [{**cut("layer1.relu", 4), "aliases": ["layer1"]}]} for end in ("bottom", "top")}
+    pair.values["cuts"] = "layer1"
+    assert pair.check()[1] == {}
+    assert [each["name"] for each in pair.chosen_cuts("top")] == ["layer1.relu"]
+
+
+def test_cells_that_can_not_be_are_said_though_the_others_can_start(pair):
+    pair.answers = {
+        "bottom": {"cuts": [cut("a", 4, 2, 2), cut("b", 4, 2, 2)]},
+        "top": {"cuts": [cut("a", 4, 2, 2), cut("b", 8, 2, 2)]},
+    }
+    assert pair.remarks() == {}
+    pair.values["family"] = "identity"
+    assert pair.check()[1] == {}
+    assert pair.remarks() == {"cuts": "1 cell can't be: identity needs equal shapes: bottom 4x2x2, top 8x2x2"}
+
+
+def test_every_cut_with_every_cut_needs_no_equal_numbers(pair):
+    pair.answers = {"bottom": {"cuts": [cut("a", 4), cut("b", 4)]}, "top": {"cuts": [cut("c", 4)]}}
+    assert "cuts" in pair.check()[1]
+    pair.set("pairing", "all")
+    experiment, problems = pair.check()
+    assert (problems, experiment.stitch.pairing) == ({}, "all")
+    assert "--pairing all" in pair.command()
 
 
 def test_a_pair_whose_chosen_cuts_differ_in_number_can_not_start_until_a_shared_one_is_chosen(pair):

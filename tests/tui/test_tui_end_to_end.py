@@ -49,7 +49,7 @@ async def pick_start_and_report(folder, capsys):
         await pilot.press("j", "enter", "enter")
         await wait_for_text(pilot, "first.safetensors > second.safetensors")
         await wait_for_text(pilot, "block1", VERY_LONG)
-        await pilot.press(*["down"] * 4, "1")
+        await pilot.press(*["down"] * 5, "1")
         await wait_for_text(pilot, "--epochs 1")
         await pilot.press("enter")
         await wait_for(pilot, lambda: len(all_runs()) == 1, "a run was made")

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from pilot import (
     CUTS,
@@ -100,6 +102,21 @@ async def test_direct_matching_fills_the_grid_and_trained_numbers_replace_it():
         await wait_for_text(pilot, "yes")
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_direct_value_of_an_earlier_run_is_marked_as_both(size):
+    experiment = make_experiment()
+    directory = make_run(runs_directory(), experiment=experiment, until="networks")
+    first, second, *_ = tasks_of(experiment, "direct")
+    with EventWriter(directory.events) as writer:
+        write_task(writer, first, reused_from="20250101-000000-earlier")
+        write_task(writer, second)
+    async with StitchApp().run_test(size=size) as pilot:
+        await ready(pilot, "~ direct")
+        await wait_for_text(pilot, "= reused")
+        row = next(line for line in screen_text(pilot.app).splitlines() if line.lstrip().startswith("block2"))
+        assert re.fullmatch(r"[^~=]*~[^~=]*=\s*~[^~=]*", row), row
+
+
 async def test_a_verdict_appears_when_the_last_cell_is_in():
     experiment = make_experiment(controls=[])
     directory = make_run(runs_directory(), experiment=experiment, until="direct")
@@ -165,6 +182,7 @@ async def test_m_goes_through_every_measure_and_round():
             "95 % interval",
             "CKA",
             "activation gap",
+            "out-of-distribution",
             "seconds",
             "penalty:",
         ):
@@ -195,17 +213,6 @@ async def test_o_orders_the_columns():
             await wait_for_text(pilot, words)
             await pilot.press(*"hhhhhhhhh")
             await wait_for_text(pilot, leftmost)
-
-
-async def test_d_shows_the_depth_plot_and_the_grid_again():
-    make_run(runs_directory(), cuts=[f"layer{number}" for number in range(12)])
-    async with StitchApp().run_test(size=(60, 20)) as pilot:
-        await ready(pilot, "layer3")
-        assert "against depth" not in screen_text(pilot.app)
-        await pilot.press("d")
-        await wait_for_text(pilot, "against depth")
-        await pilot.press("d")
-        await wait_for(pilot, lambda: "against depth" not in screen_text(pilot.app), "the grid is back")
 
 
 async def test_enter_opens_the_cell_with_its_controls_and_next_questions():

@@ -107,6 +107,7 @@ def test_each_measure_takes_its_own_number():
     values = {m.name: grid_view(made, m).cells[0][0].interval.value for m in MEASURES}
     assert values["CKA"] == 0.875
     assert values["gap"] == 0.25
+    assert values["OOD"] == 0.625
     assert values["seconds"] == 12.0
     assert values["width"] == pytest.approx(1.0)
     assert values["against the bottom"] == pytest.approx(values["penalty"] - 1)
@@ -122,8 +123,8 @@ def test_a_verdict_fits(width):
 
 def test_headings_name_the_stitch_only_where_columns_differ_in_it():
     view = grid_view(state(), MEASURES[0])
-    assert headings(view.columns, 13)[0][:2] == ["a", "b"]
-    assert "affine" not in headings(view.columns, 13)[0]
+    assert headings(view, 13)[0][:2] == ["a", "b"]
+    assert "affine" not in headings(view, 13)[0]
 
 
 @given(st.integers(20, 250), st.integers(8, 80))

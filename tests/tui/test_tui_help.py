@@ -33,15 +33,24 @@ async def test_every_binding_of_a_screen_has_an_id_and_a_tooltip_and_is_in_its_h
     async with LittleApp(screen).run_test(size=(80, 24)) as pilot:
         await wait_for(pilot, lambda: pilot.app.screen.focused, "the screen is there")
         assert all(binding.id and binding.tooltip for binding in screen.BINDINGS)
-        rows = dict(key_rows(pilot.app, pilot.app.screen.active_bindings.values()))
-        assert {binding.tooltip for binding in screen.BINDINGS} <= set(rows.values())
+        rows = key_rows(pilot.app, pilot.app.screen.active_bindings.values())
+        assert {(binding.tooltip, binding.id) for binding in screen.BINDINGS} <= {row[1:] for row in rows}
+
+
+@pytest.mark.parametrize(("size", "named"), [((60, 60), False), ((120, 60), True)])
+async def test_it_says_how_a_key_is_moved_and_names_the_keys_where_there_is_room(size, named):
+    async with LittleApp(RunsScreen).run_test(size=size) as pilot:
+        await open_help(pilot)
+        await wait_for_text(pilot, '"grid.measure" = "z"')
+        assert "keys.toml" in "".join(screen_text(pilot.app).replace("│", "").split())
+        assert ("runs.stop" in screen_text(pilot.app)) == named
 
 
 async def test_a_key_that_the_user_moved_is_shown_where_it_is_now():
     async with LittleApp(RunsScreen).run_test(size=(80, 24)) as pilot:
         pilot.app.set_keymap({"runs.stop": "z"})
         await wait_for(pilot, lambda: pilot.app.screen.focused, "the screen is there")
-        rows = {words: keys for keys, words in key_rows(pilot.app, pilot.app.screen.active_bindings.values())}
+        rows = {words: keys for keys, words, _ in key_rows(pilot.app, pilot.app.screen.active_bindings.values())}
         assert rows["Stop this run; what it measured stays"] == "z"
 
 

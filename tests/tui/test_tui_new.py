@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pilot import make_experiment, make_run, screen_strips, screen_text, wait_for, wait_for_text
+from scripted import Scripted, known
 
 from stitchtui.networks.architectures import build
 from stitchtui.networks.checkpoints import Metadata, save
@@ -14,53 +15,11 @@ from stitchtui.run.directory import all_runs
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.inspection import Inspection
 from stitchtui.tui.screens.new import NewScreen
+from stitchtui.tui.widgets.field_row import FieldRow
+from stitchtui.tui.widgets.form import Form
 
 TESTS = Path(__file__).parents[1]
 SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
-NAMES = {"architectures": ["digits_cnn"], "torchvision": ["resnet18", "vgg11"], "devices": ["cpu", "cuda:0"]}
-
-
-def cut(name, *shape, block=True):
-    return {"name": name, "shape": list(shape), "channel_axis": 1, "depth": 0.5, "parameters": 1, "block": block}
-
-
-class Scripted:
-    """An inspector that says what a test wants it to, and remembers what it was asked."""
-
-    def __init__(self):
-        self.asked = []
-        self.cuts_by_name = {}
-        self.rows = [{"task": "a > b", "cells": 6, "seconds": 200.0, "bytes": 512 << 20}]
-
-    def start(self):
-        pass
-
-    def rest(self):
-        pass
-
-    def close(self):
-        pass
-
-    async def names(self):
-        return NAMES
-
-    async def cuts(self, source, data):
-        self.asked.append((source, data))
-        name = Path(source.get("checkpoint") or source["architecture"]).name
-        if name in self.cuts_by_name:
-            answer = self.cuts_by_name[name]
-            return answer(source) if callable(answer) else answer
-        return known()
-
-    async def estimate(self, experiment, device):
-        self.asked.append((experiment, device))
-        return {"rows": self.rows}
-
-
-def known(**more):
-    cuts = [cut("stem", 16, 8, 8), cut("block1", 32, 4, 4), cut("block1.relu", 32, 4, 4, block=False)]
-    facts = {"architecture": "digits_cnn", "shape": [1, 8, 8], "classes": 10, "data": "digits", "test_error": 1.5}
-    return {"cuts": cuts, **facts, **more}
 
 
 @pytest.fixture
@@ -89,6 +48,13 @@ async def picked(pilot, *, settled=True):
     await wait_for_text(pilot, "New run: first.pt > second.pt")
     if settled:
         await wait_for_text(pilot, "about 3 min 20 s")
+
+
+async def to_field(pilot, name):
+    """Go down to the field of this name."""
+    form = pilot.app.screen.query_one(Form)
+    while not form.query_one(f"#row-{name}", FieldRow).editor.has_focus:
+        await pilot.press("down")
 
 
 def experiment_of_the_only_run():
@@ -153,17 +119,19 @@ async def test_everything_needed_is_on_the_screen_at_every_size(app, size):
 async def test_resizing_keeps_what_was_chosen(app):
     async with app.run_test(size=(120, 36)) as pilot:
         await picked(pilot)
-        await pilot.press("j", "l")
-        await wait_for_text(pilot, "‹ identity ›")
+        await to_field(pilot, "pairing")
+        await pilot.press("l")
+        await wait_for_text(pilot, "‹ all with all ›")
         await pilot.resize_terminal(60, 20)
         await wait_for(pilot, lambda: app.screen.has_class("-narrow"), "the narrow layout")
-        await wait_for_text(pilot, "‹ identity ›")
+        await wait_for_text(pilot, "‹ all with all ›")
 
 
 async def test_a_field_that_can_not_be_used_says_why_beside_it_and_enter_goes_there(app):
     async with app.run_test(size=(120, 36)) as pilot:
         await picked(pilot)
-        await pilot.press("j", "down", "down", "j", "backspace", "0")
+        await to_field(pilot, "epochs")
+        await pilot.press("backspace", "0")
         await wait_for_text(pilot, "expected a number above 0")
         line = next(line for line in screen_text(app).split("\n") if line.strip().startswith("epochs"))
         assert "expected a number" in line
@@ -186,10 +154,12 @@ async def test_one_cut_can_be_chosen_from_those_that_both_have(app):
 async def test_the_device_and_the_seeds_reach_the_run(app):
     async with app.run_test(size=(120, 36)) as pilot:
         await picked(pilot)
-        await pilot.press("G", "h")
+        await to_field(pilot, "device")
+        await pilot.press("h")
         await wait_for_text(pilot, "--device cuda:0")
-        await pilot.press("l", "l", "g", *["down"] * 5)
+        await pilot.press("l", "l")
         await wait_for_text(pilot, "--device cpu")
+        await to_field(pilot, "seeds")
         await pilot.press("backspace", "2", "enter")
         await wait_for(pilot, lambda: len(all_runs()) == 1, "a run was made")
         assert experiment_of_the_only_run().stitch.seeds == (0, 1)

@@ -7,9 +7,12 @@ from stitchtui.places import runs_directory
 from stitchtui.presets import list_presets, load_preset
 from stitchtui.run.directory import all_runs
 from stitchtui.tui import actions
+from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens import presets
 from stitchtui.tui.screens.confirm import ConfirmScreen
+from stitchtui.tui.screens.new import NewScreen
 from stitchtui.tui.screens.presets import PresetsScreen
+from stitchtui.tui.widgets.field_row import FieldRow
 
 SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
 
@@ -39,14 +42,21 @@ async def test_what_the_marked_preset_claims_is_beside_the_list(size):
         assert "⏎ start" in screen_text(pilot.app)
 
 
-async def test_every_preset_can_be_read_at_every_scale():
+async def test_every_preset_can_be_read_at_every_scale_and_the_quickstart_is_the_first():
     async with LittleApp(PresetsScreen).run_test(size=(200, 60)) as pilot:
-        for info in list_presets():
-            for scale in ("", *info.scales):
-                await mark(pilot, f"{info.name} {scale}".strip())
-                await wait_for_text(pilot, info.title[:60])
-                await wait_for_text(pilot, "plan: ")
-                await wait_for_text(pilot, f"stitchtui run {info.name}{f' --scale {scale}' if scale else ''}")
+        await wait_for(pilot, lambda: pilot.app.screen._choices, "they are listed")
+        choices = pilot.app.screen._choices
+        assert choices[0].label == "quickstart"
+        assert {(choice.preset, choice.scale) for choice in choices} == {
+            (info.name, scale) for info in list_presets() for scale in (None, *info.scales)
+        }
+        for choice in choices:
+            text = "\n".join(pilot.app.screen._about(choice))
+            assert choice.title in text and "plan: " in text and f"\n{choice.command}\n" in text
+        for choice in choices[:4]:
+            await wait_for_text(pilot, choice.title[:60])
+            await wait_for_text(pilot, choice.command)
+            await pilot.press("j")
 
 
 async def test_the_description_is_read_on_with_page_down_where_it_is_long():
@@ -126,3 +136,48 @@ async def test_a_preset_that_can_not_be_read_is_said_and_breaks_nothing(monkeypa
     async with LittleApp(PresetsScreen).run_test(size=(80, 24)) as pilot:
         await wait_for_text(pilot, "presets/broken.toml: line 1, column 1: not TOML")
         await pilot.press("enter", "y", "j", "G", "pagedown")
+
+
+async def test_c_opens_the_marked_preset_in_new_to_be_changed_first(launched):
+    async with StitchApp().run_test(size=(120, 36)) as pilot:
+        await wait_for_text(pilot, "quickstart")
+        await pilot.press("escape", "p")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, PresetsScreen), "the presets are there")
+        await mark(pilot, "quickstart")
+        await pilot.press("c")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, NewScreen), "New is there")
+        assert pilot.app.screen.draft.check()[0] == load_preset("quickstart")
+        assert pilot.app.screen.draft.command().startswith("stitchtui run quickstart")
+        field = pilot.app.screen.query_one("#row-epochs", FieldRow).editor
+        field.focus()
+        await pilot.press("end", *["backspace"] * len(field.value), "1")
+        await wait_for_text(pilot, "--epochs 1")
+        await pilot.press("enter")
+        await wait_for(pilot, all_runs, "it is started")
+        assert all_runs()[0].read_experiment() == load_preset("quickstart", overrides=["stitch.epochs=1"])
+
+
+async def test_a_scale_is_changed_as_that_scale_and_escape_leads_back():
+    scaled = next(choice for choice in presets._choices() if choice.scale)
+    async with StitchApp().run_test(size=(120, 36)) as pilot:
+        await wait_for_text(pilot, "quickstart")
+        await pilot.press("escape", "p")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, PresetsScreen), "the presets are there")
+        await mark(pilot, scaled.label)
+        await pilot.press("c")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, NewScreen), "New is there")
+        assert pilot.app.screen.draft.command().startswith(f"stitchtui run {scaled.preset} --scale {scaled.scale}")
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, PresetsScreen), "the presets are there again")
+        assert all_runs() == []
+
+
+async def test_a_preset_that_can_not_be_used_is_not_opened_in_new(monkeypatch):
+    def unusable(choice):
+        raise BadInput("presets/broken.toml: stitch.epochs: expected a number")
+
+    async with LittleApp(PresetsScreen).run_test(size=(80, 24)) as pilot:
+        await mark(pilot, "quickstart")
+        monkeypatch.setattr(presets, "_experiment", unusable)
+        await pilot.press("c")
+        await wait_for_text(pilot, "stitch.epochs: expected a number")

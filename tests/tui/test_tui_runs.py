@@ -59,6 +59,10 @@ async def to(pilot, name):
         await pilot.press("j")
 
 
+def hints(app):
+    return screen_text(app).splitlines()[-1].split()
+
+
 def line_of(app, name):
     return next(line for line in screen_text(app).splitlines() if name[:16] in line)
 
@@ -144,11 +148,18 @@ async def test_stop_asks_first_and_no_is_the_first_answer(three_runs, monkeypatc
         )
 
 
-async def test_a_run_that_ended_is_not_stopped(three_runs):
+async def test_only_what_goes_on_can_be_stopped_and_only_what_does_not_can_be_resumed(three_runs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(actions, "ask_stop", lambda _, directory: asked.append(("stop", directory.name)))
+    monkeypatch.setattr(actions, "resume", lambda _, directory: asked.append(("resume", directory.name)))
     async with little().run_test(size=(80, 24)) as pilot:
-        await to(pilot, DONE)
-        await pilot.press("s")
-        await wait_for(pilot, lambda: "nothing to stop" in pilot.app.said[-1], "it says so")
+        for name, offered, other in ((DONE, "resume", "stop"), (LOST, "resume", "stop"), (GOING, "stop", "resume")):
+            await to(pilot, name)
+            await wait_for(pilot, lambda offered=offered: offered in hints(pilot.app), f"{offered} is offered")
+            assert other not in hints(pilot.app)
+            await pilot.press("s", "r")
+            assert asked.pop() == (offered, name)
+            assert asked == []
 
 
 async def test_resume_launches_the_worker_of_a_lost_run(three_runs, monkeypatch):
@@ -166,9 +177,6 @@ async def test_resume_says_why_it_can_not(three_runs):
         await to(pilot, DONE)
         await pilot.press("r")
         await wait_for(pilot, lambda: "nothing is left to do" in pilot.app.said[-1], "it says so")
-        await to(pilot, GOING)
-        await pilot.press("r")
-        await wait_for(pilot, lambda: "is running already" in pilot.app.said[-1], "it says so")
 
 
 async def test_a_real_worker_is_stopped_and_resumed_from_here(monkeypatch):

@@ -1,6 +1,5 @@
 """Controls and measures of a real run: laws that must hold on any networks."""
 
-
 import pytest
 from small_runs import experiment, new_run
 

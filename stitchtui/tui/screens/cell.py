@@ -46,7 +46,8 @@ class CellScreen(Screen[None]):
         return cast("StitchApp", self.app)
 
     def _column(self) -> Column | None:
-        return next((c for c in self.stitch_app.watched.state.columns() if c.key == self._key), None)
+        state = self.stitch_app.watched.state
+        return next((c for c in (*state.columns(), *state.crosses()) if c.key == self._key), None)
 
     def compose(self) -> ComposeResult:
         """The facts, the curve, and what could be asked next."""
@@ -87,7 +88,7 @@ class CellScreen(Screen[None]):
         self.query_one("#title", Lines).show([Text(cell_title(column, self._cut, ascii))])
         facts = self.query_one("#all", Lines)
         width = min(_PANEL, self.size.width - 4) if self.size.width >= 100 else self.size.width - 4
-        facts.show(fact_lines(cell_facts(state, column, self._cut), width))
+        facts.show(fact_lines(cell_facts(state, column, self._cut, doubts=True), width))
         self.query_one(Curves).draw(state, (column, self._cut), ascii)
 
     @on(OptionList.OptionSelected)

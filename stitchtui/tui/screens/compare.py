@@ -21,8 +21,8 @@ from stitchtui.report.difference import Comparison, Difference, Pairing
 from stitchtui.report.wording import column_name, heading_lines, printable, shortened, to_ascii
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
+from stitchtui.tui import keys
 from stitchtui.tui.clipboard import copy
-from stitchtui.tui.keys import key
 from stitchtui.tui.widgets.hints import Hints
 
 if TYPE_CHECKING:
@@ -30,17 +30,6 @@ if TYPE_CHECKING:
 
 LOOK = 2.0  # seconds between looks at the two logs
 _CUTS, _WIDTH = 12, 13  # terminal cells; "+12.34 ±12.34", "not connected"
-_KEYS = (
-    key("h", "table('cursor_left')", "left", "To the column on the left", "compare.left"),
-    key("j", "table('cursor_down')", "down", "To the next cut", "compare.down"),
-    key("k", "table('cursor_up')", "up", "To the cut before", "compare.up"),
-    key("l", "table('cursor_right')", "right", "To the column on the right", "compare.right"),
-    key("g", "table('scroll_top')", "first", "To the first cut", "compare.first"),
-    key("G", "table('scroll_bottom')", "last", "To the last cut", "compare.last"),
-    key("x", "swap", "swap", "Take the difference the other way round", "compare.swap", show=True),
-    key("y", "copy", "copy", "Copy the differences as a Markdown table", "compare.copy", show=True),
-    key("escape", "back", "back", "Back to the runs", "compare.back", show=True),
-)
 
 
 class _Compared(Message):
@@ -59,7 +48,7 @@ class CompareScreen(Screen[None]):
     CompareScreen #notes { height: auto; max-height: 6; color: $text-muted; }
     CompareScreen.-short #notes { max-height: 2; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.COMPARE]
 
     def __init__(self, first: RunDirectory, second: RunDirectory) -> None:
         super().__init__()
@@ -163,6 +152,9 @@ class CompareScreen(Screen[None]):
         """Say everything about the cell under the cursor."""
         shown, place = self._shown, self.query_one(DataTable).cursor_coordinate
         if shown is None:
+            return
+        if place.column == 0 and shown.pairings:  # what a row is called is no cell
+            self.query_one(DataTable).move_cursor(column=1)
             return
         text = "" if shown.pairings else "nothing to compare"
         if place.row < len(shown.cuts) and shown.pairings:

@@ -3,12 +3,13 @@
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from stitchtui.text import plain
+from stitchtui.tui import keys
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -24,11 +25,7 @@ class ConfirmScreen(ModalScreen[bool]):
     ConfirmScreen Horizontal { height: auto; margin-top: 1; }
     ConfirmScreen Button { margin-right: 2; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Yes", id="confirm.yes", tooltip="Do it"),
-        Binding("n,escape", "answer(False)", "No", id="confirm.no", tooltip="Leave everything as it is"),
-        Binding("left,right,h,l", "app.focus_next", "Other answer", show=False, id="confirm.other", tooltip="Mark it"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.CONFIRM]
 
     def __init__(self, question: str, detail: str = "", *, yes: str = "Yes", no: str = "No", sure: bool = False):
         super().__init__()

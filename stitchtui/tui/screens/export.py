@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, cast
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
@@ -18,10 +18,12 @@ from textual.widgets.option_list import Option
 from stitchtui.errors import BadInput
 from stitchtui.files import write_atomically
 from stitchtui.report import export
+from stitchtui.report.wording import printable, shortened
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
 from stitchtui.text import plain, size
+from stitchtui.tui import keys
 from stitchtui.tui.widgets.field import Field
 
 Kind = Literal["csv", "json", "md", "txt"]
@@ -51,7 +53,7 @@ class ExportScreen(ModalScreen[Path | None]):
     DEFAULT_CSS = """
     ExportScreen { align: center middle; }
     ExportScreen > Vertical {
-        width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
+        width: 72; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
         background: $surface;
     }
     ExportScreen .question { text-style: bold; }
@@ -59,11 +61,7 @@ class ExportScreen(ModalScreen[Path | None]):
     ExportScreen .where { color: $text-muted; }
     ExportScreen #said { height: auto; min-height: 1; color: $text-warning; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave", id="export.leave", tooltip="Write nothing"),
-        Binding("j", "app.simulate_key('down')", show=False, id="export.down", tooltip="The next kind"),
-        Binding("k", "app.simulate_key('up')", show=False, id="export.up", tooltip="The kind before"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.EXPORT]
 
     def __init__(self, directory: RunDirectory) -> None:
         super().__init__()
@@ -79,8 +77,8 @@ class ExportScreen(ModalScreen[Path | None]):
             yield OptionList(*offers, compact=True)
             yield Field(self._proposed(), id="path", compact=True)
             yield Static(id="said", markup=False)
-            yield Static(f"in {plain(Path.cwd())}, unless the name says where", markup=False, classes="where")
-            yield Static("Enter writes the file, Tab goes to its name, Escape leaves", markup=False)
+            yield Static(markup=False, classes="where")
+            yield Static("Enter writes it, Tab goes to the name, Escape leaves", markup=False)
 
     def on_mount(self) -> None:
         """Begin with the kinds."""
@@ -100,8 +98,20 @@ class ExportScreen(ModalScreen[Path | None]):
 
     @on(Input.Changed, "#path")
     def _path_changed(self, event: Input.Changed) -> None:
-        there = _is_there(Path(event.value).expanduser())
-        self._say("a file of this name is there and will be replaced" if there else "")
+        path = _path(event.value)
+        self._say("a file of this name is there and will be replaced" if path and _is_there(path) else "")
+        self._draw_where()
+
+    def on_resize(self) -> None:
+        """Fit the whole path into the new width."""
+        self.call_after_refresh(self._draw_where)
+
+    def _draw_where(self) -> None:
+        """Say which file it will be: the end of its path, where it is too long."""
+        where, path = self.query_one(".where", Static), _path(self.query_one("#path", Input).value)
+        folder = "" if path is None else f"in {_from_home(path.parent)}"
+        ascii = bool(getattr(self.app, "ascii", False))
+        where.update(Text(shortened(printable(folder, ascii), max(20, where.size.width), ascii)))
 
     def _say(self, text: str) -> None:
         self.query_one("#said", Static).update(Text(plain(text)))
@@ -109,13 +119,12 @@ class ExportScreen(ModalScreen[Path | None]):
     @on(OptionList.OptionSelected)
     @on(Input.Submitted)
     def _write(self) -> None:
-        value = self.query_one("#path", Input).value.strip()
+        path = _path(self.query_one("#path", Input).value)
         if self._busy:
             return None
-        if not value:
+        if path is None:
             return self._say("expected the name of a file")
         self._busy = True
-        path = Path(value).expanduser().absolute()
         self._say("reading the run")
         threading.Thread(target=self._load, args=(path,), daemon=True).start()
         return None
@@ -152,6 +161,22 @@ class ExportScreen(ModalScreen[Path | None]):
     def action_leave(self) -> None:
         """Write nothing."""
         self.dismiss(None)
+
+
+def _path(typed: str) -> Path | None:
+    """The file that was typed, in the working directory where it says no other; None for none."""
+    try:
+        return Path(typed.strip()).expanduser().absolute() if typed.strip() else None
+    except RuntimeError:  # `~somebody` that this machine doesn't know
+        return Path(typed.strip()).absolute()
+
+
+def _from_home(path: Path) -> str:
+    """`path` as a person writes it, from `~` where it lies there."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
 
 
 def _is_there(path: Path) -> bool:

@@ -12,8 +12,9 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from stitchtui.report.wording import printable
+from stitchtui.run.state import Column
 from stitchtui.tui import keys
-from stitchtui.tui.gridview import ORDERS, grid_view
+from stitchtui.tui.gridview import ORDERS, cross_view, grid_view
 from stitchtui.tui.measures import MEASURES
 from stitchtui.tui.watch import RunChanged
 from stitchtui.tui.widgets.curves import Curves
@@ -43,10 +44,10 @@ class GridScreen(Screen[None]):
         super().__init__()
         self._measure = 0
         self._order = 0
+        self._cross: str | None = None  # the key of the cross column that is shown in place of the pairs
         self._words = ""
         self._plots_at = float("-inf")  # when they were drawn last, and when they will be
         self._plots_due = float("inf")
-        self._depth_drawn = -1  # as `_drawn`, for the depth plot
         self._drawn = -1  # the watch's `cells_changed` that the heatmap shows
 
     @property
@@ -73,7 +74,7 @@ class GridScreen(Screen[None]):
     @on(RunChanged)
     def _changed(self, message: RunChanged) -> None:
         if message.opened and self.query(Heatmap):
-            self._words, self._drawn = "", -1
+            self._words, self._drawn, self._cross = "", -1, None
             self.query_one("#filter", Input).value = ""
             self.query_one("#filter").remove_class("-open")
         self._draw()
@@ -100,7 +101,6 @@ class GridScreen(Screen[None]):
             self._draw_heatmap()
         if cells_changed:
             self._drawn = watch.cells_changed
-            self._depth_drawn = -1
             self.query_one(Log).draw(list(watch.log), ascii)
             self._draw_inspector()
         self.query_one("#waiting", Lines).show(self._waiting())
@@ -115,16 +115,27 @@ class GridScreen(Screen[None]):
 
     def _draw_plots(self) -> None:
         self._plots_at, self._plots_due = time.monotonic(), float("inf")
-        app, drawn = self.stitch_app, self._drawn
-        if self._depth_drawn != drawn:
-            self._depth_drawn = drawn
-            self.query_one(DepthPlot).draw(app.watched.state, app.ascii)
-        self.query_one(Curves).draw(app.watched.state, self.query_one(Heatmap).selected, app.ascii)
+        app, watch = self.stitch_app, self.stitch_app.watched
+        going_on = watch.condition in ("starting", "running")
+        self.query_one(DepthPlot).draw(watch.state, self._drawn, going_on, app.ascii)
+        self.query_one(Curves).draw(watch.state, self.query_one(Heatmap).selected, app.ascii)
 
     def _draw_heatmap(self) -> None:
         watch, measure = self.stitch_app.watched, MEASURES[self._measure]
-        view = grid_view(watch.state, measure, self._words, ORDERS[self._order])
+        cross = self._shown_cross()
+        if cross is not None:
+            view = cross_view(watch.state, measure, cross)
+        else:
+            view = grid_view(watch.state, measure, self._words, ORDERS[self._order])
         self.query_one(Heatmap).show(view, measure, self.stitch_app.palette)
+
+    def _shown_cross(self) -> Column | None:
+        """The pair whose grid of every cut with every cut is shown: the one that was chosen, or all that there is."""
+        state = self.stitch_app.watched.state
+        crosses = state.crosses()
+        if self._cross is None and not state.columns():
+            return next(iter(crosses), None)
+        return next((column for column in crosses if column.key == self._cross), None)
 
     def _waiting(self) -> list[Text]:
         """What stands in the grid's place while there is none."""
@@ -196,6 +207,17 @@ class GridScreen(Screen[None]):
     def action_ramp(self) -> None:
         """Colour with the other ramp."""
         self.stitch_app.action_ramp()
+
+    def action_cross(self) -> None:
+        """Show the next pair's grid of every cut with every cut; after the last, the pairs again."""
+        keys = [column.key for column in self.stitch_app.watched.state.crosses()]
+        if not keys:
+            self.notify("this run joins cuts in order only; Enter on a cell can ask for every cut with every cut")
+            return
+        after = keys.index(self._cross) + 1 if self._cross in keys else 0
+        self._cross = keys[after] if after < len(keys) else None
+        self._draw_heatmap()
+        self._draw_inspector()
 
     def action_depth(self) -> None:
         """Show the depth plot over the whole height, or the grid again."""

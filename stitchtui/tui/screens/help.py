@@ -14,8 +14,9 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from stitchtui.text import plain
+from stitchtui.tui import keys
 from stitchtui.tui.glossary import GLOSSARY
-from stitchtui.tui.keys import key
+from stitchtui.tui.keymap import keymap_path
 
 _COLOURS = {
     "truecolor": "16 million colours",
@@ -23,14 +24,9 @@ _COLOURS = {
     "standard": "16 colours: shades of the grid run together, the numbers carry the meaning",
     "windows": "16 colours: shades of the grid run together, the numbers carry the meaning",
 }
+_NAMES_FROM = 104  # columns of the terminal
+_EXAMPLE = '"grid.measure" = "z"'
 _COMMON = 3  # the rank of keys that every widget of its kind has
-_KEYS = (
-    key("escape,q,question_mark", "leave", "back", "Back to where you were", "help.leave", show=True),
-    key("j", "scroll('down')", "down", "Scroll down", "help.down"),
-    key("k", "scroll('up')", "up", "Scroll up", "help.up"),
-    key("g", "scroll('home')", "top", "To the top", "help.top"),
-    key("G", "scroll('end')", "end", "To the end", "help.end"),
-)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -39,11 +35,11 @@ class HelpScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
     HelpScreen VerticalScroll {
-        width: 90; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
+        width: 104; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
         border-title-style: bold; background: $surface;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.HELP]
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,15 +60,18 @@ class HelpScreen(ModalScreen[None]):
         scroll.focus()
 
     def _content(self) -> RenderableType:
+        named = self.app.size.width >= _NAMES_FROM
+        where = " (on the right)" if named else f" (shown from {_NAMES_FROM} columns on)"
         return Group(
             _heading("Keys here"),
-            _table(self._keys, "bold"),
+            _table([row if named else row[:2] for row in self._keys], "bold"),
+            Text(f"\nTo move a key, write its name{where} and the new key to {_keys_file()}\n{_EXAMPLE}"),
             _heading("This terminal"),
             _table(terminal_rows(self.app), ""),
             _heading("Words"),
             _table(GLOSSARY.items(), "bold"),
             _heading("Also, as in every list and field"),
-            _table(self._common, "bold"),
+            _table([row[:2] for row in self._common], "bold"),
         )
 
     def action_scroll(self, way: str) -> None:
@@ -84,17 +83,17 @@ class HelpScreen(ModalScreen[None]):
         self.dismiss()
 
 
-def key_rows(app: App[Any], bindings: Iterable[ActiveBinding]) -> list[tuple[str, str]]:
-    """Every key that does something now, those of one action together, with what it does."""
+def key_rows(app: App[Any], bindings: Iterable[ActiveBinding]) -> list[tuple[str, str, str]]:
+    """Every key that does something now, those of one action together, with what it does and its name if it has one."""
     keys: dict[str, list[str]] = {}
-    words: dict[str, str] = {}
+    words: dict[str, tuple[str, str]] = {}
     for _, binding, enabled, tooltip in sorted(bindings, key=_rank):
         text = tooltip or binding.tooltip or binding.description
         if binding.system or not enabled or not text:
             continue
         keys.setdefault(binding.action, []).append(app.get_key_display(binding))
-        words.setdefault(binding.action, text)
-    return [(" ".join(dict.fromkeys(each)), words[action]) for action, each in keys.items()]
+        words.setdefault(binding.action, (text, binding.id or ""))
+    return [(" ".join(dict.fromkeys(each)), *words[action]) for action, each in keys.items()]
 
 
 def _rank(active: ActiveBinding) -> int:
@@ -119,14 +118,20 @@ def terminal_rows(app: App[Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _keys_file() -> str:
+    path, home = str(keymap_path()), os.environ.get("HOME", "")
+    return plain(f"~{path.removeprefix(home)}" if home and path.startswith(f"{home}/") else path)
+
+
 def _heading(text: str) -> Text:
     return Text(f"\n{text}", style="bold underline")
 
 
-def _table(rows: Iterable[tuple[str, str]], style: str) -> Table:
+def _table(rows: Iterable[tuple[str, ...]], style: str) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True, style=style)
     table.add_column()
-    for name, meaning in rows:
-        table.add_row(Text(name), Text(meaning))
+    table.add_column(no_wrap=True, style="dim")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table

@@ -1,13 +1,12 @@
 """New: pick a bottom and a top, see where they fit, set what is to be measured, start it."""
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, VerticalScroll
@@ -15,27 +14,27 @@ from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
+from textual.worker import Worker
 
 from stitchtui.errors import BadInput
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.directory import all_runs
 from stitchtui.text import plain
 from stitchtui.tui import actions, draft, fit, keys, sources
+from stitchtui.tui.asker import Asker, Work
 from stitchtui.tui.clipboard import copy
-from stitchtui.tui.draft import ENDS, Draft, End
-from stitchtui.tui.inspection import Inspection
+from stitchtui.tui.draft import Draft
+from stitchtui.tui.fields import BY_HAND, ENDS, NETWORKS, OWN, End
+from stitchtui.tui.inspection import Answer, Inspection
 from stitchtui.tui.sources import Source
 from stitchtui.tui.widgets.chains import Chains
-from stitchtui.tui.widgets.form import Form
+from stitchtui.tui.widgets.form import LABELS, Form
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.outlook import Outlook
 from stitchtui.tui.widgets.picker import Picker
 
 if TYPE_CHECKING:
     from stitchtui.tui.app import StitchApp
-
-_STILL = 0.15  # seconds that the mark stands still before its network is looked at
-_TYPED = 0.5  # seconds without a change before an estimate is asked for
 
 
 class _Found(Message):
@@ -46,6 +45,10 @@ class _Found(Message):
         self.kind, self.sources = kind, sources
 
 
+class _Pane(VerticalScroll, inherit_bindings=False, can_focus=False):
+    """Scrolls after what has the keys; keys of its own would take them from the list and the form."""
+
+
 class NewScreen(Screen[None]):
     """Draws a Draft. `prepared` is an experiment as `Experiment.plain()` gives it; with a key `origin`, what
     `stitchtui run` calls it: a preset's name, a TOML file, or a list of words."""
@@ -54,7 +57,7 @@ class NewScreen(Screen[None]):
     NewScreen #said { height: auto; max-height: 2; padding: 0 1; }
     NewScreen #body { height: 1fr; layout: vertical; }
     NewScreen #left { height: 1fr; padding: 0 1; }
-    NewScreen #right { height: auto; max-height: 40%; padding: 0 1; }
+    NewScreen #right { height: auto; max-height: 40%; padding: 0 1; scrollbar-gutter: stable; }
     NewScreen.picking #form { display: none; }
     NewScreen.picking Outlook { display: none; }
     NewScreen.picking.-narrow #right { max-height: 7; }
@@ -76,7 +79,7 @@ class NewScreen(Screen[None]):
         # In the order of the list; None where it isn't known yet.
         self._sources: dict[str, list[Source] | None] = {"first": [], "files": None, "runs": None, "torchvision": None}
         self._devices: list[str] = []
-        self._glimpsed: dict[str, Any] | None = None  # what the inspector says of the network under the mark
+        self._glimpsed: Answer | None = None  # what the inspector says of the network under the mark
         self._estimate = ""
 
     @property
@@ -90,6 +93,17 @@ class NewScreen(Screen[None]):
         return not self._draft.complete
 
     @property
+    def _form(self) -> Form | None:
+        """The form, once it is there."""
+        return next(iter(self.query(Form)), None)
+
+    async def _add_form(self) -> None:
+        """Make the form, of many widgets, behind the list: that is shown first, and mostly needed first."""
+        await self.query_one("#left", _Pane).mount(Form(id="form"))
+        if not self.picking:
+            self._step()
+
+    @property
     def _in_use(self) -> bool:
         """Whether there is something to draw on: an answer may come when this screen has been left."""
         return self.is_mounted and self in self.app.screen_stack
@@ -98,25 +112,30 @@ class NewScreen(Screen[None]):
         """What is to be done, list or form, the chains, what will happen, the keys."""
         yield Static(id="said", markup=False)
         with Container(id="body"):
-            with VerticalScroll(id="left", can_focus=False):
+            with _Pane(id="left"):
                 yield Picker(id="picker")
-                yield Form(id="form")
-            with VerticalScroll(id="right", can_focus=False):
+            with _Pane(id="right"):
                 yield Chains(id="chains")
         yield Outlook()
         yield Hints()
 
     def on_mount(self) -> None:
         """List what can be picked; the slow parts follow from a thread and from the inspector."""
-        self._inspection = self._given or getattr(self.app, "inspection", None) or Inspection()
-        self._own = self._inspection is not (self._given or getattr(self.app, "inspection", None))
+        given = self._given or getattr(self.app, "inspection", None)
+        self._inspection, self._own = given or Inspection(), given is None
+        self._ask = Asker(self._inspection, self, self._beside)
         if not all_runs():
             self._sources["first"] = [sources.QUICKSTART]
+        self.call_after_refresh(self._add_form)
         self.call_after_refresh(self._inspection.start)
         threading.Thread(target=self._look_around, daemon=True).start()
-        self._learn_names()
-        self._step()
+        self._ask.names(self._named)
+        with contextlib.suppress(NoMatches):  # it was left before it was there
+            self._step()
         self._ask_about_both()
+
+    def _beside(self, work: Work, group: str) -> "Worker[None]":
+        return self.run_worker(work, group=group, exclusive=True)
 
     def on_unmount(self) -> None:
         """End an inspector of our own."""
@@ -141,9 +160,7 @@ class NewScreen(Screen[None]):
     def _take_found(self, message: _Found) -> None:
         self._offer(message.kind, message.sources)
 
-    @work(exclusive=True, group="names")
-    async def _learn_names(self) -> None:
-        said = await self._inspection.names()
+    def _named(self, said: Answer) -> None:
         self._devices = list(said.get("devices", []))
         self._offer("torchvision", sources.of_torchvision(said.get("torchvision", [])))
         self._draw()
@@ -170,9 +187,9 @@ class NewScreen(Screen[None]):
         if self.picking:
             self._list()
             self.query_one(Picker).take_focus()
-        else:
+        elif self._form is not None:
             # Once it is shown: what is hidden takes no focus.
-            self.call_after_refresh(self.query_one(Form).take_focus, self._draft)
+            self.call_after_refresh(self._form.take_focus, self._draft)
         self._draw()
         self.refresh_bindings()
 
@@ -183,42 +200,34 @@ class NewScreen(Screen[None]):
                 self._draw_all()
 
     def _draw_all(self) -> None:
-        _, problems = self._draft.check() if not self.picking else (None, {})
-        self._say(self._heading())
-        self.query_one(Form).draw(self._draft, problems, self._devices)
-        self.query_one(Outlook).show(self._reason(problems), self._estimate, self._draft.command())
-        width = self.query_one("#right").content_size.width or self.size.width - 2
+        self._say(self._draft.heading())
+        if not self.picking:
+            _, problems = self._draft.check()
+            if self._form is not None:
+                self._form.draw(self._draft, problems, self._devices)
+            self.query_one(Outlook).show(self._reason(problems), self._estimate, self._draft.command())
+        right = self.query_one("#right")
+        width = right.scrollable_content_region.width - right.styles.padding.width or self.size.width - 2
         self.query_one(Chains).draw(self._shown(), max(20, width), reasons=self.picking)
 
     def _say(self, text: str) -> None:
         ascii = bool(getattr(self.app, "ascii", False))
         self.query_one("#said", Static).update(Text(to_ascii(printable(text)) if ascii else printable(text)))
 
-    def _heading(self) -> str:
-        if self.picking:
-            end = self._next_end()
-            role = "up to the cut" if end == "bottom" else "after the cut"
-            return f"New run: pick the {end} (its layers {role})"
-        ends = self._draft.ends()
-        more = len((self._draft.document or {}).get("pairs", [1])) - 1
-        return f"New run: {ends['bottom']} > {ends['top']}" + (f" and {more} more" if more > 0 else "")
-
     def _reason(self, problems: dict[str, str]) -> str:
-        return next((f"{name}: {reason}" if name else reason for name, reason in problems.items()), "")
+        labelled = ((name if name in ENDS else LABELS.get(name, name), reason) for name, reason in problems.items())
+        return next((f"{label}: {reason}" if label else reason for label, reason in labelled), "")
 
     def _shown(self) -> Draft:
         """The draft, with the network under the mark at the end that is being picked."""
         marked = self.query_one(Picker).marked
         if not self.picking or marked is None or marked.preset:
             return self._draft
-        end = self._next_end()
-        unasked: dict[str, Any] | None = None if marked.is_file else {}  # others are built to be looked at: once picked
+        end = self._draft.next_end
+        unasked: Answer | None = None if marked.is_file else {}  # others are built to be looked at: once picked
         glimpsed = self._glimpsed or unasked
         answers = {**self._draft.answers, **({end: glimpsed} if glimpsed is not None else {})}
         return Draft(picked={**self._draft.picked, end: marked}, answers=answers)
-
-    def _next_end(self) -> End:
-        return "top" if "bottom" in self._draft.picked else "bottom"
 
     @on(Picker.Marked)
     def _marked(self, message: Picker.Marked) -> None:
@@ -226,12 +235,10 @@ class NewScreen(Screen[None]):
         if self.picking:
             self._draw()
             if message.source is not None and message.source.is_file:
-                self._glimpse(message.source)
+                self._ask.glimpse(message.source, self._draft.value("data"))
 
-    @work(exclusive=True, group="glimpse")
-    async def _glimpse(self, source: Source) -> None:
-        await asyncio.sleep(_STILL)
-        answer = await self._inspection.cuts(source.question(), self._draft.value("data"))
+    def glimpsed(self, source: Source, answer: Answer) -> None:
+        """Show what is said of the network under the mark."""
         with contextlib.suppress(NoMatches):
             if self._in_use and self.picking and self.query_one(Picker).marked == source:
                 self._glimpsed = answer
@@ -246,10 +253,11 @@ class NewScreen(Screen[None]):
         if source.preset:
             self._take_preset(source.value)
         else:
-            end, data = self._next_end(), self._draft.value("data")
+            end, data = self._draft.next_end, self._draft.value("data")
             self._draft.picked[end] = source
             if data == self._draft.value("data"):
-                self._ask(end)
+                self._ask.about(self._draft, end)
+                self._think()
             else:  # whether the other fits is another question now
                 self._ask_about_both()
         self.query_one(Picker).close_filter()
@@ -268,58 +276,47 @@ class NewScreen(Screen[None]):
     def _changed(self, message: Form.Changed) -> None:
         if self._set(message.field, message.value):
             self._draw()
+            if message.value == BY_HAND:
+                self.call_after_refresh(self.query_one(Form).focus_on, OWN + message.field)
+            elif self.focused is not None:  # a reason may have pushed it out of sight
+                self.call_after_refresh(self.focused.scroll_visible, animate=False)
             self._think()
 
     def _set(self, field: str, value: str) -> bool:
         """Take over what a field holds; returns whether it is new."""
+        new = self._draft.set(field, value)
         for end in ENDS:
-            if field == end:
-                if self._draft.architectures.get(end, "") == value:
-                    return False
-                self._draft.architectures[end] = value
-                self._ask(end, _STILL)
-                return True
-        if self._draft.value(field) == value:
-            return False
-        self._draft.values[field] = value
-        if field == "data":
-            self._ask_about_both(_STILL)
-        return True
+            if new and field in (end, "data", *NETWORKS):
+                self._ask.about(self._draft, end, typed=True)
+        return new
 
-    def _ask_about_both(self, after: float = 0.0) -> None:
-        for end in ENDS:
-            self._ask(end, after)
-
-    def _ask(self, end: End, after: float = 0.0) -> None:
-        if (question := self._draft.question(end)) is not None:
-            self.run_worker(self._hear(end, question, after), group=f"ask-{end}", exclusive=True)
+    def _ask_about_both(self) -> None:
+        self._ask.about_both(self._draft)
         self._think()
 
-    async def _hear(self, end: End, question: dict[str, Any], after: float) -> None:
-        await asyncio.sleep(after)
-        answer = await self._inspection.cuts(question, self._draft.value("data"))
+    def answered(self, end: End, question: dict[str, Any], answer: Answer) -> None:
+        """Take what is said of a network, if it is still the one that was asked about."""
         if self._in_use and question == self._draft.question(end):
             needed = self._draft.needs_architecture(end)
             self._draft.answers[end] = answer
             self._draw()
-            if self._draft.needs_architecture(end) and not needed and not self.picking:
-                self.query_one(Form).take_focus(self._draft)
+            if self._draft.needs_architecture(end) and not needed and not self.picking and self._form is not None:
+                self._form.take_focus(self._draft)
             self._think()
 
-    @work(exclusive=True, group="estimate")
-    async def _think(self) -> None:
+    def _think(self) -> None:
         """Estimate the draft once it has stood still for a while."""
         self._estimate = ""
-        await asyncio.sleep(_TYPED)
+        self._ask.think(self._wanted)
+
+    def _wanted(self) -> tuple[dict[str, Any], str] | None:
         experiment, _ = self._draft.check() if not self.picking else (None, {})
-        if experiment is None:
-            return
-        self._estimate = "estimating time and memory..."
+        return None if experiment is None else (experiment.plain(), self._draft.value("device"))
+
+    def estimated(self, answer: Answer | None) -> None:
+        """Say how long it takes and how much memory."""
+        self._estimate = "estimating time and memory..." if answer is None else fit.estimate_text(answer)
         self._draw()
-        answer = await self._inspection.estimate(experiment.plain(), self._draft.value("device"))
-        if "dropped" not in answer:
-            self._estimate = fit.estimate_text(answer)
-            self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys mean something here."""
@@ -336,12 +333,14 @@ class NewScreen(Screen[None]):
 
     def action_start(self) -> None:
         """Start the run and show its grid."""
-        for field, value in self.query_one(Form).typed().items():  # its messages may still be on their way
+        typed = self._form.typed() if self._form is not None else {}
+        for field, value in typed.items():  # its messages may still be on their way
             self._set(field, value)
         experiment, problems = self._draft.check()
         if experiment is None:
             self._draw()
-            self.query_one(Form).focus_problem(problems)
+            if self._form is not None:
+                self._form.focus_problem(self._draft, problems)
             return
         device = self._draft.value("device")
         try:
@@ -365,11 +364,7 @@ class NewScreen(Screen[None]):
 
     def action_swap(self) -> None:
         """Let bottom and top change places."""
-        for held in (self._draft.picked, self._draft.architectures, self._draft.answers):
-            both = cast("dict[End, Any]", held)
-            swapped = {("top" if end == "bottom" else "bottom"): both[end] for end in both}
-            both.clear()
-            both.update(swapped)  # type: ignore[arg-type]
+        self._draft.swap()
         self._draw()
         self._ask_about_both()  # whose data it is may be another's now
 
@@ -377,23 +372,22 @@ class NewScreen(Screen[None]):
         """Move in the list, or between the fields."""
         if self.picking:
             self.query_one(Picker).move(action)
-        else:
-            self.query_one(Form).move(action)
+        elif self._form is not None:
+            self._form.move(action)
 
     def action_scroll_chains(self, by: int) -> None:
-        """Show other cuts, where they don't all fit."""
-        chains = self.query_one("#right", VerticalScroll)
+        """Show other cuts, where they don't all fit; while a network is picked, other networks."""
+        if self.picking:
+            self.query_one(Picker).move("page_down" if by > 0 else "page_up")
+            return
+        chains = self.query_one("#right", _Pane)
         chains.scroll_relative(y=by * max(1, chains.size.height - 1), animate=False)
 
     def action_back(self) -> None:
         """Close the filter, or unpick the last network, or leave."""
         if self.picking and self.query_one(Picker).close_filter():
             return
-        ends = [end for end in ENDS if end in self._draft.picked]
-        if self._draft.document is not None or not ends:
+        if self._draft.unpick():
+            self._step()
+        else:
             self.dismiss()
-            return
-        self._draft.picked.pop(ends[-1])
-        for held in (self._draft.architectures, self._draft.answers):
-            cast("dict[End, Any]", held).pop(ends[-1], None)
-        self._step()

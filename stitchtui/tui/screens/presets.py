@@ -1,9 +1,9 @@
-"""The presets: what each claims, how large it is, what its last run found; start one."""
+"""The presets: what each claims, how large it is, what its last run found; start one, or change it first."""
 
 import contextlib
 import threading
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
@@ -21,29 +21,15 @@ from stitchtui.errors import BadInput
 from stitchtui.report.wording import counted, listed, printable, to_ascii
 from stitchtui.run.plan import plan
 from stitchtui.text import plain
-from stitchtui.tui import actions
+from stitchtui.tui import actions, keys
 from stitchtui.tui.catalogue import Catalogue, Entry
 from stitchtui.tui.clipboard import copy
-from stitchtui.tui.keys import key
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.widgets.hints import Hints
 
 if TYPE_CHECKING:
     from stitchtui.experiment import Experiment, NetworkSpec
     from stitchtui.tui.app import StitchApp
-
-_KEYS = (
-    # before the list's own Enter, which the footer wouldn't show
-    replace(key("enter", "start", "start", "Start this preset", "presets.start", show=True), priority=True),
-    replace(key("pagedown,space", "scroll('down')", "more", "Read on", "presets.read_on"), priority=True),
-    replace(key("pageup", "scroll('up')", "back up", "Read what went before", "presets.read_back"), priority=True),
-    key("y", "copy", "copy command", "Copy the command line that starts it", "presets.copy", show=True),
-    key("j", "list('cursor_down')", "down", "To the next preset", "presets.down"),
-    key("k", "list('cursor_up')", "up", "To the preset before", "presets.up"),
-    key("g", "list('first')", "first", "To the first preset", "presets.first"),
-    key("G", "list('last')", "last", "To the last preset", "presets.last"),
-    key("escape", "back", "back", "Back to the grid", "presets.back", show=True),
-)
 
 
 @dataclass(frozen=True)
@@ -62,7 +48,12 @@ class Choice:
     @property
     def command(self) -> str:
         """The command line that does the same."""
-        return f"stitchtui run {self.preset}" + ("" if self.scale is None else f" --scale {self.scale}")
+        return " ".join(["stitchtui", "run", *self.words])
+
+    @property
+    def words(self) -> list[str]:
+        """What that command line calls it."""
+        return [self.preset] if self.scale is None else [self.preset, "--scale", self.scale]
 
 
 class _Past(Message):
@@ -82,7 +73,7 @@ class PresetsScreen(Screen[None]):
     PresetsScreen.-narrow #presets { width: 1fr; height: 4; }
     PresetsScreen #said { height: auto; color: $text-warning; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.PRESETS]
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,6 +164,18 @@ class PresetsScreen(Screen[None]):
             return
         self._app.open_run(directory)
 
+    def action_change(self) -> None:
+        """Open the marked preset in New, to change it before it is started."""
+        choice = self._chosen()
+        if choice is None:
+            return
+        try:
+            prepared = _experiment(choice).plain()
+        except BadInput as error:
+            self.query_one("#said", Static).update(Text(plain(error)))
+            return
+        self._app.open_new({**prepared, "origin": choice.words})
+
     def action_copy(self) -> None:
         """Copy the command line of the marked preset."""
         if (choice := self._chosen()) is not None:
@@ -195,7 +198,8 @@ class PresetsScreen(Screen[None]):
 def _choices() -> list[Choice]:
     from stitchtui.presets import list_presets
 
-    return [Choice(info.name, info.title, scale) for info in list_presets() for scale in (None, *info.scales)]
+    ordered = sorted(list_presets(), key=lambda info: info.name != "quickstart")  # what to try first is the first
+    return [Choice(info.name, info.title, scale) for info in ordered for scale in (None, *info.scales)]
 
 
 def _experiment(choice: Choice) -> "Experiment":

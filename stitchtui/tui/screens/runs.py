@@ -16,10 +16,9 @@ from textual.widgets import Input, Static
 from stitchtui.places import runs_directory
 from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.text import duration, plain
-from stitchtui.tui import actions
+from stitchtui.tui import actions, keys
 from stitchtui.tui.catalogue import Entry, Lookout
 from stitchtui.tui.clipboard import copy
-from stitchtui.tui.keys import key
 from stitchtui.tui.widgets.field import Field
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.run_list import RunList
@@ -30,18 +29,6 @@ if TYPE_CHECKING:
 _ORDERS = ("newest", "name", "status")
 _GOING = ("starting", "running")
 _RANK = ("running", "starting", "lost", "failed", "stopped", "elsewhere", "done")
-_KEYS = (
-    key("enter", "open", "open", "Watch this run in the grid", "runs.open", show=True),
-    key("s", "stop", "stop", "Stop this run; what it measured stays", "runs.stop", show=True),
-    key("r,R", "resume", "resume", "Go on with a run that was stopped or lost", "runs.resume", show=True),
-    key("space", "mark", "mark", "Mark this run, to compare two", "runs.mark", show=True),
-    key("c", "compare", "compare", "Compare two marked runs, or a marked one with this", "runs.compare", show=True),
-    key("e", "export", "export", "Write this run's numbers to a file", "runs.export"),
-    key("y", "copy", "copy", "Copy the path of this run", "runs.copy"),
-    key("slash", "filter", "filter", "Show only runs that hold what you type", "runs.filter"),
-    key("o", "sort", "sort", "Sort by age, by name or by status", "runs.sort"),
-    key("escape", "back", "back", "Back to the grid", "runs.back", show=True),
-)
 
 
 class _Read(Message):
@@ -65,7 +52,7 @@ class RunsScreen(Screen[None]):
     RunsScreen #filter.-open { display: block; }
     RunsScreen #facts { height: 6; border-top: solid $primary; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.RUNS]
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,6 +159,15 @@ class RunsScreen(Screen[None]):
     def _highlighted(self) -> None:
         with contextlib.suppress(NoMatches):  # the screen is being left, its widgets are gone
             self._draw_facts()
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys do something for the run under the cursor: stop one that goes on, resume one that doesn't."""
+        lists = self.query(RunList)
+        entry = lists.first().chosen if lists else None
+        if action not in ("stop", "resume") or entry is None or entry.condition is None:
+            return super().check_action(action, parameters)
+        return (entry.condition in _GOING) == (action == "stop")
 
     @on(RunList.Chosen)
     def action_open(self) -> None:
@@ -187,20 +183,12 @@ class RunsScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """Ask, then stop the run under the cursor."""
-        if (entry := self._chosen()) is None:
-            return
-        if entry.condition in _GOING:
+        if (entry := self._chosen()) is not None:
             actions.ask_stop(self.app, entry.directory)
-        else:
-            self.notify(f"{plain(entry.directory.name)} is {entry.condition}: nothing to stop", markup=False)
 
     def action_resume(self) -> None:
         """Go on with the run under the cursor."""
-        if (entry := self._chosen()) is None:
-            return
-        if entry.condition in _GOING:
-            self.notify(f"{plain(entry.directory.name)} is {entry.condition} already", markup=False)
-        else:
+        if (entry := self._chosen()) is not None:
             actions.resume(self.app, entry.directory)
 
     def action_mark(self) -> None:

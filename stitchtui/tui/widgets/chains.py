@@ -1,6 +1,7 @@
 """Two networks as chains of cuts side by side: names, shapes, depths, and where they fit."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
@@ -9,11 +10,18 @@ from rich.text import Text
 
 from stitchtui.report.wording import printable, shortened
 from stitchtui.tui import fit
-from stitchtui.tui.draft import ENDS, Draft, End
+from stitchtui.tui.draft import Draft
+from stitchtui.tui.fields import ENDS, End
 from stitchtui.tui.widgets.lines import Lines
 
-_MARKS = {"equal": "=", "mapped": ">", "misfit": "x", "alone": " "}
-LEGEND = "= same shape   > channels are mapped   x doesn't fit"
+_MARKS: dict[fit.Fit, str] = {"equal": "=", "mapped": ">", "adapted": "~", "misfit": "x", "alone": " "}
+_MEANINGS: dict[fit.Fit, str] = {
+    "equal": "same shape",
+    "mapped": "channels are mapped",
+    "adapted": "resized first",
+    "misfit": "doesn't fit",
+}
+_CROSS = "every bottom cut meets every top cut"
 
 
 class Chains(Lines):
@@ -32,9 +40,14 @@ def chain_lines(draft: Draft, width: int, ascii: bool = False, reasons: bool = T
     """The lines: what each network is, then the cuts in rows; those that the experiment uses are bold."""
     lines = []
     for end in ENDS:
-        lines += [_head(draft, end, width, ascii), *(_reason(draft, end, width, ascii) if reasons else ())]
+        lines += [_head(draft, end, width, ascii), *_notes(draft, end, width, ascii, reasons)]
     if draft.cuts("bottom") or draft.cuts("top"):
-        lines += [Text(), *_rows(draft, width, ascii), Text(shortened(LEGEND, width), style="dim")]
+        rows = _joints(draft)
+        legend = "   ".join(
+            f"{_MARKS[each]} {words}" for each, words in _MEANINGS.items() if each in {r.fit for r in rows}
+        )
+        legend = _CROSS if draft.stitching.cross else legend
+        lines += [Text(), *_rows(draft, rows, width, ascii), Text(shortened(legend, width, ascii), style="dim")]
     return lines
 
 
@@ -48,11 +61,14 @@ def _head(draft: Draft, end: End, width: int, ascii: bool) -> Text:
     return text.append(shortened(f"  {printable(said, ascii)}", max(2, width - text.cell_len), ascii), style="not dim")
 
 
-def _reason(draft: Draft, end: End, width: int, ascii: bool) -> Iterator[Text]:
-    """Why the network can't be used, over as many lines as it takes."""
-    reason = printable(draft.answers.get(end, {}).get("error", ""), ascii)
-    for line in wrap(reason, max(10, width - 2)):
-        yield Text(f"  {line}", style="red", no_wrap=True)
+def _notes(draft: Draft, end: End, width: int, ascii: bool, reasons: bool) -> Iterator[Text]:
+    """What there is to know of the network, and with `reasons` why it can't be used, over as many lines as it takes."""
+    answer = draft.answers.get(end, {})
+    said = [("yellow", note) for note in answer.get("notes", [])]
+    said += [("red", answer["error"])] if reasons and "error" in answer else []
+    for colour, text in said:
+        for line in wrap(printable(text, ascii), max(10, width - 2)):
+            yield Text(f"  {line}", style=colour, no_wrap=True)
 
 
 def _described(draft: Draft, end: End) -> Iterator[str]:
@@ -70,17 +86,28 @@ def _described(draft: Draft, end: End) -> Iterator[str]:
             yield f"{answer['test_error']:.1f} % error"
 
 
-def _rows(draft: Draft, width: int, ascii: bool) -> Iterator[Text]:
-    listed = [_listed(draft, end) for end in ENDS]
+def _rows(draft: Draft, joints: list[fit.Joint], width: int, ascii: bool) -> Iterator[Text]:
     used = [{cut["name"] for cut in draft.chosen_cuts(end)} for end in ENDS]
-    shapes = max(5, *(cell_len(fit.shape_text(cut)) for cuts in listed for cut in cuts))
+    shapes = max(5, *(cell_len(fit.shape_text(cut)) for joint in joints for cut in (joint.bottom, joint.top)))
     name = max(6, min(24, (width - 8) // 2 - shapes - 1))
-    for joint in fit.joints(listed[0], listed[1], draft.value("family")):
+    for joint in joints:
         row = _cell(joint.bottom, used[0], name, shapes, ascii).append(f" {_MARKS[joint.fit]} ", style="bold")
         row.append_text(_cell(joint.top, used[1], name, shapes, ascii))
         if joint.bottom is not None and row.cell_len + 6 <= width:
             row.append(f" {100 * joint.bottom['depth']:3.0f} %", style="dim")
         yield row
+
+
+def _joints(draft: Draft) -> list[fit.Joint]:
+    """The rows: cuts in their places where both chains have the same, else those that meet first, then the others."""
+    bottom, top = (_listed(draft, end) for end in ENDS)
+    whole = all(len(draft.chosen_cuts(end)) == len(cuts) for end, cuts in zip(ENDS, (bottom, top), strict=True))
+    if whole or [cut["name"] for cut in bottom] == [cut["name"] for cut in top]:
+        return fit.joints(bottom, top, draft.stitching)
+    below, above = (draft.chosen_cuts(end) for end in ENDS)
+    others = [cut for cut in bottom if cut not in below], [cut for cut in top if cut not in above]
+    unjoined = fit.joints(others[0], others[1], replace(draft.stitching, cross=True))
+    return [*fit.joints(below, above, draft.stitching), *unjoined]
 
 
 def _cell(cut: fit.Cut | None, used: set[str], name: int, shapes: int, ascii: bool) -> Text:
@@ -91,7 +118,7 @@ def _cell(cut: fit.Cut | None, used: set[str], name: int, shapes: int, ascii: bo
 
 def _listed(draft: Draft, end: End) -> list[fit.Cut]:
     """The cuts worth showing of one end: those used, or where few are, those at which a block ends too."""
-    wanted = draft.value("cuts")
+    wanted = draft.wanted(end)
     names = {cut["name"] for cut in draft.chosen_cuts(end)}
     shown = fit.selected(draft.cuts(end), wanted if wanted in ("all", "blocks") else "blocks")
     kept = names | {cut["name"] for cut in shown}

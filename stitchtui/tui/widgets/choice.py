@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from stitchtui.report.wording import printable, shortened
-from stitchtui.tui.keys import key
+from stitchtui.tui import keys
 
 
 class Choice(Widget, can_focus=True):
@@ -20,10 +20,7 @@ class Choice(Widget, can_focus=True):
     Choice { height: 1; }
     Choice:focus { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        key("left,h", "step(-1)", "before", "The value before", "new.before"),
-        key("right,l,space", "step(1)", "next", "The next value", "new.next"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.CHOICE]
 
     class Changed(Message):
         """The user chose another value."""

@@ -6,9 +6,22 @@ from stitchtui.tui.widgets.lines import Lines
 
 
 class DepthPlot(Lines):
-    """Draws every finished cell's penalty against its cut's depth."""
+    """Draws every finished cell's penalty against its cut's depth; of a task that goes on, once all its cells are in.
 
-    def draw(self, state: RunState, ascii: bool = False) -> None:
-        """Draw what is finished; nothing where the room is too small to read it."""
+    One more point moves the axis and with it the whole picture, and those of one task come close together.
+    """
+
+    _drawn: object = None  # what the lines show
+
+    def draw(self, state: RunState, cells: int, going_on: bool, ascii: bool = False) -> None:
+        """Draw what is finished, `cells` being a number that changes with it; nothing where there is no room.
+
+        `going_on` says whether a worker is at it: one that is gone ends no task.
+        """
+        ended = sum(task.status == "finished" for task in state.tasks.values()) if going_on else -cells
+        wanted = (self.size, ascii, id(state), state.run, state.status, ended)
+        if wanted == self._drawn:
+            return
+        self._drawn = wanted
         measured = any(cell.status == "finished" for cell in state.cells.values())
         self.show(depth_lines(state, self.size.width - 1, self.size.height, ascii) if measured else [])

@@ -1,50 +1,94 @@
-"""The form of New: a line a field, each with the reason why what it holds can't be used."""
+"""The form of New: a line a field, each with the reason why what it holds can't be used, or what it is for."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.suggester import SuggestFromList
+from textual.suggester import Suggester, SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input
 
-from stitchtui.experiment import DATASETS
+from stitchtui.experiment import DATASETS, ControlName, Experiment, Family, Objective, Pairing, Start
+from stitchtui.stitching.capacity import FAMILIES
 from stitchtui.tui import fit
-from stitchtui.tui.draft import ENDS, Draft
+from stitchtui.tui.draft import Draft
+from stitchtui.tui.fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
 from stitchtui.tui.widgets.choice import Choice
-from stitchtui.tui.widgets.field import Field
+from stitchtui.tui.widgets.field import Field, Names
 from stitchtui.tui.widgets.field_row import FieldRow
 
-_CONTROLS = (
-    "self_stitch,identity,random_bottom",
-    "self_stitch,identity",
-    "self_stitch,random_bottom",
-    "identity,random_bottom",
-    "self_stitch",
-    "identity",
-    "random_bottom",
-    "none",
-)
+_EVERY_CONTROL = get_args(ControlName)
+_USUAL_CONTROLS = Experiment.model_fields["controls"].default
 _CHOICES: dict[str, tuple[str, ...]] = {
     "cuts": ("blocks", "all"),
-    "family": ("affine", "identity", "bn_affine_bn"),
-    "objective": ("task", "direct"),
-    "start": ("least_squares", "random", "identity"),
-    "controls": _CONTROLS,
+    "pairing": get_args(Pairing),
+    "family": get_args(Family),
+    "objective": get_args(Objective),
+    "start": get_args(Start),
+    "controls": tuple(dict.fromkeys([",".join(_USUAL_CONTROLS), ",".join(_EVERY_CONTROL), *_EVERY_CONTROL, "none"])),
     "both": ("no", "yes"),
+    "trust_code": ("no", "yes"),
     "device": ("auto", "cpu"),
 }
-_WORDS = {_CONTROLS[0]: "all three", "least_squares": "least squares", "random_bottom": "random bottom"}
-_LABELS = {"both": "both ways", "bottom": "bottom is", "top": "top is"}
-_ORDER = ("cuts", "family", "objective", "start", "epochs", "seeds", "controls", "data", "both", "device", *ENDS)
-_HINTS = {
+_WORDS: dict[str, dict[str, str]] = {
+    "cuts": {BY_HAND: "by name"},
+    "pairing": {"equal": "one with one", "all": "all with all"},
+    "controls": {
+        **{name: name.replace("_", " ") for name in _EVERY_CONTROL},
+        ",".join(_EVERY_CONTROL): "all of them",
+        ",".join(_USUAL_CONTROLS): "the usual",
+        BY_HAND: "by name",
+    },
+    **{name: {word: word.replace("_", " ") for word in _CHOICES[name]} for name in ("family", "objective", "start")},
+}
+LABELS = {
+    "both": "both ways", "bottom": "bottom is", "top": "top is", "top_cuts": "top's cuts", "best_of": "best of",
+    "leaves": "leaves", "trust_code": "run code", FREE: "also set",
+    **{OWN + name: "named" for name in LISTS},
+}  # fmt: skip
+_ORDER = (
+    "cuts", f"{OWN}cuts", "top_cuts", "pairing", "family", "rank", "objective", "start", "best_of", "epochs", "seeds",
+    "controls", f"{OWN}controls", "data", *ENDS, "head", "leaves", "trust_code", "both", "device", FREE,
+)  # fmt: skip
+_EMPTY = {
     "epochs": "such as 4",
     "seeds": "how many, or which: 0,1,2",
     "data": "digits, cifar10, folder:PATH",
+    "top_cuts": "as the bottom's",
+    "rank": "such as 8",
+    "best_of": "such as 3",
+    "head": "train, or a file",
+    "leaves": "modules, with commas",
+    FREE: "such as stitch.l1=0.001",
     "bottom": "its architecture",
     "top": "its architecture",
+    **{OWN + name: "names, with commas" for name in LISTS},
+}
+_HINTS = {
+    "cuts": "where to stitch",
+    f"{OWN}cuts": "of the bottom",
+    "top_cuts": "of the top",
+    "pairing": "which cuts meet",
+    "objective": "what it is fitted to",
+    "start": "where training starts",
+    "epochs": "of training images",
+    "seeds": "how many, or 0,1,2",
+    "controls": "to compare with",
+    f"{OWN}controls": "of the controls",
+    "data": "the images",
+    "rank": "of its map",
+    "best_of": "so many random starts",
+    "head": "train, or a head's file",
+    "leaves": "modules taken whole",
+    "trust_code": "of the hub's repository",
+    FREE: "KEY=VALUE; KEY=VALUE",
+    "both": "the other way too",
+    "device": "where it computes",
+    "bottom": "name, or file.py:Class",
+    "top": "name, or file.py:Class",
 }
 
 
@@ -65,23 +109,24 @@ class Form(Vertical):
     def compose(self) -> ComposeResult:
         """A line for each field."""
         for name in _ORDER:
-            yield FieldRow(name, _LABELS.get(name, name), _editor(name))
+            yield FieldRow(name, LABELS.get(name, name), _editor(name))
 
     def draw(self, draft: Draft, problems: Mapping[str, str], devices: list[str]) -> None:
-        """Show the draft's values, with a reason beside each field that has one."""
+        """Show the draft's values, with a reason or a remark beside each field that has one."""
+        remarks = draft.remarks()
         for row in self.query(FieldRow):
-            name = row.field
-            row.display = _applies(draft, name)
-            reason = problems.get(name, "")
-            # There is little room beside it, and whose architecture it is, is said already.
-            row.complain(reason.partition(": ")[2] or reason if name in ENDS else reason)
-            if isinstance(row.editor, Choice):
-                row.editor.show(draft.value(name), _options(draft, name, devices))
-            elif isinstance(row.editor, Input) and not row.editor.has_focus:
-                value = _typed(draft, name)
-                if row.editor.value != value:
-                    with row.editor.prevent(Input.Changed):
-                        row.editor.value = value
+            row.display = draft.applies(row.field)
+            _say(row, draft, problems, remarks)
+            editor = row.editor
+            if isinstance(editor, Choice):
+                editor.show(_chosen(draft, row.field), _options(draft, row.field, devices))
+            elif isinstance(editor, Input):
+                if isinstance(editor.suggester, Names):
+                    editor.suggester.known = _names(draft, row.field)
+                value = _typed(draft, row.field)
+                if not editor.has_focus and editor.value != value:
+                    with editor.prevent(Input.Changed):
+                        editor.value = value
 
     def typed(self) -> dict[str, str]:
         """What the text fields hold that are shown."""
@@ -90,15 +135,17 @@ class Form(Vertical):
 
     def take_focus(self, draft: Draft) -> None:
         """Give the keys to the field that needs an answer, or to the first; to none once the screen was left."""
-        needed = [end for end in ENDS if draft.needs_architecture(end)]
-        wanted = f"row-{needed[0] if needed else _ORDER[0]}"
+        self.focus_on(next((end for end in ENDS if draft.needs_architecture(end)), _ORDER[0]))
+
+    def focus_on(self, field: str) -> None:
+        """Give the keys to this field, if it is there."""
         for row in self.query(FieldRow):
-            if row.id == wanted:
+            if row.field == field:
                 row.editor.focus()
 
-    def focus_problem(self, problems: Mapping[str, str]) -> None:
+    def focus_problem(self, draft: Draft, problems: Mapping[str, str]) -> None:
         """Give the keys to the first field that can't be used."""
-        at_fault = [row for row in self.query(FieldRow) if row.field in problems and row.display]
+        at_fault = [row for row in self.query(FieldRow) if row.display and _said_at(draft, row.field) in problems]
         if at_fault:
             at_fault[0].editor.focus()
 
@@ -110,7 +157,7 @@ class Form(Vertical):
         shown[places[action] % len(shown)].focus()
 
     @on(Choice.Changed)
-    def _chosen(self, event: Choice.Changed) -> None:
+    def _chose(self, event: Choice.Changed) -> None:
         event.stop()
         self._tell(event.choice, event.value)
 
@@ -127,26 +174,55 @@ class Form(Vertical):
 
 def _editor(name: str) -> Widget:
     if name in _CHOICES:
-        return Choice(_CHOICES[name], _WORDS)
-    known = SuggestFromList([*DATASETS, "folder:", "npz:"]) if name == "data" else None
-    return Field(placeholder=_HINTS[name], compact=True, select_on_focus=True, suggester=known)
+        return Choice(_CHOICES[name], _WORDS.get(name))
+    suggester: Suggester | None = SuggestFromList([*DATASETS, "folder:", "npz:"]) if name == "data" else None
+    if name == "top_cuts" or name.startswith(OWN):
+        suggester = Names()
+    return Field(placeholder=_EMPTY[name], compact=True, select_on_focus=True, suggester=suggester)
 
 
-def _applies(draft: Draft, name: str) -> bool:
-    if name in ENDS:
-        return draft.needs_architecture("bottom" if name == "bottom" else "top")
-    return name != "both" or draft.document is None
+def _said_at(draft: Draft, name: str) -> str:
+    """The field whose problem stands beside `name`: one that is typed by hand has it where it is typed."""
+    if name.startswith(OWN):
+        return name.removeprefix(OWN)
+    return "" if name in draft.by_hand else name
+
+
+def _say(row: FieldRow, draft: Draft, problems: Mapping[str, str], remarks: Mapping[str, str]) -> None:
+    about = _said_at(draft, row.field)
+    reason = problems.get(about, "") if about else ""
+    if reason:
+        # Whose architecture it is, is said already.
+        row.say(reason.partition(": ")[2] or reason if row.field in ENDS else reason, "reason")
+    elif about and about in remarks:
+        row.say(remarks[about], "remark")
+    elif row.field == "family":
+        family = FAMILIES.get(draft.value("family"))
+        row.say(family.maps if family else "", "hint")
+    else:
+        row.say(_HINTS[row.field], "hint")
 
 
 def _typed(draft: Draft, name: str) -> str:
     if name in ENDS:
-        return draft.architectures.get("bottom" if name == "bottom" else "top", "")
-    return draft.value(name)
+        return draft.architectures.get(end_of(name), "")
+    return draft.value(name.removeprefix(OWN))
+
+
+def _chosen(draft: Draft, name: str) -> str:
+    return BY_HAND if name in draft.by_hand else draft.value(name)
 
 
 def _options(draft: Draft, name: str, devices: list[str]) -> list[str]:
+    listed = list(_CHOICES[name])
     if name == "cuts":
-        return [*_CHOICES[name], *fit.shared(draft.cuts("bottom"), draft.cuts("top"))]
+        listed += fit.shared(draft.cuts("bottom"), draft.cuts("top"))
     if name == "device" and devices:
-        return ["auto", *devices]
-    return list(_CHOICES[name])
+        listed = ["auto", *devices]
+    return [*listed, BY_HAND] if name in LISTS else listed
+
+
+def _names(draft: Draft, name: str) -> list[str]:
+    if name == f"{OWN}controls":
+        return list(_EVERY_CONTROL)
+    return [cut["name"] for cut in draft.cuts("top" if name == "top_cuts" else "bottom")]

@@ -1,5 +1,7 @@
 """The heatmap: a number in every cell and a colour behind it, drawn line by line so that one cell costs one cell."""
 
+from collections.abc import Iterator
+
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -10,7 +12,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from stitchtui.report.cells import LEGEND, Drawn
+from stitchtui.report.cells import LEGEND, Drawn, Kind
 from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.run.state import Column
 from stitchtui.tui.colours import Palette
@@ -18,6 +20,15 @@ from stitchtui.tui.gridview import GridView, verdict_text
 from stitchtui.tui.measures import MEASURES, Measure, number
 from stitchtui.tui.widgets.heatmap_layout import Layout, lay_out
 
+_DIAGONAL = ("╲", "\\")  # after a cell; the second in ASCII
+# where the legend's own words are too long
+_SHORT: dict[Kind, str] = {
+    "pending": "· pending",
+    "direct": "~ direct",
+    "some_seeds": "* some seeds",
+    "failed": "x failed",
+    "reused": "= reused",
+}
 _DIM, _BOLD, _CURSOR = Style(dim=True), Style(bold=True), Style(bold=True, reverse=True)
 
 
@@ -50,11 +61,11 @@ class Heatmap(Widget, can_focus=True):
         """The column and the cut under the cursor."""
         if not (self._view.columns and self._view.cuts):
             return None
-        return self._view.columns[self.column], self._view.cuts[self.row]
+        return self._view.place(self.row, self.column)
 
     def show(self, view: GridView, measure: Measure, palette: Palette) -> None:
         """Draw `view`: only the cells that differ from what is drawn, where rows and columns are the same."""
-        before, at = self._view, self.selected
+        before, at = self._view, self._at()
         same = before.same_places(view) and (measure, palette) == (self._measure, self._palette)
         self._view, self._measure, self._palette = view, measure, palette
         if not same:
@@ -62,24 +73,37 @@ class Heatmap(Widget, can_focus=True):
             self._place()
             self.refresh(layout=True)
             return
-        layout = self._layout
-        dirty = [
-            layout.region(row, column)
-            for row in range(len(view.cuts))
-            for column in range(len(view.columns))
-            if before.cells[row][column] != view.cells[row][column] and layout.shows(row, column)
-        ]
-        if before.verdicts != view.verdicts or before.running != view.running:
-            dirty += [Region(0, y, self.size.width, 1) for y in (*layout.heading_lines, layout.verdict_line)]
-        if _kinds(before) != _kinds(view):
-            dirty.append(Region(0, layout.legend_line, self.size.width, 1))
-        if dirty:
+        if dirty := [*self._changed_cells(before), *self._changed_columns(before)]:
             self.refresh(*dirty)
 
-    def _stay_at(self, at: tuple[Column, str] | None) -> None:
+    def _changed_cells(self, before: GridView) -> Iterator[Region]:
+        view, layout = self._view, self._layout
+        for row in range(len(view.cuts)):
+            for column in range(len(view.columns)):
+                if before.cells[row][column] != view.cells[row][column] and layout.shows(row, column):
+                    yield layout.region(row, column)
+        if _kinds(before) != _kinds(view):
+            yield Region(0, layout.legend_line, self.size.width, 1)
+
+    def _changed_columns(self, before: GridView) -> Iterator[Region]:
+        view, layout = self._view, self._layout
+        for column in layout.columns:
+            if before.verdicts[column] != view.verdicts[column]:
+                yield layout.across(column, layout.verdict_line)
+            key = view.columns[column].key
+            if (key in before.running) != (key in view.running):
+                yield from (layout.across(column, y) for y in layout.heading_lines)
+
+    def _at(self) -> tuple[str, str] | None:
+        """What the cursor is on, in words that a moved row or column keeps."""
+        if self.selected is None:
+            return None
+        return self._view.keys[self.column], self._view.cuts[self.row]
+
+    def _stay_at(self, at: tuple[str, str] | None) -> None:
         """Keep the cursor on the cell it was on, also where rows or columns have moved."""
-        keys = [column.key for column in self._view.columns]
-        column = keys.index(at[0].key) if at and at[0].key in keys else min(self.column, max(0, len(keys) - 1))
+        keys = self._view.keys
+        column = keys.index(at[0]) if at and at[0] in keys else min(self.column, max(0, len(keys) - 1))
         cuts = self._view.cuts
         row = cuts.index(at[1]) if at and at[1] in cuts else min(self.row, max(0, len(cuts) - 1))
         self.set_reactive(Heatmap.row, row)
@@ -112,12 +136,10 @@ class Heatmap(Widget, can_focus=True):
         self.column = min(max(0, column), len(self._view.columns) - 1)
         if (self.row, self.column) == before:
             return
-        layout, width = self._layout, self.size.width
-        if layout.scroll_to(self.row, self.column):
+        if self._layout.scroll_to(self.row, self.column):
             self.refresh()
         else:
-            lines = {layout.region(*before).y, layout.region(self.row, self.column).y, *layout.heading_lines}
-            self.refresh(*(Region(0, y, width, 1) for y in lines))
+            self.refresh(*self._layout.marks(*before), *self._layout.marks(self.row, self.column))
         self.post_message(self.Moved())
 
     def on_click(self, event: events.Click) -> None:
@@ -152,7 +174,7 @@ class Heatmap(Widget, can_focus=True):
         """The line at `y`."""
         base, width = self.rich_style, self.size.width
         segments = [Segment(text, base + style) for text, style in self._parts(y)]
-        return Strip(segments).adjust_cell_length(width, base)
+        return Strip(segments).adjust_cell_length(width, base).simplify()
 
     def _parts(self, y: int) -> list[tuple[str, Style]]:
         layout = self._layout
@@ -171,14 +193,16 @@ class Heatmap(Widget, can_focus=True):
 
     def _title(self, layout: Layout) -> str:
         title, width = self._measure.title, self.size.width
+        if self._view.name:
+            title = f"{printable(self._view.name, self._ascii)}: {self._measure.name}"
         where = layout.where()
         room = width - len(where) - 2 if where else width
         return f"{shortened(title, room, self._ascii).ljust(room)}  {where}" if where else shortened(title, width)
 
     def _heading(self, line: int) -> list[tuple[str, Style]]:
         layout, view = self._layout, self._view
-        role = {0: "bottom", 1: "top"}.get(line, "")
-        parts = [(role.ljust(layout.label), _DIM)]
+        role = {len(layout.heading_lines) - 1: "top cut"} if view.tops else {0: "bottom", 1: "top"}
+        parts = [(shortened(role.get(line, ""), layout.label).ljust(layout.label), _DIM)]
         for index in layout.columns:
             column = view.columns[index]
             text = shortened(layout.headings[index][line], layout.cell - 1, self._ascii)
@@ -194,28 +218,34 @@ class Heatmap(Widget, can_focus=True):
         label += " " * (layout.label - 1 - cell_len(label))
         parts = [(label, _CURSOR if row == self.row else Style.null()), (" ", Style.null())]
         for index in layout.columns:
-            text, style = self._cell(self._view.cells[row][index], layout.cell)
+            text, style = self._cell(self._view.cells[row][index], layout.cell, (row, index) in self._view.diagonal)
             if (row, index) == (self.row, self.column):
                 style += _CURSOR if self.has_focus else Style(bold=True, underline=True)
             parts.append((text, style))
         return parts
 
-    def _cell(self, cell: Drawn, width: int) -> tuple[str, Style]:
+    def _cell(self, cell: Drawn, width: int, on_diagonal: bool) -> tuple[str, Style]:
+        suffix = "".join({"reused": "=", "some_seeds": "*"}.get(kind, "") for kind in cell.kinds)
+        suffix = suffix + _DIAGONAL[self._ascii] if on_diagonal else suffix or " "
         if cell.interval is None:
             glyph = "x" if cell.kind == "failed" else "." if self._ascii else "·"
-            return f"{glyph:>{width - 1}} ", _BOLD if cell.kind == "failed" else _DIM
+            return f"{glyph + suffix:>{width}}", _BOLD if cell.kind == "failed" else _DIM
         prefix = "~" if cell.kind == "direct" else ""
-        suffix = {"reused": "=", "some_seeds": "*"}.get(cell.kind, " ")
+        width -= len(suffix) - 1
         half = f" ±{cell.interval.half_width:.2f}" if cell.interval.low < cell.interval.high else ""
         text = number(cell.interval.value, width - 1 - len(prefix), self._measure.decimals, self._measure.signed)
         if half and width - 1 > len(prefix + text + half):
             text += half
         text = f"{prefix + text:>{width - 1}}{suffix}"
+        width += len(suffix) - 1
         style = self._palette.style(self._measure.share(cell.interval.value), self._measure.diverging)
         return to_ascii(text)[-width:] if self._ascii else text, style + _DIM if cell.kind == "direct" else style
 
     def _verdicts(self) -> list[tuple[str, Style]]:
         layout, view = self._layout, self._view
+        if view.tops:
+            words = f"rows: bottom cuts; {_DIAGONAL[self._ascii]} both cuts lie equally deep"
+            return [(shortened(words, self.size.width), _DIM)]
         parts = [("verdict".ljust(layout.label), _DIM)]
         for index in layout.columns:
             verdict, column = view.verdicts[index], view.columns[index]
@@ -227,12 +257,14 @@ class Heatmap(Widget, can_focus=True):
         measure, parts = self._measure, []
         for mark in measure.marks:
             parts.append((f" {mark:g} ", self._palette.style(measure.share(mark), measure.diverging)))
-        kinds = _kinds(self._view)
-        words = "  ".join(text for kind, text in LEGEND.items() if kind in kinds)
-        words = to_ascii(words) if self._ascii else words
+        kinds = [kind for kind in LEGEND if kind in _kinds(self._view)]
         room = self.size.width - sum(len(text) for text, _ in parts) - 2
-        return [*parts, ("  " + (words if len(words) <= room else words[: max(0, room)]), _DIM)]
+        words = "  ".join(LEGEND[kind] for kind in kinds)
+        if len(words) > room:
+            words = "  ".join(_SHORT[kind] for kind in kinds)
+        words = to_ascii(words) if self._ascii else words
+        return [*parts, ("  " + words[: max(0, room)], _DIM)]
 
 
 def _kinds(view: GridView) -> frozenset[str]:
-    return frozenset(cell.kind for row in view.cells for cell in row)
+    return frozenset(kind for row in view.cells for cell in row for kind in cell.kinds)

@@ -76,8 +76,16 @@ class Layout:
 
     def region(self, row: int, column: int) -> Region:
         """Where a cell that is shown lies in the widget."""
-        x = self.label + (column - self.first_column) * self.cell
-        return Region(x, self.heading_lines.stop + row - self.first_row, self.cell, 1)
+        return self.across(column, self.heading_lines.stop + row - self.first_row)
+
+    def across(self, column: int, y: int) -> Region:
+        """Where a column that is shown crosses line `y`."""
+        return Region(self.label + (column - self.first_column) * self.cell, y, self.cell, 1)
+
+    def marks(self, row: int, column: int) -> list[Region]:
+        """Where it is seen that the cursor is on a cell: the cell, its row's name, its column's heading."""
+        cell = self.region(row, column)
+        return [cell, Region(0, cell.y, self.label, 1), *(self.across(column, y) for y in self.heading_lines)]
 
     def scroll_to(self, row: int, column: int) -> bool:
         """Show the cell; returns whether that moved anything."""
@@ -109,7 +117,7 @@ def lay_out(view: GridView, width: int, height: int, ascii: bool, before: Layout
     least = _ROOMY if width >= _WIDE else _NARROWEST
     label = max(_LABEL, min(names, _LONGEST_LABEL, width - count * least))
     cell = max(least, min(_WIDEST, (width - label) // max(1, count)))
-    tops = headings(view.columns, cell - 1, ascii)
+    tops = headings(view, cell - 1, ascii)
     room = height - (len(tops[0]) if tops else 0) - 1
     rows = len(view.cuts)
     has_legend, has_title = room - 2 >= min(rows, 3), room - 1 >= min(rows, 3)

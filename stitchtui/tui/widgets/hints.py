@@ -1,9 +1,11 @@
 """The last line: the keys of where you are. Unlike Textual's Footer it never cuts off `?` and `q`, and costs a line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
+from textual.binding import Binding
 from textual.screen import Screen
 
 from stitchtui.tui.widgets.lines import Lines
@@ -21,9 +23,9 @@ class Hint:
     words: str
 
     @property
-    def text(self) -> str:
-        """As it is drawn."""
-        return f"{self.shown} {self.words}"
+    def width(self) -> int:
+        """Terminal cells that it takes, with one on either side."""
+        return cell_len(f" {self.shown} {self.words} ")
 
 
 class Hints(Lines):
@@ -52,27 +54,33 @@ class Hints(Lines):
         """What is shown, from left to right."""
         found: list[Hint] = []
         last: dict[str, Hint] = {}
+        spare: Hint | None = None
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            shown = self.app.get_key_display(binding)
-            if getattr(self.app, "ascii", False) and not shown.isascii():
-                shown = binding.key
-            hint = Hint(binding.key, shown, binding.description)
+            hint = Hint(binding.key, self._shown(binding), binding.description)
             if binding.id in _LAST:
-                last[binding.id] = hint
+                last.setdefault(binding.id, hint)
+            elif binding.action == "quit":  # Textual's own, for when a field takes every letter
+                spare = replace(hint, words="quit")
             elif binding.show and active.enabled and hint.words not in [each.words for each in found]:
                 found.append(hint)
+        if spare is not None:
+            last.setdefault("quit", spare)
         end = [last[id] for id in _LAST if id in last]
         kept = found[: _MOST - len(end)]
-        while kept and sum(len(hint.text) + 2 for hint in [*kept, *end]) > self.size.width:
+        while kept and sum(hint.width for hint in [*kept, *end]) > self.size.width:
             kept.pop()
         return [*kept, *end]
+
+    def _shown(self, binding: Binding) -> str:
+        shown = self.app.get_key_display(binding)
+        return shown if shown.isascii() or not getattr(self.app, "ascii", False) else binding.key
 
     def on_click(self, event: events.Click) -> None:
         """Press the key under the mouse."""
         x = 0
         for hint in self.hints():
-            x += len(hint.text) + 2
+            x += hint.width
             if event.x < x:
                 self.app.simulate_key(hint.key)
                 return

@@ -25,6 +25,7 @@ class Picker(Vertical):
     Picker > #filter { display: none; }
     Picker.filtering > #filter { display: block; }
     Picker > OptionList { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+    Picker > OptionList > .option-list--option-disabled { color: $text-muted; text-style: bold; }
     """
 
     class Marked(Message):
@@ -147,4 +148,4 @@ class Picker(Vertical):
 
 
 def _line(text: str, detail: str = "") -> Content:
-    return Content.assemble(text, (detail, "dim"))
+    return Content.assemble(text, (detail, "$text 80%"))

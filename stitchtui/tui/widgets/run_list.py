@@ -17,37 +17,29 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from stitchtui.report.wording import printable, shortened, to_ascii
+from stitchtui.tui import keys
 from stitchtui.tui.catalogue import Entry
-from stitchtui.tui.keys import key
 
 _STATUS, _DONE, _STARTED = 9, 4, 16  # terminal cells; "elsewhere", "100%", "2026-01-02 03:04"
 _NARROWEST_NAME, _WIDEST_NAME = 16, 44
 _VERDICTS_FROM, _STARTED_FROM = 100, 72  # terminal cells of the whole list
-_KEYS = (
-    key("down,j", "move(1)", "down", "To the next run", "list.down"),
-    key("up,k", "move(-1)", "up", "To the run before", "list.up"),
-    key("g,home", "to(0)", "first", "To the newest run", "list.first"),
-    key("G,end", "to(-1)", "last", "To the last run", "list.last"),
-    key("pagedown", "page(1)", "page down", "A screen further", "list.page_down"),
-    key("pageup", "page(-1)", "page up", "A screen back", "list.page_up"),
-)
 
 
 class RunList(ScrollView, can_focus=True):
     """Draws entries in the order they are given; keeps the cursor on its run while others come and go."""
 
     DEFAULT_CSS = """
-    RunList { height: 1fr; background: $surface; }
-    RunList > .run-list--header { text-style: bold; color: $text-muted; }
+    RunList { height: 1fr; background: $surface; overflow-x: hidden; }
+    RunList > .run-list--header { text-style: bold dim; }
     RunList > .run-list--cursor { text-style: reverse; }
     RunList > .run-list--going { text-style: bold; color: $text-success; }
     RunList > .run-list--trouble { color: $text-warning; }
-    RunList > .run-list--dim { color: $text-muted; }
+    RunList > .run-list--dim { text-style: dim; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"run-list--{part}" for part in ("header", "cursor", "going", "trouble", "dim")
     }
-    BINDINGS: ClassVar[list[BindingType]] = list(_KEYS)
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.LIST]
     cursor = reactive(0, repaint=False)
 
     class Highlighted(Message):
@@ -63,6 +55,11 @@ class RunList(ScrollView, can_focus=True):
         self._marked: frozenset[Path] = frozenset()
 
     @property
+    def _width(self) -> int:
+        """Terminal cells of a line: what a scroll bar leaves of the list."""
+        return self.scrollable_content_region.width
+
+    @property
     def chosen(self) -> Entry | None:
         """The run under the cursor."""
         return self._entries[self.cursor] if self.cursor < len(self._entries) else None
@@ -72,7 +69,7 @@ class RunList(ScrollView, can_focus=True):
         before, old, old_marked = self.chosen, self._entries, self._marked
         self._entries, self._marked = list(entries), marked
         paths = [entry.directory.path for entry in entries]
-        self.virtual_size = Size(self.size.width, len(entries) + 1)
+        self.virtual_size = Size(self._width, len(entries) + 1)
         place = paths.index(before.directory.path) if before and before.directory.path in paths else self.cursor
         self.set_reactive(RunList.cursor, max(0, min(place, len(entries) - 1)))
         if [entry.directory.path for entry in old] != paths:
@@ -112,7 +109,7 @@ class RunList(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Take the new width, and keep the cursor in sight."""
-        self.virtual_size = Size(self.size.width, len(self._entries) + 1)
+        self.virtual_size = Size(self._width, len(self._entries) + 1)
         self._follow()
 
     def on_click(self, event: events.Click) -> None:
@@ -126,7 +123,7 @@ class RunList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """The header in the first line, and below it the run that is scrolled there."""
-        width, background = self.size.width, self.rich_style
+        width, background = self._width, self.rich_style
         if y == 0:
             style = background + self.get_component_rich_style("run-list--header", partial=True)
             return _strip([(self._line(" ", "run", "status", "done", "verdicts", "started"), style)], width, background)
@@ -143,7 +140,7 @@ class RunList(ScrollView, can_focus=True):
         style = background + self._style(entry)
         if place == self.cursor:
             style += self.get_component_rich_style("run-list--cursor", partial=True)
-        return _strip([(line, style)], self.size.width, style if place == self.cursor else background)
+        return _strip([(line, style)], self._width, style if place == self.cursor else background)
 
     def _style(self, entry: Entry) -> Style:
         if entry.condition in ("starting", "running"):
@@ -154,7 +151,7 @@ class RunList(ScrollView, can_focus=True):
 
     def _line(self, *texts: str) -> str:
         mark, name, status, done, verdicts, started = texts
-        width = self.size.width
+        width = self._width
         shows_started, shows_verdicts = width >= _STARTED_FROM, width >= _VERDICTS_FROM
         room = width - 3 - _STATUS - _DONE - 4 - ((_STARTED + 2) if shows_started else 0)
         names = max(_NARROWEST_NAME, min(room, _WIDEST_NAME))

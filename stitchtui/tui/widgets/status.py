@@ -1,6 +1,7 @@
 """The status line: which run, how it is, how far, how long still, and on what."""
 
 import time
+from collections import Counter
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -8,7 +9,7 @@ from rich.text import Text
 from stitchtui.report.wording import printable, shortened
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
-from stitchtui.text import duration
+from stitchtui.text import duration, size
 from stitchtui.tui.watch import RunWatch
 from stitchtui.tui.widgets.lines import Lines
 
@@ -53,10 +54,12 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[str]:
         f"{state.progress():.0%}" if condition != "done" else "",
         "" if left is None else f"{duration(_coarse(left))} left",
         printable(_doing(state), ascii) if condition == "running" else "",
+        _memory(state) if condition == "running" else "",
         _bar(state.progress(), ascii) if condition == "running" else "",
         _took(state) if condition == "done" else "",
         printable(state.device, ascii),
         f"{len(state.checks)} checks passed" if condition == "done" and state.checks and not failed else "",
+        _claims(state),
         f"{watch.bad_lines} bad lines in its log" if watch.bad_lines else "",
         f"{len(state.warnings)} warnings" if state.warnings else "",
     ]
@@ -77,6 +80,21 @@ def _words(watch: RunWatch) -> str:
 
 def _took(state: RunState) -> str:
     return "" if state.started is None or state.finished is None else f"in {duration(state.finished - state.started)}"
+
+
+def _claims(state: RunState) -> str:
+    """How many of the preset's claims ended how: `claims: 2 confirmed, 1 rejected`."""
+    counts = Counter(claim.verdict for claim in state.claims)
+    listed = ", ".join(f"{counts[each]} {each}" for each in ("confirmed", "rejected", "undecided") if counts[each])
+    return f"claims: {listed}" if listed else ""
+
+
+def _memory(state: RunState) -> str:
+    """What the run holds, so coarse that the line doesn't change with every step."""
+    if state.memory is None:
+        return ""
+    step = 1 << 26 if state.memory < 1 << 30 else 1 << 28
+    return size(max(1, round(state.memory / step)) * step)
 
 
 def _coarse(seconds: float) -> float:

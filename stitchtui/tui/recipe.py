@@ -1,0 +1,131 @@
+"""From what New holds to the experiment, and to the `stitchtui run` line that makes the same."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from stitchtui.commands import flags
+from stitchtui.errors import BadInput
+from stitchtui.experiment import Experiment
+from stitchtui.presets import from_document, from_pair, pair_names
+from stitchtui.settings import Setting, dotted, read_override
+from stitchtui.text import plain
+from stitchtui.tui import fit
+from stitchtui.tui.fields import ENDS, FLAGS, FREE, STITCH
+
+if TYPE_CHECKING:
+    from stitchtui.tui.draft import Draft
+
+
+def build(draft: "Draft", names: Sequence[str]) -> Experiment:
+    """The experiment of `draft`, with those of its fields that are in `names`. Raises BadInput."""
+    laid_over = [*flags.settings(**_flags(draft, names)), *_without_flag(draft, names)]
+    overrides = _free(draft) if FREE in names else []
+    if draft.document is not None:
+        return from_document(draft.document, [*laid_over, *map(read_override, overrides)])
+    bottom, top = draft.picked["bottom"], draft.picked["top"]
+    own = [Setting(path, text, "--architecture") for path, text in _own_architectures(draft)]
+    experiment = from_pair(
+        bottom.value,
+        top.value,
+        both=draft.value("both") == "yes",
+        settings=[*laid_over, *own],
+        overrides=overrides,
+        **{name: value for name, value in draft.of_networks().items() if name in names},
+    )
+    return _renamed(draft, experiment)
+
+
+def _flags(draft: "Draft", names: Sequence[str]) -> dict[str, Any]:
+    changed: dict[str, Any] = {name: draft.value(name) for name in draft.differing(FLAGS) if name in names}
+    if "epochs" in changed:
+        try:
+            changed["epochs"] = float(changed["epochs"])
+        except ValueError:
+            raise BadInput(f"--epochs: expected a number, got '{plain(changed['epochs'])}'") from None
+    return changed
+
+
+def _without_flag(draft: "Draft", names: Sequence[str]) -> list[Setting]:
+    """What has no flag, as `--set` lays it over the experiment."""
+    found = [name for name in draft.differing(STITCH) if name in names]
+    return [replace(read_override(_set(draft, name)), origin=f"--{name}", joint=None) for name in found]
+
+
+def _set(draft: "Draft", name: str) -> str:
+    """KEY=VALUE for `--set`; where the top's cuts are empty, they are the bottom's."""
+    if name != "top_cuts":
+        return f"stitch.{name}={draft.value(name).strip()}"
+    text = draft.value(name) or draft.value("cuts")
+    value = text if text in ("blocks", "all") else json.dumps(fit.names_of(text), ensure_ascii=False)
+    return f"stitch.{name}={value}"
+
+
+def _free(draft: "Draft") -> list[str]:
+    return [part.strip() for part in draft.value(FREE).split(";") if part.strip()]
+
+
+def _own_architectures(draft: "Draft") -> list[tuple[tuple[str, ...], str]]:
+    names = pair_names(draft.picked["bottom"].value, draft.picked["top"].value)
+    said = [(name, draft.architectures.get(end, "")) for name, end in zip(names, ENDS, strict=True)]
+    return [(("networks", name, "architecture"), text) for name, text in said if text]
+
+
+def _renamed(draft: "Draft", experiment: Experiment) -> Experiment:
+    """With the names that known runs have for their networks, in place of their files'."""
+    old = pair_names(draft.picked["bottom"].value, draft.picked["top"].value)
+    new = {before: draft.picked[end].name or before for before, end in zip(old, ENDS, strict=True)}
+    if len(set(new.values())) < len(new):
+        new = {before: f"{name[:56]}-{end}" for (before, name), end in zip(new.items(), ENDS, strict=True)}
+    if all(before == name for before, name in new.items()):
+        return experiment
+    document = experiment.plain()
+    document["networks"] = {new[name]: spec for name, spec in document["networks"].items()}
+    document["pairs"] = [{**pair, **{end: new[pair[end]] for end in ENDS}} for pair in document["pairs"]]
+    first = document["pairs"][0]
+    document["name"] = f"{first['bottom'][:29]}-{first['top'][:29]}"
+    document["title"] = f"{first['bottom']} > {first['top']}"
+    return from_document(document)
+
+
+def command(draft: "Draft") -> str:
+    """The equivalent `stitchtui run` line; empty where a prepared experiment has no file yet."""
+    if not draft.complete or (draft.document is not None and not draft.origin):
+        return ""
+    words = ["stitchtui", "run", *(draft.origin or tuple(draft.picked[end].value for end in ENDS))]
+    for name in draft.differing(FLAGS):
+        words += [f"--{name}", draft.value(name)]
+    for text in [_set(draft, name) for name in draft.differing(STITCH)] + _free(draft):
+        words += ["--set", text]
+    words += _of_networks(draft) + (["--both"] if draft.value("both") == "yes" else [])
+    if draft.value("device") != "auto":
+        words += ["--device", draft.value("device")]
+    return " ".join(map(_quoted, words))
+
+
+def _of_networks(draft: "Draft") -> list[str]:
+    if draft.document is not None:
+        return []
+    words = [] if not draft.value("head") else ["--head", draft.value("head")]
+    words += [word for leaf in fit.names_of(draft.value("leaves")) for word in ("--leaf", leaf)]
+    words += ["--trust-code"] if draft.value("trust_code") == "yes" else []
+    said = _own_architectures(draft)
+    if len(said) == len(ENDS):
+        texts = list(dict.fromkeys(text for _, text in said))
+        return [*words, *(word for text in texts for word in ("--architecture", text))]
+    return [*words, *(word for path, text in said for word in ("--set", f"{dotted(path)}={text}"))]
+
+
+def _quoted(word: str) -> str:
+    """`word` as a shell reads it back, with control characters spelt out so that they do nothing on the way."""
+    if plain(word) == word:
+        return shlex.quote(word)
+    text = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(c if plain(c) == c else _escape(c) for c in text) + "'"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"

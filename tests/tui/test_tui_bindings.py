@@ -1,0 +1,371 @@
+"""Every key of every screen does what it says: each is pressed where it holds, and something is different after."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pilot import make_experiment, make_run, screen_text, settled, wait_for, wait_for_text, write_steps
+from scripted import Scripted, cut, known
+from test_tui_cross import crossed_run
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+from textual.widgets import DataTable, OptionList
+
+import stitchtui.tui
+from stitchtui.places import runs_directory
+from stitchtui.run import control
+from stitchtui.run.directory import RunDirectory, all_runs
+from stitchtui.run.events import EventWriter
+from stitchtui.run.plan import plan
+from stitchtui.tui import actions, keys
+from stitchtui.tui.app import StitchApp
+from stitchtui.tui.screens.grid import GridScreen
+from stitchtui.tui.screens.help import HelpScreen
+from stitchtui.tui.widgets.choice import Choice
+from stitchtui.tui.widgets.heatmap import Heatmap
+from stitchtui.tui.widgets.picker import Picker
+from stitchtui.tui.widgets.run_list import RunList
+
+SIZE = (60, 20)  # small, so that everything has something to scroll
+DONE, LOST, GOING = "20260104-000000-done", "20260103-000000-lost", "20260102-040000-going"
+CROSSED = "20260102-030405-crossed"
+CUTS = tuple(f"layer{number}" for number in range(14))
+
+
+@dataclass(frozen=True)
+class Case:
+    """`changed` is false before the key is pressed and true after it; `before` are keys that lead to where it can be.
+
+    `run` is the run that is watched meanwhile, the one that is done where it says none. `back` are keys that undo what
+    the grid, which stays, would keep.
+    """
+
+    changed: Callable[[StitchApp], Any]
+    before: str = ""
+    run: str = DONE
+    back: str = ""
+
+
+def on(name: str) -> Callable[[StitchApp], bool]:
+    """Whether the screen of this name is on."""
+    return lambda app: type(app.screen).__name__ == name
+
+
+def shows(text: str) -> Callable[[StitchApp], bool]:
+    """Whether the screen shows this."""
+    return lambda app: text in screen_text(app)
+
+
+def at(row: int, column: int) -> Callable[[StitchApp], bool]:
+    """Whether the grid's cursor is there."""
+    return lambda app: (find(app, Heatmap).row, find(app, Heatmap).column) == (row, column)
+
+
+def find(app: StitchApp, kind: Any) -> Any:
+    """The only widget of its kind on the screen, or the first."""
+    return app.screen.query(kind).first()
+
+
+def marked(place: int) -> Callable[[StitchApp], bool]:
+    """Whether the mark of the screen's list is there."""
+    return lambda app: find(app, OptionList).highlighted == place
+
+
+def chosen(name: str) -> Callable[[StitchApp], bool]:
+    """Whether the cursor of the list of runs is on this run."""
+    return lambda app: find(app, RunList).chosen.directory.name == name
+
+
+def place(row: int, column: int) -> Callable[[StitchApp], bool]:
+    """Whether the cursor of the table is there."""
+    return lambda app: find(app, DataTable).cursor_coordinate == (row, column)
+
+
+def scrolled(what: str, far: bool = True) -> Callable[[StitchApp], bool]:
+    """Whether this part of the screen is scrolled away from its start, or with `far` false isn't."""
+    return lambda app: (app.screen.query_one(what, VerticalScroll).scroll_y > 0) == far
+
+
+def copied(text: str) -> Callable[[StitchApp], bool]:
+    """Whether the clipboard holds this."""
+    return lambda app: text in app.clipboard
+
+
+def filters(app: StitchApp) -> bool:
+    """Whether a filter is being typed."""
+    return app.focused is not None and app.focused.id == "filter"
+
+
+def field(name: str) -> Callable[[StitchApp], bool]:
+    """Whether this field of New has the keys."""
+    return lambda app: app.focused is not None and app.focused.parent.id == f"row-{name}"
+
+
+def device(value: str) -> Callable[[StitchApp], bool]:
+    """Whether New shows this device."""
+    return lambda app: app.screen.draft.value("device") == value
+
+
+LEADING = {
+    "new": Case(on("NewScreen")),
+    "runs": Case(on("RunsScreen")),
+    "presets": Case(on("PresetsScreen")),
+}
+EVERYWHERE = {
+    "help": Case(lambda app: isinstance(app.screen, HelpScreen)),
+    "quit": Case(lambda app: app.left),
+}
+FORM = "enter enter"  # both networks picked
+CASES: dict[str, dict[str, Case]] = {
+    "grid": {
+        **LEADING,
+        **EVERYWHERE,
+        "grid.open": Case(on("CellScreen")),
+        "grid.measure": Case(shows("against the bottom"), back="M"),
+        "grid.measure_back": Case(shows("seconds"), back="m"),
+        "grid.cross": Case(shows("lie equally deep"), run=CROSSED, back="x"),
+        "grid.depth": Case(shows("against depth"), back="d"),
+        "grid.stop": Case(on("ConfirmScreen"), run=GOING),
+        "grid.resume": Case(lambda app: app.launched == [LOST], run=LOST),
+        "grid.export": Case(on("ExportScreen")),
+        "grid.copy": Case(copied("| cut |")),
+        "grid.filter": Case(filters, back="escape"),
+        "grid.sort": Case(shows("columns: largest first"), back="o o"),
+        "grid.left": Case(at(0, 0), "l"),
+        "grid.down": Case(at(1, 0)),
+        "grid.up": Case(at(0, 0), "j"),
+        "grid.right": Case(at(0, 1)),
+        "grid.first": Case(at(0, 0), "j j"),
+        "grid.last": Case(at(len(CUTS) - 1, 0)),
+        "grid.ramp": Case(lambda app: app.palette.ramp == "viridis"),
+    },
+    "cell": {
+        **EVERYWHERE,
+        "cell.back": Case(on("GridScreen")),
+        "cell.next": Case(marked(1)),
+        "cell.before": Case(marked(0), "j"),
+        "cell.more": Case(scrolled("#facts")),
+        "cell.less": Case(scrolled("#facts", False), "pagedown"),
+        "cell.copy": Case(copied("a > b at layer0")),
+    },
+    "new": {
+        **EVERYWHERE,
+        "new.pick": Case(shows("pick the top")),
+        "new.start": Case(lambda app: len(all_runs()) > app.runs_before, FORM),
+        "new.filter": Case(filters),
+        "new.copy": Case(copied("stitchtui run first.pt second.pt"), FORM),
+        "new.swap": Case(shows("second.pt > first.pt"), FORM),
+        "new.back": Case(on("GridScreen")),
+        "new.down": Case(lambda app: find(app, Picker).marked.label == "second.pt"),
+        "new.up": Case(lambda app: find(app, Picker).marked.label == "first.pt", "j"),
+        "new.first": Case(field("cuts"), f"{FORM} j"),
+        "new.last": Case(field("set"), FORM),
+        "new.cuts_down": Case(scrolled("#right"), FORM),
+        "new.cuts_up": Case(scrolled("#right", False), f"{FORM} pagedown"),
+        "new.before": Case(device("cuda:0"), f"{FORM} G up"),
+        "new.next": Case(device("cpu"), f"{FORM} G up"),
+    },
+    "runs": {
+        **EVERYWHERE,
+        "runs.open": Case(lambda app: on("GridScreen")(app) and app.watched.directory.name == LOST, "j"),
+        "runs.stop": Case(on("ConfirmScreen"), "j j"),
+        "runs.resume": Case(lambda app: app.launched == [LOST], "j"),
+        "runs.mark": Case(shows("1 marked")),
+        "runs.compare": Case(on("CompareScreen"), "space j space"),
+        "runs.export": Case(on("ExportScreen")),
+        "runs.copy": Case(copied(DONE)),
+        "runs.filter": Case(filters),
+        "runs.sort": Case(shows("by name")),
+        "runs.back": Case(on("GridScreen")),
+        "list.down": Case(chosen(LOST)),
+        "list.up": Case(chosen(DONE), "j"),
+        "list.first": Case(chosen(DONE), "j"),
+        "list.last": Case(chosen("20260101-000000-old00")),
+        "list.page_down": Case(lambda app: find(app, RunList).cursor > 3),
+        "list.page_up": Case(lambda app: find(app, RunList).cursor < 3, "G pageup"),
+    },
+    "compare": {
+        **EVERYWHERE,
+        "compare.left": Case(place(0, 1), "l"),
+        "compare.down": Case(place(1, 1)),
+        "compare.up": Case(place(0, 1), "j"),
+        "compare.right": Case(place(0, 2)),
+        "compare.first": Case(place(0, 1), "j j"),
+        "compare.last": Case(place(len(CUTS) - 1, 1)),
+        "compare.swap": Case(shows(f"first  {DONE}")),
+        "compare.copy": Case(copied("| cut | a > b |")),
+        "compare.back": Case(on("RunsScreen")),
+    },
+    "presets": {
+        **EVERYWHERE,
+        "presets.start": Case(on("ConfirmScreen")),
+        "presets.change": Case(on("NewScreen")),
+        "presets.read_on": Case(scrolled("#about")),
+        "presets.read_back": Case(scrolled("#about", False), "pagedown"),
+        "presets.copy": Case(copied("stitchtui run")),
+        "presets.down": Case(marked(1)),
+        "presets.up": Case(marked(0), "j"),
+        "presets.first": Case(marked(0), "j j"),
+        "presets.last": Case(lambda app: find(app, OptionList).highlighted == find(app, OptionList).option_count - 1),
+        "presets.back": Case(on("GridScreen")),
+    },
+    "export": {
+        "export.leave": Case(on("GridScreen")),
+        "export.down": Case(marked(1)),
+        "export.up": Case(marked(0), "j"),
+    },
+    "confirm": {
+        "confirm.yes": Case(lambda app: app.stopped == [GOING], run=GOING),
+        "confirm.no": Case(lambda app: on("GridScreen")(app) and app.stopped == [], run=GOING),
+        "confirm.other": Case(lambda app: app.focused.id == "yes", run=GOING),
+    },
+    "help": {
+        "help.leave": Case(on("GridScreen")),
+        "help.down": Case(scrolled("VerticalScroll")),
+        "help.up": Case(scrolled("VerticalScroll", False), "j"),
+        "help.top": Case(scrolled("VerticalScroll", False), "G"),
+        "help.end": Case(shows("Also, as in every")),
+    },
+}
+# From the grid to each screen, and what is there once it can be used.
+WAYS = {
+    "grid": ("", "layer0"),
+    "cell": ("enter", "what to ask next"),
+    "new": ("n", "second.pt"),
+    "runs": ("r", "done"),
+    "compare": ("r space j space c", "second - first"),
+    "presets": ("p", "last run: 2 connected"),
+    "export": ("e", "csv"),
+    "confirm": ("s", "Let it run"),
+    "help": ("question_mark", "Keys here"),
+}
+
+
+def test_every_key_of_every_screen_has_a_case():
+    assert CASES.keys() == keys.SCREENS.keys() == WAYS.keys()
+    for name, bindings in keys.SCREENS.items():
+        needed = {binding.id for binding in bindings}
+        # What the app's keys open they open from everywhere; once is enough.
+        assert CASES[name].keys() == needed - (LEADING.keys() if name != "grid" else set()), name
+
+
+def test_every_key_of_every_screen_and_widget_is_among_those_of_a_screen():
+    listed = {binding.id for bindings in keys.SCREENS.values() for binding in bindings}
+    for module in pkgutil.walk_packages(stitchtui.tui.__path__, "stitchtui.tui."):
+        for each in vars(importlib.import_module(module.name)).values():
+            if isinstance(each, type) and issubclass(each, Widget) and each.__module__ == module.name:
+                found = {binding.id for binding in vars(each).get("BINDINGS", ())}
+                assert found <= listed, each
+
+
+class Watched(StitchApp):
+    """Remembers what it was asked that would end it or a worker."""
+
+    CSS_PATH = Path(stitchtui.tui.__file__).parent / "app.tcss"
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__(run)
+        self.inspection = Scripted()
+        chain = [cut(name, 8, 4, 4) for name in CUTS]
+        self.inspection.cuts_by_name = {name: known(cuts=chain) for name in ("first.pt", "second.pt")}
+        self.left, self.launched, self.stopped, self.runs_before = False, [], [], 0
+
+    def action_leave(self) -> None:
+        self.left = True
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """An app on the first of several runs, in a folder with two checkpoints; no worker is started or stopped."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("first.pt", "second.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    experiment = make_experiment(description="words " * 200)
+    for name, until in ((DONE, "done"), (LOST, "direct"), (GOING, "direct")):
+        make_run(runs_directory(), name, experiment, CUTS, until)
+    with EventWriter((runs_directory() / GOING) / "events.jsonl") as writer:
+        write_steps(writer, next(task for task in plan(experiment) if task.objective == "task"), CUTS)
+    for number in range(12):
+        make_run(runs_directory(), f"20260101-000000-old{number:02d}", until="networks")
+    crossed_run()
+    honest = control.status
+    monkeypatch.setattr(control, "status", lambda run, state: "running" if run.name == GOING else honest(run, state))
+    made = Watched(RunDirectory(runs_directory() / DONE))
+    monkeypatch.setattr(control, "launch", lambda run, *_: made.launched.append(run.name))
+    monkeypatch.setattr(control, "stop", lambda run: made.stopped.append(run.name) or True)
+    monkeypatch.setattr(actions, "in_background", lambda _, work: work())
+    monkeypatch.setattr("stitchtui.tui.screens.presets._experiment", lambda choice: experiment)
+    return made
+
+
+async def begin(pilot, app, case):
+    """Back to the grid as it is at first, with the case's run in it."""
+    app.left, app.launched[:], app.stopped[:] = False, [], []
+    app.clear_notifications()
+    app.copy_to_clipboard("")
+    app._remember(ramp="cividis")
+    while type(app.screen) is not GridScreen:
+        await app.pop_screen()
+    app.open_run(RunDirectory(runs_directory() / case.run))
+    await wait_for(pilot, lambda: app.watched.condition is not None and not app.watched.loading, "the run is read")
+    await wait_for(pilot, lambda: find(app, Heatmap).selected is not None, "its grid is shown")
+    find(app, Heatmap).go(0, 0)
+    app.runs_before = len(all_runs())
+
+
+async def press(pilot, *names):
+    """Press keys, each once the one before has led to everything that it leads to."""
+    for key in names:
+        pilot.app.simulate_key(key)
+        await settled(pilot)
+
+
+async def ready(pilot, app, name, case):
+    """On the screen of this name, where the case's key holds."""
+    way, words = WAYS[name]
+    first, *others = way.split() or [""]
+    await press(pilot, *([first] if first else []))
+    if others:
+        await wait_for_text(pilot, DONE)
+        await settled(pilot)
+        await press(pilot, *others)
+    await wait_for_text(pilot, words if case.run != CROSSED else "block1")
+    await settled(pilot)
+    if name == "runs":
+        await wait_for(pilot, lambda: all(entry.condition for entry in find(app, RunList)._entries), "they are read")
+    if case.before.startswith(FORM):
+        await press(pilot, *FORM.split())
+        await wait_for(pilot, lambda: isinstance(app.focused, Choice), "the form has the keys")
+        await wait_for_text(pilot, f"{CUTS[0]} ")
+    await press(pilot, *case.before.removeprefix(FORM).split())
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_every_key_does_what_it_says(app, name):
+    bindings = {binding.id: binding for binding in keys.SCREENS[name]}
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for_text(pilot, "layer0")
+        for id, case in CASES[name].items():
+            others = not case.before.startswith(FORM)  # in the form a key more costs a second, and typing is tested
+            for key in bindings[id].key.split(",")[: None if others else 1]:
+                await begin(pilot, app, case)
+                await ready(pilot, app, name, case)
+                await wait_for(pilot, lambda case=case: not case.changed(app), f"{name}: {id}, before")
+                await press(pilot, key)
+                await wait_for(pilot, lambda case=case: case.changed(app), f"{name}: {id} by {key}")
+                await press(pilot, *case.back.split())
+
+
+async def test_the_key_of_a_screen_leads_nowhere_on_it(app):
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_for_text(pilot, "layer0")
+        for key, name in (("n", "NewScreen"), ("p", "PresetsScreen")):
+            await begin(pilot, app, Case(bool))
+            await press(pilot, key, key)
+            await wait_for(pilot, lambda name=name: on(name)(app), f"{name} is on")
+            assert [type(each).__name__ for each in app.screen_stack].count(name) == 1
