@@ -61,8 +61,8 @@ NEW = [
     key("up,k", "move('cursor_up')", "up", "To the line before", "new.up"),
     key("g", "move('first')", "first", "To the first line", "new.first"),
     key("G", "move('last')", "last", "To the last line", "new.last"),
-    key("pagedown", "scroll_chains(1)", "cuts down", "Further cuts of the two chains", "new.cuts_down"),
-    key("pageup", "scroll_chains(-1)", "cuts up", "Earlier cuts of the two chains", "new.cuts_up"),
+    key("pagedown", "scroll_chains(1)", "cuts down", "Down the list; later, further cuts of both", "new.cuts_down"),
+    key("pageup", "scroll_chains(-1)", "cuts up", "Up the list; later, earlier cuts of both", "new.cuts_up"),
 ]
 
 CHOICE = [

@@ -80,7 +80,7 @@ PLACES = {
     "runs, the foreign one": ("r G", "host[bold"),
     "runs, filtered": ("r slash [ b o l d enter", "with '[bold'"),
     "export": ("r e", SHOWN),
-    "compare": ("r space j space c l", SHOWN),
+    "compare": ("r space j space c l", "red]x?[2J"),  # the name before it may be broken between two lines
     "presets": ("p", "Quickstart"),
     "help": ("question_mark", "Keys here"),
     "resume, refused": ("r r", "nothing is"),

@@ -63,7 +63,7 @@ def until(condition, message):
 
 
 async def test_a_run_outlives_its_app_and_a_dead_worker_is_followed_by_another_that_completes_it():
-    directory = create(small(steps=2000))
+    directory = create(small(steps=1500))
     app_dies_and_its_worker_goes_on(directory)
     worker_of(directory).suspend()  # so that it is where it is when it is looked at
     reached = step(directory)
@@ -71,7 +71,7 @@ async def test_a_run_outlives_its_app_and_a_dead_worker_is_followed_by_another_t
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for_text(pilot, directory.name)
         await wait_for_text(pilot, f"running  {state_of(directory).progress():.0%}")
-        await wait_for_text(pilot, f"{reached}/2000")
+        await wait_for_text(pilot, f"{reached}/1500")
         worker_of(directory).kill()
         await wait_for_text(pilot, "lost: its worker died; R resumes it")
         await pilot.press("R")
