@@ -148,6 +148,7 @@ class _ColumnTimer:
         silent = Recorder(lambda *_, **__: None)
         self.columns = Columns(session, silent, reuse=lambda _: None, keep=lambda *_: None)
         self.known: dict[tuple[str, ...], tuple[float, float, float]] = {}
+        self.alike: set[frozenset[str]] = set()  # pairs of networks and their cuts whose CKA is counted already
 
     def row(self, task: Task) -> Row:
         """The estimate for one task."""
@@ -160,11 +161,18 @@ class _ColumnTimer:
         train, test = len(column.material.dataset.train), len(self.session.dataset.test)
         passes = scoring * test * (2 if column.trains else 1)
         fitting = scoring * train if task.start == "least_squares" or isinstance(column, ProbeColumn) else 0.0
-        seconds = fitting + passes + cka
+        seconds = fitting + passes + (0.0 if self._counted(column) else cka)
         if column.trains:
             alone = isinstance(column, TailColumn) or column.stitch.frozen_bn == "batch"
             seconds += step * column.steps * (cells if alone else 1)
         return {"task": task.id, "cells": cells, "seconds": seconds, "bytes": peak_memory(self.session.device)}
+
+    def _counted(self, column: Column) -> bool:
+        """Whether an earlier column has paid for the likeness that this one says: a run computes it once."""
+        pair = frozenset([*column.ends.names, f"cuts: {column.task.place}"])
+        before = pair in self.alike
+        self.alike.add(pair)
+        return before
 
     def _figures(self, column: Column) -> tuple[float, float, float]:
         """Seconds per training step, per image scored, and for CKA."""

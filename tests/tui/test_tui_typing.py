@@ -145,10 +145,10 @@ async def test_page_keys_page_the_list_while_a_network_is_picked_and_the_chains_
         await pilot.press("n")
         await wait_for_text(pilot, "layer0")
         for opening in ((), ("slash",)):
-            await pilot.press(*opening, "pagedown", "pagedown")
-            await wait_for_text(pilot, "net15.pt")
-            await pilot.press("pageup", "pageup", "pageup")  # one more: the first may only lead to the page's top
-            await wait_for_text(pilot, "  first.pt")
+            await pilot.press(*opening, "pagedown")
+            await wait_for_text(pilot, "bottom net")
+            await pilot.press("pageup")
+            await wait_for_text(pilot, "bottom first.pt")
             await wait_for_text(pilot, "layer0")
         await pilot.press("escape", "enter", "enter")
         await wait_for_text(pilot, "first.pt > net00.pt")

@@ -142,6 +142,13 @@ def test_a_part_of_the_images_and_of_the_epochs_takes_a_part_of_the_time(monkeyp
     assert [found[f"network {name}"] for name in ("part", "bottom", "few", "raw")] == [2 * 4, 3 * 4, 2 * 2, 0]
 
 
+def test_the_likeness_of_two_networks_is_paid_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimation._ColumnTimer, "_of_cka", lambda *_: 1000.0)
+    pairs = [{"bottom": "bottom", "top": "top"}, {"bottom": "top", "top": "bottom"}]
+    found = seconds(run_of({}, pairs=pairs, controls=["identity"]), monkeypatch)
+    assert [task for task, taken in found.items() if taken > 900] == ["bottom > top affine direct seed 0"]
+
+
 def test_a_beginning_that_doesnt_fit_is_found_before_a_run_is_started() -> None:
     with pytest.raises(BadInput, match="network bottom: start_from: 'few' is built otherwise"):
         estimate(run_of({"start_from": "few"}, {"few": {"width": 0.5}}), "cpu")

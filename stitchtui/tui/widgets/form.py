@@ -141,20 +141,23 @@ class Form(Vertical):
         """Give the keys to this field, if it is there."""
         for row in self.query(FieldRow):
             if row.field == field:
-                row.editor.focus()
+                self._focus(row.editor)
+
+    def _focus(self, editor: Widget) -> None:
+        self.screen.set_focus(editor)  # at once, so that a key that is typed ahead finds it there
 
     def focus_problem(self, draft: Draft, problems: Mapping[str, str]) -> None:
         """Give the keys to the first field that can't be used."""
         at_fault = [row for row in self.query(FieldRow) if row.display and _said_at(draft, row.field) in problems]
         if at_fault:
-            at_fault[0].editor.focus()
+            self._focus(at_fault[0].editor)
 
     def move(self, action: str) -> None:
         """Go to another field: `cursor_down`, `cursor_up`, `first`, `last`."""
         shown = [row.editor for row in self.query(FieldRow) if row.display]
-        here = next((place for place, editor in enumerate(shown) if editor.has_focus), 0)
+        here = next((place for place, editor in enumerate(shown) if editor is self.screen.focused), 0)
         places = {"cursor_down": here + 1, "cursor_up": here - 1, "first": 0, "last": -1}
-        shown[places[action] % len(shown)].focus()
+        self._focus(shown[places[action] % len(shown)])
 
     @on(Choice.Changed)
     def _chose(self, event: Choice.Changed) -> None:
