@@ -4,10 +4,12 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pilot import make_experiment, make_run
 from scripted import cut
 
 from stitchtui.cli import invoke
 from stitchtui.errors import BadInput, ExitCode
+from stitchtui.presets import from_pair, pair_names
 from stitchtui.run.directory import RunDirectory
 from stitchtui.stitching import stitches
 from stitchtui.stitching.capacity import FAMILIES
@@ -331,6 +333,34 @@ def test_a_file_with_a_broken_head_is_listed_all_the_same(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.safetensors").write_bytes(head)
     assert [source.label for source in sources.files()] == ["x.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torchvision:vgg11",
+        "torchvision:vgg11@IMAGENET1K_V1",
+        "timm:vit_tiny",
+        "timm:vit_tiny@augreg",
+        "hf:me/net",
+        "hub:me/net:entry",
+    ],
+)
+def test_a_published_network_is_picked_by_its_name_and_asked_about_as_the_run_takes_it(tmp_path, name):
+    source = sources.typed(f" {name} ")
+    assert not source.is_file
+    spec = from_pair(source.value, "other.pt").networks[pair_names(source.value, "other.pt")[0]]
+    asked = source.question()
+    assert (asked["architecture"], asked.get("weights")) == (spec.architecture, spec.weights)
+    experiment = make_experiment(networks={"mine": spec}, pairs=[{"bottom": "mine", "top": "mine"}])
+    offered = sources.of_runs([make_run(tmp_path, experiment=experiment)])
+    kept = from_pair(offered[0].value, "other.pt").networks
+    assert (spec.architecture, spec.weights) in [(each.architecture, each.weights) for each in kept.values()]
+
+
+def test_what_is_no_name_of_a_network_and_no_file_is_nothing(tmp_path):
+    assert sources.typed("timm:") is None
+    assert sources.typed(str(tmp_path / "nowhere.pt")) is None
 
 
 def test_a_run_without_an_experiment_offers_no_networks(tmp_path):

@@ -12,6 +12,7 @@ from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.new import NewScreen
 from stitchtui.tui.widgets.field_row import FieldRow
 from stitchtui.tui.widgets.form import LABELS
+from stitchtui.tui.widgets.picker import Picker
 
 NAMED = {"question_mark": "?", "slash": "/", "space": " "}
 
@@ -167,3 +168,22 @@ async def test_down_and_up_lead_through_every_field_and_each_comes_into_sight(ap
                 await wait_for(pilot, lambda row=row: row.editor.has_focus, f"{row.field} has the keys")
                 label = LABELS.get(row.field, row.field)
                 await wait_for_text(pilot, f" {label} ")
+
+
+async def test_page_keys_page_the_list_also_while_a_filter_is_typed_and_never_lose_the_mark(app, tmp_path):
+    for number in range(60):
+        (tmp_path / f"net{number:02d}.pt").write_bytes(b"x")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "tiny")
+        await pilot.press("n")
+        await wait_for_text(pilot, "  first.pt")
+        picker = app.screen.query_one(Picker)
+        for opening in ((), ("slash",)):
+            await pilot.press(*opening, "pagedown")
+            await wait_for(pilot, lambda: picker.marked.label.startswith("net"), "a page further")
+            await pilot.press(*["pageup"] * 4)
+            await wait_for(pilot, lambda: picker.marked.label == "first.pt", "back at the first, and no further")
+            await pilot.press(*["pagedown"] * 9)
+            await wait_for(pilot, lambda: picker.marked.label == "vgg11", "at the last, and no further")
+            await pilot.press(*["pageup"] * 9)
+            await wait_for(pilot, lambda: picker.marked.label == "first.pt", "and at the first again")

@@ -89,7 +89,7 @@ def _described(draft: Draft, end: End) -> Iterator[str]:
 def _rows(draft: Draft, joints: list[fit.Joint], width: int, ascii: bool) -> Iterator[Text]:
     used = [{cut["name"] for cut in draft.chosen_cuts(end)} for end in ENDS]
     shapes = max(5, *(cell_len(fit.shape_text(cut)) for joint in joints for cut in (joint.bottom, joint.top)))
-    name = max(6, min(24, (width - 8) // 2 - shapes - 1))
+    name = max(6, min(24, (width - 9) // 2 - shapes - 1))  # 9: the mark and the depth
     for joint in joints:
         row = _cell(joint.bottom, used[0], name, shapes, ascii).append(f" {_MARKS[joint.fit]} ", style="bold")
         row.append_text(_cell(joint.top, used[1], name, shapes, ascii))

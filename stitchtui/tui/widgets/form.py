@@ -39,7 +39,7 @@ _WORDS: dict[str, dict[str, str]] = {
     "controls": {
         **{name: name.replace("_", " ") for name in _EVERY_CONTROL},
         ",".join(_EVERY_CONTROL): "all of them",
-        ",".join(_USUAL_CONTROLS): "the usual",
+        ",".join(_USUAL_CONTROLS): "the usual three",
         BY_HAND: "by name",
     },
     **{name: {word: word.replace("_", " ") for word in _CHOICES[name]} for name in ("family", "objective", "start")},

@@ -17,6 +17,22 @@ from stitchtui.tui.widgets.field import Field
 _MOST = 300  # lines of the list; a filter finds the rest
 
 
+class _Sources(OptionList):
+    """Keeps a mark: Textual's list has none after a page that ends on a heading."""
+
+    def action_page_up(self) -> None:
+        """Move the mark a page up, at most to the first."""
+        super().action_page_up()  # type: ignore[no-untyped-call]
+        if self.highlighted is None:
+            self.action_first()
+
+    def action_page_down(self) -> None:
+        """Move the mark a page down, at most to the last."""
+        super().action_page_down()  # type: ignore[no-untyped-call]
+        if self.highlighted is None:
+            self.action_last()
+
+
 class Picker(Vertical):
     """Lists sources under headings; posts `Marked` as the mark moves. The filter shows while it holds something."""
 
@@ -24,8 +40,8 @@ class Picker(Vertical):
     Picker { height: 1fr; }
     Picker > #filter { display: none; }
     Picker.filtering > #filter { display: block; }
-    Picker > OptionList { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
-    Picker > OptionList > .option-list--option-disabled { color: $text-muted; text-style: bold; }
+    Picker > #sources { height: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+    Picker > #sources > .option-list--option-disabled { color: $text-muted; text-style: bold; }
     """
 
     class Marked(Message):
@@ -50,12 +66,12 @@ class Picker(Vertical):
 
     def compose(self) -> ComposeResult:
         """The filter and the list."""
-        yield Field(placeholder="words to filter by, or a file's path", id="filter", compact=True)
-        yield OptionList(id="sources", compact=True, markup=False)
+        yield Field(placeholder="words to filter by, a path, timm:NAME, hf:OWNER/REPO", id="filter", compact=True)
+        yield _Sources(id="sources", compact=True, markup=False)
 
     @property
     def _list(self) -> OptionList:
-        return self.query_one("#sources", OptionList)
+        return self.query_one("#sources", _Sources)
 
     @property
     def marked(self) -> Source | None:
