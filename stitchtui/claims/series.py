@@ -114,7 +114,7 @@ def numbers_of(state: RunState, ref: ColumnSpec, measure: Measure) -> list[Numbe
     if not rows:
         raise Unanswerable(f"{name_of(ref)} isn't measured yet")
     depth, regions = depths(state, column.bottom, column.top), _regions(state, column)
-    better = measure == "penalty" and "objective" not in ref.stitch and column.family == "affine"
+    better = measure == "penalty" and "objective" not in ref.stitch and column.counts_direct
     found = []
     for cut in rows:
         number = _number(state, column, cut, measure, better)

@@ -95,7 +95,7 @@ def _largest(state: RunState, column: Column) -> str:
 
 def _direct_counts(state: RunState, column: Column) -> str:
     """Where a verdict goes by direct matching, since that did better than what was trained from it."""
-    if column.family != "affine" or column.objective == "direct":
+    if not column.counts_direct:
         return ""
     rows = [state.summary(column, cut) for cut in state.cuts()]
     better = [row.cut for row in rows if row.penalty and row.direct and row.direct.value < row.penalty.value]

@@ -57,22 +57,22 @@ def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
     groups: dict[tuple[str, str, str], list[TaskState]] = {}
     for task in tasks:
         groups.setdefault((task.family, task.objective, task.recipe), []).append(task)
-    matched = {family: group[0].id for (family, objective, _), group in groups.items() if objective == "direct"}
+    matched = {family: group[0] for (family, objective, _), group in groups.items() if objective == "direct"}
     starts = {_start_of(family, matched) for family, objective, _ in groups if objective != "direct"}
     own = [group for key, group in groups.items() if key[1] != "direct" or key[0] not in starts]
     return [_column(group, _beside(group[0], matched)) for group in own]
 
 
-def _beside(task: TaskState, matched: Mapping[str, str]) -> str | None:
+def _beside(task: TaskState, matched: Mapping[str, TaskState]) -> TaskState | None:
     return None if task.objective == "direct" else matched.get(_start_of(task.family, matched) or "")
 
 
-def _start_of(family: str, matched: Mapping[str, str]) -> str | None:
+def _start_of(family: str, matched: Mapping[str, TaskState]) -> str | None:
     """The family whose direct matching stands beside a stitch of `family`: its own, else the affine one."""
     return next((name for name in (family, "affine") if name in matched), None)
 
 
-def _column(tasks: list[TaskState], direct: str | None) -> Column:
+def _column(tasks: list[TaskState], direct: TaskState | None) -> Column:
     one = tasks[0]
     words = (one.control or "pair", f"{one.bottom} > {one.top}", one.family, one.objective, one.place, one.recipe)
     return Column(
@@ -84,7 +84,8 @@ def _column(tasks: list[TaskState], direct: str | None) -> Column:
         one.family,
         one.objective,
         tuple(task.id for task in tasks),
-        direct,
+        direct.id if direct else None,
+        direct_family=direct.family if direct else None,
         place=one.place,
         recipe=one.recipe,
         cross=one.cross,
@@ -184,7 +185,7 @@ def _means(cells: list[Cell]) -> dict[str, float]:
 
 def _better(column: Column, row: Summary) -> Interval:
     assert row.penalty is not None
-    if row.direct is None or column.family != "affine":
+    if row.direct is None or not column.counts_direct:
         return row.penalty
     return min(row.penalty, row.direct, key=lambda interval: interval.value)
 
@@ -192,9 +193,9 @@ def _better(column: Column, row: Summary) -> Interval:
 def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilon: float) -> Verdict | None:
     """The connectivity of a pair; None for a control, for every cut with every cut, and until all is in.
 
-    Undecided when a cell is missing.
-    At each cut it goes by the better of the two stitches of the family that were found, the trained one and the
-    direct-matching one it started from: training that does harm must not make two networks look less alike.
+    Undecided when a cell is missing. At each cut it goes by the better of the two stitches of the family that were
+    found, the trained one and the direct-matching one it started from: training that does harm must not make two
+    networks look less alike.
     """
     mine = [tasks[task] for task in column.task_ids if task in tasks]
     if column.control or column.cross or any(task.status not in ("finished", "failed") for task in mine):

@@ -128,11 +128,17 @@ class Column:
     objective: str
     task_ids: tuple[str, ...]
     direct_task: str | None
+    direct_family: str | None = None  # what the direct matching beside it is fitted in: its own family, or affine
     place: str = ""  # how its cuts differ from the run's main request, in words
     recipe: str = ""  # how its training differs
     cross: bool = False  # every bottom cut with every top cut: a grid of its own
     request: int = 0  # of its first task: its place among the experiment's requests
     apart: tuple[str, ...] = ()  # what tells it from other columns of the same bottom, top and control
+
+    @property
+    def counts_direct(self) -> bool:
+        """Whether the direct matching beside it is a stitch of its own family, so that the better of both counts."""
+        return self.direct_family == self.family
 
     @property
     def variant(self) -> str:
