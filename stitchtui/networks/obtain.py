@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,15 @@ class _Given(Making):
         without = linear_heads.parameters(module, self.example(scale), self.classes) if self.spec.head else ()
         notes = checkpoints.load_into(module, checkpoint, self.classes, without)
         module = self._with_head(module, architecture, scale, on_step, stop)
-        return self.finished(module, architectures.canonical(architecture), "checkpoint", scale, notes=notes)
+        network = self.finished(module, architectures.canonical(architecture), "checkpoint", scale, notes=notes)
+        if metadata is not None or self.spec.normalisation != "auto":
+            return network
+        # A checkpoint of ours brings its own; of a foreign one nobody but its maker knows.
+        guessed = (
+            "is given images normalised by the training images' mean and deviation; if an error of "
+            f"{network.error:.2f} % isn't what you know of it, say what it was trained with: --normalisation"
+        )
+        return replace(network, notes=(*network.notes, guessed))
 
     def _check_classes(self, path: Path, metadata: Metadata) -> None:
         if metadata.classes != self.classes:

@@ -146,13 +146,6 @@ class Runner:
             self.record.emit(
                 "warning", text=f"{name} has no place where one tensor carries everything: nothing to stitch"
             )
-        if network.source == "checkpoint" and spec.normalisation == "auto" and network.mean == session.dataset.mean:
-            # A checkpoint of ours brings its own; of a foreign one nobody but its maker knows.
-            self.record.emit(
-                "warning",
-                text=f"{name} is given images normalised by the training images' mean and deviation; if an error of "
-                f"{network.error:.2f} % isn't what you know of it, say what it was trained with: --normalisation",
-            )
         chance = 100 * (1 - 1 / network.classes)
         learned = network.source != "random" and (spec.labels is None or spec.labels.noise == 0)
         if learned and network.error > chance - 5:

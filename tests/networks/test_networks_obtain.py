@@ -167,6 +167,16 @@ def test_a_foreign_checkpoint_needs_an_architecture(tmp_path: Path) -> None:
     assert "no such file" in refusal(NetworkSpec(checkpoint=str(tmp_path / "none.pt")))
 
 
+def test_only_of_a_foreign_checkpoint_the_normalisation_is_guessed_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.pt"
+    torch.save(get().module.state_dict(), path)
+    foreign = NetworkSpec(checkpoint=str(path), architecture="digits_cnn", width=0.25)
+    (note,) = get(foreign).notes
+    assert "--normalisation" in note
+    assert get(changed(foreign, normalisation="data")).notes == ()
+    assert get(NetworkSpec(checkpoint=str(cache_path(SPEC, DATA)))).notes == ()
+
+
 def test_a_checkpoint_for_other_classes_is_refused(tmp_path: Path) -> None:
     get()
     ours = NetworkSpec(checkpoint=str(cache_path(SPEC, DATA)))
