@@ -1,5 +1,6 @@
 """The stitches that any weights will do for: identity, affine, K x K convolution, MLP, and the paper's."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Self
 
@@ -12,7 +13,7 @@ from stitchtui.stitching.closed_forms import AffineMap
 from stitchtui.stitching.misfit import Misfit
 
 
-class Stitch(nn.Module):
+class Stitch(nn.Module, ABC):
     """What every family has: an adapter in front if the shapes differ, a map, and three ways to start it."""
 
     channel_axis = -1
@@ -27,25 +28,25 @@ class Stitch(nn.Module):
         """The bottom's tensor [batch, channels, ...], or with the channels last, to the top's."""
         return self.map(x if self.adapt is None else self.adapt(x))
 
+    @abstractmethod
     def map(self, x: Tensor) -> Tensor:
         """The same, from a tensor that has the top's positions already."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start_at_random(self, generator: torch.Generator) -> None:
         """Start at random, by PyTorch's own rule where there is one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start_as_identity(self) -> None:
         """Start as the map that changes nothing; Misfit where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start_from_map(self, m: AffineMap) -> None:
         """Start exactly as `m`; Misfit for a map that is none of the family's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def matrix(self) -> Tensor | None:
         """The map's weight [top channels, features] in float64, in eval mode; None if the stitch is not linear."""
-        raise NotImplementedError
 
 
 class Identity(Stitch):

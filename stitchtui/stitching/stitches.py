@@ -1,5 +1,7 @@
 """Stitches between two cuts: one of any family, how each is started, and what it counts and spans."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -61,7 +63,12 @@ def _of(family: str, bottom: int, top: int, axis: int, rank: int | None) -> Stit
         return LowRank(bottom, top, axis, min(rank, bottom, top))
     if FAMILIES[family].kernel > 1:
         return Convolution(bottom, top, axis, FAMILIES[family].kernel)
-    kinds = {"orthogonal": Orthogonal, "affine": Affine, "mlp": Mlp, "bn_affine_bn": BnAffineBn}
+    kinds: dict[str, Callable[[int, int, int], Stitch]] = {
+        "orthogonal": Orthogonal,
+        "affine": Affine,
+        "mlp": Mlp,
+        "bn_affine_bn": BnAffineBn,
+    }
     return kinds[family](bottom, top, axis)
 
 
