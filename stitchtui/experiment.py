@@ -45,14 +45,15 @@ ControlName = Literal[
 
 
 def _not_a_controls_name(name: str) -> str:
-    if name.startswith("random("):
-        raise ValueError(f"'{name}' is what the random control of a network is called; choose another name")
+    if name.startswith(("random(", "noise(")):
+        kind = name.partition("(")[0]
+        raise ValueError(f"'{name}' is what the {kind} control of a network is called; choose another name")
     return name
 
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
 # Any name from outside ends up in a table, a file name or a column heading: keep it short and printable.
-# "random(a)" is how the control of network a is called.
+# "random(a)" and "noise(as a)" are how controls of network a are called.
 Name = Annotated[
     str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f>/\\]+$"), AfterValidator(_not_a_controls_name)
 ]

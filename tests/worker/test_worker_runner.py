@@ -285,8 +285,9 @@ def test_running_out_of_memory_halves_the_column_and_goes_on(monkeypatch: pytest
 
 
 def test_a_network_named_like_a_control_is_refused() -> None:
-    with pytest.raises(ValueError, match="is what the random control of a network is called"):
-        experiment(networks={"random(a)": {"architecture": "digits_cnn"}})
+    for name, kind in (("random(a)", "random"), ("noise(as a)", "noise")):
+        with pytest.raises(ValueError, match=f"is what the {kind} control of a network is called"):
+            experiment(networks={name: {"architecture": "digits_cnn"}})
 
 
 def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
