@@ -39,6 +39,7 @@ COLUMNS: dict[str, str] = {
     "cka": "linear CKA of bottom and top at the cut on test images, 0 to 1",
     "procrustes": "Procrustes distance of the two, 0 (equal but for rotation, shift and scale) to 1 (uncorrelated)",
     "cca": "mean canonical correlation of the two, 0 to 1 (either is an affine map of the other)",
+    "cca_by_chance": "at most what cca is for unrelated representations of these sizes and as many images",
     "activation_gap": "squared distance of what the top is fed from its own activations, over their own; 0: none",
     "ood": "chance that a stitched activation lies farther out than one of the top's own: 0.5 as they do, 1 outside",
     "ood_low": "lower end of its 95 % interval",

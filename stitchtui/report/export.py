@@ -32,7 +32,7 @@ MEASURES = (
     *("penalty", "penalty_low", "penalty_high"),
     *("versus_bottom", "versus_bottom_low", "versus_bottom_high"),
     *("start_penalty", "direct_penalty", "agreement", "js_distance"),
-    *("cka", "procrustes", "cca", "activation_gap", "ood", "ood_low", "ood_high", "ood_ratio"),
+    *("cka", "procrustes", "cca", "cca_by_chance", "activation_gap", "ood", "ood_low", "ood_high", "ood_ratio"),
     *("stitch_parameters", "stitch_rank", "stitch_effective_rank", "stitch_sparsity", "steps", "seconds"),
 )
 """The measures in the order of the CSV's columns; ones that a run knows besides follow in alphabetical order."""

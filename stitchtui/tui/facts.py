@@ -66,6 +66,7 @@ _WORDS = (
     ("cka", "CKA", "{:.3f}"),
     ("procrustes", "Procrustes", "{:.3f} distance"),
     ("cca", "CCA", "{:.3f} mean"),
+    ("cca_by_chance", "CCA by chance", "up to {:.3f}"),
     ("activation_gap", "gap", "{:.3f}"),
     ("ood", "OOD", "{:.3f} (0.5: as the top's own activations)"),
     ("start_penalty", "at start", "{:+.2f} points before training"),
@@ -148,7 +149,7 @@ def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> li
 
 _LONG = (
     *("bottom", "top", "stitch is", "as similarity", "but", "adapter", "error", "at start", "stitch", "trained"),
-    *("JS distance", "Procrustes", "CCA", "eff. rank", "rank", "zeros", "later gaps"),
+    *("JS distance", "Procrustes", "CCA", "CCA by chance", "eff. rank", "rank", "zeros", "later gaps"),
     *CONTROL_NAMES.values(),
 )
 

@@ -93,9 +93,11 @@ class StitchColumn(Column):
         if self.trains:
             return self.steps * (len(self.places) if self.alone else 1)
         images = len(self.session.dataset.test)
+        pairs = cuts_of(self.places)
         if self._from_map and self.task.family != "identity":
-            images += len(self.material.dataset.train)
-        return images + self.likeness.visits(self.ends, cuts_of(self.places))
+            known = self.matching.knows(self.ends, pairs, self._start_family, self.stitch, self.material)
+            images += 0 if known else len(self.material.dataset.train)
+        return images + self.likeness.visits(self.ends, pairs)
 
     def _build(self, place: Place, attempt: int = 0) -> stitches.Stitch:
         """A stitch for the place, started unless it starts from a map. Raises Misfit."""
@@ -274,7 +276,12 @@ class StitchColumn(Column):
         ckas = self.likeness.cka(self.ends, pairs, self.tick)
         aligned = self.likeness.aligned(self.ends, pairs, self.tick)
         return [
-            {"cka": cka, "procrustes": found.procrustes if found else None, "cca": found.cca if found else None}
+            {
+                "cka": cka,
+                "procrustes": found.procrustes if found else None,
+                "cca": found.cca if found else None,
+                "cca_by_chance": found.cca_by_chance if found else None,
+            }
             for cka, found in zip(ckas, aligned, strict=True)
         ]
 

@@ -212,7 +212,8 @@ class GridScreen(Screen[None]):
         """Show the next pair's grid of every cut with every cut; after the last, the pairs again."""
         keys = [column.key for column in self.stitch_app.watched.state.crosses()]
         if not keys:
-            self.notify("this run joins cuts in order only; Enter on a cell can ask for every cut with every cut")
+            words = "this run joins cuts in order only; Enter on a cell can ask for every cut with every cut"
+            self.notify(words, markup=False)
             return
         after = keys.index(self._cross) + 1 if self._cross in keys else 0
         self._cross = keys[after] if after < len(keys) else None

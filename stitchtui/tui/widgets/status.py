@@ -6,7 +6,7 @@ from collections import Counter
 from rich.cells import cell_len
 from rich.text import Text
 
-from stitchtui.report.wording import printable, shortened
+from stitchtui.report.wording import counted, printable, shortened
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
 from stitchtui.text import duration, size
@@ -58,10 +58,10 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[str]:
         _bar(state.progress(), ascii) if condition == "running" else "",
         _took(state) if condition == "done" else "",
         printable(state.device, ascii),
-        f"{len(state.checks)} checks passed" if condition == "done" and state.checks and not failed else "",
+        f"{counted(len(state.checks), 'check')} passed" if condition == "done" and state.checks and not failed else "",
         _claims(state),
         f"{watch.bad_lines} bad lines in its log" if watch.bad_lines else "",
-        f"{len(state.warnings)} warnings" if state.warnings else "",
+        counted(len(state.warnings), "warning") if state.warnings else "",
     ]
 
 
