@@ -1,7 +1,7 @@
 """A column step against the published way, against its bare tails, and against what the arithmetic alone would take."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from stitchtui.benchmark.clock import Spread, interleaved, ratio
 from stitchtui.benchmark.subject import Subject
 from stitchtui.stitching import fit
+from stitchtui.stitching.fused import FusedConvolution
 
 AGREEMENT_STEPS = 10
 
@@ -37,7 +38,8 @@ def speed(subject: Subject) -> Speed:
     bottom, top = subject.chains(subject.cuts)
     column = fit.Column(top, subject.cells(subject.cuts))
     with FlopCounterMode(display=False) as flops:  # counts in this thread only: a trainer that isn't open has no other
-        fit.Trainer(bottom, [column], subject.recipe()).step(1, *subject.batch)
+        plain = replace(subject.recipe(), fold=False)  # whose operations have FLOPs that are known
+        fit.Trainer(bottom, [column], plain).step(1, *subject.batch)
     with fit.Trainer(bottom, [column], subject.recipe()) as trainer:
         count = _Counter()
         layers = _Layers(trainer, subject)
@@ -108,7 +110,7 @@ class _Layers:
         self.trainer = trainer
         self.calls: list[tuple[nn.Module, Tensor]] = []
         top = trainer.columns[0].top
-        layers = [m for m in top.segments.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        layers = [m for m in top.segments.modules() if isinstance(m, nn.Conv2d | nn.Linear | FusedConvolution)]
         hooks = [layer.register_forward_hook(self._remember) for layer in layers]
         with torch.no_grad(), trainer.autocast():
             top.features(subject.batch[0])
@@ -119,7 +121,8 @@ class _Layers:
         self.flops = counter.get_total_flops() * trainer.crew.size
 
     def _remember(self, layer: nn.Module, arguments: tuple[Any, ...], _out: Any) -> None:
-        self.calls.append((layer, arguments[0].to(next(layer.parameters()).dtype)))
+        own = layer.layer if isinstance(layer, FusedConvolution) else layer  # whose operation has FLOPs that are known
+        self.calls.append((own, arguments[0].to(next(own.parameters()).dtype)))
 
     def run(self) -> None:
         """Every layer, once on each thread."""

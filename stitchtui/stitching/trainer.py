@@ -8,7 +8,7 @@ from functools import partial
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stitchtui.stitching import column as joining
 from stitchtui.stitching import objectives
@@ -62,6 +62,7 @@ class Trainer:
         stitches = [c.stitch.train() for c in cells]
         parameters = [p for s in stitches for p in s.parameters()]
         self.device = parameters[0].device
+        self.sickness = _Sickness(stitches)
         self.crew = Crew(self.device)
         rate, decay, fused = recipe.learning_rate, recipe.weight_decay, self.device.type in ("cpu", "cuda")
         self.optimiser = torch.optim.Adam(parameters, rate, weight_decay=decay, fused=fused)
@@ -97,7 +98,7 @@ class Trainer:
         objective = objectives.objective_at(self.recipe.objective, self.recipe.schedule, step, self.recipe.steps)
         self.plans = self.plans or [self._plan(column, images) for column in self.columns]
         self.optimiser.zero_grad(set_to_none=True)
-        done = []
+        done, sick = [], self.sickness.now()
         for column, plan in zip(self.columns, self.plans, strict=True):
             with self.autocast():
                 target = objectives.target(objective, column.top, images, labels)
@@ -112,7 +113,9 @@ class Trainer:
         self.optimiser.step()
         objectives.shrink(self.sparse, self.recipe.l1 * rate)
         self.schedule.step()
-        self._count(step, torch.cat(done, 1))
+        seen = torch.cat(done, 1)
+        seen[0] += sick
+        self._count(step, seen)
 
     def _plan(self, column: Column, images: Tensor) -> "_Plan":
         """Turns that fit into the recipe's memory; in each, groups of cells whose tensors are small enough to join."""
@@ -183,6 +186,22 @@ class _Plan:
 
     turns: list[list[list[int]]]
     order: Tensor  # where the results of the column's first cell, its second, ... are among those of all groups
+
+
+class _Sickness:
+    """NaN for each cell whose stitch has ceased to be finite: a fused ReLU makes zeros of NaN, and a loss of those."""
+
+    def __init__(self, stitches: Sequence[nn.Module]) -> None:
+        owned = [(k, p) for k, s in enumerate(stitches) for p in s.parameters()]
+        self.parameters = [p for _, p in owned]
+        self.owners = torch.tensor([k for k, _ in owned], device=self.parameters[0].device)
+        self.cells = len(stitches)
+
+    @torch.no_grad()
+    def now(self) -> Tensor:
+        """0 or NaN [cells]."""
+        norms = torch.stack(torch._foreach_norm(self.parameters)).float()  # type: ignore[arg-type]
+        return torch.zeros(self.cells, device=norms.device).index_add(0, self.owners, norms * 0)
 
 
 class _Tally:
