@@ -222,6 +222,7 @@ class StitchSpec(Spec):
     ridge: float = Field(1e-6, ge=0)
     epochs: float = Field(4.0, gt=0)
     steps: int | None = Field(None, ge=1)
+    views: int = Field(0, ge=0)  # epochs whose features of the bottom are kept for the later ones; 0: none
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
@@ -250,6 +251,10 @@ class StitchSpec(Spec):
             raise ValueError(
                 "best_of trains several starts in one batch, which frozen_bn = 'batch' would mix; use 'eval'"
             )
+        if self.views and self.objective != "task":
+            raise ValueError(f"views keeps what objective 'task' needs again; with '{self.objective}' expected 0")
+        if self.views and self.frozen_bn == "batch":
+            raise ValueError("views goes on without the bottom, which frozen_bn = 'batch' has to run; use 'eval'")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"expected seeds that differ, got {list(self.seeds)}")
         return self
@@ -267,6 +272,7 @@ class Experiment(Spec):
     """Everything that determines a run's numbers, and what it is called."""
 
     name: Name
+    scale: str | None = None  # of the preset that it was read from; determines no number
     title: str = ""
     description: str = ""
     data: DataSpec = DataSpec()
@@ -276,7 +282,8 @@ class Experiment(Spec):
     controls: tuple[ControlName, ...] = ("self_stitch", "identity", "random_bottom")
     control_seed: int = 0
     epsilon: float = Field(3.0, ge=0)
-    cka_images: int = Field(10_000, ge=2)
+    cka: Literal["minibatch", "exact"] = "minibatch"
+    cka_images: int = Field(10_000, ge=2)  # of exact CKA, which costs their square
     evaluation_batch: int = Field(500, ge=1)
     reference: str | None = None
     also: tuple[Request, ...] = ()

@@ -22,6 +22,7 @@ LEAVING = 10.0  # seconds that a worker may take from its last event to its exit
 REDRAW = 0.5  # seconds between two pictures, at least
 _ENDED = ("done", "failed", "stopped")
 _BAR = 24  # terminal cells
+_AT_ONCE = 4  # lines for the tasks that run
 
 
 class View(Protocol):
@@ -189,6 +190,7 @@ def _finished(task: TaskState, state: RunState) -> str:
     cells = [cell for (name, _), cell in state.cells.items() if name == task.id]
     known = [penalty for cell in cells if (penalty := cell.measures.get("penalty")) is not None]
     took = "" if task.started is None or task.finished is None else f" in {duration(task.finished - task.started)}"
+    took += f" with {counted(task.together - 1, 'other')}" if took and task.together > 1 else ""
     places = counted(len(known), "cut")
     penalties = f", penalties {min(known):+.2f} to {max(known):+.2f} points at {places}" if known else ""
     reused = sum(cell.reused_from is not None for cell in cells)
@@ -296,9 +298,12 @@ def _progress(state: RunState, now: float, ascii: bool) -> str:
 
 
 def _doing(state: RunState) -> Iterator[str]:
-    """What runs now, one task a line, or that nothing does yet."""
+    """What runs now, one task a line as far as there is room, or that nothing does yet."""
     running = [task for task in state.tasks.values() if task.status == "running"]
-    yield from (_task(task) for task in running[:4])
+    shown = running if len(running) <= _AT_ONCE else running[: _AT_ONCE - 1]
+    yield from (_task(task) for task in shown)
+    if len(running) > len(shown):
+        yield f"and {len(running) - len(shown)} more at the same time"
     if not running:
         yield state.status if state.status in _ENDED else "preparing"
 

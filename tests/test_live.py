@@ -37,6 +37,24 @@ def test_the_picture_shows_progress_what_runs_now_and_the_grid():
     assert any("·" in line for line in grid)
 
 
+@pytest.mark.parametrize(("count", "shown"), [(1, 1), (4, 4), (5, 3), (30, 3)])
+def test_of_many_tasks_at_once_some_have_a_line_and_the_others_are_counted(count, shown):
+    tasks = [{**made.tasks()[0], "id": f"task {n}", "bottom": "b", "column": f"b > {n}"} for n in range(count)]
+    facts = {"type": "task_started", "steps": 10, "cuts": made.CUTS, "together": count}
+    started = [{"t": 2.0, "task": task["id"], **facts} for task in tasks]
+    lines = drawn(state_after([{"t": 1.0, **made.begun(), "tasks": tasks}, *started])).splitlines()
+    assert [line.startswith(f"task {n}  ") for n, line in enumerate(lines[1 : 1 + shown])] == [True] * shown
+    others = [line.strip() for line in lines if "at the same time" in line]
+    assert others == ([f"and {count - shown} more at the same time"] if count > shown else [])
+
+
+def test_a_column_that_ended_says_how_long_it_took_and_beside_how_many():
+    events = [{**event, "together": 3} if event["type"] == "task_started" else event for event in made.whole_run()]
+    last = max(k for k, event in enumerate(events) if event["type"] == "task_finished")
+    assert " with 2 others, penalties" in live.line(events[last], state_after(events))
+    assert "other" not in live.line(events[last], state_after(made.whole_run()))
+
+
 def test_before_anything_happened_the_picture_says_so():
     assert drawn(RunState()).strip() == "the worker is starting"
     assert "preparing" in drawn(state_after(made.whole_run()[:1]))

@@ -123,7 +123,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or lost.
 
-    Cells that are finished are kept; a column that was in flight is measured again.
+    Cells that are finished are kept; columns that were in flight are measured again.
     """
     from stitchtui.commands import checks, watching
     from stitchtui.run import asking, control
@@ -137,7 +137,7 @@ def resume(
     if condition == "elsewhere":
         raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; resume it there")
     wanted = directory.read_experiment()
-    if condition == "done" and not asking.outstanding(wanted, state):
+    if condition == "done" and not asking.outstanding(directory, state):
         say(f"run {directory.name}: is done, nothing is left to do")
         return watching.attach(directory, as_json)
     checks.check_files(wanted)

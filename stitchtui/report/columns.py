@@ -36,7 +36,7 @@ COLUMNS: dict[str, str] = {
     "direct_penalty": "the penalty of direct matching at the same bottom, top, control and cut, points",
     "agreement": "test images on which the stitched network says what the top says, percent",
     "js_distance": "Jensen-Shannon distance of the stitched network's and the top's class probabilities, 0 to 1",
-    "cka": "linear CKA of bottom and top at the cut on test images, 0 to 1",
+    "cka": "linear CKA of bottom and top at the cut on test images, 0 to 1; from minibatches it may lie just below 0",
     "procrustes": "Procrustes distance of the two, 0 (equal but for rotation, shift and scale) to 1 (uncorrelated)",
     "cca": "mean canonical correlation of the two, 0 to 1 (either is an affine map of the other)",
     "cca_by_chance": "at most what cca is for unrelated representations of these sizes and as many images",

@@ -26,7 +26,7 @@ REQUIRED: dict[str, frozenset[str]] = {
     # cuts: [{name, shape, depth, parameters}]
     "network_ready": frozenset({"network", "digest", "error", "cuts"}),
     # task (a Task's id, `data`, or `network NAME`), steps (total), cuts (rows; empty unless a column),
-    # ends ([bottom cut, top cut] of each row)
+    # ends ([bottom cut, top cut] of each row), together (how many tasks take their steps at once, if several)
     "task_started": frozenset({"task", "steps", "cuts"}),
     # task, step, steps, loss and accuracy (means over the column; percent; may be null), and for a column
     # losses and accuracies, lists in the order of its cuts; memory (bytes that the run holds)

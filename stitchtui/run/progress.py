@@ -48,7 +48,7 @@ def _done(task: TaskState) -> float:
 
 
 def _paces(state: "RunState") -> dict[Group, float]:
-    """Seconds a step, for each group with a task that took steps."""
+    """Seconds a step, for each group with a task that took steps; those at work together share the time."""
     seconds: dict[Group, float] = {}
     steps: dict[Group, int] = {}
     reused = {cell.task for cell in state.cells.values() if cell.reused_from is not None}
@@ -57,7 +57,7 @@ def _paces(state: "RunState") -> dict[Group, float]:
         end = task.finished if task.finished is not None else task.updated
         if task.started is not None and end is not None and taken > 0:
             group = _group(task)
-            seconds[group] = seconds.get(group, 0.0) + max(0.0, end - task.started)
+            seconds[group] = seconds.get(group, 0.0) + max(0.0, end - task.started) / task.together
             steps[group] = steps.get(group, 0) + taken
     return {group: seconds[group] / steps[group] for group in steps}
 

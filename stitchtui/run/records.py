@@ -54,6 +54,7 @@ class TaskState:
     cross: bool = False
     request: int = 0  # its place among the experiment's requests
     status: Status = "pending"
+    together: int = 1  # how many tasks take their steps at once, this one included
     cuts: list[str] = field(default_factory=list)
     step: int = 0
     steps: int = 0

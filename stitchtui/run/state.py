@@ -197,9 +197,10 @@ def _own_task(state: RunState, name: str) -> TaskState:
 
 def _task_started(state: RunState, event: Event, moment: float) -> None:
     name, steps, cuts = fields.text(event["task"]), fields.whole(event["steps"]), fields.texts(event["cuts"])
+    together = max(1, fields.whole(event.get("together", 1)))
     task = _own_task(state, name)
     _set_back(state, task)
-    task.status, task.steps, task.started = "running", steps, moment
+    task.status, task.steps, task.started, task.together = "running", steps, moment, together
     task.loss = task.accuracy = None
     task.losses, task.accuracies = [], []
     task.cuts = list(dict.fromkeys([*cuts, *(cut for key, cut in state.cells if key == name)]))

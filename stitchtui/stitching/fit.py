@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.column import Cell, Column, Features, column_outputs
 from stitchtui.stitching.objectives import TASK
-from stitchtui.stitching.replay import Replay, replayed
+from stitchtui.stitching.replay import Replay, ViewsTooLarge, replayed
 from stitchtui.stitching.trainer import Progress, Recipe, Trainer
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Recipe",
     "Replay",
     "Trainer",
+    "ViewsTooLarge",
     "best_of",
     "column_outputs",
     "is_finite",
@@ -65,7 +66,7 @@ def train_columns(
     """Train the columns of several tops on one bottom, which runs once a step for all; see `train_column`.
 
     What is said of cells is said of all columns' cells, in order. With `replay` the bottom runs for the first views
-    of the images only.
+    of the images only; raises ViewsTooLarge, before any step, where they and a step don't fit into `recipe.memory`.
     """
     cells = [c for column in columns for c in column.cells]
     if not any(True for c in cells for _ in c.stitch.parameters()):
@@ -89,7 +90,8 @@ def _fed(
         return fresh
     if trainer.recipe.objective != TASK:
         raise ValueError("only the task's objective can go on from kept features: the others need the top's own")
-    return replayed(fresh, replay, {c.bottom for column in trainer.columns for c in column.cells})
+    read = {c.bottom for column in trainer.columns for c in column.cells}
+    return replayed(fresh, replay, read, trainer.reserve)
 
 
 def best_of(starts: Sequence[Sequence[Cell]], losses: Sequence[float]) -> list[int]:

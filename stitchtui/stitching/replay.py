@@ -1,7 +1,7 @@
 """The bottom's features kept and gone through again, so that a deep bottom doesn't run in every epoch."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -25,6 +25,10 @@ class Replay:
             raise ValueError(f"expected views and steps of 1 or more, got {self.views} and {self.steps}")
 
 
+class ViewsTooLarge(MemoryError):
+    """What the views keep and what a step takes don't fit into the memory that training may have."""
+
+
 def view_bytes(bottom: Chain, boundaries: Iterable[int], images: int, dtype: torch.dtype) -> int:
     """What the features of one view of so many images take, at the boundaries that cells read."""
     each = sum(numbers(bottom, boundary) * dtype.itemsize for boundary in set(boundaries))
@@ -32,18 +36,26 @@ def view_bytes(bottom: Chain, boundaries: Iterable[int], images: int, dtype: tor
 
 
 def replayed(
-    fresh: Iterable[tuple[Features, Tensor, Tensor]], replay: Replay, boundaries: set[int]
+    fresh: Iterable[tuple[Features, Tensor, Tensor]],
+    replay: Replay,
+    boundaries: set[int],
+    reserve: Callable[[int], object] = lambda _: None,
 ) -> Iterator[tuple[Features, Tensor, Tensor]]:
     """(features, images, labels) from `fresh` while they are kept; then again without end, every view shuffled anew.
 
-    A batch that comes again has no images left; its labels stand in their place.
+    A batch that comes again has no images left; its labels stand in their place. `reserve` is told how many bytes all
+    views will take; nothing is kept before the first batch has been made use of.
     """
     views = [_View(replay.steps) for _ in range(replay.views)]
     batches = iter(fresh)
     for view in views:
-        for features, images, labels in islice(batches, replay.steps):
-            view.keep({k: features[k] for k in boundaries}, labels)
+        for step, (features, images, labels) in enumerate(islice(batches, replay.steps)):
+            wanted = {k: features[k] for k in boundaries}
+            if view is views[0] and step == 0:
+                batch = labels.nbytes + sum(f.nbytes for f in wanted.values())
+                reserve(replay.views * replay.steps * batch)
             yield features, images, labels
+            view.keep(wanted, labels)
     generator = torch.Generator().manual_seed(replay.seed)
     while views[0].count:
         for view in views:

@@ -1,8 +1,7 @@
 """Similarity of representations without training: linear CKA, Procrustes distance, mean CCA, all in bounded memory."""
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,37 +60,33 @@ def _block_pairs(
             yield rows, centred(second)
 
 
-def minibatch_cka(batches: Iterable[Sequence[Tensor]], pairs: Sequence[tuple[int, int]]) -> list[float]:
-    """Linear CKA of each pair of representations from one pass over `batches`, one tensor [images, ...] for each.
+class MinibatchCka:
+    """Linear CKA of pairs of representations, summed batch by batch: one pass serves every pair, a whole grid of them.
 
     The mean over batches of the unbiased HSIC_1 takes the place of HSIC (Nguyen, Raghu and Kornblith, 2021), so that
     the batch size only matters as noise does. Where images are few beside features, `linear_cka` is pulled up towards
     1 and this is not; of unrelated representations it can lie slightly below 0. The images must come in random
-    order, since a batch of one class says nothing of the others; batches of fewer than 4 images are left out. NaN for
-    what isn't finite or doesn't vary, and without any batch.
+    order, since a batch of one class says nothing of the others; batches of fewer than 4 images are left out. No more
+    than one batch's tensors and their Gram matrices are held.
     """
-    total = torch.zeros(())
-    for features in batches:
+
+    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """`pairs` of indices into what `add` gets."""
+        self.pairs = list(pairs)
+        self._total: Tensor | None = None
+
+    def add(self, features: Sequence[Tensor]) -> None:
+        """One batch: one tensor [images, ...] for each representation, the same images in all."""
         if len(features[0]) >= 4:
-            total = total + _unbiased_hsic(features)
-    if total.dim() == 0:
-        return [math.nan] * len(pairs)
-    values = total.tolist()
-    return [_unbiased_ratio(values[a][b], values[a][a], values[b][b]) for a, b in pairs]
+            found = _unbiased_hsic(features)
+            self._total = found if self._total is None else self._total + found
 
-
-def cka_grid(batches: Iterable[Sequence[Tensor]], bottom_cuts: int) -> list[list[float]]:
-    """Minibatch CKA of every bottom cut with every top cut, `grid[bottom cut][top cut]`, from one pass of each network.
-
-    Each batch holds the bottom's tensors at its cuts, then the top's at its own, all of the same images. No more than
-    one batch's tensors and their Gram matrices are held; see `minibatch_cka` for the order of the images.
-    """
-    batches = iter(batches)
-    first = next(batches)
-    tops = range(bottom_cuts, len(first))
-    pairs = [(a, b) for a in range(bottom_cuts) for b in tops]
-    found = minibatch_cka(itertools.chain([first], batches), pairs)
-    return [found[a * len(tops) : (a + 1) * len(tops)] for a in range(bottom_cuts)]
+    def values(self) -> list[float]:
+        """Of each pair; NaN for what isn't finite or doesn't vary, and without any batch."""
+        if self._total is None:
+            return [math.nan] * len(self.pairs)
+        values = self._total.tolist()
+        return [_unbiased_ratio(values[a][b], values[a][a], values[b][b]) for a, b in self.pairs]
 
 
 def _unbiased_hsic(features: Sequence[Tensor]) -> Tensor:
@@ -124,8 +119,8 @@ class Alignment:
     cca_by_chance: float  # at most what two unrelated representations of these sizes get from as many images
 
 
-def alignments(batches: Iterable[Sequence[Tensor]], pairs: Sequence[tuple[int, int]]) -> list[Alignment]:
-    """Procrustes distance and mean CCA of each pair, from one pass over batches of [images, channels] for each.
+class Alignments:
+    """Procrustes distance and mean CCA of pairs of representations [images, channels], summed batch by batch.
 
     Procrustes: 1 - |cov(x, y)|_* / sqrt(tr cov(x, x) tr cov(y, y)), half the squared distance that remains between
     centred features of unit norm after the best rotation (Ding, Denain and Steinhardt, 2021); the narrower of two is
@@ -134,11 +129,20 @@ def alignments(batches: Iterable[Sequence[Tensor]], pairs: Sequence[tuple[int, i
     nothing; the price is `cca_by_chance`, near 1 where there are hardly more images than channels. NaN for features
     that aren't finite; one that doesn't vary has distance 1 and correlation 0.
     """
-    sums = Covariances(pairs)
-    for features in batches:
-        sums.add(features)
-    whitenings = {k: _whitening(sums.covariance(k, k)) for k in sums.kept}
-    return [_alignment(sums, whitenings, pair) for pair in pairs]
+
+    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """`pairs` of indices into what `add` gets."""
+        self.pairs = list(pairs)
+        self._sums = Covariances(self.pairs)
+
+    def add(self, features: Sequence[Tensor]) -> None:
+        """One batch: [images, channels] for each representation, the same images in all."""
+        self._sums.add(features)
+
+    def values(self) -> list[Alignment]:
+        """Of each pair."""
+        whitenings = {k: _whitening(self._sums.covariance(k, k)) for k in self._sums.kept}
+        return [_alignment(self._sums, whitenings, pair) for pair in self.pairs]
 
 
 def _whitening(covariance: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from stitchtui.stitching.column import Cell, Column, Features, column_outputs, n
 from stitchtui.stitching.crew import Crew
 from stitchtui.stitching.fold import BATCH_NORMS, folded
 from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
+from stitchtui.stitching.replay import ViewsTooLarge
+from stitchtui.text import size
 
 LAST_SHARE = 0.1
 """A cell's training loss is its mean over this share of the steps, the last ones."""
@@ -59,6 +61,7 @@ class Trainer:
         self.reach = max(c.bottom for c in cells)
         self.bottom, self.columns = self._made_cheap(bottom, columns)
         self.plans: list[_Plan] = []
+        self.kept = 0  # bytes of features that are kept beside what a step takes
         stitches = [c.stitch.train() for c in cells]
         parameters = [p for s in stitches for p in s.parameters()]
         self.device = parameters[0].device
@@ -120,10 +123,17 @@ class Trainer:
     def _plan(self, column: Column, images: Tensor) -> "_Plan":
         """Turns that fit into the recipe's memory; in each, groups of cells whose tensors are small enough to join."""
         every = [range(len(column.cells))]
-        if self.recipe.memory is not None and len(column.cells) > 1:
+        if self.recipe.memory is not None and (len(column.cells) > 1 or self.kept):
             with self.autocast():
                 costs = step_costs(self.bottom, column.top, column.cells, images, self.recipe.objective)
-            every = split(costs.cells, self.recipe.memory - costs.features)
+            left = self.recipe.memory - self.kept - costs.features
+            if self.kept and max(costs.cells) > left:
+                step = costs.features + max(costs.cells)
+                raise ViewsTooLarge(
+                    f"the views' features take {size(self.kept)} and a step {size(step)}, together more than the "
+                    f"{size(self.recipe.memory)} that training may take"
+                )
+            every = split(costs.cells, left)
         turns = [self._groups(column, list(turn), len(images)) for turn in every]
         order = [k for turn in turns for group in turn for k in group]
         return _Plan(turns, torch.tensor(order).argsort().to(self.device))
@@ -135,6 +145,10 @@ class Trainer:
         turn = sorted(turn, key=lambda k: column.cells[k].top)
         sizes = [batch * numbers(column.top, column.cells[k].top) * self.recipe.dtype.itemsize for k in turn]
         return [[turn[i] for i in group] for group in split(sizes, joining.JOINED_BYTES)]
+
+    def reserve(self, kept: int) -> None:
+        """Have the coming steps leave so many bytes of the recipe's memory to features that are kept."""
+        self.kept = kept
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The bottom's tensors at its boundaries; each thread of a crew runs it on some of the images."""

@@ -7,10 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from stitchtui.run.controls import control_named
 from stitchtui.run.plan import Task, cell_identity
 from stitchtui.run.records import row_name
 from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.evaluate import Scores, compare
+from stitchtui.stitching.replay import Replay
 from stitchtui.worker import identity
 from stitchtui.worker.feed import steps_in
 from stitchtui.worker.places import Place
@@ -39,9 +41,17 @@ class Column(ABC):
         # As many steps with fewer images: a control with less data differs from its pair in nothing else.
         images = len(self.material.dataset.train) if task.control != "less_data" else len(session.dataset.train)
         self.steps = self.stitch.steps or steps_in(self.stitch.epochs, images, self.stitch.batch_size)
+        self.replay = self._replay(steps_in(1, images, self.stitch.batch_size))
         self.places = [self._place(b, t) for b, t in session.column_cuts(task)]
+        self._began = 0.0  # by the monotonic clock
         self._done = self._total = 0  # steps of training, or images of all passes where nothing is trained
         self._said: dict[str, dict[str, Any]] = {}  # measures by row
+
+    def _replay(self, epoch: int) -> Replay | None:
+        """What later epochs, of so many steps, go through again; None where every one is augmented anew."""
+        is_stitch = control_named(self.task.control).fits == "stitch"
+        keeps = is_stitch and self.task.objective == "task" and 0 < self.stitch.views * epoch < self.steps
+        return Replay(self.stitch.views, epoch, self.task.seed) if keeps else None
 
     @abstractmethod
     def measure(self, places: Sequence[Place]) -> None:
@@ -69,16 +79,31 @@ class Column(ABC):
 
     def run(self) -> None:
         """Measure every cell of the column and say so."""
-        started = time.monotonic()
-        self._total = self.work()
-        pairs = [(p.bottom.name, p.top.name) for p in self.places]
-        self.record.start(self.task.id, self._steps(self._total), [p.row for p in self.places], ends=pairs)
-        fresh = [p for p in self.places if not self._said_reused(p)]
-        measured = [p for p in fresh if self._fits(p)]
+        measured = self.begin()
         for group in self.groups(measured) if measured else ():
             self.measure(group)
+        self.end()
+
+    def begin(self, together: int = 1) -> list[Place]:
+        """Say that the column starts, and which cells are known or can't be; returns those that are to be measured.
+
+        `together` is how many columns are trained in one go with it, itself included.
+        """
+        self._began, self._done, self._total = time.monotonic(), 0, self.work()
+        pairs = [(p.bottom.name, p.top.name) for p in self.places]
+        shared = {"together": together} if together > 1 else {}
+        self.record.start(self.task.id, self._steps(self._total), [p.row for p in self.places], ends=pairs, **shared)
+        fresh = [p for p in self.places if not self._said_reused(p)]
+        return [p for p in fresh if self._fits(p)]
+
+    def end(self) -> None:
+        """Say what the whole column shows, and that every cell of it is said."""
         self.remark()
-        self.record.emit("task_finished", task=self.task.id, seconds=time.monotonic() - started)
+        self.record.emit("task_finished", task=self.task.id, seconds=time.monotonic() - self._began)
+
+    def is_open(self, place: Place) -> bool:
+        """Whether the place's cell is still to be measured, and can be."""
+        return self.reuse(place.identity) is None and self.misfit(place) is None
 
     def _fits(self, place: Place) -> bool:
         if reason := self.misfit(place):

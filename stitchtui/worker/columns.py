@@ -5,7 +5,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -27,6 +27,17 @@ from stitchtui.worker.material import through
 from stitchtui.worker.places import Chains, Place, chains, cuts_of
 from stitchtui.worker.recorder import Recorder
 from stitchtui.worker.session import Session
+
+
+@dataclass
+class Prepared:
+    """Cells of a column that are ready to be trained, or where nothing is trained to be measured."""
+
+    places: Sequence[Place]
+    both: Chains
+    cells: list[fit.Cell]
+    sick: dict[str, str]  # the rows whose stitch has no start, and why
+    before: list[Scores] | None = None  # what the stitches score before training
 
 
 class StitchColumn(Column):
@@ -79,7 +90,7 @@ class StitchColumn(Column):
     def misfit(self, place: Place) -> str | None:
         """Why no stitch of the family can join the place's cuts; None if one can."""
         try:
-            self._build(place)
+            self.build(place)
         except stitches.Misfit as misfit:
             return str(misfit)
         return None
@@ -99,7 +110,7 @@ class StitchColumn(Column):
             images += 0 if known else len(self.material.dataset.train)
         return images + self.likeness.visits(self.ends, pairs)
 
-    def _build(self, place: Place, attempt: int = 0) -> stitches.Stitch:
+    def build(self, place: Place, attempt: int = 0) -> stitches.Stitch:
         """A stitch for the place, started unless it starts from a map. Raises Misfit."""
         family = self.task.family
         stitch = stitches.build(family, place.bottom, place.top, rank=self.stitch.rank, from_map=self._from_map)
@@ -121,7 +132,7 @@ class StitchColumn(Column):
         if not fitting:
             return None
         both = self._chains(fitting)
-        cells = both.cells([self._build(p) for p in fitting])
+        cells = both.cells([self.build(p) for p in fitting])
         for cell in cells:
             stitches.start_at_random(cell.stitch, torch.Generator().manual_seed(0))
         return both, cells
@@ -136,6 +147,7 @@ class StitchColumn(Column):
 
     def measure(self, places: Sequence[Place]) -> None:
         """Measure these cells together; where memory runs out, in halves."""
+        done = self._done
         try:
             self._measure_together(places)
         except Exception as error:
@@ -143,33 +155,45 @@ class StitchColumn(Column):
                 raise
             half = len(places) // 2
             if half == 0:
-                self.fail(places[0], MEMORY_RAN_OUT)
+                self.fail(places[0], _memory_ran_out(error))
                 return
         else:
             return
-        self._done = 0  # outside the handler, which would keep the failed attempt's tensors alive
+        # Outside the handler, which would keep the failed attempt's tensors alive.
+        self._done = done
+        self._total += self.steps if self.trains else 0
         for part in (places[:half], places[half:]):
             self.measure(part)
 
     def _measure_together(self, places: Sequence[Place]) -> None:
         started = time.monotonic()
-        both = self._chains(places)
-        cells = both.cells([self._build(p) for p in places])
-        sick = self._start_from_maps(both, places, cells)
-        before: list[Scores] | None
+        ready = self.prepare(places)
         if self.trains and self.stitch.best_of > 1:
-            cells, before = self._best(both, places)
-            found = self._measures(both, places, cells)
+            ready.cells, ready.before = self._best(ready.both, places)
+            found = self.measures(ready.both, places, ready.cells)
         else:
-            before = self._scores_before(both, places, cells) if self.trains else None
-            found = self._train_and_measure(both, places, cells)
+            found = self._train_and_measure(ready.both, places, ready.cells)
+        self.conclude(ready, found, started)
+
+    def prepare(self, places: Sequence[Place]) -> Prepared:
+        """These cells with their starts, and what they score before training if it is known which starts are kept."""
+        both = self._chains(places)
+        cells = both.cells([self.build(p) for p in places])
+        ready = Prepared(places, both, cells, self._start_from_maps(both, places, cells))
+        if self.trains and self.stitch.best_of == 1:
+            ready.before = self._scores_before(both, places, cells)
+        return ready
+
+    def conclude(self, ready: Prepared, found: Sequence[Measured], started: float) -> None:
+        """Say the cells that were measured; `started` is when their work began, by the monotonic clock."""
+        places, cells, both, before = ready.places, ready.cells, ready.both, ready.before
         likeness = self._likeness(places)
         # Before a number is said: what a changed network led to must not be taken for a result, now or later.
         self.session.verify_frozen(self.ends.bottom, self.ends.top)
         seconds = (time.monotonic() - started) / len(places)
         penalties = {}
         for k, (place, measured) in enumerate(zip(places, found, strict=True)):
-            reason = sick.get(place.row) or _sickness(cells[k].stitch, measured.scores)
+            reason = ready.sick.get(place.row) or _sickness(cells[k].stitch, measured.scores)
             if reason:
                 self.fail(place, reason)
                 continue
@@ -214,35 +238,46 @@ class StitchColumn(Column):
         known = [self.matching.scores.get(self._key(p)) for p in places]
         if self.task.start == "least_squares" and FAMILIES[self.task.family].closed_form and all(known):
             return [s for s in known if s is not None]
-        return [m.scores for m in self._measures(both, places, cells, whole=False)]
+        return [m.scores for m in self.measures(both, places, cells, whole=False)]
 
     def _best(self, both: Chains, places: Sequence[Place]) -> tuple[list[fit.Cell], list[Scores]]:
         """Of several starts the stitches that ended with the lowest training loss, and what their starts scored."""
         count = self.stitch.best_of
-        attempts = [both.cells([self._build(p, attempt) for p in places]) for attempt in range(count)]
+        attempts = [both.cells([self.build(p, attempt) for p in places]) for attempt in range(count)]
         by_place = list(zip(*attempts, strict=True))
         losses = self.train(both, [cell for starts in by_place for cell in starts], self.steps)
         chosen = fit.best_of(by_place, losses or [0.0] * (count * len(places)))
-        untrained = both.cells([self._build(p, attempt) for p, attempt in zip(places, chosen, strict=True)])
-        before = [m.scores for m in self._measures(both, places, untrained, whole=False)]
+        untrained = both.cells([self.build(p, attempt) for p, attempt in zip(places, chosen, strict=True)])
+        before = [m.scores for m in self.measures(both, places, untrained, whole=False)]
         return [starts[best] for starts, best in zip(by_place, chosen, strict=True)], before
 
     def _train_and_measure(self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]) -> list[Measured]:
         if not self.trains:
-            return self._measures(both, places, cells)
+            return self.measures(both, places, cells)
         if not self.alone:
             self.train(both, cells, self.steps)
-            return self._measures(both, places, cells)
+            return self.measures(both, places, cells)
         (cell,) = cells
         with fit.BatchStatistics(both.bottom.upto(cell.bottom), both.top.after(cell.top)) as statistics:
             self.train(both, cells, self.steps)
             statistics.evaluate()
             # The top's own activations have other statistics by now: no gap to speak of.
-            return [replace(m, gap=None) for m in self._measures(both, places, cells, whole=False)]
+            return [replace(m, gap=None) for m in self.measures(both, places, cells, whole=False)]
 
     def train(self, both: Chains, cells: Sequence[fit.Cell], steps: int) -> list[float]:
         """Train the cells for `steps` of this column's recipe; returns their training losses, if it came to an end."""
-        recipe = fit.Recipe(
+        batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
+        losses: list[float] = []
+        with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
+            losses = fit.train_column(
+                *(both.bottom, both.top, cells, batches, self.recipe(steps)), replay=self.replay, report=self._report
+            )
+        self._done += steps
+        return losses
+
+    def recipe(self, steps: int) -> fit.Recipe:
+        """How the column's cells are trained for so many steps."""
+        return fit.Recipe(
             steps,
             self.stitch.learning_rate,
             self.stitch.weight_decay,
@@ -252,17 +287,11 @@ class StitchColumn(Column):
             fold=not self.alone,  # whose BatchNorms are to normalise by the batch
             memory=memory_budget(self.session.device, self.session.memory),
         )
-        batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
-        losses: list[float] = []
-        with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
-            losses = fit.train_column(both.bottom, both.top, cells, batches, recipe, report=self._report)
-        self._done += steps
-        return losses
 
     def _report(self, step: int, progress: Callable[[], fit.Progress]) -> None:
-        self.record.step(self.task.id, self._done + step, self._total, lambda: _progress_facts(progress()))
+        self.record.step(self.task.id, self._done + step, self._total, lambda: progress_facts(progress()))
 
-    def _measures(
+    def measures(
         self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell], whole: bool = True
     ) -> list[Measured]:
         """What the cells do on test images; `whole` asks for all that can be said, not just for their answers."""
@@ -272,18 +301,9 @@ class StitchColumn(Column):
         return column_measures(both.bottom, both.top, cells, batches, own=own, later=whole)
 
     def _likeness(self, places: Sequence[Place]) -> list[dict[str, float | None]]:
-        pairs = cuts_of(places)
-        ckas = self.likeness.cka(self.ends, pairs, self.tick)
-        aligned = self.likeness.aligned(self.ends, pairs, self.tick)
-        return [
-            {
-                "cka": cka,
-                "procrustes": found.procrustes if found else None,
-                "cca": found.cca if found else None,
-                "cca_by_chance": found.cca_by_chance if found else None,
-            }
-            for cka, found in zip(ckas, aligned, strict=True)
-        ]
+        found = self.likeness.alike(self.ends, cuts_of(places), self.tick)
+        nothing = dict.fromkeys(("cka", "procrustes", "cca", "cca_by_chance"))
+        return [{"cka": each.cka, **asdict(each.alignment)} if each else {**nothing} for each in found]
 
 
 def _facts(measured: Measured, stitch: torch.nn.Module) -> dict[str, Any]:
@@ -304,6 +324,12 @@ def _facts(measured: Measured, stitch: torch.nn.Module) -> dict[str, Any]:
     return facts
 
 
+def _memory_ran_out(error: Exception) -> str:
+    if isinstance(error, fit.ViewsTooLarge):
+        return f"{error}; try a larger --memory or a lower stitch.views"
+    return MEMORY_RAN_OUT
+
+
 def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:
     """Why a cell has no number, if it has none."""
     if not fit.is_finite(stitch):
@@ -311,7 +337,8 @@ def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:
     return None if scores.finite else "the stitched network's class scores on the test images are not finite"
 
 
-def _progress_facts(progress: fit.Progress) -> dict[str, Any]:
+def progress_facts(progress: fit.Progress) -> dict[str, Any]:
+    """What a `step` says of the cells that it trains."""
     losses = [loss for loss in progress.losses if math.isfinite(loss)]
     return {
         "loss": sum(losses) / len(losses) if losses else None,

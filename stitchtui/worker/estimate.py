@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ from stitchtui.networks.self_supervised import put_task_head
 from stitchtui.networks.training import Job, train
 from stitchtui.run.plan import Task, plan
 from stitchtui.stitching.evaluate import base_scores, column_measures
+from stitchtui.stitching.fit import Cell, train_column
+from stitchtui.stitching.replay import Replay, view_bytes
 from stitchtui.worker.baselines import ProbeColumn, TailColumn
 from stitchtui.worker.classes import check_tops
 from stitchtui.worker.column import Column
@@ -140,6 +142,17 @@ def _step_seconds(module: nn.Module, job: Job, size: int) -> float:
     return _seconds(lambda: steps(TIMED_STEPS)) / TIMED_STEPS
 
 
+@dataclass(frozen=True)
+class _Figures:
+    """Seconds per training step, per image scored, for CKA, per step on kept features; the bytes that those take."""
+
+    step: float = 0.0
+    image: float = 0.0
+    cka: float = 0.0
+    again: float = 0.0
+    kept: int = 0
+
+
 class _ColumnTimer:
     """Times one column of a kind per pair of networks and reuses the figures for its other tasks."""
 
@@ -147,25 +160,28 @@ class _ColumnTimer:
         self.session = session
         silent = Recorder(lambda *_, **__: None)
         self.columns = Columns(session, silent, reuse=lambda _: None, keep=lambda *_: None)
-        self.known: dict[tuple[str, ...], tuple[float, float, float]] = {}
+        self.known: dict[tuple[str, ...], _Figures] = {}
         self.alike: set[frozenset[str]] = set()  # pairs of networks and their cuts whose CKA is counted already
 
     def row(self, task: Task) -> Row:
         """The estimate for one task."""
         column = self.columns.column(task)
         cells = len(column.places)
-        key = task.bottom, task.top, task.family, task.objective, task.place
+        views = f"{column.replay.views} of {column.replay.steps}" if column.replay else ""
+        key = task.bottom, task.top, task.family, task.objective, task.place, views
         if key not in self.known:
             self.known[key] = self._figures(column)
-        step, scoring, cka = self.known[key]
+        figures = self.known[key]
         train, test = len(column.material.dataset.train), len(self.session.dataset.test)
-        passes = scoring * test * (2 if column.trains else 1)
-        fitting = scoring * train if task.start == "least_squares" or isinstance(column, ProbeColumn) else 0.0
-        seconds = fitting + passes + (0.0 if self._counted(column) else cka)
+        passes = figures.image * test * (2 if column.trains else 1)
+        fitting = figures.image * train if task.start == "least_squares" or isinstance(column, ProbeColumn) else 0.0
+        seconds = fitting + passes + (0.0 if self._counted(column) else figures.cka)
         if column.trains:
             alone = isinstance(column, TailColumn) or column.stitch.frozen_bn == "batch"
-            seconds += step * column.steps * (cells if alone else 1)
-        return {"task": task.id, "cells": cells, "seconds": seconds, "bytes": peak_memory(self.session.device)}
+            fresh = column.replay.views * column.replay.steps if column.replay else column.steps
+            seconds += (figures.step * fresh + figures.again * (column.steps - fresh)) * (cells if alone else 1)
+        most = peak_memory(self.session.device) + figures.kept
+        return {"task": task.id, "cells": cells, "seconds": seconds, "bytes": most}
 
     def _counted(self, column: Column) -> bool:
         """Whether an earlier column has paid for the likeness that this one says: a run computes it once."""
@@ -174,18 +190,17 @@ class _ColumnTimer:
         self.alike.add(pair)
         return before
 
-    def _figures(self, column: Column) -> tuple[float, float, float]:
-        """Seconds per training step, per image scored, and for CKA."""
+    def _figures(self, column: Column) -> _Figures:
         if isinstance(column, StitchColumn):
             return self._of_stitches(column)
         places = [p for p in column.places if column.misfit(p) is None]
         if not places:
-            return 0.0, 0.0, 0.0
+            return _Figures()
         both = chains(self.session, column.ends, cuts_of(places))
         sample = self._sample(both)
         scoring = _seconds(lambda: base_scores(both.bottom, in_order(sample, len(sample), lambda _: None)))
         step = self._of_tails(column, places) if isinstance(column, TailColumn) else 0.0
-        return step, scoring / len(sample), 0.0
+        return _Figures(step, scoring / len(sample))
 
     def _of_tails(self, column: TailColumn, places: Sequence[Place]) -> float:
         """Seconds per step of one tail, on average: half of what the longest takes."""
@@ -194,10 +209,10 @@ class _ColumnTimer:
         column.train(both, tail, 1)
         return _seconds(lambda: column.train(both, tail, TIMED_STEPS)) / TIMED_STEPS / 2
 
-    def _of_stitches(self, column: StitchColumn) -> tuple[float, float, float]:
+    def _of_stitches(self, column: StitchColumn) -> _Figures:
         tried = column.try_out()
         if tried is None:
-            return 0.0, 0.0, 0.0
+            return _Figures()
         both, cells = tried
         sample = self._sample(both, len(cells))
 
@@ -206,22 +221,41 @@ class _ColumnTimer:
             column_measures(both.bottom, both.top, cells, through(both.bottom, batches))
 
         score()
-        scoring = _seconds(score) / len(sample)
-        step = 0.0
-        if column.trains:
-            column.train(both, cells, 1)
-            step = _seconds(lambda: column.train(both, cells, TIMED_STEPS)) / TIMED_STEPS
-        return step, scoring, 0.0 if column.ends.noise else self._of_cka(both)
+        found = _Figures(image=_seconds(score) / len(sample), cka=0.0 if column.ends.noise else self._of_cka(both))
+        if not column.trains:
+            return found
+        _steps(column, both, cells, 1)
+        step = _seconds(lambda: _steps(column, both, cells, TIMED_STEPS)) / TIMED_STEPS
+        if column.replay is None:
+            return replace(found, step=step)
+        once = Replay(1, 1, 0)  # one step of the bottom, then others without
+        again = _seconds(lambda: _steps(column, both, cells, 1 + TIMED_STEPS, once)) - step
+        return replace(found, step=step, again=min(step, max(0.0, again / TIMED_STEPS)), kept=_kept(column, both))
 
     def _of_cka(self, both: Chains) -> float:
-        images = self.columns.likeness.images
+        images = len(self.session.dataset.test)
         few = min(images, CKA_SAMPLE)
-        return _seconds(lambda: self.columns.likeness.measured(both, few, lambda _: None)) * (images / few) ** 2
+        growth = 2 if self.session.experiment.cka == "exact" else 1
+        return _seconds(lambda: self.columns.likeness.measured(both, few, lambda _: None)) * (images / few) ** growth
 
     def _sample(self, both: Chains, cells: int = 1) -> Part:
         test = self.session.dataset.test
         size = self.session.evaluation_batch([*both.bottom.cuts, *both.top.cuts], cells)
         return Part(test.images[:size], test.labels[:size])
+
+
+def _steps(column: StitchColumn, both: Chains, cells: Sequence[Cell], steps: int, replay: Replay | None = None) -> None:
+    batches = column.material.training(column.stitch.batch_size, column.task.seed, both.bottom)
+    train_column(both.bottom, both.top, cells, batches, column.recipe(steps), replay=replay)
+
+
+def _kept(column: StitchColumn, both: Chains) -> int:
+    """The bytes of all views' features, as far as there is memory for them: beyond it the column is split."""
+    assert column.replay is not None
+    recipe, batch = column.recipe(column.steps), min(column.stitch.batch_size, len(column.material.dataset.train))
+    images = column.replay.views * column.replay.steps * batch
+    needed = view_bytes(both.bottom, (low for low, _ in both.ends), images, recipe.dtype)
+    return min(needed, recipe.memory or needed)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -33,7 +33,7 @@ def facts(column: "Column", cuts: tuple[Cut, Cut]) -> dict[str, Any]:
         "fitted_on": column.material.digest,
         "family": task.family,
         "objective": task.objective,
-        "cka_images": min(experiment.cka_images, len(session.dataset.test)),
+        "cka": min(experiment.cka_images, len(session.dataset.test)) if experiment.cka == "exact" else experiment.cka,
         "start": task.start,
         "ridge": stitch.ridge,
     }
@@ -52,6 +52,8 @@ def facts(column: "Column", cuts: tuple[Cut, Cut]) -> dict[str, Any]:
             "precision": str(training_dtype(stitch.precision, session.device)),
             "augment": session.dataset.augment,
         }
+        if column.replay is not None:
+            found["views"] = column.replay.views
     return found
 
 

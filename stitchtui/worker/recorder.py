@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 STEP_INTERVAL = 0.25
+AT_ONCE = 4
+"""So many tasks may say their steps in an interval; more say them at longer ones, so that the log stays small."""
 
 
 class Stopped(Exception):
@@ -41,8 +43,13 @@ class Recorder:
 
     def step(self, task: str, step: int, steps: int, facts: Callable[[], dict[str, Any]] = dict) -> None:
         """Say how far `task` is, with `facts()` if it is said at all. Raises Stopped when the run is to end."""
+        self.steps([task], step, steps, lambda: [facts()])
+
+    def steps(self, tasks: Sequence[str], step: int, steps: int, facts: Callable[[], Sequence[dict[str, Any]]]) -> None:
+        """Say how far tasks are that take their steps at once, with `facts()` of each; the more, the more rarely."""
         self.check()
         now = time.monotonic()
-        if now - self._said >= STEP_INTERVAL or step >= steps:
+        if now - self._said >= STEP_INTERVAL * max(1.0, len(tasks) / AT_ONCE) or step >= steps:
             self._said = now
-            self.emit("step", task=task, step=step, steps=steps, **facts())
+            for task, own in zip(tasks, facts(), strict=True):
+                self.emit("step", task=task, step=step, steps=steps, **own)

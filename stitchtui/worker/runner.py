@@ -1,6 +1,7 @@
 """A whole run: data, networks, then every task of the plan, said to `emit` as events."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +29,7 @@ from stitchtui.worker.kinds import Columns
 from stitchtui.worker.recorder import Recorder, Stopped
 from stitchtui.worker.reuse import Finished
 from stitchtui.worker.session import Loaded, Session
+from stitchtui.worker.together import companions, train_together
 
 
 def versions() -> dict[str, str]:
@@ -67,9 +69,8 @@ class Runner:
         columns = Columns(session, self.record, reuse=self.reuse.find, keep=self._keep)
         self._networks(session)
         done: set[str] = set()
-        while task := next((t for t in plan(self.experiment) if t.id not in done), None):
-            self._column(columns.column(task))
-            done.add(task.id)
+        while tasks := [t for t in plan(self.experiment) if t.id not in done]:
+            done |= self._first_of(tasks, columns)
             self._take_up(session)
         session.verify_frozen(*session.loaded.values())
         self.record.emit("check", name="every network is unchanged after the run", passed=True)
@@ -85,12 +86,19 @@ class Runner:
         except training.Stopped:
             raise Stopped from None
 
-    def _column(self, column: Column) -> None:
-        task = column.task
+    def _first_of(self, tasks: Sequence[Task], columns: Columns) -> set[str]:
+        """Carry out the first of these tasks, and with it those that can be trained in one go; returns their ids."""
+        column, task = columns.column(tasks[0]), tasks[0]
         if task.control == "" and (task.family, task.objective) == ("affine", "direct") and not task.place:
             check_ends(column.session, task, self.record)
-        if not self._finished(column):
+        if self._finished(column):
+            return {task.id}
+        group = companions(column, tasks[1:], columns.column, self._finished)
+        if group:
+            train_together(group)
+        else:
             column.run()
+        return {task.id, *(other.task.id for other in group)}
 
     def _take_up(self, session: Session) -> None:
         """Go on with more columns, where the run was asked for some since it was last looked at."""

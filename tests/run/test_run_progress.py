@@ -53,6 +53,15 @@ def test_the_time_left_is_the_pace_of_trained_steps_times_the_steps_to_go():
     assert state.eta(1120.0) == pytest.approx(20 / 50 * to_go)
 
 
+def test_columns_at_work_together_share_the_time_that_they_take():
+    pair = TRAINED[:2]
+    started = [event("task_started", 1100.0, task=task, steps=100, cuts=CUTS, together=2) for task in pair]
+    half = [event("step", 1120.0, task=task, step=50, steps=100) for task in pair]
+    state = folded(*READY, *direct_done(), *started, *half)
+    assert [task.id for task in state.tasks.values() if task.status == "running"] == pair
+    assert state.eta(1120.0) == pytest.approx(20 + 20 * (len(TRAINED) - 2))
+
+
 def test_the_time_left_counts_down_between_events_and_not_below_zero():
     state = folded(*READY, *direct_done(), *halfway(TRAINED[0]))
     assert state.eta(1125.0) == pytest.approx(state.eta(1120.0) - 5)

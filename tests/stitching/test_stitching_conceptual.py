@@ -18,7 +18,7 @@ from stitchtui.stitching.direct import least_squares, moments
 from stitchtui.stitching.evaluate import base_scores, column_measures, compare
 from stitchtui.stitching.fit import Cell
 from stitchtui.stitching.outlying import own_activations
-from stitchtui.stitching.similarity import linear_cka, minibatch_cka
+from stitchtui.stitching.similarity import MinibatchCka, linear_cka
 
 EARLY = 1  # the boundary after the stem, a map
 
@@ -83,7 +83,10 @@ def ckas(bottom: Chain, top: Chain) -> tuple[float, float]:
     """Exact and minibatch linear CKA at EARLY on test images."""
     pair = [chain.features(TEST, EARLY)[EARLY] for chain in (bottom, top)]
     (exact,) = linear_cka(lambda a, b: [t[a:b] for t in pair], len(TEST), [(0, 1)], len(TEST))
-    return exact, minibatch_cka(zip(*(t.split(100) for t in pair), strict=True), [(0, 1)])[0]
+    summed = MinibatchCka([(0, 1)])
+    for batch in zip(*(t.split(100) for t in pair), strict=True):
+        summed.add(batch)
+    return exact, summed.values()[0]
 
 
 def test_random_coordinates_lower_cka_and_leave_the_penalty_as_it_is() -> None:

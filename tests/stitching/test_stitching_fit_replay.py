@@ -9,7 +9,8 @@ from torch import Tensor
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
-from stitchtui.stitching.replay import Replay, replayed, view_bytes
+from stitchtui.stitching.memory import step_costs
+from stitchtui.stitching.replay import Replay, ViewsTooLarge, replayed, view_bytes
 
 
 def chain_of(seed: int) -> Chain:
@@ -99,6 +100,40 @@ def test_replay_is_for_the_tasks_objective_only() -> None:
         )
     with pytest.raises(ValueError, match="views and steps of 1 or more, got 0 and 1"):
         Replay(0, 1, 0)
+
+
+def test_the_bytes_of_all_views_are_said_before_any_is_kept() -> None:
+    said: list[int] = []
+    fed = replayed(numbered(4, 3), Replay(views=2, steps=3, seed=0), {1}, said.append)
+    next(fed)
+    assert said == [2 * 3 * 4 * (2 * 3 * 3 * 4 + 8)]
+    list(zip(range(12), fed, strict=False))
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("cuts", [(3,), (1, 2, 3)])
+def test_views_that_leave_no_room_for_a_step_are_refused_before_one_is_made(cuts: tuple[int, ...]) -> None:
+    bottom, top = chain_of(0), chain_of(1)
+    cells = [cell_at(bottom, top, k) for k in cuts]
+    before = copy.deepcopy(cells)
+    needed = 2 * 2 * 8 * (sum(4 * 6 * 64 for _ in cuts) + 8)
+    with pytest.raises(ViewsTooLarge, match=r"the views' features take .* and a step .*, together more than the"):
+        fit.train_column(bottom, top, cells, batches(4), fit.Recipe(8, memory=needed + 10_000), replay=Replay(2, 2, 0))
+    for cell, untouched in zip(cells, before, strict=True):
+        assert torch.equal(cell.stitch.weight, untouched.stitch.weight)
+
+
+def test_beside_kept_features_cells_take_turns_to_the_same_numbers() -> None:
+    bottom, top = chain_of(0), chain_of(1)
+    together = [cell_at(bottom, top, k) for k in (1, 2, 3)]
+    in_turns = copy.deepcopy(together)
+    images, _ = next(batches(1))
+    costs = step_costs(bottom, top, together, images)
+    needed = 2 * 2 * 8 * (3 * 4 * 6 * 64 + 8)
+    for cells, memory in ((together, None), (in_turns, needed + costs.features + max(costs.cells))):
+        fit.train_column(bottom, top, cells, batches(4), fit.Recipe(8, 1e-2, memory=memory), replay=Replay(2, 2, 0))
+    for one, other in zip(together, in_turns, strict=True):
+        torch.testing.assert_close(one.stitch.weight, other.stitch.weight, rtol=1e-3, atol=1e-4)
 
 
 def test_the_bytes_of_a_view_are_those_of_its_features_and_labels() -> None:

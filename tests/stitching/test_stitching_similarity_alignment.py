@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stitchtui.stitching.similarity import Alignment, alignments
+from stitchtui.stitching.similarity import Alignment, Alignments
 
 sizes = st.tuples(st.integers(30, 90), st.integers(1, 6), st.integers(1, 6), st.integers(0, 10_000))
 
@@ -18,6 +19,13 @@ def drawn(size: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, p, generator=generator)
     return x, torch.randn(n, q, generator=generator) + x @ torch.randn(p, q, generator=generator)
+
+
+def over(batches: Iterable[Sequence[Tensor]], pairs: list[tuple[int, int]]) -> list[Alignment]:
+    summed = Alignments(pairs)
+    for batch in batches:
+        summed.add(batch)
+    return summed.values()
 
 
 def rotation(size: int, seed: int) -> Tensor:
@@ -31,7 +39,7 @@ def mixing(size: int, seed: int) -> Tensor:
 
 
 def found(x: Tensor, y: Tensor, batch: int = 17) -> Alignment:
-    return alignments(zip(x.split(batch), y.split(batch), strict=True), [(0, 1)])[0]
+    return over(zip(x.split(batch), y.split(batch), strict=True), [(0, 1)])[0]
 
 
 @settings(max_examples=25)
@@ -120,7 +128,7 @@ def test_features_that_never_vary_share_nothing_and_those_not_finite_are_not_num
 def test_many_pairs_come_from_one_pass() -> None:
     tensors = [*drawn((50, 3, 4, 4)), drawn((50, 2, 5, 5))[1]]
     pairs = [(0, 1), (2, 0), (1, 2), (1, 1)]
-    passed = alignments(iter([[t[:20] for t in tensors], [t[20:] for t in tensors]]), pairs)
+    passed = over(iter([[t[:20] for t in tensors], [t[20:] for t in tensors]]), pairs)
     for (a, b), one in zip(pairs, passed, strict=True):
         alone = found(tensors[a], tensors[b])
         assert (one.procrustes, one.cca) == pytest.approx((alone.procrustes, alone.cca), abs=1e-9)

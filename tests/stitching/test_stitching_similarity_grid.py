@@ -1,6 +1,6 @@
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -12,15 +12,22 @@ from torch import Tensor
 
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
-from stitchtui.stitching.similarity import cka_grid, linear_cka, minibatch_cka
+from stitchtui.stitching.similarity import MinibatchCka, linear_cka
+
+
+def summed(batches: Iterable[Sequence[Tensor]], pairs: list[tuple[int, int]]) -> list[float]:
+    cka = MinibatchCka(pairs)
+    for batch in batches:
+        cka.add(batch)
+    return cka.values()
 
 
 def whole(x: Tensor, y: Tensor) -> float:
-    return minibatch_cka([[x, y]], [(0, 1)])[0]
+    return summed([[x, y]], [(0, 1)])[0]
 
 
 def in_batches(x: Tensor, y: Tensor, size: int) -> float:
-    return minibatch_cka(zip(x.split(size), y.split(size), strict=True), [(0, 1)])[0]
+    return summed(zip(x.split(size), y.split(size), strict=True), [(0, 1)])[0]
 
 
 def exact(x: Tensor, y: Tensor) -> float:
@@ -110,10 +117,11 @@ def test_the_grid_holds_every_bottom_cut_with_every_top_cut_from_one_pass() -> N
             passes.append(len(batch))
             yield [t for chain in chains for t in chain.features(batch, chain.output - 1)[1:]]
 
-    grid = cka_grid(batches(), len(chains[0].cuts))
+    low, high = (len(chain.cuts) for chain in chains)
+    pairs = [(i, low + j) for i in range(low) for j in range(high)]
+    grid = summed(batches(), pairs)
     assert passes == [16] * 4
-    assert [len(row) for row in grid] == [len(chains[1].cuts)] * len(chains[0].cuts)
     features = [chain.features(images) for chain in chains]
-    for i, row in enumerate(grid, 1):
-        for j, found in enumerate(row, 1):
-            assert found == pytest.approx(in_batches(features[0][i], features[1][j], 16), rel=1e-3)
+    for (i, j), found in zip(pairs, grid, strict=True):
+        expected = in_batches(features[0][i + 1], features[1][j - low + 1], 16)
+        assert found == pytest.approx(expected, rel=1e-3)
