@@ -4,10 +4,12 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 Work = Callable[[], object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def interleaved(works: Mapping[str, Work], rounds: int, device: torch.device) ->
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for count in range(rounds + 1):
         for name, work in works.items():
-            taken = _seconds(work, device)
+            _, taken = timed(work, device)
             if count:
                 seconds[name].append(taken)
     return seconds
@@ -44,15 +46,17 @@ def ratio(seconds: Mapping[str, Sequence[float]], over: str, under: str) -> Spre
     return Spread.of([a / b for a, b in zip(seconds[over], seconds[under], strict=True)])
 
 
-def _seconds(work: Work, device: torch.device) -> float:
-    _wait(device)
+def timed(work: Callable[[], T], device: torch.device) -> tuple[T, float]:
+    """What `work` returns, and the seconds until the device is done with it."""
+    wait(device)
     started = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - started
+    result = work()
+    wait(device)
+    return result, time.perf_counter() - started
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Return once the device has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from stitchtui.benchmark.clock import Spread, interleaved
 from stitchtui.benchmark.held import Held
-from stitchtui.benchmark.subject import Subject
+from stitchtui.benchmark.subject import CutPair, Subject
 from stitchtui.stitching import fit
-from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.memory import step_costs
 
 
@@ -57,7 +56,7 @@ class _Case:
         return self.bottoms * self.seen // (self.steps * len(self.images))
 
 
-def _trainer(subject: Subject, cuts: Sequence[Cut], tops: int = 1) -> fit.Trainer:
+def _trainer(subject: Subject, cuts: Sequence[CutPair], tops: int = 1) -> fit.Trainer:
     bottom, top = subject.chains(cuts)
     columns = [fit.Column(top, subject.cells(cuts)) for _ in range(tops)]
     return fit.Trainer(bottom, columns, subject.recipe())

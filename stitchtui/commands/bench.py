@@ -2,160 +2,182 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stitchtui.commands.common import Device, Threads, output, say
+from stitchtui.commands import flags
+from stitchtui.commands.common import Device, Threads, say
 from stitchtui.errors import BadInput
 from stitchtui.text import plain
 
 if TYPE_CHECKING:
-    from stitchtui.benchmark.clock import Spread
-    from stitchtui.benchmark.growth import Memory, Size
-    from stitchtui.benchmark.speed import Agreement, Speed
-    from stitchtui.benchmark.subject import Subject
+    from stitchtui.benchmark.findings import Found
+    from stitchtui.benchmark.subject import Options
+    from stitchtui.experiment import Experiment
+
+Networks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="BOTTOM TOP",
+        help="Two trained networks, as `stitchtui run` takes them. [default: random weights]",
+    ),
+]
+Architecture = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--architecture",
+        metavar="NAME",
+        help="What both networks are; for checkpoints that don't say it, once or twice. [default: resnet20]",
+    ),
+]
+Width = Annotated[float | None, typer.Option("--width", help="Multiplies the channels of every layer. [default: 1]")]
+Shape = Annotated[str | None, typer.Option("--shape", help="One image's channels,height,width. [default: 3,32,32]")]
+Cuts = Annotated[
+    str, typer.Option("--cuts", metavar="blocks|all|A,B", help="Where to cut: block by block, everywhere, or here.")
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=2, help="Images in a step, both ways.")]
+Rounds = Annotated[int, typer.Option("--rounds", min=1, help="How often everything is timed, by turns.")]
+Precision = Annotated[str, typer.Option("--precision", help="What a column is trained in: auto, float32 or bfloat16.")]
+TrainSize = Annotated[
+    int | None, typer.Option("--train-size", min=1, help="With BOTTOM TOP: so many training images. [default: all]")
+]
+TestSize = Annotated[
+    int | None, typer.Option("--test-size", min=1, help="With BOTTOM TOP: so many test images. [default: all]")
+]
+Lengths = Annotated[
+    str,
+    typer.Option(
+        "--lengths",
+        metavar="A,B,...",
+        help="With BOTTOM TOP: for how many epochs every way is trained; each length is a training of its own.",
+    ),
+]
+TrainPublished = Annotated[
+    bool,
+    typer.Option(
+        "--train-published",
+        help="With BOTTOM TOP: train the published way cell by cell, with the clock running. Takes hours.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object instead of tables.")]
 
 
 def bench(
+    networks: Networks = None,
     *,
-    architecture: Annotated[
-        str, typer.Option("--architecture", help="What both networks are; their weights are random.")
-    ] = "resnet20",
-    width: Annotated[float, typer.Option("--width", help="Multiplies the channels of every layer.")] = 1.0,
-    shape: Annotated[str, typer.Option("--shape", help="One image's channels,height,width.")] = "3,32,32",
-    cuts: Annotated[
-        str, typer.Option("--cuts", metavar="blocks|all|A,B", help="Where to cut: block by block, everywhere, or here.")
-    ] = "blocks",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Images in a step, both ways.")] = 128,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often everything is timed, by turns.")] = 5,
-    precision: Annotated[
-        str, typer.Option("--precision", help="What a column is trained in: auto, float32 or bfloat16.")
-    ] = "auto",
+    architecture: Architecture = None,
+    width: Width = None,
+    shape: Shape = None,
+    cuts: Cuts = "blocks",
+    batch_size: BatchSize = 128,
+    rounds: Rounds = 5,
+    precision: Precision = "auto",
+    data: flags.Data = None,
+    train_size: TrainSize = None,
+    test_size: TestSize = None,
+    lengths: Lengths = "1,2,4",
+    train_published: TrainPublished = False,
+    normalisation: flags.Normalisation = None,
+    leaf: flags.Leaf = None,
+    head: flags.Head = None,
+    trust_code: flags.TrustCode = False,
     device: Device = None,
     threads: Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how fast stitching is on this device.
 
     Compares a column (all cuts at once) with the published way: cell by cell, both networks run whole with a hook at
-    the cut, float32, weights frozen. Both train on the same batch size; reading and augmenting images is left out.
-    Every ratio is the median over the rounds, with the lowest and the highest.
-    """
-    from stitchtui.benchmark.subject import Options
-    from stitchtui.commands.cuts import image_shape
+    the cut, float32, weights frozen. Both train on the same batch size; of single steps, reading and augmenting images
+    is left out. Every ratio is the median over the rounds, with the lowest and the highest. Cuts at which no module
+    ends can't be hooked and are left out.
 
+    With BOTTOM TOP also how long each way takes to penalties within 0.3 points of the best that any of them reaches
+    at any of --lengths, each with a cosine of its own. The published way starts at random (BN-conv-BN) and from least
+    squares on 100 images. A column takes the very steps that each cell takes alone, so the published way's penalties
+    come from a float32 column of unchanged networks; its time is its measured seconds per step times steps, cell by
+    cell, with its evaluation but without its augmentation. Ours is timed as it runs, from least squares to
+    evaluation. Loading images and networks is left out of both.
+    """
+    pair = {"normalisation": normalisation, "leaves": leaf or [], "head": head, "trust_code": trust_code}
+    laid_over = {"--data": data, "--train-size": train_size, "--test-size": test_size}
+    if networks:
+        _refuse({"--width": width, "--shape": shape}, "is for random weights; BOTTOM and TOP come with theirs")
+        experiment = _experiment(networks, {"architectures": architecture or [], **pair}, laid_over)
+    else:
+        theirs = {f"--{flag.replace('leaves', 'leaf').replace('_', '-')}": value for flag, value in pair.items()}
+        _refuse({**laid_over, "--train-published": train_published, **theirs}, "is for two networks, BOTTOM TOP")
+        experiment = None
     chosen = cuts if cuts in ("blocks", "all") else tuple(word.strip() for word in cuts.split(",") if word.strip())
-    options = Options(architecture, width, image_shape(shape), chosen, batch_size, rounds)
-    found = _measured(options, device or "auto", threads, precision)
+    made = {"architecture": (architecture or ["resnet20"])[-1], "width": 1.0 if width is None else width}
+    options = _options({**made, "cuts": chosen, "batch_size": batch_size, "rounds": rounds}, shape or "3,32,32")
+    found = _measured(options, experiment, _lengths(lengths), train_published, (device or "auto", threads, precision))
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
     else:
-        _print(found)
+        from stitchtui.commands.bench_tables import show
+
+        show(found)
 
 
-@dataclass(frozen=True)
-class Found:
-    """Everything that was measured, and where."""
-
-    architecture: str
-    device: str
-    precision: str
-    batch_size: int
-    rounds: int
-    speed: "Speed"
-    growth: "list[Size]"
-    memory: "Memory"
-    agreement: "Agreement"
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    for flag, value in given.items():
+        if value not in (None, False, []):
+            raise BadInput(f"{flag}: {why}")
 
 
-def _measured(options: Any, device_name: str, threads: int | None, precision: str) -> Found:
+def _options(made: dict[str, Any], shape: str) -> "Options":
+    from stitchtui.benchmark.subject import Options
+    from stitchtui.commands.cuts import image_shape
+
+    return Options(**made, shape=image_shape(shape))
+
+
+def _experiment(networks: Sequence[str], pair: dict[str, Any], data: Mapping[str, object]) -> "Experiment":
+    from stitchtui.commands import checks
+    from stitchtui.presets import from_pair
+    from stitchtui.settings import Setting
+
+    if len(networks) != 2:
+        raise BadInput(f"bench: expected two networks, BOTTOM TOP, or none, got {len(networks)}")
+    if data["--data"] is None:
+        raise BadInput("--data: expected the images that both networks are for, such as cifar10 or folder:PATH")
+    keys = {"--data": "name", "--train-size": "train_size", "--test-size": "test_size"}
+    settings = [Setting(("data", keys[flag]), value, flag) for flag, value in data.items() if value is not None]
+    experiment = from_pair(networks[0], networks[1], **pair, settings=settings)
+    checks.check_files(experiment)
+    return experiment
+
+
+def _lengths(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or not all(word.isascii() and word.isdigit() and int(word) for word in words):
+        raise BadInput(f"--lengths {plain(text)}: expected whole epochs, 1 or more each, such as 1,2,4")
+    return sorted({int(word) for word in words})
+
+
+def _measured(
+    options: "Options",
+    experiment: "Experiment | None",
+    lengths: list[int],
+    train_published: bool,
+    where: tuple[str, int | None, str],
+) -> "Found":
     import torch
 
     from stitchtui import device as devices
-    from stitchtui.benchmark.growth import growth, memory
-    from stitchtui.benchmark.speed import agreement, speed
-    from stitchtui.benchmark.subject import Subject
+    from stitchtui.benchmark.findings import Plan, findings
 
+    device_name, threads, precision = where
     if precision not in ("auto", "float32", "bfloat16"):
         raise BadInput(f"--precision {plain(precision)}: expected auto, float32 or bfloat16")
     if threads is not None:
         torch.set_num_threads(threads)
     device = devices.pick(device_name)
-    devices.compute_in_full_float32()
     dtype = devices.training_dtype(precision, device)
-    subject = Subject(options, device, dtype)
-    _tell(subject)
-    return Found(
-        architecture=options.architecture,
-        device=devices.describe(device),
-        precision=str(dtype).removeprefix("torch."),
-        batch_size=options.batch_size,
-        rounds=options.rounds,
-        speed=speed(subject),
-        growth=growth(subject),
-        memory=memory(subject),
-        agreement=agreement(subject),
-    )
-
-
-def _tell(subject: "Subject") -> None:
-    rounds = subject.options.rounds
-    if sys.stderr.isatty():
-        say(f"{len(subject.cuts)} cuts, {rounds} rounds; keep the machine idle meanwhile")
-
-
-def _print(found: Found) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    s, a, m = found.speed, found.agreement, found.memory
-    out = output()
-    name = plain(found.architecture)
-    out.print(Text(f"{name}, {s.cells} cuts, batches of {found.batch_size}, {found.precision}, {plain(found.device)}"))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("ratio")
-    for heading in ("median", "lowest", "highest"):
-        table.add_column(heading, justify="right")
-    table.add_row("published way / column, per epoch", *_ratio(s.over_published))
-    table.add_row("column step / its bare tails", *_ratio(s.over_tails))
-    table.add_row(f"column step / floor at {s.rate / 1e9:,.0f} GFLOP/s", *_ratio(s.over_floor))
-    table.add_row("seconds: published way", *_seconds(s.published))
-    table.add_row("seconds: column", *_seconds(s.column))
-    table.add_row("seconds: tails", *_seconds(s.tails))
-    out.print(table)
-    out.print(_growth(found.growth))
-    out.print(
-        f"memory of a step: {_mib(m.together)} held, {_mib(m.estimate)} expected; "
-        f"under a budget of {_mib(m.budget)}: {_mib(m.in_turns)}"
-    )
-    out.print(
-        f"after {a.steps} equal steps: losses differ by at most {a.loss_difference:.2g}, "
-        f"at least {a.same_answers:.1f} % of the answers are the same"
-    )
-
-
-def _growth(sizes: "list[Size]") -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("growing")
-    for heading in ("size", "seconds", "lowest", "highest", "milliseconds each", "bottom passes"):
-        table.add_column(heading, justify="right")
-    for size in sizes:
-        each = f"{1000 * size.seconds.median / size.size:.2f}"
-        table.add_row(size.what, str(size.size), *_seconds(size.seconds), each, str(size.bottom_passes))
-    return table
-
-
-def _ratio(spread: "Spread") -> list[str]:
-    return [f"{value:.2f} x" for value in (spread.median, spread.low, spread.high)]
-
-
-def _seconds(spread: "Spread") -> list[str]:
-    return [f"{value:.4f}" for value in (spread.median, spread.low, spread.high)]
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):,.0f} MiB"
+    tell = say if experiment is not None or sys.stderr.isatty() else lambda _: None
+    plan = Plan(lengths, train_published)
+    return findings(options, experiment, plan, device=device, dtype=dtype, tell=tell)

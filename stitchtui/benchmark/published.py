@@ -1,0 +1,124 @@
+"""What the published way takes: cell by cell, both networks whole; priced by its steps, or with the clock running."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from stitchtui.benchmark.clock import Spread, Work, interleaved, timed
+from stitchtui.benchmark.ways import FEW, RANDOM, Cost, Laboratory, Trial, Way
+from stitchtui.stitching import fit
+from stitchtui.stitching.evaluate import Scores, scores_of
+from stitchtui.stitching.reference import CellTrainer, stitched_outputs
+from stitchtui.worker.feed import in_order
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Seconds of the published way, cell by cell, and of a column step, timed by turns on the same batch."""
+
+    steps: dict[str, list[Spread]]  # one step of each cell, by family
+    evaluations: dict[str, list[Spread]]  # an evaluation of the same batch
+    images: int  # in it
+    column_step: Spread  # one step of all cells as one column
+
+
+def prices(laboratory: Laboratory) -> Prices:
+    """Time a step and an evaluation of every cell in each family that the published way uses."""
+    subject = laboratory.subject
+    column = fit.Column(laboratory.top, subject.cells(subject.cuts))
+    families = [way.family for way in (RANDOM, FEW)]
+    with fit.Trainer(laboratory.bottom, [column], subject.recipe()) as trainer:
+        works: dict[str, Work] = {"column": _column_step(trainer, laboratory)}
+        for family in families:
+            for k, published in enumerate(subject.published(family)):
+                works[f"step {family} {k}"] = partial(_step, published, laboratory)
+                works[f"evaluation {family} {k}"] = partial(_evaluate_batch, published, laboratory)
+        seconds = interleaved(works, subject.options.rounds, laboratory.device)
+    cells = range(laboratory.cells)
+    return Prices(
+        steps={f: [Spread.of(seconds[f"step {f} {k}"]) for k in cells] for f in families},
+        evaluations={f: [Spread.of(seconds[f"evaluation {f} {k}"]) for k in cells] for f in families},
+        images=len(subject.labels),
+        column_step=Spread.of(seconds["column"]),
+    )
+
+
+def _column_step(trainer: fit.Trainer, laboratory: Laboratory) -> Work:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        trainer.step(done, *laboratory.subject.batch)
+
+    return step
+
+
+def _step(published: CellTrainer, laboratory: Laboratory) -> None:
+    published.stitch.train()
+    published.step(*laboratory.subject.plain_batch())
+
+
+@torch.no_grad()
+def _evaluate_batch(published: CellTrainer, laboratory: Laboratory) -> None:
+    images, _ = laboratory.subject.plain_batch()
+    stitched_outputs(published.bottom, published.top, published.cut, published.stitch.eval(), images).argmax(-1)
+
+
+def priced(laboratory: Laboratory, way: Way, epochs: int, price: Prices) -> Trial:
+    """A trial of the published way: penalties by the column trainer, what they cost by its measured steps.
+
+    Its augmentation is not counted.
+    """
+    trial = laboratory.in_a_column(way, epochs)
+    _, starts = laboratory.started(way)
+    steps, share = laboratory.steps(epochs), len(laboratory.dataset.test) / price.images
+    each = zip(starts, price.steps[way.family], price.evaluations[way.family], strict=True)
+    costs = [Cost(start, steps * step.median, share * evaluation.median) for start, step, evaluation in each]
+    return Trial(way, epochs, trial.wrong, trial.penalties, costs)
+
+
+def clocked(laboratory: Laboratory, way: Way, epochs: int) -> Trial:
+    """A trial of the published way as it is: every cell trained by itself, the clock running."""
+    made, starts = laboratory.started(way)
+    trained = [_trained(laboratory, k, stitch, epochs) for k, stitch in enumerate(made)]
+    costs = [Cost(start, *seconds) for start, (_, *seconds) in zip(starts, trained, strict=True)]
+    return laboratory.trial(way, epochs, [scores for scores, _, _ in trained], costs)
+
+
+def _trained(laboratory: Laboratory, cell: int, stitch: nn.Module, epochs: int) -> tuple[Scores, float, float]:
+    _, training = timed(partial(_train, laboratory, cell, stitch, epochs), laboratory.device)
+    scores, evaluation = timed(partial(_evaluate, laboratory, cell, stitch), laboratory.device)
+    return scores, training, evaluation
+
+
+def _train(laboratory: Laboratory, cell: int, stitch: nn.Module, epochs: int) -> None:
+    steps = laboratory.steps(epochs)
+    if not steps:
+        return
+    rate = laboratory.pair.stitch.learning_rate
+    trainer = laboratory.subject.cell_trainer(laboratory.subject.cuts[cell], stitch, steps, rate)
+    for _, (images, labels) in zip(range(steps), laboratory.batches(), strict=False):
+        trainer.step(images.contiguous(), labels)
+    stitch.eval()
+
+
+def _evaluate(laboratory: Laboratory, cell: int, stitch: nn.Module) -> Scores:
+    subject = laboratory.subject
+    whole, hooks = (subject.bottom.whole, subject.top.whole), subject.hooks(subject.cuts[cell])
+    batches = in_order(laboratory.dataset.test, len(subject.labels), lambda _: None)
+    return scores_of(lambda images: stitched_outputs(*whole, hooks, stitch, images.contiguous()), batches)
+
+
+Try = Callable[[Way, int], Trial]
+
+
+def trying(laboratory: Laboratory, *, really: bool) -> tuple[Try, Prices | None]:
+    """How trials of the published way are made: `really` trains every cell by itself; prices where it doesn't."""
+    if really:
+        return partial(clocked, laboratory), None
+    price = prices(laboratory)
+    return lambda way, epochs: priced(laboratory, way, epochs, price), price

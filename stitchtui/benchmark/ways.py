@@ -1,0 +1,182 @@
+"""The ways to a column's penalties that are compared: where stitches start, how they are trained, what that costs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor, nn
+
+from stitchtui.benchmark.clock import timed
+from stitchtui.benchmark.pair import Pair
+from stitchtui.data.subsets import generator, random_subset
+from stitchtui.device import memory_budget
+from stitchtui.errors import BadInput, RunFailed
+from stitchtui.stitching import fit, stitches
+from stitchtui.stitching.direct import AffineMap, fit_direct, moments
+from stitchtui.stitching.evaluate import Scores, column_scores
+from stitchtui.stitching.misfit import Misfit
+from stitchtui.worker.feed import in_order, pixels, steps_in, training_batches
+
+EVALUATION_BATCH = 500
+EVALUATION_BYTES = 1 << 30
+"""How much memory one layer's activations of a whole column may take while it is evaluated."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How stitches get to their penalties."""
+
+    name: str
+    family: str
+    images: int | None = None  # start from least squares on so many images, at random without
+    published: bool = True  # cell by cell, both networks whole; otherwise all cells as one column
+
+    def lengths(self, wanted: Sequence[int]) -> list[int]:
+        """The epochs that it is tried for, in rising order: a start from least squares is an answer by itself."""
+        return sorted({*wanted, *([0] if self.images else [])})
+
+
+ALL_IMAGES = 1 << 62
+FEW_IMAGES = 100
+OURS = Way("a column, from least squares", "affine", ALL_IMAGES, published=False)
+RANDOM = Way("published, from random BN-conv-BN", "bn_affine_bn")
+FEW = Way(f"published, from least squares on {FEW_IMAGES} images", "affine", FEW_IMAGES)
+WAYS = (OURS, RANDOM, FEW)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one cell, or of a whole column: for its start, its training, its evaluation."""
+
+    start: float
+    train: float
+    evaluate: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.start + self.train + self.evaluate
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one training of every cell led to."""
+
+    way: Way
+    epochs: int
+    wrong: Tensor  # bool [cells, test images], on the CPU
+    penalties: list[float]  # percentage points, one per cell
+    costs: list[Cost]  # one per cell; of a column a single one
+
+
+class Laboratory:
+    """A pair with its chains, and least-squares maps that are fitted once."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair, self.subject, self.dataset = pair, pair.subject, pair.dataset
+        self.device = self.subject.device
+        self.bottom, self.top = self.subject.chains(self.subject.cuts)
+        self.cells = len(self.subject.cuts)
+        self._alone: dict[tuple[int, int], tuple[AffineMap, float]] = {}
+
+    def steps(self, epochs: int) -> int:
+        """How many steps so many epochs take."""
+        return steps_in(epochs, len(self.dataset.train), self.pair.stitch.batch_size) if epochs else 0
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training batches, augmented as a run has them; the same, in the same order, at every call."""
+        return training_batches(self.dataset, self.pair.stitch.batch_size, seed=0)
+
+    def test(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every test image once, in batches that a whole column's activations of one layer fit with."""
+        largest = max(torch.Size(cut.shape).numel() for pair in self.subject.cuts for cut in pair)
+        batch = max(8, min(EVALUATION_BATCH, EVALUATION_BYTES // (4 * largest * self.cells)))
+        return in_order(self.dataset.test, batch, lambda _: None)
+
+    @cached_property
+    def matched(self) -> tuple[list[AffineMap], float]:
+        """Every cell's map fitted on all training images in one pass, and the seconds that it took."""
+        return timed(lambda: self._maps(range(self.cells), ALL_IMAGES), self.device)
+
+    def matched_alone(self, cell: int, images: int) -> tuple[AffineMap, float]:
+        """One cell's map fitted on a few training images, without anything that other cells have computed."""
+        if (cell, images) not in self._alone:
+            (found,), seconds = timed(lambda: self._maps([cell], images), self.device)
+            self._alone[cell, images] = found, seconds
+        return self._alone[cell, images]
+
+    def _maps(self, cells: Sequence[int], images: int) -> list[AffineMap]:
+        spec = self.pair.stitch
+        places = [(k + 1, k + 1) for k in cells]
+        try:
+            found = moments(self.bottom, self.top, places, self._some_training_images(images))
+            return [fit_direct("affine", m, ridge=spec.ridge) for m in found]
+        except Misfit as error:
+            raise BadInput(f"--cuts: {error}") from None
+        except FloatingPointError as error:
+            raise RunFailed(f"least squares: {error}") from None
+
+    def _some_training_images(self, count: int) -> Iterator[Tensor]:
+        part = self.dataset.train
+        if count < len(part):
+            chosen = random_subset(len(part), count, generator("stitch data", 0)).to(part.images.device)
+            yield from map(pixels, part.images[chosen].split(EVALUATION_BATCH))
+            return
+        yield from map(pixels, part.images.split(EVALUATION_BATCH))
+
+    def started(self, way: Way) -> tuple[list[nn.Module], list[float]]:
+        """A stitch for every cell where the way starts, and the seconds that it took: per cell, or as a whole."""
+        if not way.published:
+            maps, seconds = self.matched
+            return [self.stitch(way, k, found) for k, found in enumerate(maps)], [seconds]
+        if not way.images:
+            return [self.stitch(way, k, None) for k in range(self.cells)], [0.0] * self.cells
+        fitted = [self.matched_alone(k, way.images) for k in range(self.cells)]
+        return [self.stitch(way, k, found) for k, (found, _) in enumerate(fitted)], [s for _, s in fitted]
+
+    def stitch(self, way: Way, cell: int, start: AffineMap | None) -> nn.Module:
+        """A stitch of the way's family; it starts as the map, or without one at random, the same at every call."""
+        try:
+            made = stitches.build(way.family, *self.subject.cuts[cell], from_map=start is not None).to(self.device)
+        except Misfit as error:
+            raise BadInput(f"--cuts: {error}") from None
+        if start is None:
+            stitches.start_at_random(made, torch.Generator().manual_seed(cell))
+        else:
+            stitches.start_from_map(made, start)
+        return made.eval()
+
+    def in_a_column(self, way: Way, epochs: int) -> Trial:
+        """Train all cells of the way together, every part of it timed.
+
+        Ours trains as a run does; the published way's penalties come from float32 and the networks as they are, whose
+        steps are those that each cell would take alone.
+        """
+        made, seconds = self.started(way)
+        cells = [fit.Cell(k, k, s) for k, s in enumerate(made, 1)]
+        _, training = timed(partial(self._train, cells, way, self.steps(epochs)), self.device)
+        scores, evaluation = timed(partial(self._scores, cells), self.device)
+        return self.trial(way, epochs, scores, [Cost(sum(seconds), training, evaluation)])
+
+    def _train(self, cells: Sequence[fit.Cell], way: Way, steps: int) -> None:
+        if steps:
+            recipe = self.recipe(steps, torch.float32 if way.published else self.subject.dtype, fold=not way.published)
+            fit.train_column(self.bottom, self.top, cells, self.batches(), recipe)
+
+    def recipe(self, steps: int, dtype: torch.dtype, *, fold: bool = True) -> fit.Recipe:
+        """The recipe that every way trains by."""
+        budget = memory_budget(self.device, None)
+        return fit.Recipe(steps, self.pair.stitch.learning_rate, dtype=dtype, fold=fold, memory=budget)
+
+    def _scores(self, cells: Sequence[fit.Cell]) -> list[Scores]:
+        return column_scores(self.bottom, self.top, cells, self.test())[0]
+
+    def trial(self, way: Way, epochs: int, scores: Sequence[Scores], costs: list[Cost]) -> Trial:
+        """A trial from every cell's answers; one whose scores are not finite is wrong everywhere.
+
+        The top's own error comes with the network, so no way pays for it.
+        """
+        wrong = torch.stack([s.wrong | (not s.finite) for s in scores]).cpu()
+        penalties = [100 * int(w.sum()) / len(w) - self.pair.top.error for w in wrong]
+        return Trial(way, epochs, wrong, penalties, costs)
