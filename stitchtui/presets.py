@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from stitchtui import validation
 from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import Experiment
+from stitchtui.paper.curves import curves
 from stitchtui.places import presets_directory
-from stitchtui.settings import Setting, absolute, dotted, laid, leaves, read_override, unusable
+from stitchtui.settings import Key, Setting, absolute, dotted, laid, leaves, read_override, unusable
 from stitchtui.text import plain
 
 TORCHVISION = "torchvision:"
@@ -48,8 +49,11 @@ def load_preset(
     document = absolute(read_toml(path, shown), path.parent)
     scales = _scales(document.pop("scales", {}), shown)
     document.setdefault("name", printable_name(path.stem))
-    overlay = _overlay(scales, scale, shown)
-    return _experiment(document, f"{shown}: ", [*overlay, *_from_command_line(overrides, settings)])
+    layers = [*_overlay(scales, scale, shown), *_from_command_line(overrides, settings)]
+    _refuse_scale(document if scales else {}, f"{shown}: ", layers)
+    if scale is not None:
+        document["scale"] = scale
+    return _experiment(document, f"{shown}: ", layers)
 
 
 def from_pair(
@@ -202,6 +206,12 @@ def _overlay(scales: dict[str, Any], scale: str | None, shown: str) -> list[Sett
     return [Setting(path, value, origin, ".") for path, value in leaves(scales[scale]) if path]
 
 
+def _refuse_scale(document: dict[str, Any], origin: str, layers: Sequence[Setting]) -> None:
+    """Raises BadInput where the name of a scale is given as a value, which would choose none."""
+    if "scale" in document or any(layer.path[:1] == ("scale",) for layer in layers):
+        raise BadInput(_line(("scale",), "only says which scale was chosen; choose one with --scale", origin, layers))
+
+
 def _from_command_line(overrides: Sequence[str], settings: Sequence[Setting]) -> list[Setting]:
     given = [*settings, *map(read_override, overrides)]
     here = Path.cwd()
@@ -219,10 +229,38 @@ def _experiment(document: dict[str, Any], origin: str, layers: Sequence[Setting]
         raise BadInput(_line(*problem, origin, layers))
     try:
         # through JSON, where strict means that "3" is no number but a list may be a tuple
-        return Experiment.model_validate_json(json.dumps(document, default=str), strict=True)
+        experiment = Experiment.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         problem = validation.first_problem(error, document, Experiment)
         raise BadInput(_line(*problem, origin, layers)) from None
+    if problem := _unknown_curve(experiment):
+        raise BadInput(_line(*problem, origin, layers))
+    return experiment
+
+
+def _unknown_curve(experiment: Experiment) -> tuple[Key, str] | None:
+    """The first `reference` that is none of the paper's curves of penalties, with what is wrong with it.
+
+    Checked here and not by Experiment: a run from before a curve was renamed can still be read.
+    """
+    for path, name in _references(experiment):
+        known = [each.id for each in curves().values() if each.quantity == "penalty"]
+        if name in curves() and name not in known:
+            return path, f"'{name}' is a curve of {curves()[name].quantity}; expected one of penalties"
+        if name not in known:
+            return path, not_known(plain(name), known)
+    return None
+
+
+def _references(experiment: Experiment) -> Iterator[tuple[Key, str]]:
+    """Every `reference` with its key."""
+    if experiment.reference is not None:
+        yield ("reference",), experiment.reference
+    also = ((("also", str(index), "pairs"), request.pairs or ()) for index, request in enumerate(experiment.also))
+    for path, pairs in ((("pairs",), experiment.pairs), *also):
+        for place, pair in enumerate(pairs):
+            if pair.reference is not None:
+                yield (*path, str(place), "reference"), pair.reference
 
 
 def _line(path: tuple[str, ...], text: str, origin: str, layers: Sequence[Setting]) -> str:

@@ -143,6 +143,50 @@ def test_an_unknown_scale_lists_those_there_are(small):
     assert complaint("quickstart", "mini") == "--scale mini: presets/quickstart.toml has no scales; leave the flag out"
 
 
+def test_an_experiment_knows_the_scale_that_it_was_read_at_and_is_planned_the_same_whatever_it_is_called(small):
+    assert load_preset(small).scale is None
+    tiny = load_preset(small, "tiny")
+    assert tiny.scale == "tiny"
+    assert plan(tiny.model_copy(update={"scale": None})) == plan(tiny)
+
+
+def test_a_scale_is_chosen_by_its_flag_alone(small, tmp_path):
+    said = "only says which scale was chosen; choose one with --scale"
+    assert complaint(small, overrides=["scale=tiny"]) == f"--set scale: {said}"
+    (tmp_path / "own.toml").write_text(f'scale = "tiny"\n{SMALL}')
+    assert complaint("own.toml") == f"own.toml: scale: {said}"
+
+
+def test_what_a_run_wrote_down_is_read_again_with_its_scale(small, tmp_path):
+    wanted = load_preset(small, "tiny")
+    (tmp_path / "experiment.toml").write_text(tomli_w.dumps(wanted.plain()))
+    assert load_preset("experiment.toml") == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("reference", "E1 resnet18 seds", "'E1 resnet18 seds' is not known; nearest: 'E1 resnet18 seeds'"),
+        ("pairs.0.reference", "E2 halves", "'E2 halves' is not known; nearest: 'E2 resnet18 halves'"),
+        ("also.0.pairs.1.reference", "E1 vit", "'E1 vit' is not known; nearest: 'E1 vit seeds'"),
+        ("reference", "E5 cka seeds", "'E5 cka seeds' is a curve of cka; expected one of penalties"),
+        (
+            "reference",
+            "figure one",
+            "'figure one' is not known; expected one of: E1 resnet18 seeds, E1 resnet164 seeds",
+        ),
+    ],
+)
+def test_a_curve_that_the_paper_lacks_is_named_with_its_key_and_the_nearest(small, key, value, expected):
+    also = "also=[{pairs=[{bottom='a',top='b'},{bottom='b',top='a'}],stitch={}}]"
+    assert complaint(small, overrides=[also, f"{key}={value}"]).startswith(f"--set {key}: {expected}")
+
+
+def test_a_run_of_a_version_with_other_curves_can_still_be_read():
+    named = {**load_preset("seeds").plain(), "reference": "E1 of another version"}
+    assert Experiment.model_validate(named).reference == "E1 of another version"
+
+
 def test_a_mistake_inside_a_scale_is_placed_there(small):
     expected = "small.toml: scales.broken.stitch.epohcs: 'epohcs' is not known; nearest: 'epochs'"
     assert complaint(small, "broken") == expected

@@ -11,7 +11,8 @@ from rich.text import Text
 from stitchtui.report import difference
 from stitchtui.report.claims import claims
 from stitchtui.report.difference import Difference
-from stitchtui.report.export import escaped
+from stitchtui.report.markdown import escaped
+from stitchtui.report.markdown import table as markdown_table
 from stitchtui.report.markup import Markup, joined, listing, page, section, table, tag
 from stitchtui.report.wording import bounds, column_name, listed, points, printable, shortened, to_ascii
 from stitchtui.run.state import Column, RunState
@@ -179,15 +180,10 @@ def markdown_text(one: Aside) -> str:
     lines = [f"- Run {label}: {escaped(run)}" for label, run in zip(one.labels, one.runs, strict=True)]
     for block in one.blocks:
         heading = _heading(one, block)
-        lines += ["", f"{escaped(block.title)}:", "", _line(heading), _line(["---", *["---:"] * (len(heading) - 1)])]
-        lines += [_line([escaped(cut), *_row(block, row, exact=True)]) for row, cut in enumerate(block.cuts)]
-        if any(block.verdicts):
-            lines.append(_line(["verdict", *_verdicts(block)]))
+        rows = [[escaped(cut), *_row(block, row, exact=True)] for row, cut in enumerate(block.cuts)]
+        rows += [["verdict", *_verdicts(block)]] if any(block.verdicts) else []
+        lines += ["", f"{escaped(block.title)}:", "", *markdown_table(heading, rows)]
     return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in one.notes)]) + "\n"
-
-
-def _line(entries: Sequence[str]) -> str:
-    return "| " + " | ".join(entries) + " |"
 
 
 def html_text(one: Aside, states: Sequence[RunState]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stitchtui.report.markdown import escaped, table
 from stitchtui.report.wording import bounds, column_name, counted, listed, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Interval, difference
@@ -127,13 +128,10 @@ def short(difference: Difference, decimals: int = 2) -> str:
 
 def markdown_text(comparison: Comparison, first: str, second: str) -> str:
     """The grid of differences as a GitHub table, with what its reader must know below."""
-    from stitchtui.report.export import escaped
-
     heading = ["cut", *(escaped(column_name(pair.first)) for pair in comparison.pairings)]
     rows = [
         [escaped(cut), *(short(cell) for cell in cells)]
         for cut, cells in zip(comparison.cuts, comparison.cells, strict=True)
     ]
-    lines = [heading, ["---", *["---:"] * len(comparison.pairings)], *rows]
     notes = [f"First: {escaped(first)}; second: {escaped(second)}.", *map(escaped, comparison.notes)]
-    return "\n".join([*("| " + " | ".join(line) + " |" for line in lines), "", *notes]) + "\n"
+    return "\n".join([*table(heading, rows), "", *notes]) + "\n"

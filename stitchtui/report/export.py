@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from stitchtui.report import cells
 from stitchtui.report.claims import CLAIMS_HOW, claims
 from stitchtui.report.cross import cross_texts, cross_title
 from stitchtui.report.details import Details, details, meanings
+from stitchtui.report.markdown import escaped, table
 from stitchtui.report.places import depths
 from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.records import row_name
@@ -197,12 +197,10 @@ def markdown_text(state: RunState, *, condition: str | None = None) -> str:
     `condition` is what `run.control.status` says.
     """
     columns, cuts = state.columns(), state.cuts()
-    header = ["cut", *(escaped(column_name(column)) for column in columns)]
-    lines = [_line(header), _line(["---", *["---:"] * len(columns)])]
     shown = [[cells.cell_of(state, column, cut) for cut in cuts] for column in columns]
-    for row, cut in enumerate(cuts):
-        lines.append(_line([escaped(cut), *(_markdown_cell(column[row]) for column in shown)]))
-    lines.append(_line(["verdict", *(_markdown_verdict(state, column) for column in columns)]))
+    rows = [[escaped(cut), *(_markdown_cell(column[row]) for column in shown)] for row, cut in enumerate(cuts)]
+    rows.append(["verdict", *(_markdown_verdict(state, column) for column in columns)])
+    lines = table(["cut", *(escaped(column_name(column)) for column in columns)], rows)
     for one in details(state, exact=True):
         lines += ["", *_markdown_details(one)]
     for column in state.crosses():
@@ -213,24 +211,21 @@ def markdown_text(state: RunState, *, condition: str | None = None) -> str:
 def _markdown_details(one: Details) -> Iterable[str]:
     yield f"Details of {escaped(one.title)}:"
     yield ""
-    yield _line(["cut", *one.columns])
-    yield _line(["---", *["---:"] * len(one.columns)])
-    for index, cut in enumerate(one.cuts):
-        yield _line([escaped(cut), *(texts[index] for texts in one.columns.values())])
+    rows = ([escaped(cut), *(texts[index] for texts in one.columns.values())] for index, cut in enumerate(one.cuts))
+    yield from table(["cut", *one.columns], rows)
 
 
 def _markdown_cross(state: RunState, column: Column) -> Iterable[str]:
-    bottoms, tops, texts = cross_texts(state, column, decimals=2)
     yield f"{escaped(cross_title(column))} (rows: bottom cuts, columns: top cuts; the diagonal in brackets):"
     yield ""
-    yield _line(["bottom cut", *map(escaped, tops)])
-    yield _line(["---", *["---:"] * len(tops)])
-    for name, row in zip(bottoms, texts, strict=True):
-        yield _line([escaped(name), *map(escaped, row)])
+    yield from cross_markdown(state, column, decimals=2)
 
 
-def _line(entries: Iterable[str]) -> str:
-    return "| " + " | ".join(entries) + " |"
+def cross_markdown(state: RunState, column: Column, decimals: int) -> list[str]:
+    """The lines of a table of every bottom cut with every top cut."""
+    bottoms, tops, texts = cross_texts(state, column, decimals)
+    rows = ([escaped(name), *map(escaped, row)] for name, row in zip(bottoms, texts, strict=True))
+    return table(["bottom cut", *map(escaped, tops)], rows)
 
 
 def _markdown_cell(cell: cells.Drawn) -> str:
@@ -270,15 +265,7 @@ def _markdown_claims(state: RunState) -> Iterable[str]:
     if not found:
         return
     yield ""
-    yield _line(["claim", "from", "verdict", "by"])
-    yield _line(["---"] * 4)
-    for claim in found:
-        yield _line([escaped(claim.sentence), escaped(claim.source), claim.verdict, escaped(claim.reason)])
+    rows = ([escaped(one.sentence), escaped(one.source), one.verdict, escaped(one.reason)] for one in found)
+    yield from table(["claim", "from", "verdict", "by"], rows, texts=4)
     yield ""
     yield f"Claims: {CLAIMS_HOW}."
-
-
-def escaped(text: str) -> str:
-    """`text` from outside as plain words of a GitHub page: no control characters, no markup."""
-    clean = printable(text)
-    return re.sub(r"[\\`*\[\]<|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", clean)

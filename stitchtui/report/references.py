@@ -48,6 +48,15 @@ def references(state: RunState, cuts: Mapping[str, float] | None = None) -> list
     return list(found.values())
 
 
+def named_curves(state: RunState) -> dict[str, list[Column]]:
+    """The name of every curve that the run's pairs name, known or not, with the columns that it is for."""
+    found: dict[str, list[Column]] = {}
+    for column in (*state.columns(), *state.crosses()):
+        for name in _named(state, column):
+            found.setdefault(name, []).append(column)
+    return found
+
+
 def _named(state: RunState, column: Column) -> Iterator[str]:
     """The curves for a pair's column: its own, else the experiment's; what a file holds may be anything."""
     if column.control:

@@ -1,0 +1,43 @@
+"""How a run's experiment differs from the preset that it is named after, as the preset is now."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from stitchtui.errors import BadInput
+from stitchtui.experiment import Experiment
+from stitchtui.presets import list_presets, load_preset
+from stitchtui.run.state import RunState
+from stitchtui.settings import Key, dotted, leaves
+
+_WORDS = ("title", "description", "scale")  # what determines no number
+
+
+def departures(state: RunState) -> list[str]:
+    """The keys in which the run differs from its preset, numbers with both values; none where there is no preset.
+
+    Texts are left out: they may be paths of one machine.
+    """
+    if state.name not in {preset.name for preset in list_presets()}:
+        return []
+    scale = state.experiment.get("scale")
+    try:
+        preset = load_preset(state.name, scale if isinstance(scale, str) else None)
+        run = Experiment.model_validate(state.experiment)
+    except BadInput:
+        return ["a scale that the preset doesn't have"]
+    except ValidationError:
+        return ["an experiment that this version can't read"]
+    asked, done = (_values(experiment) for experiment in (preset, run))
+    keys = [key for key in (*asked, *(key for key in done if key not in asked)) if asked.get(key) != done.get(key)]
+    return [_said(key, asked.get(key), done.get(key)) for key in keys]
+
+
+def _values(experiment: Experiment) -> dict[Key, Any]:
+    return {key: value for key, value in leaves(experiment.plain()) if key[0] not in _WORDS}
+
+
+def _said(key: Key, asked: Any, done: Any) -> str:
+    if not all(isinstance(value, int | float) for value in (asked, done)):
+        return dotted(key)
+    return f"{dotted(key)} {done} in place of {asked}"

@@ -1,0 +1,216 @@
+"""Finished runs' own results on a Markdown page: a row each in its table, and a block for each run."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import quote
+
+from stitchtui.errors import BadInput
+from stitchtui.paper.curves import Curve, curves
+from stitchtui.report.blocks import OVERVIEW, Page
+from stitchtui.report.claims import claims
+from stitchtui.report.cross import cross_title
+from stitchtui.report.departures import departures
+from stitchtui.report.export import cross_markdown
+from stitchtui.report.markdown import escaped, line, table
+from stitchtui.report.places import depths
+from stitchtui.report.references import named_curves
+from stitchtui.report.wording import column_name, counted, listed, points, signed
+from stitchtui.run.state import Column, RunState, Summary
+from stitchtui.text import duration, plain
+
+_HEAD = ("preset", "scale", "networks and their test errors", "cells", "time", "confirmed", "rejected", "undecided")
+_TEXTS = 3  # columns of the table that hold words
+_VERDICTS = ("confirmed", "rejected", "undecided")
+_NOT_RUN = "not run yet"
+_SCALE = ", scale "
+_CHANGES = 12  # keys that are spelt out where a run isn't as its preset says
+
+
+def key_of(state: RunState) -> str:
+    """What the block of a run is called: by its preset and, where it has one, its scale."""
+    scale = state.experiment.get("scale")
+    return f"{plain(state.name)}{_SCALE}{plain(scale)}" if scale else plain(state.name)
+
+
+def filled(page: Page, states: Sequence[RunState], presets: Path) -> str:
+    """The page's text with the block of each run, which must be done, filled, and its row in the table.
+
+    `presets` is the folder that names of presets are linked in. Raises BadInput where a run has no block, or two
+    runs have the same one.
+    """
+    runs: dict[str, RunState] = {}
+    for state in states:
+        key = key_of(state)
+        if key in runs:
+            raise BadInput(f"runs {plain(runs[key].run)} and {plain(state.run)}: both are of '{key}'; leave one out")
+        if key not in page.keys:
+            block = f"<!-- results: {key} --> and <!-- end -->"
+            raise BadInput(f"{page.shown}: has no block for run {plain(state.run)}; expected two lines, {block}")
+        runs[key] = state
+    contents = {key: block_lines(state) for key, state in runs.items()}
+    if OVERVIEW in page.keys:
+        contents[OVERVIEW] = _overview(page, runs, presets)
+    return page.filled(contents)
+
+
+def _overview(page: Page, runs: Mapping[str, RunState], presets: Path) -> list[str]:
+    """The table over every block: of runs that are at hand, of others as it was."""
+    before = page.content(OVERVIEW)
+    rows = []
+    for key in (key for key in page.keys if key != OVERVIEW):
+        first = _label(key, presets)
+        old = next((row for row in before if row.startswith(line(first)[:-1])), None)
+        rows.append(line([*first, *_row(runs[key])]) if key in runs else old or _empty_row(first))
+    return [*table(_HEAD, [], _TEXTS), *rows]
+
+
+def _label(key: str, presets: Path) -> list[str]:
+    name, _, scale = key.partition(_SCALE)
+    file = f"{name}.toml"
+    known = "/" not in name and (presets / file).is_file()
+    return [f"[{escaped(name)}]({quote(file)})" if known else escaped(name), escaped(scale)]
+
+
+def _empty_row(first: Sequence[str]) -> str:
+    return line([*first, _NOT_RUN, *[""] * (len(_HEAD) - len(first) - 1)])
+
+
+def _row(state: RunState) -> list[str]:
+    errors = ", ".join(f"{escaped(each.name)} {each.error:.1f} %" for each in state.networks.values())
+    found = claims(state)
+    counts = [str(sum(claim.verdict == word for claim in found)) if found else "" for word in _VERDICTS]
+    return [errors, str(len(_measured(state))), _time(state), *counts]
+
+
+def _measured(state: RunState) -> list[bool]:
+    """Of each finished cell whether it is an earlier run's."""
+    return [cell.reused_from is not None for cell in state.cells.values() if cell.status == "finished"]
+
+
+def _time(state: RunState) -> str:
+    if state.started is None or state.finished is None:
+        return ""
+    return duration(max(0.0, state.finished - state.started))
+
+
+def block_lines(state: RunState) -> list[str]:
+    """What a block says of a run: how it was made, its claims and, folded away, its penalties and the paper's."""
+    parts = [_made(state), _claims(state), _folded(state)]
+    return _apart(part for part in map(list, parts) if part)
+
+
+def _apart(parts: Iterable[list[str]]) -> list[str]:
+    """The parts' lines with an empty one between each two."""
+    return [text for part in parts for text in ("", *part)][1:]
+
+
+def _folded(state: RunState) -> list[str]:
+    """The tables, which GitHub opens at a click."""
+    parts = [list(_penalties(state)), list(_controls(state)), *(list(_cross(state, c)) for c in state.crosses())]
+    tables = [part for part in (*parts, *_paper(state)) if part]
+    return _apart([["<details><summary>Penalties, cut by cut</summary>"], *tables, ["</details>"]]) if tables else []
+
+
+def _made(state: RunState) -> Iterator[str]:
+    versions = ", ".join(f"{escaped(name)} {escaped(str(version))}" for name, version in state.versions.items())
+    data = state.data
+    images = f"{data['train']:,} training and {data['test']:,} test images" if data else ""
+    facts = [_time(state), escaped(state.device), images, versions, _reused(state)]
+    yield f"Run {escaped(state.run)}: {'; '.join(fact for fact in facts if fact)}."
+    yield f"Test errors: {', '.join(f'{escaped(n.name)} {n.error:.2f} %' for n in state.networks.values())}."
+    if changed := departures(state):
+        yield f"Not as the preset says now: {escaped(listed(changed, _CHANGES))}."
+    if failed := sum(cell.status == "failed" for cell in state.cells.values()):
+        yield f"Failed: {counted(failed, 'cell')}."
+
+
+def _reused(state: RunState) -> str:
+    """What the time doesn't hold because it was there before."""
+    networks = sum(network.source == "cached" for network in state.networks.values())
+    reused = sum(_measured(state))
+    found = [counted(networks, "network")] if networks else []
+    found += [counted(reused, "cell")] if reused else []
+    return f"found ready: {' and '.join(found)}" if found else ""
+
+
+def _claims(state: RunState) -> Iterator[str]:
+    for claim in claims(state):
+        source = f" ({escaped(claim.source)})" if claim.source else ""
+        yield f"{claim.index + 1}. **{claim.verdict}**{source}: {escaped(claim.sentence)}.<br>{escaped(claim.reason)}"
+
+
+def _penalties(state: RunState) -> list[str]:
+    """The grid of the pairs, with direct matching beside what was trained, and their verdicts."""
+    columns = [column for column in state.columns() if not column.control]
+    found: list[list[str]] = []
+    for column in columns:
+        rows = [state.summary(column, cut) for cut in state.cuts()]
+        found.append([escaped(column_name(column)), *map(_trained, rows), state.verdict(column) or ""])
+        if column.direct_task:
+            heading = (
+                "direct" if column.direct_family == column.family else f"direct ({escaped(column.direct_family or '')})"
+            )
+            found.append([heading, *(signed(row.direct.value) if row.direct else "·" for row in rows), ""])
+    return _grid(state, columns, found, "verdict")
+
+
+def _trained(row: Summary) -> str:
+    return points(row.penalty) if row.penalty else "failed" if row.status == "failed" else "·"
+
+
+def _controls(state: RunState) -> list[str]:
+    columns = [column for column in state.columns() if column.control]
+    rows = [[_trained(state.summary(column, cut)) for cut in state.cuts()] for column in columns]
+    found = [[escaped(column_name(column)), *row] for column, row in zip(columns, rows, strict=True)]
+    return _grid(state, columns, found)
+
+
+def _grid(state: RunState, columns: Sequence[Column], found: Sequence[Sequence[str]], *last: str) -> list[str]:
+    """A table from its columns, each a heading and a text a cut; `last` names rows below those of the cuts."""
+    if not columns:
+        return []
+    names = ["cut", *map(escaped, state.cuts()), *last]
+    places = ["depth", *(_depth(state, columns, cut) for cut in state.cuts()), *("" for _ in last)]
+    head, *rows = zip(names, places, *found, strict=True)
+    return table(head, rows)
+
+
+def _depth(state: RunState, columns: Sequence[Column], cut: str) -> str:
+    known = (depths(state, column.bottom, column.top).get(cut) for column in columns)
+    return next((f"{depth:.2f}" for depth in known if depth is not None), "")
+
+
+def _cross(state: RunState, column: Column) -> Iterator[str]:
+    yield f"{escaped(cross_title(column))} (rows: bottom cuts, columns: top cuts; the diagonal in brackets):"
+    yield ""
+    yield from cross_markdown(state, column, decimals=1)
+    direct = state.tasks.get(column.direct_task or "")
+    if direct is not None and not column.control:
+        matched = replace(column, family=direct.family, objective="direct", task_ids=(direct.id,), direct_task=None)
+        yield ""
+        yield "The same by direct matching:"
+        yield ""
+        yield from cross_markdown(state, matched, decimals=1)
+
+
+def _paper(state: RunState) -> Iterator[list[str]]:
+    """The paper's curves that the run's pairs name, a table for each of their axes."""
+    found = [(curves()[name], columns) for name, columns in named_curves(state).items() if name in curves()]
+    for (axis, _), group in groupby(found, key=lambda pair: (pair[0].axis, pair[0].architecture)):
+        known = list(group)
+        places = sorted({x for curve, _ in known for x in curve.x})
+        rows = [[_of_paper(curve, columns), *_values(curve, places)] for curve, columns in known]
+        yield table([f"the paper, by {axis}", *(f"{x:.2f}".rstrip("0").rstrip(".") for x in places)], rows)
+
+
+def _of_paper(curve: Curve, columns: Sequence[Column]) -> str:
+    pairs = ", ".join(dict.fromkeys(f"{escaped(column.bottom)} > {escaped(column.top)}" for column in columns))
+    error = "" if curve.reading_error is None else f", read to ±{curve.reading_error:g}"
+    return f"{pairs}: figure {escaped(curve.figure)}, {escaped(curve.title)}{error}"
+
+
+def _values(curve: Curve, places: Sequence[float]) -> list[str]:
+    known = dict(zip(curve.x, curve.values, strict=True))
+    return [signed(known[x]) if x in known else "·" for x in places]
