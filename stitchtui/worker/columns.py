@@ -65,6 +65,16 @@ class StitchColumn(Column):
         return self.task.start in ("least_squares", "permutation")
 
     @property
+    def fits_map(self) -> bool:
+        """Whether its stitches are, or start as, maps that least squares or an assignment finds."""
+        return self._from_map and self.task.family != "identity"
+
+    @property
+    def kernel(self) -> int:
+        """The side of the convolution that the map is."""
+        return FAMILIES[self._start_family].kernel
+
+    @property
     def _start_family(self) -> str:
         return "permutation" if self.task.start == "permutation" else start_family(self.task.family)
 
@@ -105,7 +115,7 @@ class StitchColumn(Column):
             return self.steps * (len(self.places) if self.alone else 1)
         images = len(self.session.dataset.test)
         pairs = cuts_of(self.places)
-        if self._from_map and self.task.family != "identity":
+        if self.fits_map:
             known = self.matching.knows(self.ends, pairs, self._start_family, self.stitch, self.material)
             images += 0 if known else len(self.material.dataset.train)
         return images + self.likeness.visits(self.ends, pairs)
@@ -218,7 +228,7 @@ class StitchColumn(Column):
 
     def _start_from_maps(self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]) -> dict[str, str]:
         """Start each stitch from its closed-form map, where that is the start; returns the rows that have none."""
-        if not self._from_map or self.task.family == "identity":
+        if not self.fits_map:
             return {}
         maps = self.matching.maps(
             self.ends, both, cuts_of(places),

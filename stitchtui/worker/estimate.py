@@ -22,6 +22,7 @@ from stitchtui.networks.own import whole
 from stitchtui.networks.self_supervised import put_task_head
 from stitchtui.networks.training import Job, train
 from stitchtui.run.plan import Task, plan
+from stitchtui.stitching.direct import moments
 from stitchtui.stitching.evaluate import base_scores, column_measures
 from stitchtui.stitching.fit import Cell, train_column
 from stitchtui.stitching.replay import Replay, view_bytes
@@ -41,6 +42,7 @@ Row = dict[str, Any]
 
 TIMED_STEPS = 2
 CKA_SAMPLE = 256
+FITTED = 32
 
 
 def estimate(experiment: Experiment, device_name: str) -> list[Row]:
@@ -144,10 +146,11 @@ def _step_seconds(module: nn.Module, job: Job, size: int) -> float:
 
 @dataclass(frozen=True)
 class _Figures:
-    """Seconds per training step, per image scored, for CKA, per step on kept features; the bytes that those take."""
+    """Seconds per training step, per image scored and fitted on, for CKA, per step on kept features; their bytes."""
 
     step: float = 0.0
     image: float = 0.0
+    fit: float = 0.0
     cka: float = 0.0
     again: float = 0.0
     kept: int = 0
@@ -162,6 +165,7 @@ class _ColumnTimer:
         self.columns = Columns(session, silent, reuse=lambda _: None, keep=lambda *_: None)
         self.known: dict[tuple[str, ...], _Figures] = {}
         self.alike: set[frozenset[str]] = set()  # pairs of networks and their cuts whose CKA is counted already
+        self.fitted: set[tuple[object, ...]] = set()  # what least squares is counted for already
 
     def row(self, task: Task) -> Row:
         """The estimate for one task."""
@@ -174,7 +178,7 @@ class _ColumnTimer:
         figures = self.known[key]
         train, test = len(column.material.dataset.train), len(self.session.dataset.test)
         passes = figures.image * test * (2 if column.trains else 1)
-        fitting = figures.image * train if task.start == "least_squares" or isinstance(column, ProbeColumn) else 0.0
+        fitting = 0.0 if self._fitted(column) else figures.fit * train
         seconds = fitting + passes + (0.0 if self._counted(column) else figures.cka)
         if column.trains:
             alone = isinstance(column, TailColumn) or column.stitch.frozen_bn == "batch"
@@ -190,6 +194,15 @@ class _ColumnTimer:
         self.alike.add(pair)
         return before
 
+    def _fitted(self, column: Column) -> bool:
+        """Whether an earlier column has paid for the pass that this one's closed forms come from."""
+        if not isinstance(column, StitchColumn):
+            return False
+        wanted = (*column.ends.names, column.task.place, column.kernel, column.material.digest)
+        before = wanted in self.fitted
+        self.fitted.add(wanted)
+        return before
+
     def _figures(self, column: Column) -> _Figures:
         if isinstance(column, StitchColumn):
             return self._of_stitches(column)
@@ -200,7 +213,8 @@ class _ColumnTimer:
         sample = self._sample(both)
         scoring = _seconds(lambda: base_scores(both.bottom, in_order(sample, len(sample), lambda _: None)))
         step = self._of_tails(column, places) if isinstance(column, TailColumn) else 0.0
-        return _Figures(step, scoring / len(sample))
+        each = scoring / len(sample)
+        return _Figures(step, each, each if isinstance(column, ProbeColumn) else 0.0)
 
     def _of_tails(self, column: TailColumn, places: Sequence[Place]) -> float:
         """Seconds per step of one tail, on average: half of what the longest takes."""
@@ -222,6 +236,7 @@ class _ColumnTimer:
 
         score()
         found = _Figures(image=_seconds(score) / len(sample), cka=0.0 if column.ends.noise else self._of_cka(both))
+        found = replace(found, fit=self._of_fitting(column, both))
         if not column.trains:
             return found
         _steps(column, both, cells, 1)
@@ -231,6 +246,19 @@ class _ColumnTimer:
         once = Replay(1, 1, 0)  # one step of the bottom, then others without
         again = _seconds(lambda: _steps(column, both, cells, 1 + TIMED_STEPS, once)) - step
         return replace(found, step=step, again=min(step, max(0.0, again / TIMED_STEPS)), kept=_kept(column, both))
+
+    def _of_fitting(self, column: StitchColumn, both: Chains) -> float:
+        """Seconds per training image of the pass that closed forms come from, timed on a few: kernels make it slow."""
+        if not column.fits_map:
+            return 0.0
+        few = Part(column.material.dataset.train.images[:FITTED], column.material.dataset.train.labels[:FITTED])
+
+        def fit() -> None:
+            batches = (images for images, _ in through(both.bottom, in_order(few, len(few), lambda _: None)))
+            moments(both.bottom, both.top, list(both.ends), batches, column.kernel)
+
+        fit()
+        return _seconds(fit) / len(few)
 
     def _of_cka(self, both: Chains) -> float:
         images = len(self.session.dataset.test)

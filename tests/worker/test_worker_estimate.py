@@ -73,3 +73,15 @@ def test_bad_input_is_found_before_a_run_is_started() -> None:
     with pytest.raises(BadInput, match="no such file"):
         networks = {"seed0": {"checkpoint": "missing.safetensors"}, "seed1": {"architecture": "digits_cnn"}}
         estimate(experiment(networks=networks), "cpu")
+
+
+def test_closed_forms_are_counted_once_for_what_shares_their_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimation._ColumnTimer, "_of_fitting", lambda *_: 100.0)  # seconds per image
+    monkeypatch.setattr(estimation, "_seconds", lambda work: 0.0)
+    wanted = experiment(
+        pairs=[{"bottom": "seed0", "top": "seed1"}],
+        controls=["identity"],
+        also=[{"stitch": {"family": "orthogonal"}}, {"stitch": {"family": "conv3"}}],
+    )
+    counted = [r["task"] for r in estimate(wanted, "cpu") if r["seconds"] == 100.0 * 200]
+    assert counted == ["seed0 > seed1 affine direct seed 0", "seed0 > seed1 conv3 direct seed 0"]
