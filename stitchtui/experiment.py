@@ -224,7 +224,8 @@ class StitchSpec(Spec):
     steps: int | None = Field(None, ge=1)
     views: int = Field(0, ge=0)  # epochs whose features of the bottom are kept for the later ones; 0: none
     batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-2, gt=0)
+    scaled_steps: bool = True  # in units of what a stitch reads and is to write; papers: false, learning_rate 1e-3
     weight_decay: float = Field(0.0, ge=0)
     frozen_bn: Literal["eval", "batch"] = "eval"
     precision: Precision = "auto"

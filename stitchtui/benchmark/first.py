@@ -115,7 +115,7 @@ def _trained(laboratory: Laboratory, cell: int, *, keep: bool) -> tuple[list[flo
         laboratory.top,
         [fit.Cell(cell + 1, cell + 1, stitch)],
         laboratory.batches(),
-        laboratory.recipe(EPOCHS * steps, laboratory.subject.dtype),
+        laboratory.recipe(OURS, EPOCHS * steps),
         replay=fit.Replay(views=1, steps=steps, seed=0) if keep else None,
         report=note,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stitchtui.benchmark.clock import Spread, Work, interleaved, timed
-from stitchtui.benchmark.ways import FEW, RANDOM, Cost, Laboratory, Trial, Way
+from stitchtui.benchmark.ways import FEW, PUBLISHED_RATE, RANDOM, Cost, Laboratory, Trial, Way
 from stitchtui.stitching import fit
 from stitchtui.stitching.evaluate import Scores, scores_of
 from stitchtui.stitching.reference import CellTrainer, stitched_outputs
@@ -99,8 +99,7 @@ def _train(laboratory: Laboratory, cell: int, stitch: nn.Module, epochs: int) ->
     steps = laboratory.steps(epochs)
     if not steps:
         return
-    rate = laboratory.pair.stitch.learning_rate
-    trainer = laboratory.subject.cell_trainer(laboratory.subject.cuts[cell], stitch, steps, rate)
+    trainer = laboratory.subject.cell_trainer(laboratory.subject.cuts[cell], stitch, steps, PUBLISHED_RATE)
     for _, (images, labels) in zip(range(steps), laboratory.batches(), strict=False):
         trainer.step(images.contiguous(), labels)
     stitch.eval()

@@ -40,7 +40,7 @@ def speed(subject: Subject) -> Speed:
     with FlopCounterMode(display=False) as flops:  # counts in this thread only: a trainer that isn't open has no other
         plain = replace(subject.recipe(), fold=False)  # whose operations have FLOPs that are known
         fit.Trainer(bottom, [column], plain).step(1, *subject.batch)
-    with fit.Trainer(bottom, [column], subject.recipe()) as trainer:
+    with fit.Trainer(bottom, [column], replace(subject.recipe(), scaled=True)) as trainer:  # as runs train
         count = _Counter()
         layers = _Layers(trainer, subject)
         works: dict[str, Callable[[], object]] = {

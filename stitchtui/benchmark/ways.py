@@ -37,6 +37,8 @@ class Way:
         return sorted({*wanted, *([0] if self.images else [])})
 
 
+PUBLISHED_RATE = 1e-3
+"""Adam's, with a cosine to 0: Bansal et al. 2021 (appendix A.4), and Csiszárik et al. 2021."""
 ALL_IMAGES = 1 << 62
 FEW_IMAGES = 100
 OURS = Way("a column, from least squares", "affine", ALL_IMAGES, published=False)
@@ -161,13 +163,15 @@ class Laboratory:
 
     def _train(self, cells: Sequence[fit.Cell], way: Way, steps: int) -> None:
         if steps:
-            recipe = self.recipe(steps, torch.float32 if way.published else self.subject.dtype, fold=not way.published)
-            fit.train_column(self.bottom, self.top, cells, self.batches(), recipe)
+            fit.train_column(self.bottom, self.top, cells, self.batches(), self.recipe(way, steps))
 
-    def recipe(self, steps: int, dtype: torch.dtype, *, fold: bool = True) -> fit.Recipe:
-        """The recipe that every way trains by."""
+    def recipe(self, way: Way, steps: int) -> fit.Recipe:
+        """The published way's recipe, as papers say it, or ours."""
         budget = memory_budget(self.device, None)
-        return fit.Recipe(steps, self.pair.stitch.learning_rate, dtype=dtype, fold=fold, memory=budget)
+        if way.published:
+            return fit.Recipe(steps, PUBLISHED_RATE, dtype=torch.float32, fold=False, memory=budget)
+        own = self.pair.stitch
+        return fit.Recipe(steps, own.learning_rate, dtype=self.subject.dtype, scaled=own.scaled_steps, memory=budget)
 
     def _scores(self, cells: Sequence[fit.Cell]) -> list[Scores]:
         return column_scores(self.bottom, self.top, cells, self.test())[0]

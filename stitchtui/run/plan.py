@@ -18,6 +18,7 @@ NUMERICS = 2
 _PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge", "rank", "train_size", "train_on")
 _RECIPE_KEYS = (
     *("start", "best_of", "l1", "epochs", "steps", "views", "batch_size", "learning_rate", "weight_decay"),
+    "scaled_steps",
     *("frozen_bn", "precision"),
 )
 

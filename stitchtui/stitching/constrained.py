@@ -1,10 +1,12 @@
 """The stitches whose weights obey a rule, also while they are trained: permutations, orthogonal and low-rank maps."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from stitchtui.stitching.closed_forms import AffineMap
-from stitchtui.stitching.families import Stitch, check_one_place, check_square, draw_uniform, pointwise
+from stitchtui.stitching.families import TINY, Stitch, check_one_place, check_square, draw_uniform, pointwise
 from stitchtui.stitching.misfit import Misfit
 
 _CLOSE = 1e-4  # how far a map may be from obeying a family's rule, in float32
@@ -81,6 +83,10 @@ class ScaledPermutation(Permutation):
         self._take_order(m)
         self.log_scale.copy_(m.weight.sum(1).log())
 
+    def units(self, x: Tensor, _y: Tensor, /) -> Mapping[str, Tensor]:
+        """A logarithm has no unit."""
+        return {"log_scale": torch.ones((), device=x.device)}
+
     def matrix(self) -> Tensor | None:
         """The permutation matrix, its rows scaled."""
         order = super().matrix()
@@ -151,6 +157,10 @@ class Orthogonal(Stitch):
         self._start_at(m.weight)
         self.bias.copy_(m.bias)
 
+    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+        """A turn has none."""
+        return {"skew": torch.ones((), device=x.device), "bias": y}
+
     def matrix(self) -> Tensor:
         """Its weight."""
         return self.weight.double()
@@ -196,6 +206,11 @@ class LowRank(Stitch):
         self.down.copy_(roots[:, None] * right[:rank])
         self.up.copy_(left[:, :rank] * roots)
         self.bias.copy_(m.bias)
+
+    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+        """What the numbers between the factors vary by at the start stands between the two."""
+        between = (self.down * x).norm(dim=1).clamp_min(TINY)
+        return {"down": between[:, None] / x, "up": y[:, None] / between, "bias": y}
 
     def matrix(self) -> Tensor:
         """The product of its factors."""

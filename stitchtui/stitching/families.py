@@ -1,7 +1,7 @@
 """The stitches that any weights will do for: identity, affine, K x K convolution, MLP, and the paper's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from stitchtui.stitching.adapters import Adapter
 from stitchtui.stitching.closed_forms import AffineMap
 from stitchtui.stitching.misfit import Misfit
+
+TINY = 1e-6
+"""Where a unit that is computed from weights has to end."""
 
 
 class Stitch(nn.Module, ABC):
@@ -43,6 +46,13 @@ class Stitch(nn.Module, ABC):
     @abstractmethod
     def start_from_map(self, m: AffineMap) -> None:
         """Start exactly as `m`; Misfit for a map that is none of the family's."""
+
+    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """The natural size of a change of each parameter, by name, to be broadcast to it; none if nothing is trained.
+
+        `x` [bottom channels] and `y` [top channels] are how much the channels vary that it reads and is to write.
+        """
+        return {}
 
     @abstractmethod
     def matrix(self) -> Tensor | None:
@@ -105,6 +115,10 @@ class Affine(Stitch):
         self.weight.copy_(m.weight)
         self.bias.copy_(m.bias)
 
+    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+        """What is written over what is read."""
+        return {"weight": y[:, None] / x, "bias": y}
+
     def matrix(self) -> Tensor | None:
         """Its weight."""
         return self.weight.double()
@@ -143,6 +157,10 @@ class Convolution(Stitch):
         self.weight.copy_(F.pad(weight, [around // 2] * 4))
         self.bias.copy_(m.bias)
 
+    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+        """What is written over what is read, at every place of the kernel."""
+        return {"weight": (y[:, None] / x)[:, :, None, None], "bias": y}
+
     def matrix(self) -> Tensor:
         """From all K * K places around a position to the top's channels."""
         return self.weight.double().flatten(1)
@@ -179,6 +197,12 @@ class Mlp(Affine):
         mean, deviation = (t.to(self.hidden_weight) for t in (m.mean_in, (m.variance_in + 1e-5).sqrt()))
         self.hidden_weight.div_(deviation)
         self.hidden_bias.sub_(self.hidden_weight @ mean)
+
+    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+        """Of the hidden layer, what its units vary by at the start stands between the two."""
+        hidden = (self.hidden_weight * x).norm(dim=1).clamp_min(TINY)
+        own = {"hidden_weight": hidden[:, None] / x, "hidden_bias": hidden, "out_weight": y[:, None] / hidden}
+        return {**super().units(x, y), **own}
 
     def matrix(self) -> None:
         """It has none."""
@@ -224,6 +248,13 @@ class BnAffineBn(Stitch):
         _set_batchnorm(self.after, m.mean_out, m.variance_out)
         self.after.weight.copy_((m.variance_out + self.after.eps).sqrt())
         self.after.bias.copy_(m.mean_out)
+
+    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+        """Each row of the weight is measured by its own size: the BatchNorm after it takes any other out again."""
+        rows = self.affine.weight.norm(dim=1).clamp_min(TINY)
+        one = torch.ones((), device=x.device)
+        inner = {"before.weight": one, "before.bias": one, "affine.weight": rows[:, None], "affine.bias": rows}
+        return {**inner, "after.weight": y, "after.bias": y}
 
     def matrix(self) -> Tensor:
         """The product of its three scales."""

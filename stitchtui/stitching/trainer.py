@@ -1,8 +1,8 @@
 """The steps of the column trainer: what is made ready once, and what every batch then takes."""
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -18,6 +18,8 @@ from stitchtui.stitching.crew import Crew
 from stitchtui.stitching.fold import BATCH_NORMS, folded
 from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
 from stitchtui.stitching.replay import ViewsTooLarge
+from stitchtui.stitching.streamed import channel_axis
+from stitchtui.stitching.units import ScaledSteps, units
 from stitchtui.text import size
 
 LAST_SHARE = 0.1
@@ -36,6 +38,7 @@ class Recipe:
     schedule: float = 0.5  # the share of the steps before `final_features_then_task` goes on with `task`
     l1: float = 0.0  # pulls the weights of affine stitches to exact zeros
     fold: bool = True  # train through folded copies of the frozen networks: the same numbers to rounding, sooner
+    scaled: bool = False  # steps in units of what each stitch reads and is to write: see `units`
     memory: int | None = None  # bytes that the cells of a step may take together; more are taken in turns
 
 
@@ -66,6 +69,7 @@ class Trainer:
         parameters = [p for s in stitches for p in s.parameters()]
         self.device = parameters[0].device
         self.sickness = _Sickness(stitches)
+        self.scaled: ScaledSteps | None = None
         self.crew = Crew(self.device)
         rate, decay, fused = recipe.learning_rate, recipe.weight_decay, self.device.type in ("cpu", "cuda")
         self.optimiser = torch.optim.Adam(parameters, rate, weight_decay=decay, fused=fused)
@@ -100,6 +104,8 @@ class Trainer:
         """The same with the bottom's tensors known; of the images, only objectives beyond the task read more."""
         objective = objectives.objective_at(self.recipe.objective, self.recipe.schedule, step, self.recipe.steps)
         self.plans = self.plans or [self._plan(column, images) for column in self.columns]
+        if self.recipe.scaled and self.scaled is None:
+            self.scaled = self._scale(features, images)
         self.optimiser.zero_grad(set_to_none=True)
         done, sick = [], self.sickness.now()
         for column, plan in zip(self.columns, self.plans, strict=True):
@@ -112,13 +118,31 @@ class Trainer:
                     [partial(self._backward, objective, column.top, group, features, target) for group in groups]
                 )
             done.append(torch.cat(found, 1)[:, plan.order])
-        rate = float(self.schedule.get_last_lr()[0])
-        self.optimiser.step()
-        objectives.shrink(self.sparse, self.recipe.l1 * rate)
-        self.schedule.step()
+        self._step()
         seen = torch.cat(done, 1)
         seen[0] += sick
         self._count(step, seen)
+
+    def _step(self) -> None:
+        rate = float(self.schedule.get_last_lr()[0])
+        if self.scaled is not None:
+            self.scaled.before()
+        self.optimiser.step()
+        if self.scaled is not None:
+            self.scaled.after()
+        objectives.shrink(self.sparse, self.recipe.l1 * rate)
+        self.schedule.step()
+
+    def _scale(self, features: Features, images: Tensor) -> ScaledSteps:
+        """The steps in units of the first batch, whose images the tops are given to see what they have there."""
+        factors: list[Tensor] = []
+        for column in self.columns:
+            with torch.no_grad(), self.autocast(), evaluated(column.top.segments):
+                own = column.top.features(images, max(c.top for c in column.cells))
+            for c in column.cells:
+                axis = channel_axis(column.top, c.top)
+                factors += units(c.stitch, features[c.bottom], own[c.top], axis)
+        return ScaledSteps([p for g in self.optimiser.param_groups for p in g["params"]], factors)
 
     def _plan(self, column: Column, images: Tensor) -> "_Plan":
         """Turns that fit into the recipe's memory; in each, groups of cells whose tensors are small enough to join."""
@@ -192,6 +216,19 @@ class Trainer:
         """The precision of the recipe, for the thread that asks."""
         dtype = self.recipe.dtype
         return nullcontext() if dtype == torch.float32 else torch.autocast(self.device.type, dtype)
+
+
+@contextmanager
+def evaluated(module: nn.Module) -> Iterator[None]:
+    """In eval mode while open, and layer by layer as it was afterwards."""
+    training = [m for m in module.modules() if m.training]
+    for m in training:
+        m.training = False
+    try:
+        yield
+    finally:
+        for m in training:
+            m.training = True
 
 
 @dataclass(frozen=True)

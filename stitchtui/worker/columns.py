@@ -294,6 +294,7 @@ class StitchColumn(Column):
             training_dtype(self.stitch.precision, self.session.device),
             objective=self.task.objective,
             l1=self.stitch.l1,
+            scaled=self.stitch.scaled_steps,
             fold=not self.alone,  # whose BatchNorms are to normalise by the batch
             memory=memory_budget(self.session.device, self.session.memory),
         )

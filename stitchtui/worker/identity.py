@@ -46,6 +46,7 @@ def facts(column: "Column", cuts: tuple[Cut, Cut]) -> dict[str, Any]:
             "batch_size": stitch.batch_size,
             "learning_rate": stitch.learning_rate,
             "weight_decay": stitch.weight_decay,
+            "scaled_steps": stitch.scaled_steps,
             "l1": stitch.l1,
             "best_of": stitch.best_of,
             "frozen_bn": stitch.frozen_bn,
