@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,8 @@ class Stitch(nn.Module, ABC):
     """What every family has: an adapter in front if the shapes differ, a map, and three ways to start it."""
 
     channel_axis = -1
+    readers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """The weights that read what the stitch is given, by name, each with the bias beside it."""
     adapt: Adapter | None = None
 
     def behind(self, adapt: Adapter) -> Self:
@@ -89,6 +91,8 @@ class Identity(Stitch):
 class Affine(Stitch):
     """One affine map at every position: a 1x1 convolution on maps, token-wise on tokens, plain on vectors."""
 
+    readers: ClassVar[tuple[tuple[str, str], ...]] = (("weight", "bias"),)
+
     def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int) -> None:
         super().__init__()
         self.channel_axis = channel_axis
@@ -126,6 +130,8 @@ class Affine(Stitch):
 
 class Convolution(Stitch):
     """A K x K convolution with bias on maps, K odd, with zeros around the map."""
+
+    readers: ClassVar[tuple[tuple[str, str], ...]] = (("weight", "bias"),)
 
     def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int, kernel: int) -> None:
         super().__init__()
@@ -168,6 +174,8 @@ class Convolution(Stitch):
 
 class Mlp(Affine):
     """An affine map plus a hidden layer of ReLU as wide as the top, whose output starts at 0."""
+
+    readers = (*Affine.readers, ("hidden_weight", "hidden_bias"))
 
     def __init__(self, bottom_channels: int, top_channels: int, channel_axis: int) -> None:
         super().__init__(bottom_channels, top_channels, channel_axis)

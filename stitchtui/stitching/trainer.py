@@ -19,7 +19,7 @@ from stitchtui.stitching.fold import BATCH_NORMS, folded
 from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
 from stitchtui.stitching.replay import ViewsTooLarge
 from stitchtui.stitching.streamed import channel_axis
-from stitchtui.stitching.units import ScaledSteps, units
+from stitchtui.stitching.units import Follow, ScaledSteps, follows, units
 from stitchtui.text import size
 
 LAST_SHARE = 0.1
@@ -136,13 +136,15 @@ class Trainer:
     def _scale(self, features: Features, images: Tensor) -> ScaledSteps:
         """The steps in units of the first batch, whose images the tops are given to see what they have there."""
         factors: list[Tensor] = []
+        following: list[Follow] = []
         for column in self.columns:
             with torch.no_grad(), self.autocast(), evaluated(column.top.segments):
                 own = column.top.features(images, max(c.top for c in column.cells))
             for c in column.cells:
                 axis = channel_axis(column.top, c.top)
                 factors += units(c.stitch, features[c.bottom], own[c.top], axis)
-        return ScaledSteps([p for g in self.optimiser.param_groups for p in g["params"]], factors)
+                following += follows(c.stitch, features[c.bottom])
+        return ScaledSteps([p for g in self.optimiser.param_groups for p in g["params"]], factors, following)
 
     def _plan(self, column: Column, images: Tensor) -> "_Plan":
         """Turns that fit into the recipe's memory; in each, groups of cells whose tensors are small enough to join."""

@@ -1,6 +1,7 @@
 """Training in units of the features: the same stitch whatever the scale of what it reads and is to write."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.capacity import FAMILIES
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
-from stitchtui.stitching.units import LEAST, deviations, units
+from stitchtui.stitching.units import LEAST, ScaledSteps, deviations, follows, units
 
 CUT = Cut("h", (5, 4, 4), 1, True)
 RATE = 1e-2
@@ -28,22 +29,29 @@ def batches(steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.rand(16, 3, 8, 8, generator=generator), torch.randint(3, (16,), generator=generator)
 
 
-class Scaled(nn.Module):
-    """A segment whose output, or input, is in other units: times `out` per channel after it, over `into` before."""
+Units = tuple[Tensor, Tensor]
+"""Scale and shift of each channel."""
 
-    def __init__(self, inner: nn.Module, into: Tensor | float, out: Tensor | float) -> None:
+
+class Changed(nn.Module):
+    """A segment that is given, and gives, tensors in other units: each is `scale` times what it was plus `shift`."""
+
+    def __init__(self, inner: nn.Module, given: Units | None, gives: Units | None) -> None:
         super().__init__()
-        self.inner, self.into, self.out = inner, into, out
+        self.inner, self.given, self.gives = inner, given, gives
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x / self.into) * self.out
+        if self.given is not None:
+            x = (x - self.given[1][:, None, None]) / self.given[0][:, None, None]
+        x = self.inner(x)
+        return x if self.gives is None else x * self.gives[0][:, None, None] + self.gives[1][:, None, None]
 
 
-def in_other_units(chain: Chain, boundary: int, scale: Tensor) -> Chain:
-    """The same network whose tensor at a boundary is `scale` times what it was, channel by channel."""
+def in_other_units(chain: Chain, boundary: int, units: tuple[Tensor, Tensor]) -> Chain:
+    """The same network with other numbers at a boundary, channel by channel."""
     segments = list(chain.segments)
-    segments[boundary - 1] = Scaled(segments[boundary - 1], 1.0, scale[:, None, None])
-    segments[boundary] = Scaled(segments[boundary], scale[:, None, None], 1.0)
+    segments[boundary - 1] = Changed(segments[boundary - 1], None, units)
+    segments[boundary] = Changed(segments[boundary], units, None)
     return chain.with_segments(segments)
 
 
@@ -55,15 +63,22 @@ def trained(bottom: Chain, top: Chain, stitch: nn.Module, scaled: bool) -> list[
     return losses
 
 
-def affine(bottom: Chain, top: Chain, read: Tensor | float = 1.0, written: Tensor | float = 1.0) -> stitches.Stitch:
-    """An affine stitch at boundary 2, the same map whatever the units of what it reads and writes."""
-    stitch = stitches.build("affine", bottom.cuts[1], top.cuts[1])
+@torch.no_grad()
+def affine(channels: int) -> stitches.Stitch:
+    """An affine stitch at boundary 2."""
+    cut = Cut("h", (channels, 8, 8), 1, True)
+    stitch = stitches.build("affine", cut, cut)
     stitches.start_at_random(stitch, torch.Generator().manual_seed(3))
-    channels = top.cuts[1].channels
-    with torch.no_grad():
-        stitch.weight.mul_((torch.as_tensor(written) * torch.ones(channels))[:, None] / read)
-        stitch.bias.mul_(torch.as_tensor(written) * torch.ones(channels))
     return stitch
+
+
+@torch.no_grad()
+def between(stitch: Any, read: tuple[Tensor, Tensor], written: tuple[Tensor, Tensor]) -> stitches.Stitch:
+    """The same map between tensors in other units."""
+    other = affine(len(stitch.bias))
+    other.weight.copy_(written[0][:, None] * stitch.weight / read[0])
+    other.bias.copy_(written[0] * stitch.bias - other.weight @ read[1] + written[1])
+    return other
 
 
 def test_the_units_of_the_features_change_nothing_but_where_steps_are_not_scaled(
@@ -72,14 +87,34 @@ def test_the_units_of_the_features_change_nothing_but_where_steps_are_not_scaled
     monkeypatch.setattr("stitchtui.stitching.units.LEAST", 1e-9)
     bottom, top = chain_of(0), chain_of(1)
     channels = bottom.cuts[1].channels
-    read, written = (torch.logspace(*ends, channels) for ends in ((-1, 2), (1, -2)))
+    read = torch.logspace(-1, 2, channels), torch.linspace(3, -1, channels)
+    written = torch.logspace(1, -2, channels), torch.linspace(-2, 2, channels)
     others = in_other_units(bottom, 2, read), in_other_units(top, 2, written)
     for scaled in (True, False):
-        plain = trained(bottom, top, affine(bottom, top), scaled)
-        changed = trained(*others, affine(bottom, top, read, written), scaled)
+        plain = trained(bottom, top, affine(channels), scaled)
+        changed = trained(*others, between(affine(channels), read, written), scaled)
         assert changed[0] == pytest.approx(plain[0], rel=1e-3)
         same = changed[-1] == pytest.approx(plain[-1], rel=1e-2)
         assert same is scaled
+
+
+def test_a_following_bias_keeps_the_mean_of_what_is_written() -> None:
+    bottom, top = chain_of(0), chain_of(1)
+    images, _ = next(batches(1))
+    with torch.no_grad():
+        x = bottom.features(images, 2)[2]
+    for family in ("affine", "conv3", "mlp"):
+        stitch = stitches.build(family, bottom.cuts[1], top.cuts[1])
+        stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
+        for follow in follows(stitch, x):
+            written = follow.written(follow.weight) + follow.bias
+            steps = ScaledSteps([follow.weight], [torch.ones(())], [follow])
+            steps.before()
+            with torch.no_grad():
+                follow.weight.add_(torch.randn(follow.weight.shape, generator=torch.Generator().manual_seed(5)))
+            steps.after()
+            torch.testing.assert_close(follow.written(follow.weight) + follow.bias, written, rtol=1e-4, atol=1e-4)
+        assert len(follows(stitch, x)) == (2 if family == "mlp" else 1)
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "ladder"])
@@ -113,7 +148,7 @@ def test_the_tops_batch_statistics_are_left_alone_while_it_is_asked_for_its_feat
     before = [m.running_mean.clone() for m in norms]
     recipe = fit.Recipe(1, RATE, scaled=True, fold=False)
     with fit.BatchStatistics(top.after(2)):
-        cell = fit.Cell(2, 2, affine(bottom, top))
+        cell = fit.Cell(2, 2, affine(top.cuts[1].channels))
         changed = []
         fit.train_column(
             bottom, top, [cell], batches(1), recipe,
