@@ -153,6 +153,9 @@ class Normalisation(Spec):
         return self
 
 
+_SAID_OF_TRAINING = {"subset", "labels", "task", "temperature", "probe", "start_from", "frozen"}
+
+
 class NetworkSpec(Spec):
     """A network: a checkpoint, a torchvision name with weights, or an architecture to train here.
 
@@ -189,6 +192,11 @@ class NetworkSpec(Spec):
         if self.frozen and self.start_from is None:
             raise ValueError("frozen: expected `start_from`, the network whose layers are kept")
         return self
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """How it is trained here, as its checkpoint says it: the recipe, and what else isn't as usual."""
+        return self.train.plain() | self.model_dump(mode="json", include=_SAID_OF_TRAINING, exclude_defaults=True)
 
 
 class PairSpec(Spec):

@@ -26,7 +26,6 @@ from stitchtui.stitching.controls import recalibrate
 # Raised whenever a change to architectures or training may change the weights that a specification leads to.
 TRAINING_VERSION = 1
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 2_000, 250
-_SAID_OF_IT = {"subset", "labels", "task", "temperature", "probe", "start_from", "frozen"}
 
 
 def trained(making: Making, start: Network | None, on_step: OnStep, stop: Callable[[], bool]) -> Network:
@@ -127,7 +126,6 @@ def _train(  # noqa: PLR0917
 
 
 def _metadata(spec: NetworkSpec, data: Dataset, scale: Normalisation, error: float, identity: str) -> Metadata:
-    more = spec.model_dump(mode="json", include=_SAID_OF_IT, exclude_defaults=True)
     return Metadata(
         architecture=architectures.canonical(architecture_of(spec)),
         width=spec.width,
@@ -141,7 +139,7 @@ def _metadata(spec: NetworkSpec, data: Dataset, scale: Normalisation, error: flo
         data=data.name,
         data_digest=data.digest,
         seed=spec.seed,
-        recipe=_recipe(spec.train) | more,
+        recipe=spec.training,
         identity=identity,
     )
 

@@ -1,5 +1,7 @@
 """A run's claims for its reader: each sentence with its verdict and the numbers that decide it."""
 
+from collections import Counter
+
 from stitchtui.claims.finding import Judged
 from stitchtui.report.wording import printable
 from stitchtui.run.state import RunState
@@ -35,3 +37,12 @@ def claim_lines(state: RunState) -> list[str]:
     """Every claim in a line of its own, then how they are judged; none where the preset makes none."""
     found = claims(state)
     return [*(claim_line(state, claim) for claim in found), *([f"claims: {CLAIMS_HOW}"] if found else [])]
+
+
+def claim_counts(state: RunState) -> str:
+    """How many of the run's claims ended how: `claims: 2 confirmed, 1 rejected`; empty until its end says so."""
+    counts = Counter(claim.verdict for claim in state.claims)
+    said = ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in ("confirmed", "rejected", "undecided") if counts[verdict]
+    )
+    return f"claims: {said}" if said else ""

@@ -1,12 +1,14 @@
-"""The depth plot as SVG and PNG, by matplotlib (the extra `report`), which is loaded when the first is drawn."""
+"""Depth plot and capacity ladders as SVG and PNG, by matplotlib (extra `report`), loaded when the first is drawn."""
 
 import io
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from stitchtui.errors import BadInput
+from stitchtui.report.ladder import Ladder
 from stitchtui.report.places import depths
 from stitchtui.report.references import references
 from stitchtui.report.wording import column_name, printable, shortened, signed
@@ -22,6 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _CONTROL, _PAPER = "#777777", "#000000"
 _MARKS, _PAPER_MARKS = "os^Dv*P", "x+1234"
 _DASHES = (":", "--", "-.")
+_LEGEND_COLUMNS = 4  # of a ladder's legend
 _OTHERS_MAY_STRETCH = 3.0  # how many times the pairs' range the axis may grow for controls and the paper's curves
 
 
@@ -86,15 +89,35 @@ def alt_text(state: RunState) -> str:
 
 def depth_svg(state: RunState) -> bytes:
     """The depth plot as an SVG file. Raises BadInput where matplotlib isn't installed."""
-    return _saved(state, "svg")
+    return _saved("svg", _height(state), lambda figure: _draw(figure, state))
 
 
 def depth_png(state: RunState) -> bytes:
     """The depth plot as a PNG file. Raises BadInput where matplotlib isn't installed."""
-    return _saved(state, "png")
+    return _saved("png", _height(state), lambda figure: _draw(figure, state))
 
 
-def _saved(state: RunState, kind: str) -> bytes:
+def ladder_svg(ladder: Ladder, epsilon: float) -> bytes:
+    """A capacity ladder as an SVG file: a line a cut. Raises BadInput where matplotlib isn't installed."""
+    height = 3.8 + 0.2 * math.ceil(len(ladder.cuts) / _LEGEND_COLUMNS)
+    return _saved("svg", height, lambda figure: _draw_ladder(figure, ladder, epsilon))
+
+
+def ladder_alt_text(ladder: Ladder) -> str:
+    """What the drawing of a ladder shows, for who can't see it."""
+    words = []
+    for rung in ladder.rungs:
+        values = [cell.interval.value for cell in rung.cells if cell.interval is not None]
+        if values:
+            words.append(f"{printable(rung.family)}: {signed(min(values))} to {signed(max(values))} points")
+    return f"Stitching penalty against the stitch's capacity, {printable(ladder.title)}. {'; '.join(words)}."
+
+
+def _height(state: RunState) -> float:
+    return 3.8 + 0.2 * len(lines(state))
+
+
+def _saved(kind: str, height: float, draw: "Callable[[Figure], None]") -> bytes:
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -107,8 +130,8 @@ def _saved(state: RunState, kind: str) -> bytes:
     # The same run gives the same file. A name may be in a script that no font here knows: it is drawn as boxes.
     with mpl.rc_context({"svg.hashsalt": "stitchtui", "font.size": 9}), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        figure = Figure(figsize=(9.0, 3.8 + 0.2 * len(lines(state))), dpi=150, layout="constrained")
-        _draw(figure, state)
+        figure = Figure(figsize=(9.0, height), dpi=150, layout="constrained")
+        draw(figure)
         metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": "stitchtui"}
         figure.savefig(out, format=kind, metadata=metadata, facecolor="white")
     return out.getvalue()
@@ -117,25 +140,42 @@ def _saved(state: RunState, kind: str) -> bytes:
 def _draw(figure: "Figure", state: RunState) -> None:
     axes, found = figure.add_subplot(), lines(state)
     low, high = limits(found, state.epsilon)
-    axes.axhline(0.0, color="#111111", linewidth=0.8)
-    axes.axhline(state.epsilon, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)))
+    _frame(axes, state.title or state.name, state.epsilon)
     drawn = []
     for kind in ("pair", "control", "paper"):
         for index, one in enumerate(line for line in found if line.kind == kind):
             drawn.append((_line(axes, one, index), _label(one, low, high)))
     axes.set_ylim(low, high)
-    axes.set_ylabel("stitching penalty (points of test error)")
     axes.set_xlabel("depth of the cut (share of FLOPs)" if _knows_depth(state) else "number of the cut, from the input")
-    axes.set_title(shortened(printable(state.title or state.name), 110), loc="left", parse_math=False)
+    _legend(figure, drawn)
+
+
+def _draw_ladder(figure: "Figure", ladder: Ladder, epsilon: float) -> None:
+    from matplotlib import colormaps
+
+    axes, drawn = figure.add_subplot(), []
+    _frame(axes, f"Capacity ladder of {ladder.title}", epsilon)
+    for index, cut in enumerate(ladder.cuts):
+        cells = [rung.cells[index].interval for rung in ladder.rungs]
+        points = [(float(place), interval) for place, interval in enumerate(cells) if interval is not None]
+        shade = colormaps["cividis"](0.85 * index / max(1, len(ladder.cuts) - 1))  # dark next to the input
+        drawn.append((_bars(axes, Line(cut, "pair", tuple(points)), index, shade), _shown(cut)))
+    axes.set_xticks(range(len(ladder.rungs)))
+    labels = ("\n".join([*printable(rung.family).split("_"), rung.size]) for rung in ladder.rungs)
+    axes.set_xticklabels([label.rstrip("\n") for label in labels], fontsize=7, parse_math=False)
+    axes.set_xlabel("family of the stitch, from least to most capacity, with its number of parameters over the cuts")
+    _legend(figure, drawn, _LEGEND_COLUMNS)
+
+
+def _frame(axes: "Axes", title: str, epsilon: float) -> None:
+    """What is around every drawing: zero, epsilon, the axis of penalties, the title."""
+    axes.axhline(0.0, color="#111111", linewidth=0.8)
+    axes.axhline(epsilon, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_ylabel("stitching penalty (points of test error)")
+    axes.set_title(shortened(printable(title), 110), loc="left", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
-    if drawn:
-        legend = figure.legend(
-            [handle for handle, _ in drawn], [label for _, label in drawn], loc="outside lower left", frameon=False
-        )
-        for entry in legend.get_texts():
-            entry.set_parse_math(False)
     axes.annotate(
-        f"dashed: epsilon ({state.epsilon:g})",
+        f"dashed: epsilon ({epsilon:g})",
         (1, 1),
         xycoords="axes fraction",
         ha="right",
@@ -144,15 +184,28 @@ def _draw(figure: "Figure", state: RunState) -> None:
     )
 
 
-def _line(axes: "Axes", one: Line, index: int) -> Any:
-    x = [place for place, _ in one.points]
-    y = [interval.value for _, interval in one.points]
+def _legend(figure: "Figure", drawn: Sequence[tuple[Any, str]], columns: int = 1) -> None:
+    if not drawn:
+        return
+    handles, labels = [handle for handle, _ in drawn], [label for _, label in drawn]
+    legend = figure.legend(handles, labels, loc="outside lower left", frameon=False, ncols=columns)
+    for entry in legend.get_texts():
+        entry.set_parse_math(False)
+
+
+def _bars(axes: "Axes", one: Line, index: int, shade: Any) -> Any:
+    """A line with a mark and a 95 % interval at each of its points."""
+    x, y = [place for place, _ in one.points], [interval.value for _, interval in one.points]
     down = [interval.value - interval.low for _, interval in one.points]
     up = [interval.high - interval.value for _, interval in one.points]
     mark = _MARKS[index % len(_MARKS)]
+    return axes.errorbar(x, y, [down, up], color=shade, marker=mark, markersize=4.5, capsize=2, linewidth=1.4)
+
+
+def _line(axes: "Axes", one: Line, index: int) -> Any:
     if one.kind == "pair":
-        colour = COLOURS[index % len(COLOURS)]
-        return axes.errorbar(x, y, [down, up], color=colour, marker=mark, markersize=4.5, capsize=2, linewidth=1.4)
+        return _bars(axes, one, index, COLOURS[index % len(COLOURS)])
+    x, y, mark = [place for place, _ in one.points], [i.value for _, i in one.points], _MARKS[index % len(_MARKS)]
     if one.kind == "control":
         style = _DASHES[index % len(_DASHES)]
         colours: dict[str, Any] = {"color": _CONTROL, "markerfacecolor": "white"}
@@ -165,9 +218,13 @@ def _line(axes: "Axes", one: Line, index: int) -> Any:
 
 
 def _label(one: Line, low: float, high: float) -> str:
-    """The legend's words; a leading underscore would make matplotlib leave it out."""
     values = [interval.value for _, interval in one.points]
     beyond = f", up to {signed(max(values))}" if max(values) > high else ""
     beyond += f", down to {signed(min(values))}" if min(values) < low else ""
-    name = shortened(printable(one.name), 100) + beyond
+    return _shown(one.name, 100) + beyond
+
+
+def _shown(name: str, most: int = 32) -> str:
+    """A name as the legend has it; a leading underscore would make matplotlib leave it out."""
+    name = shortened(printable(name), most)
     return f" {name}" if name.startswith("_") else name

@@ -10,6 +10,7 @@ from stitchtui.report import cells, figures
 from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.cross import cross_title
 from stitchtui.report.details import MEANINGS, Details, details
+from stitchtui.report.ladder import ladders
 from stitchtui.report.markup import Markup, joined, lines, listing, page, section, table, tag
 from stitchtui.report.summary import summary_lines
 from stitchtui.report.wording import bounds, column_name, normalisation, signed
@@ -22,6 +23,11 @@ _HOW = (
     "Penalty = error(stitched) - error(top), in percentage points of test error, with its paired 95 % interval in"
     " brackets; over several stitch seeds the mean, and the interval holds their spread too. Zero or below: the"
     " bottom's layers are at least as good as the top's own."
+)
+_LADDER = (
+    "Families of stitches from least to most capacity, with all else the same. A family that can't be trained stands"
+    " as direct matching found it. Where a family does as well as every one after it, the cuts differ by no more than"
+    " that family can undo; what only large families bring down, the stitch may have learnt to compute itself."
 )
 _MARKS = {"confirmed": "✓", "rejected": "✗", "undecided": "?"}
 
@@ -47,6 +53,7 @@ def html_text(state: RunState, origin: Origin | None = None) -> str:
         claims_section(state),
         section("Penalties", grid(state), tag("p", _HOW + _epsilon(state), class_="note")),
         section("Penalty against depth", depth_figure(state)),
+        section("The capacity ladder", *_ladders(state)),
         section("Every cut with every cut", *_crosses(state)),
         section("Cut by cut", *_details(state)),
         section("Controls", _controls(state)),
@@ -119,8 +126,27 @@ def _verdict(state: RunState, column: Column) -> Markup:
 
 def depth_figure(state: RunState) -> Markup:
     """The depth plot, inside the page, with what it shows in words."""
-    image = base64.b64encode(figures.depth_svg(state)).decode("ascii")
-    return tag("img", src=f"data:image/svg+xml;base64,{image}", alt=figures.alt_text(state), width="1080")
+    return _image(figures.depth_svg(state), figures.alt_text(state))
+
+
+def _image(svg: bytes, alt: str) -> Markup:
+    encoded = base64.b64encode(svg).decode("ascii")
+    return tag("img", src=f"data:image/svg+xml;base64,{encoded}", alt=alt, width="1080")
+
+
+def _ladders(state: RunState) -> Iterator[Markup]:
+    """Each ladder as a drawing and as a table: a row a cut, a column a family."""
+    found = ladders(state)
+    for ladder in found:
+        yield _image(figures.ladder_svg(ladder, state.epsilon), figures.ladder_alt_text(ladder))
+        rows: list[Sequence[object]] = [
+            (cut, *(_cell(rung.cells[place], state.epsilon) for rung in ladder.rungs))
+            for place, cut in enumerate(ladder.cuts)
+        ]
+        rows.append(("parameters", *(tag("td", rung.size, class_="n") for rung in ladder.rungs)))
+        yield table(("cut", *(rung.family for rung in ladder.rungs)), rows, ladder.title)
+    if found:
+        yield tag("p", _LADDER, class_="note")
 
 
 def _crosses(state: RunState) -> Iterator[Markup]:

@@ -12,7 +12,7 @@ from stitchtui.run.state import RunState
 from stitchtui.text import plain
 
 if TYPE_CHECKING:
-    from stitchtui.experiment import Experiment, Request
+    from stitchtui.experiment import Request
 
 _LOOK_EVERY = 0.5  # seconds
 
@@ -35,11 +35,28 @@ def ask(directory: RunDirectory, request: "Request", state: RunState) -> list[st
     return new
 
 
-def outstanding(experiment: "Experiment", state: RunState) -> bool:
-    """Whether a run that is done has something left: cells that failed, or what was asked for and not taken up."""
-    known = state.experiment.get("also")
-    taken_up = len(known) if isinstance(known, list) else 0
-    return len(experiment.also) > taken_up or any(cell.status != "finished" for cell in state.cells.values())
+def outstanding(directory: RunDirectory, state: RunState) -> bool:
+    """Whether a run that is done has something left: cells that failed, or what its experiment gained since."""
+    return unmeasured(state) or added(directory, state)
+
+
+def unmeasured(state: RunState) -> bool:
+    """Whether some cell of the run has no number that could have one."""
+    return any(cell.status != "finished" and not cell.misfit for cell in state.cells.values())
+
+
+def added(directory: RunDirectory, state: RunState) -> bool:
+    """Whether experiment.toml asks for more columns beside those the run has; no if it can't be read."""
+    settings = directory.settings()
+    if not settings or settings == state.experiment:
+        return False
+    from stitchtui.run.plan import plan  # imported late: few experiments are changed after their run began
+
+    try:
+        planned = {task.id for task in plan(directory.read_experiment())}
+    except BadInput:
+        return False
+    return planned > {task.id for task in list(state.tasks.values()) if task.kind == "column"}
 
 
 def see_to(directory: RunDirectory, tasks: list[str], launch: Callable[[], object]) -> None:

@@ -107,6 +107,13 @@ class RunDirectory:
         except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{where}: can't be read as an experiment: {plain(error)}") from None
 
+    def settings(self) -> dict[str, Any]:
+        """experiment.toml as it stands, without asking whether it makes sense; nothing where it can't be read."""
+        try:
+            return tomllib.loads(self.experiment.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+
     def write_experiment(self, experiment: "Experiment") -> None:
         """Replace experiment.toml. Raises BadInput for text that UTF-8 can't hold."""
         write_atomically(self.experiment, _toml(experiment))

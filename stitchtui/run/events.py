@@ -34,7 +34,7 @@ REQUIRED: dict[str, frozenset[str]] = {
     # task, cut (the row), bottom_cut, top_cut, identity, measures (name -> number or null),
     # adapter (between the cuts' shapes, in words), reused_from (run or null)
     "cell_finished": frozenset({"task", "cut", "identity", "measures"}),
-    # task, cut, bottom_cut, top_cut, reason
+    # task, cut, bottom_cut, top_cut, reason, misfit (true where no stitch of the family can join the cuts)
     "cell_failed": frozenset({"task", "cut", "reason"}),
     # task, seconds: every cell of the task has been said
     "task_finished": frozenset({"task"}),

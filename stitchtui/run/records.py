@@ -22,6 +22,7 @@ class Cell:
     measures: dict[str, float | None] = field(default_factory=dict)
     reused_from: str | None = None
     reason: str | None = None
+    misfit: bool = False  # it failed since no stitch of its family can join the cuts: no resumed run tries it again
     identity: str | None = None
     adapter: str = ""  # between the shapes of the two cuts, in words
     bottom_cut: str | None = None

@@ -263,6 +263,7 @@ def _cell_finished(state: RunState, event: Event, _: float) -> None:
 def _cell_failed(state: RunState, event: Event, _: float) -> None:
     cell = _column_cell(state, event)
     cell.status, cell.reason = "failed", fields.text(event["reason"])
+    cell.misfit = fields.truth(event.get("misfit", False))
     _put(state, cell)
 
 

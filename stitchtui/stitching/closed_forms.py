@@ -28,7 +28,15 @@ class Inputs:
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
         """The covariance's eigenvalues, ascending and 0 where at float32's noise, and its eigenvectors as columns."""
-        values, vectors = torch.linalg.eigh(self.covariance)
+        moves = self.covariance.diagonal() != 0
+        still, moving = (~moves).nonzero().flatten(), moves.nonzero().flatten()
+        # Features that are always the same, as most are that a large kernel sees beside a small map, would take time
+        # and, where they are many, keep the decomposition from converging.
+        found, basis = torch.linalg.eigh(self.covariance[moving[:, None], moving])
+        values = torch.cat([found.new_zeros(len(still)), found])
+        vectors = torch.zeros_like(self.covariance)
+        vectors[still, torch.arange(len(still), device=still.device)] = 1
+        vectors[moving, len(still) :] = basis
         return torch.where(values > max(float(values[-1]) * 1e-9, 1e-30), values, 0), vectors
 
 

@@ -81,6 +81,15 @@ class Traced:
         names = {self._cut_called(name) for name in wanted}
         return tuple(c for c in self.cuts if c.name in names)
 
+    @property
+    def other_names(self) -> dict[str, tuple[str, ...]]:
+        """What else `select` takes for each cut, by its name: mostly the paths of modules that end there."""
+        found: dict[str, list[str]] = {}
+        for alias, name in self._aliases.items():
+            if alias not in self.nodes:  # else it is another cut's own name
+                found.setdefault(name, []).append(alias)
+        return {name: tuple(others) for name, others in found.items()}
+
     def lay_out_channels_last(self) -> None:
         """Lay the network's weights out channels last, where convolutions run faster.
 

@@ -96,7 +96,7 @@ def resumed(directory: RunDirectory) -> str:
     if condition == "elsewhere":
         raise BadInput(f"{name}: its worker is on another machine; resume it there")
     wanted = directory.read_experiment()
-    if condition == "done" and not asking.outstanding(wanted, state):
+    if condition == "done" and not asking.outstanding(directory, state):
         raise BadInput(f"{name}: is done, nothing is left to do")
     check_files(wanted)
     if condition in ("done", "failed", "stopped"):

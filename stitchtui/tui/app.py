@@ -220,6 +220,11 @@ class StitchApp(App[str | None]):
         yield SystemCommand("Terminal colours", "The colours your terminal is set to", self.action_terminal_colours)
         yield SystemCommand("Quit", "Leave the app; a run that is going on goes on", self.action_leave)
 
+    def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
+        """A key that leads to a screen does nothing on that screen."""
+        where = type(self.screen).__name__ if self.screen_stack else ""
+        return where != {"new": "NewScreen", "runs": "RunsScreen", "presets": "PresetsScreen"}.get(action)
+
     def action_new(self) -> None:
         """Show New."""
         self.open_new()
@@ -256,5 +261,5 @@ class StitchApp(App[str | None]):
 
     def action_leave(self) -> None:
         """Leave the app; a run that is going on goes on, and the shell says so."""
-        directory, condition = self.watched.directory, self.watched.condition
-        self.exit(directory.name if directory and condition in ("starting", "running") else None)
+        directory = self.watched.directory
+        self.exit(directory.name if directory and self.watched.goes_on else None)

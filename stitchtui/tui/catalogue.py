@@ -10,8 +10,10 @@ from typing import Any
 
 from stitchtui.commands.runs import quick_state, verdicts
 from stitchtui.commands.watching import last_words
+from stitchtui.report.claims import claim_counts
 from stitchtui.report.wording import counted
 from stitchtui.run import control
+from stitchtui.run.asking import outstanding
 from stitchtui.run.control import RunCondition
 from stitchtui.run.directory import RunDirectory, all_runs
 from stitchtui.run.state import RunState
@@ -40,6 +42,17 @@ class Entry:
     finished: float | None = None
     remaining: float | None = None  # seconds from its last event
     reason: str = ""
+    outstanding: bool = False  # whether it is done and yet has something left
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a worker is at it, so that it can be stopped."""
+        return self.condition in ("starting", "running")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a worker can be put to what is left of it."""
+        return self.condition in ("stopped", "lost", "failed") or self.outstanding
 
 
 class Catalogue:
@@ -68,7 +81,8 @@ class Catalogue:
         return [self._known[d.path][2] if d.path in self._known else Entry(d) for d in directories]
 
     def _read(self, directory: RunDirectory) -> None:
-        now = tuple(_stamp(path) for path in (directory.events, directory.info, directory.launched))
+        files = (directory.events, directory.info, directory.launched, directory.experiment)
+        now = tuple(_stamp(path) for path in files)
         signature, state, entry = self._known.get(directory.path, (None, RunState(), Entry(directory)))
         if now == signature and entry.condition in _ENDED:
             return  # nothing that ended changes its mind without a file that says so
@@ -98,11 +112,12 @@ def _entry(directory: RunDirectory, state: RunState) -> Entry:
         device=state.device,
         plan=_plan(state),
         progress=state.progress(),
-        verdicts=verdicts(state),
+        verdicts="; ".join(filter(None, (verdicts(state), claim_counts(state)))),
         started=state.started,
         finished=state.finished,
         remaining=state.eta(state.updated or 0.0) if condition == "running" else None,
         reason=_reason(directory, state, condition),
+        outstanding=condition == "done" and outstanding(directory, state),
     )
 
 

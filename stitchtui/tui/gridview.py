@@ -33,6 +33,7 @@ class GridView:
     tops: tuple[str, ...] = ()
     diagonal: frozenset[tuple[int, int]] = frozenset()  # (row, column) of cuts that lie equally deep
     name: str = ""  # which grid it is, where there are several
+    order: Order = "plan"  # of the columns
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -47,8 +48,9 @@ class GridView:
         return self.columns[column], row_name(cut, self.tops[column]) if self.tops else cut
 
     def same_places(self, other: "GridView") -> bool:
-        """Whether rows and columns are those of `other`, so that only cells can differ."""
-        return (self.cuts, self.columns, self.tops) == (other.cuts, other.columns, other.tops)
+        """Whether rows and columns and their order are those of `other`, so that only cells can differ."""
+        mine, others = ((view.cuts, view.columns, view.tops, view.order) for view in (self, other))
+        return mine == others
 
 
 def grid_view(state: RunState, measure: Measure, words: str = "", order: Order = "plan") -> GridView:
@@ -69,6 +71,7 @@ def grid_view(state: RunState, measure: Measure, words: str = "", order: Order =
         tuple(zip(*(cells for _, _, _, cells in found), strict=True)) if columns else (),
         tuple(state.verdict(column) for column in columns),
         running,
+        order=order,
     )
 
 
@@ -116,6 +119,13 @@ def _runs(state: RunState, task: str | None) -> bool:
 
 
 _CONTROL_LINES = 6  # characters that the parts of a control's name take
+# of families, objectives and controls, where their names don't fit
+_BRIEF = {
+    "identity": "id", "permutation": "perm", "scaled_permutation": "scal", "orthogonal": "orth", "low_rank": "rank",
+    "affine": "aff", "conv3": "cv3", "conv5": "cv5", "conv7": "cv7", "conv9": "cv9", "bn_affine_bn": "bn",
+    "direct": "dir", "trajectory": "traj", "ident": "id", "noise": "nois", "shuff": "shuf", "probe": "prob",
+    "tuned": "tune", "freez": "frz",
+}  # fmt: skip
 
 
 def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]:
@@ -126,11 +136,15 @@ def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]
     for column in columns:
         control = heading_lines(replace(column, apart=()), width)[2:]
         if control and width < _CONTROL_LINES:
-            control = [control_named(column.control).short]
-        lines = [column.bottom, column.top, *control, *column.apart]
+            control = [_brief(control_named(column.control).short, width)]
+        lines = [column.bottom, column.top, *control, *(_brief(word, width) for word in column.apart)]
         found.append([printable(line, ascii) for line in lines])
     tallest = max(map(len, found), default=0)
     return [lines + [""] * (tallest - len(lines)) for lines in found]
+
+
+def _brief(word: str, width: int) -> str:
+    return word if cell_len(word) <= width else _BRIEF.get(word, word)
 
 
 def _top_headings(tops: list[str], width: int) -> list[list[str]]:

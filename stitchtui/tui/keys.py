@@ -10,21 +10,30 @@ def key(keys: str, action: str, hint: str, tooltip: str, id: str, *, show: bool 
     return Binding(keys, action, hint, id=id, tooltip=tooltip, show=show)
 
 
+# Of every screen; those that lie over others, which keep the app's keys away, have them too.
+ANYWHERE = [
+    key("question_mark,f1", "app.help", "help", "Explain the keys, the colours and the words of this screen", "help"),
+    # priority: in a text field too, which takes every letter
+    replace(key("ctrl+q", "app.quit", "quit", "Leave the app, from a text field too", "quit_anywhere"), priority=True),
+]
+
 APP = [
     key("n", "new", "new", "Start a run: pick two networks", "new", show=True),
     key("r", "runs", "runs", "List every run: attach, stop, resume, compare, export", "runs", show=True),
     key("p", "presets", "presets", "List the presets: read what each claims, start one", "presets", show=True),
-    key("question_mark,f1", "help", "help", "Explain the keys, the colours and the words of this screen", "help"),
     key("q", "leave", "quit", "Leave the app; a run that is going on goes on", "quit"),
+    *ANYWHERE,
 ]
 
 GRID = [
+    key("escape", "unfilter", "all columns", "Show all columns again", "grid.unfilter", show=True),
     key("enter", "open_cell", "open", "All that is known of the cell, and what to ask next", "grid.open", show=True),
     key("m", "measure", "measure", "The next measure: penalty, against the bottom, ...", "grid.measure", show=True),
     key("x", "cross", "cross", "Every cut with every cut of a pair, or back to the pairs", "grid.cross"),
     key("d", "depth", "depth", "Penalty against depth, or back to the grid", "grid.depth", show=True),
     key("s", "stop", "stop", "Stop the run; it asks first", "grid.stop", show=True),
     key("R", "resume", "resume", "Go on with a run that was stopped, lost or failed", "grid.resume", show=True),
+    key("f", "findings", "findings", "What it found: claims, verdicts, warnings", "grid.findings", show=True),
     key("e", "export", "export", "Write the run's numbers to a file", "grid.export", show=True),
     key("y", "copy", "copy", "Copy the grid as text, to the clipboard and to a file", "grid.copy"),
     key("slash", "filter", "filter", "Show the columns whose name holds some words", "grid.filter"),
@@ -44,9 +53,22 @@ CELL = [
     key("j", "next", "next question", "Mark the next question", "cell.next"),
     key("k", "before", "question before", "Mark the question before", "cell.before"),
     # before the list's own, which would move its mark
-    replace(key("pagedown", "scroll_facts(1)", "more", "Scroll what is known of the cell", "cell.more"), priority=True),
+    replace(
+        key("pagedown", "scroll_facts(1)", "more", "Read on in what is known", "cell.more", show=True), priority=True
+    ),
     replace(key("pageup", "scroll_facts(-1)", "less", "Scroll back", "cell.less"), priority=True),
     key("y", "copy", "copy", "Copy all that is known of the cell", "cell.copy", show=True),
+]
+
+FINDINGS = [
+    key("escape,backspace,left,h", "back", "back", "Back to the grid", "findings.back", show=True),
+    key("down,j", "scroll('down')", "down", "A line further", "findings.down", show=True),
+    key("up,k", "scroll('up')", "up", "A line back", "findings.up", show=True),
+    key("pagedown,space", "scroll('page_down')", "page down", "A screen further", "findings.page_down"),
+    key("pageup", "scroll('page_up')", "page up", "A screen back", "findings.page_up"),
+    key("g,home", "scroll('home')", "first", "To the first line", "findings.first"),
+    key("G,end", "scroll('end')", "last", "To the last line", "findings.last"),
+    key("y", "copy", "copy", "Copy the sentences", "findings.copy", show=True),
 ]
 
 NEW = [
@@ -119,29 +141,38 @@ PRESETS = [
 ]
 
 EXPORT = [
-    key("escape", "leave", "Leave", "Write nothing", "export.leave", show=True),
+    # priority: list and field have an `enter` of their own, which would hide this
+    replace(key("enter", "write", "write", "Write the file", "export.write", show=True), priority=True),
+    key("tab", "app.focus_next", "kind or name", "From the kinds to the name, or back", "export.other", show=True),
+    key("escape", "leave", "back", "Write nothing", "export.leave", show=True),
     key("j", "app.simulate_key('down')", "down", "The next kind", "export.down"),
     key("k", "app.simulate_key('up')", "up", "The kind before", "export.up"),
+    *ANYWHERE,
 ]
 
 CONFIRM = [
-    key("y", "answer(True)", "Yes", "Do it", "confirm.yes", show=True),
-    key("n,escape", "answer(False)", "No", "Leave everything as it is", "confirm.no", show=True),
-    key("left,right,h,l", "app.focus_next", "Other answer", "Mark it", "confirm.other"),
+    key("y", "answer(True)", "yes", "Do it", "confirm.yes", show=True),
+    key("n,escape", "answer(False)", "no", "Leave everything as it is", "confirm.no", show=True),
+    # priority: a button has an `enter` of its own, which would hide this
+    replace(key("enter", "take", "answer", "Give the marked answer", "confirm.take", show=True), priority=True),
+    key("left,right,h,l", "app.focus_next", "switch", "Mark the other answer", "confirm.other", show=True),
+    *ANYWHERE,
 ]
 
 HELP = [
     key("escape,q,question_mark,f1", "leave", "back", "Back to where you were", "help.leave", show=True),
-    key("j", "scroll('down')", "down", "Scroll down", "help.down"),
-    key("k", "scroll('up')", "up", "Scroll up", "help.up"),
-    key("g", "scroll('home')", "top", "To the top", "help.top"),
-    key("G", "scroll('end')", "end", "To the end", "help.end"),
+    key("j", "scroll('down')", "down", "Scroll down", "help.down", show=True),
+    key("k", "scroll('up')", "up", "Scroll up", "help.up", show=True),
+    key("g", "scroll('home')", "top", "To the top", "help.top", show=True),
+    key("G", "scroll('end')", "end", "To the end", "help.end", show=True),
+    ANYWHERE[-1],
 ]
 
 # What works together: a key must mean one thing on a screen. Those that lie over others keep the app's keys away.
 SCREENS: dict[str, list[Binding]] = {
     "grid": [*GRID, *APP],
     "cell": [*CELL, *APP],
+    "findings": [*FINDINGS, *APP],
     "new": [*NEW, *CHOICE, *APP],
     "runs": [*RUNS, *LIST, *APP],
     "compare": [*COMPARE, *APP],

@@ -14,11 +14,12 @@ from stitchtui.stitching.penalty import Interval
 class Measure:
     """One measure: `take` finds it, `share` places a value on the ramp from 0 to 1.
 
+    `titles` say the same at different lengths, the longest first; the last fits wherever a grid does.
     The scales are fixed, so that a colour means the same in every run and one new cell never recolours the others.
     """
 
     name: str
-    title: str
+    titles: tuple[str, ...]
     take: Callable[[Column, Summary], Drawn]
     share: Callable[[float], float]
     marks: tuple[float, ...]  # values that the legend shows on the ramp
@@ -76,36 +77,80 @@ def _direct(column: Column, summary: Summary) -> Drawn:
 _POINTS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 MEASURES = (
-    Measure("penalty", "penalty: error(stitched) - error(top), points", cells.drawn, _rising(3, 100), _POINTS, 2, True),
+    Measure(
+        "penalty",
+        ("penalty: error(stitched) - error(top), points", "penalty, points"),
+        cells.drawn,
+        _rising(3, 100),
+        _POINTS,
+        signed=True,
+    ),
     Measure(
         "against the bottom",
-        "against the bottom: error(stitched) - error(bottom), points",
+        (
+            "against the bottom: error(stitched) - error(bottom), points",
+            "against the bottom: stitched - bottom, points",
+            "against the bottom",
+        ),
         _own(lambda summary: summary.versus_bottom),
         _around_zero(3, 100),
         (-30.0, -3.0, 0.0, 3.0, 30.0),
         signed=True,
         diverging=True,
     ),
-    Measure("direct", "direct-matching penalty, nothing trained, points", _direct, _rising(3, 100), _POINTS, 2, True),
-    Measure("width", "width of the 95 % interval, points", _own(_width), _rising(1, 20), (0.0, 1.0, 3.0, 10.0)),
-    Measure("CKA", "linear CKA of bottom and top at the cut, 0 to 1", _own(_mean("cka")), float, (0.0, 0.5, 1.0), 3),
+    Measure(
+        "direct",
+        ("direct-matching penalty, nothing trained, points", "direct matching, points"),
+        _direct,
+        _rising(3, 100),
+        _POINTS,
+        signed=True,
+    ),
+    Measure(
+        "width",
+        ("width of the 95 % interval, points", "interval width, points"),
+        _own(_width),
+        _rising(1, 20),
+        (0.0, 1.0, 3.0, 10.0),
+    ),
+    Measure(
+        "CKA",
+        ("linear CKA of bottom and top at the cut, 0 to 1", "linear CKA, 0 to 1"),
+        _own(_mean("cka")),
+        float,
+        (0.0, 0.5, 1.0),
+        3,
+    ),
     Measure(
         "gap",
-        "activation gap: |stitched - own|^2 / |own|^2 of what the top is fed; 0: its own activations",
+        (
+            "activation gap: |stitched - own|^2 / |own|^2 of what the top is fed; 0: its own activations",
+            "activation gap of what the top is fed; 0: none",
+            "activation gap; 0: none",
+        ),
         _own(_mean("activation_gap")),
         _rising(0.2, 10),
         (0.0, 0.1, 0.3, 1.0, 3.0),
     ),
     Measure(
         "OOD",
-        "out-of-distribution score of what the top is fed: 0.5 as its own activations, 1 wholly outside",
+        (
+            "out-of-distribution score of what the top is fed: 0.5 as its own activations, 1 wholly outside",
+            "out-of-distribution score; 0.5: as its own, 1: outside",
+            "out-of-distribution score",
+        ),
         _own(_mean("ood")),
         lambda value: min(1.0, max(0.0, 2 * value - 1)),
         (0.5, 0.6, 0.8, 1.0),
         3,
     ),
     Measure(
-        "seconds", "seconds that the cell took", _own(_mean("seconds")), _rising(1, 3600), (0.0, 1.0, 10.0, 100.0), 1
+        "seconds",
+        ("seconds that the cell took", "seconds"),
+        _own(_mean("seconds")),
+        _rising(1, 3600),
+        (0.0, 1.0, 10.0, 100.0),
+        1,
     ),
 )
 

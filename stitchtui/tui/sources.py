@@ -184,12 +184,11 @@ def _value(
         known = architecture.startswith(TIMM)
         return f"{'' if known else TORCHVISION}{architecture}@{spec.weights}"
     wanted = (architecture, spec.width, dict(spec.options), spec.seed, experiment.data.name, error)
-    recipe = spec.train.model_dump(mode="json")
     for path, said in trained:
         name = str(said.get("architecture", "")).removeprefix(TORCHVISION)
         has = (name, *(said.get(key) for key in ("width", "options", "seed", "data", "error")))
         # An equal error on the same test images, to the last digit, tells networks of different subsets apart.
-        if error is not None and has == wanted and said.get("recipe") == recipe:
+        if error is not None and has == wanted and said.get("recipe") == spec.training:
             return str(path)
     return None
 

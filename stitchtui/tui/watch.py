@@ -12,6 +12,7 @@ from textual.message import Message
 
 from stitchtui.live import line
 from stitchtui.run import control
+from stitchtui.run.asking import added, unmeasured
 from stitchtui.run.control import RunCondition
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader
@@ -39,6 +40,7 @@ class _Batch:
     fresh: RunState | None
     events: list[Event]
     condition: RunCondition
+    added: bool  # whether more was asked of the run, which is done, than it has taken up
     bad_lines: int
     log: list[str]
 
@@ -54,6 +56,7 @@ class RunWatch:
         self.directory = directory
         self.state = RunState()
         self.condition: RunCondition | None = None
+        self._added = False
         self.loading = directory is not None
         self.bad_lines = 0
         self.cells_changed = 0  # how often anything but a training step came in: else the grid needs no drawing
@@ -68,6 +71,18 @@ class RunWatch:
         """End the thread; what it still sends is dropped."""
         self._closed.set()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a worker is at the run, so that it can be stopped."""
+        return self.condition in ("starting", "running")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a worker can be put to what is left of the run."""
+        if self.condition == "done":
+            return self._added or unmeasured(self.state)
+        return self.condition in ("stopped", "lost", "failed")
+
     def collect(self) -> bool:
         """Take in what the thread has found; returns whether anything differs."""
         changed = False
@@ -76,16 +91,17 @@ class RunWatch:
             if batch.fresh is not None:
                 self.state, self.loading, changed = batch.fresh, False, True
                 self.log.clear()
-            changed = changed or bool(batch.events) or batch.condition != self.condition
+            before = self.condition, self._added
+            changed = changed or bool(batch.events) or (batch.condition, batch.added) != before
             self.state.apply_all(batch.events)
             self.log.extend(batch.log or log_lines(batch.events, self.state))
             self.cells_changed += any(event["type"] != "step" for event in batch.events) or batch.fresh is not None
-            self.condition, self.bad_lines = batch.condition, batch.bad_lines
+            self.condition, self._added, self.bad_lines = batch.condition, batch.added, batch.bad_lines
         return changed
 
     def _follow(self, directory: RunDirectory) -> None:
         reader, known = EventReader(directory.events), RunState()
-        said: RunCondition | None = None
+        said: tuple[RunCondition, bool] | None = None
         restless, looks = True, 0
         while not self._closed.is_set():
             events, fresh, log = reader.poll(), None, []
@@ -96,17 +112,23 @@ class RunWatch:
                 events = []
             news = fresh is not None or bool(events)
             # Asked once more after news too: by then the app has applied what the condition depends on.
-            condition = said if said and not (news or restless or looks % CONDITION_EVERY == 0) else None
-            condition = condition or control.status(directory, known)
-            if news or condition != said:
-                self._send(_Batch(fresh, events, condition, reader.bad_lines, log))
-            said, restless, looks = condition, news, looks + 1
+            now = said if said and not (news or restless or looks % CONDITION_EVERY == 0) else None
+            now = now or _condition(directory, known)
+            if news or now != said:
+                self._send(_Batch(fresh, events, *now, reader.bad_lines, log))
+            said, restless, looks = now, news, looks + 1
             self._closed.wait(self._poll)
 
     def _send(self, batch: _Batch) -> None:
         self._arrived.append(batch)
         if not self._closed.is_set():
             self._listener.post_message(Arrived())
+
+
+def _condition(directory: RunDirectory, known: RunState) -> tuple[RunCondition, bool]:
+    """How the run is, and where it is done, whether more was asked of it since."""
+    condition = control.status(directory, known)
+    return condition, condition == "done" and added(directory, known)
 
 
 def log_lines(events: Iterable[Event], state: RunState) -> list[str]:

@@ -142,7 +142,7 @@ def _facts(
 def cut_rows(
     module: nn.Module, shape: Shape, leaves: tuple[str, ...] = ()
 ) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Every cut from input to output: name, shape for one image, channel_axis, depth, parameters, block.
+    """Every cut from input to output: name, aliases, shape for one image, channel_axis, depth, parameters, block.
 
     And notes on how the network was traced, and on what it computes in training only.
     """
@@ -156,11 +156,12 @@ def cut_rows(
     except Exception as error:  # a user's forward can raise anything
         size = "x".join(map(str, shape))
         raise BadInput(f"the network can't take images of {size}: {reason(error)}") from None
-    blocks = {cut.name for cut in traced.select("blocks")}
+    blocks, others = {cut.name for cut in traced.select("blocks")}, traced.other_names
     facts = Chain(traced, traced.cuts).facts(example[:1])
     rows = [
         {
             "name": cut.name,
+            "aliases": list(others.get(cut.name, ())),
             "shape": list(cut.shape),
             "channel_axis": cut.channel_axis,
             "depth": fact.depth,

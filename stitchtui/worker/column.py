@@ -107,13 +107,13 @@ class Column(ABC):
 
     def _fits(self, place: Place) -> bool:
         if reason := self.misfit(place):
-            self.fail(place, reason)
+            self.fail(place, reason, misfit=True)
         return not reason
 
-    def fail(self, place: Place, reason: str) -> None:
-        """Say that a cell has no number, and why."""
-        ends = {"bottom_cut": place.bottom.name, "top_cut": place.top.name}
-        self.record.emit("cell_failed", task=self.task.id, cut=place.row, **ends, reason=reason)
+    def fail(self, place: Place, reason: str, *, misfit: bool = False) -> None:
+        """Say that a cell has no number, and why; with `misfit` none can be, whatever is tried."""
+        facts = {"bottom_cut": place.bottom.name, "top_cut": place.top.name, **({"misfit": True} if misfit else {})}
+        self.record.emit("cell_failed", task=self.task.id, cut=place.row, **facts, reason=reason)
 
     def tick(self, images: int) -> None:
         """Count images of a pass. Raises Stopped when the run is to end."""

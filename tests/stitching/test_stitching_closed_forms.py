@@ -222,6 +222,17 @@ def test_dead_and_duplicate_channels_do_no_harm() -> None:
         assert float(fitted.weight[0, 3]) == 0.0
 
 
+@pytest.mark.parametrize("side", [2, 16])
+def test_the_spectrum_is_the_covariances_also_where_a_kernel_sees_mostly_beyond_the_map(side: int) -> None:
+    maps = torch.randn(20, 2, side, side, generator=torch.Generator().manual_seed(0))
+    inputs = moments_of(patch_rows(maps, 9), map_rows(maps), 9).x
+    assert bool((inputs.covariance.diagonal() == 0).any()) == (side == 2)
+    values, vectors = inputs.spectrum
+    assert torch.equal(values, values.sort().values)
+    torch.testing.assert_close(vectors @ vectors.T, torch.eye(len(values)).double())
+    torch.testing.assert_close(vectors * values @ vectors.T, inputs.covariance, rtol=1e-6, atol=1e-6)
+
+
 def test_features_that_never_vary_are_answered_by_the_mean() -> None:
     x, y = torch.ones(10, 3), torch.randn(10, 2)
     fitted = least_squares(moments_of(x, y), 1e-6)

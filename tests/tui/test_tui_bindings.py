@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from stitchtui.run.plan import plan
 from stitchtui.tui import actions, keys
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.grid import GridScreen
-from stitchtui.tui.screens.help import HelpScreen
 from stitchtui.tui.widgets.choice import Choice
 from stitchtui.tui.widgets.heatmap import Heatmap
 from stitchtui.tui.widgets.picker import Picker
@@ -115,10 +114,11 @@ LEADING = {
     "runs": Case(on("RunsScreen")),
     "presets": Case(on("PresetsScreen")),
 }
-EVERYWHERE = {
-    "help": Case(lambda app: isinstance(app.screen, HelpScreen)),
-    "quit": Case(lambda app: app.left),
+OVER_OTHERS = {
+    "help": Case(on("HelpScreen")),
+    "quit_anywhere": Case(lambda app: app.left),
 }
+EVERYWHERE = {**OVER_OTHERS, "quit": Case(lambda app: app.left)}
 FORM = "enter enter"  # both networks picked
 CASES: dict[str, dict[str, Case]] = {
     "grid": {
@@ -129,12 +129,14 @@ CASES: dict[str, dict[str, Case]] = {
         "grid.measure_back": Case(shows("seconds"), back="m"),
         "grid.cross": Case(shows("lie equally deep"), run=CROSSED, back="x"),
         "grid.depth": Case(shows("against depth"), back="d"),
+        "grid.findings": Case(on("FindingsScreen")),
         "grid.stop": Case(on("ConfirmScreen"), run=GOING),
         "grid.resume": Case(lambda app: app.launched == [LOST], run=LOST),
         "grid.export": Case(on("ExportScreen")),
         "grid.copy": Case(copied("| cut |")),
         "grid.filter": Case(filters, back="escape"),
-        "grid.sort": Case(shows("columns: largest first"), back="o o"),
+        "grid.unfilter": Case(lambda app: not app.screen.query_one("#filter").has_class("-open"), "slash"),
+        "grid.sort": Case(shows("  largest first"), back="o o"),
         "grid.left": Case(at(0, 0), "l"),
         "grid.down": Case(at(1, 0)),
         "grid.up": Case(at(0, 0), "j"),
@@ -151,6 +153,17 @@ CASES: dict[str, dict[str, Case]] = {
         "cell.more": Case(scrolled("#facts")),
         "cell.less": Case(scrolled("#facts", False), "pagedown"),
         "cell.copy": Case(copied("a > b at layer0")),
+    },
+    "findings": {
+        **EVERYWHERE,
+        "findings.back": Case(on("GridScreen")),
+        "findings.down": Case(scrolled("#text")),
+        "findings.up": Case(scrolled("#text", False), "j"),
+        "findings.page_down": Case(scrolled("#text")),
+        "findings.page_up": Case(scrolled("#text", False), "pagedown"),
+        "findings.first": Case(scrolled("#text", False), "G"),
+        "findings.last": Case(shows("check passed: frozen")),
+        "findings.copy": Case(copied("network a: test error")),
     },
     "new": {
         **EVERYWHERE,
@@ -214,16 +227,22 @@ CASES: dict[str, dict[str, Case]] = {
         "presets.back": Case(on("GridScreen")),
     },
     "export": {
+        **OVER_OTHERS,
+        "export.write": Case(lambda app: Path(f"{DONE}.csv").exists()),
+        "export.other": Case(lambda app: app.focused.id == "path"),
         "export.leave": Case(on("GridScreen")),
         "export.down": Case(marked(1)),
         "export.up": Case(marked(0), "j"),
     },
     "confirm": {
+        **{id: replace(case, run=GOING) for id, case in OVER_OTHERS.items()},
+        "confirm.take": Case(lambda app: app.stopped == [GOING], "l", run=GOING),
         "confirm.yes": Case(lambda app: app.stopped == [GOING], run=GOING),
         "confirm.no": Case(lambda app: on("GridScreen")(app) and app.stopped == [], run=GOING),
         "confirm.other": Case(lambda app: app.focused.id == "yes", run=GOING),
     },
     "help": {
+        "quit_anywhere": Case(lambda app: app.left),
         "help.leave": Case(on("GridScreen")),
         "help.down": Case(scrolled("VerticalScroll")),
         "help.up": Case(scrolled("VerticalScroll", False), "j"),
@@ -235,6 +254,7 @@ CASES: dict[str, dict[str, Case]] = {
 WAYS = {
     "grid": ("", "layer0"),
     "cell": ("enter", "what to ask next"),
+    "findings": ("f", "What it found"),
     "new": ("n", "second.pt"),
     "runs": ("r", "done"),
     "compare": ("r space j space c", "second - first"),
@@ -341,7 +361,7 @@ async def ready(pilot, app, name, case):
     if case.before.startswith(FORM):
         await press(pilot, *FORM.split())
         await wait_for(pilot, lambda: isinstance(app.focused, Choice), "the form has the keys")
-        await wait_for_text(pilot, f"{CUTS[0]} ")
+        await wait_for_text(pilot, "of memory")  # the estimate is there, and takes no more room from the chains
     await press(pilot, *case.before.removeprefix(FORM).split())
 
 

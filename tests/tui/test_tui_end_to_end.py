@@ -15,6 +15,7 @@ from stitchtui.networks.checkpoints import Metadata, save
 from stitchtui.run import control
 from stitchtui.run.directory import all_runs
 from stitchtui.run.state import RunState
+from stitchtui.tui import sources
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.inspection import Inspection
 
@@ -27,6 +28,7 @@ async def test_from_new_to_the_report_and_through_stop_resume_and_a_lost_termina
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     await pick_start_and_report(tmp_path, capsys)
     directory = await start_and_stop()
+    assert {source.name for source in sources.of_runs([directory])} == {"seed0", "seed1"}, "New offers its networks"
     try:
         resume_and_lose_the_terminal(directory)
         await found_again_and_stopped(directory)

@@ -16,10 +16,12 @@ from pilot import (
 )
 
 from stitchtui.places import cache_directory, runs_directory
+from stitchtui.report.cells import LEGEND
 from stitchtui.report.wording import signed
 from stitchtui.run import control
 from stitchtui.run.events import EventWriter
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.measures import MEASURES
 from stitchtui.tui.widgets.heatmap import Heatmap
 from stitchtui.tui.widgets.hints import Hints
 
@@ -192,16 +194,22 @@ async def test_m_goes_through_every_measure_and_round():
         await wait_for_text(pilot, "seconds that")
 
 
-async def test_the_filter_hides_columns_and_escape_brings_them_back():
+@pytest.mark.parametrize("taken", [True, False])
+async def test_the_filter_hides_columns_and_escape_brings_them_back_and_closes_it(taken):
     make_run(runs_directory())
     async with StitchApp().run_test() as pilot:
         await ready(pilot)
+        assert "esc all columns" not in screen_text(pilot.app)
         await pilot.press("slash", *"random")
         await wait_for(pilot, lambda: "self-" not in screen_text(pilot.app), "only random bottoms are left")
-        await pilot.press("enter", "j")
-        await wait_for_text(pilot, "random(a) > b at block1")
+        if taken:
+            await pilot.press("enter", "j")
+            await wait_for_text(pilot, "random(a) > b at block1")
+        await wait_for_text(pilot, "esc all columns")
         await pilot.press("escape")
         await wait_for_text(pilot, "self-")
+        await wait_for(pilot, lambda: not pilot.app.screen.query_one("#filter").display, "the field is gone")
+        assert isinstance(pilot.app.focused, Heatmap) and "esc all columns" not in screen_text(pilot.app)
 
 
 async def test_o_orders_the_columns():
@@ -280,6 +288,17 @@ async def test_stop_is_offered_only_while_the_run_goes_on_and_resume_only_after(
         assert "s stop" not in screen_text(pilot.app)
 
 
+async def test_resume_is_offered_on_a_run_that_is_done_only_where_something_is_left():
+    directory = make_run(runs_directory())
+    async with StitchApp().run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await wait_for_text(pilot, "done")
+        assert "R resume" not in screen_text(pilot.app)
+        directory.write_experiment(make_experiment(controls=[*make_experiment().controls, "random_top"]))
+        await wait_for_text(pilot, "done but for what is left: R goes on")
+        assert "R resume" in screen_text(pilot.app)
+
+
 @pytest.mark.parametrize("width", [60, 66, 80, 200])
 async def test_help_and_quit_are_never_cut_off(width):
     make_run(runs_directory())
@@ -288,6 +307,39 @@ async def test_help_and_quit_are_never_cut_off(width):
         hints = pilot.app.screen.query_one(Hints).hints()
         assert [hint.words for hint in hints[-2:]] == ["help", "quit"]
         assert "q quit" in screen_text(pilot.app).splitlines()[-1]
+
+
+@pytest.mark.parametrize(("size", "cuts"), [((60, 20), 3), ((60, 20), 14), ((60, 16), 114), ((80, 24), 3)])
+async def test_the_title_and_the_legend_of_every_measure_are_whole(size, cuts):
+    names = tuple(f"layer{number}" for number in range(cuts))
+    experiment = make_experiment(stitch={"seeds": [0, 1]})
+    directory = make_run(runs_directory(), experiment=experiment, cuts=names, until="direct")
+    with EventWriter(directory.events) as writer:
+        first, second, third, fourth, *_ = tasks_of(experiment, "task")
+        write_task(writer, first, names)
+        for each in (third, fourth):
+            write_task(writer, each, names, reused_from="20260101-000000-before")
+        writer.write("cell_failed", task=second.id, cut=names[0], reason="not a number")
+    marks = {*LEGEND.values(), "· pending", "~ direct", "* some", "* some seeds", "x failed", "= reused"}
+    async with StitchApp().run_test(size=size) as pilot:
+        await wait_for_text(pilot, names[0])
+        for measure in MEASURES:
+            await wait_for(
+                pilot,
+                lambda measure=measure: (
+                    re.split(r"  +(?:rows|columns)", heatmap_lines(pilot.app)[0])[0].strip() in measure.titles
+                ),
+                f"{measure.name} is shown with its whole title",
+            )
+            scale, *words = re.split(r"  +(?=[^-\d ])", heatmap_lines(pilot.app)[-1])
+            assert re.fullmatch(r"[-.\d ]+", scale) and set(words) <= marks, (scale, words)
+            assert words or measure.name == "direct", "all else isn't there for every cell"
+            await pilot.press("m")
+
+
+def heatmap_lines(app):
+    region = app.screen.query_one(Heatmap).region
+    return [line[region.x : region.right].rstrip() for line in screen_text(app).splitlines()[region.y : region.bottom]]
 
 
 async def test_a_failed_cell_says_why():

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from pilot import make_experiment, make_run
 
 from stitchtui.places import runs_directory
+from stitchtui.run.controls import CONTROLS
 from stitchtui.run.state import RunState
+from stitchtui.stitching.capacity import LADDER
 from stitchtui.tui.colours import RAMPS, Palette, colour, depth_of, luminance
 from stitchtui.tui.gridview import grid_view, headings, verdict_text
 from stitchtui.tui.measures import MEASURES, number
@@ -125,6 +127,22 @@ def test_headings_name_the_stitch_only_where_columns_differ_in_it():
     view = grid_view(state(), MEASURES[0])
     assert headings(view, 13)[0][:2] == ["a", "b"]
     assert "affine" not in headings(view, 13)[0]
+
+
+def test_in_the_narrowest_cells_the_stitches_of_a_ladder_are_told_apart():
+    ladder = grid_view(state(experiment=make_experiment(stitch={"family": "ladder"})), MEASURES[0])
+    found = zip(ladder.columns, headings(ladder, 4), strict=True)
+    names = [tuple(lines[2:]) for column, lines in found if (column.control, column.bottom) == ("", "a")]
+    assert len(set(names)) == len(names) == len(LADDER)
+    assert max(len(word) for name in names for word in name) <= 4
+    assert any(lines[2:4] == ["affine", "task"] for lines in headings(ladder, 6))
+
+
+def test_in_the_narrowest_cells_every_control_has_a_name_of_its_own():
+    every = grid_view(state(experiment=make_experiment(controls=list(CONTROLS)[1:]), until="networks"), MEASURES[0])
+    found = {column.control: lines[2] for column, lines in zip(every.columns, headings(every, 4), strict=True)}
+    assert len(set(found.values())) == len(found) > len(CONTROLS) / 2
+    assert max(map(len, found.values())) <= 4
 
 
 @given(st.integers(20, 250), st.integers(8, 80))

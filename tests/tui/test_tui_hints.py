@@ -20,6 +20,12 @@ SCREENS = {
     "New, picking": ("n", "pick the bottom", "pick"),
     "New, a preset": ("p c", "New run: ", "start"),
 }
+# Those that lie over others, which keep the app's letters away.
+OVER_OTHERS = {
+    "export": ("e", "csv", ["write", "kind or name", "back"]),
+    "export, its name": ("e tab", "csv", ["write", "kind or name", "back"]),
+    "confirm": ("p enter", "Start quickstart?", ["answer", "yes", "no", "switch"]),
+}
 
 
 def last_line(pilot):
@@ -45,6 +51,28 @@ async def test_every_screen_ends_with_help_and_quit(name, size, runs):
         assert own in [hint.words for hint in hints[:-2]]
         assert sum(hint.width for hint in hints) <= size[0]
         await wait_for(pilot, lambda: last_line(pilot).endswith("? help  q quit"), "they are on the screen")
+
+
+@pytest.mark.parametrize("size", [(60, 20), (66, 16)])
+@pytest.mark.parametrize("name", OVER_OTHERS)
+async def test_what_lies_over_a_screen_ends_with_its_own_keys(name, size, runs):
+    keys, text, own = OVER_OTHERS[name]
+    async with StitchApp().run_test(size=size) as pilot:
+        await wait_for_text(pilot, "a > b at stem")
+        await pilot.press(*keys.split())
+        await wait_for_text(pilot, text)
+        hints = pilot.app.screen.query_one(Hints).hints()
+        assert [hint.words for hint in hints] == [*own, "help", "quit"]
+        help = "f1" if "tab" in keys else "?"
+        await wait_for(pilot, lambda: last_line(pilot).endswith(f"{help} help  ^q quit"), "they are on the screen")
+        below = pilot.app.screen
+        await pilot.press("f1")
+        await wait_for_text(pilot, "Keys here")
+        await wait_for(pilot, lambda: last_line(pilot).endswith("^q quit"), "so does the help")
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: pilot.app.screen is below, "it is back")
+        await pilot.press("ctrl+q")
+        await wait_for(pilot, lambda: not pilot.app.is_running, "the app left")
 
 
 @pytest.mark.parametrize("keys", ["slash", "r slash", "n slash"])

@@ -12,6 +12,7 @@ from pilot import Terminal, make_experiment, make_run, screen_strips, screen_tex
 from stitchtui.places import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
+from stitchtui.tui import actions
 from stitchtui.tui.app import StitchApp
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +84,7 @@ PLACES = {
     "compare": ("r space j space c l", "red]x?[2J"),  # the name before it may be broken between two lines
     "presets": ("p", "Quickstart"),
     "help": ("question_mark", "Keys here"),
-    "resume, refused": ("r r", "nothing is"),
+    "findings": ("f", "warning [bold red]x?[2J"),
     "copy": ("r y", "copied the run's path"),
 }
 
@@ -113,6 +114,16 @@ async def drawn(pilot):
         await wait_for(pilot, lambda: pilot.app.screen.query_one(RunList).chosen.condition, "the run is read")
     else:
         await wait_for(pilot, lambda: screen_text(pilot.app).strip(), "something is drawn")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_run_that_can_not_be_resumed_is_named_plainly(hostile, size):
+    app = StitchApp(hostile)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.watched.state.status == "done", "the run is read")
+        actions.resume(app, hostile)
+        await wait_for_text(pilot, "nothing is")
+        assert inert(app)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -1,7 +1,10 @@
+import threading
+
 import pytest
 from little_app import LittleApp
-from pilot import make_run, screen_text, wait_for, wait_for_text
+from pilot import make_run, screen_text, settled, wait_for, wait_for_text
 
+from stitchtui.claims.words import sentence
 from stitchtui.errors import BadInput
 from stitchtui.places import runs_directory
 from stitchtui.presets import list_presets, load_preset
@@ -53,6 +56,10 @@ async def test_every_preset_can_be_read_at_every_scale_and_the_quickstart_is_the
         for choice in choices:
             text = "\n".join(pilot.app.screen._about(choice))
             assert choice.title in text and "plan: " in text and f"\n{choice.command}\n" in text
+            claimed = load_preset(choice.preset, choice.scale).claims
+            assert all(sentence(claim) in text for claim in claimed) and ("which a run confirms" in text) == bool(
+                claimed
+            )
         for choice in choices[:4]:
             await wait_for_text(pilot, choice.title[:60])
             await wait_for_text(pilot, choice.command)
@@ -68,6 +75,26 @@ async def test_the_description_is_read_on_with_page_down_where_it_is_long():
         await wait_for_text(pilot, "once the cut is deep enough")
         await pilot.press("pageup", "pageup", "pageup")
         await wait_for_text(pilot, "data: digits")
+
+
+async def test_what_is_being_read_stays_in_place_until_another_preset_is_marked(monkeypatch):
+    read = threading.Event()
+    monkeypatch.setattr(presets.Catalogue, "look", lambda self: read.wait(60) and [])
+    taken = []
+    honest = presets._last_verdict
+    monkeypatch.setattr(presets, "_last_verdict", lambda *args: taken.append(read.is_set()) or honest(*args))
+    async with LittleApp(PresetsScreen).run_test(size=(60, 20)) as pilot:
+        await mark(pilot, "quickstart")
+        about = pilot.app.screen.query_one("#about")
+        await pilot.press("pagedown")
+        place = about.scroll_y
+        assert place > 0
+        read.set()
+        await wait_for(pilot, lambda: taken[-1], "the runs are known")
+        await settled(pilot)
+        assert about.scroll_y == place
+        await pilot.press("j")
+        assert about.scroll_y == 0
 
 
 async def test_enter_and_yes_start_it_and_open_its_grid(launched):

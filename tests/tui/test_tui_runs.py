@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 from little_app import LittleApp
-from pilot import make_experiment, make_run, screen_strips, screen_text, wait_for, wait_for_text, write_start
+from pilot import (
+    make_experiment,
+    make_run,
+    screen_strips,
+    screen_text,
+    tasks_of,
+    wait_for,
+    wait_for_text,
+    write_start,
+)
 from textual.widgets import Input
 
 from stitchtui.places import runs_directory
@@ -19,6 +28,7 @@ from stitchtui.tui.catalogue import Catalogue, Entry
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.export import ExportScreen
 from stitchtui.tui.screens.runs import RunsScreen
+from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.run_list import RunList
 
 TESTS = Path(__file__).parents[1]
@@ -130,7 +140,8 @@ async def test_without_runs_it_says_how_to_get_one():
     async with little().run_test(size=(60, 20)) as pilot:
         await wait_for_text(pilot, "n starts one")
         await pilot.press("enter", "s", "r", "space", "c", "e", "y", "G", "g")
-        assert pilot.app.opened == []
+        assert pilot.app.opened == [] and pilot.app.said == []
+        assert pilot.app.screen.query_one(Hints).hints()[0].words == "back", "nothing is offered that needs a run"
 
 
 async def test_stop_asks_first_and_no_is_the_first_answer(three_runs, monkeypatch):
@@ -157,13 +168,44 @@ async def test_only_what_goes_on_can_be_stopped_and_only_what_does_not_can_be_re
     monkeypatch.setattr(actions, "ask_stop", lambda _, directory: asked.append(("stop", directory.name)))
     monkeypatch.setattr(actions, "resume", lambda _, directory: asked.append(("resume", directory.name)))
     async with little().run_test(size=(80, 24)) as pilot:
-        for name, offered in ((DONE, "resume"), (LOST, "resume"), (GOING, "stop")):
+        for name, offered in ((DONE, []), (LOST, ["resume"]), (GOING, ["stop"])):
             await to(pilot, name)
-            # Both are offered for a moment: until the run under the cursor was read, nothing is known of it.
-            await wait_for(pilot, lambda offered=offered: keys_offered(pilot.app) == {offered}, f"only {offered} is")
+            wanted = set(offered)
+            await wait_for(pilot, lambda wanted=wanted: keys_offered(pilot.app) == wanted, f"only {offered} is")
             await pilot.press("s", "r")
-            assert asked.pop() == (offered, name)
-            assert asked == []
+            assert asked == [(each, name) for each in offered]
+            asked.clear()
+
+
+async def test_a_run_that_is_done_can_be_resumed_once_more_is_asked_of_it(three_runs):
+    done = three_runs[0]
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await wait_for(pilot, lambda: keys_offered(pilot.app) == set(), "nothing is left")
+        done.write_experiment(make_experiment(controls=[*make_experiment().controls, "random_top"]))
+        await wait_for(pilot, lambda: keys_offered(pilot.app) == {"resume"}, "more was asked")
+        done.experiment.write_text("networks = 3")
+        await wait_for(pilot, lambda: keys_offered(pilot.app) == set(), "what makes no sense can't be asked")
+
+
+async def test_a_run_that_is_done_but_for_a_cell_that_failed_can_be_resumed_unless_none_can_be(three_runs):
+    task = tasks_of(make_experiment(), "task")[0].id
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        with EventWriter(three_runs[0].events) as writer:
+            writer.write("cell_failed", task=task, cut="stem", reason="not a number")
+        await wait_for(pilot, lambda: keys_offered(pilot.app) == {"resume"}, "the cell is left")
+        with EventWriter(three_runs[0].events) as writer:
+            writer.write("cell_failed", task=task, cut="stem", reason="needs equal channels", misfit=True)
+        await wait_for(pilot, lambda: keys_offered(pilot.app) == set(), "nothing can be done about it")
+
+
+async def test_a_run_on_another_machine_is_neither_stopped_nor_resumed_from_here():
+    run = make_run(runs_directory(), until="direct")
+    run.write_info({"pid": 1, "host": "far-away", "create_time": 1.0})
+    async with little().run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "its worker is on far-away")
+        assert keys_offered(pilot.app) == set()
 
 
 async def test_resume_launches_the_worker_of_a_lost_run(three_runs, monkeypatch):
@@ -178,8 +220,7 @@ async def test_resume_launches_the_worker_of_a_lost_run(three_runs, monkeypatch)
 
 async def test_resume_says_why_it_can_not(three_runs):
     async with little().run_test(size=(80, 24)) as pilot:
-        await to(pilot, DONE)
-        await pilot.press("r")
+        actions.resume(pilot.app, three_runs[0])  # as if it had ended just before the key was pressed
         await wait_for(pilot, lambda: "nothing is left to do" in pilot.app.said[-1], "it says so")
 
 

@@ -89,7 +89,12 @@ def world(tmp_path, monkeypatch):
 def made_runs(parent):
     """A run that is done, one that goes on, one whose worker died, and one copied from another machine."""
     experiment = make_experiment("seed0", "seed1", title="Two seeds on CIFAR-10")
-    stamped(make_run(parent, DONE, experiment, CUTS), BEGIN)
+    done = make_run(parent, DONE, experiment, CUTS)
+    with EventWriter(done.events) as writer:
+        for index, verdict in enumerate(("confirmed", "rejected")):
+            sentence, reason = f"penalty of seed0 > seed1 is at most {index} points", f"at all of {len(CUTS)} cuts"
+            writer.write("claim", index=index, sentence=sentence, verdict=verdict, reason=reason, source="Figure 2")
+    stamped(done, BEGIN)
     going = make_run(parent, GOING, experiment, CUTS, until="direct")
     first, second = tasks_of(experiment, "task")[:2]
     with EventWriter(going.events) as writer:
@@ -141,6 +146,8 @@ async def walk(pilot, size, take):
     await take("depth plot", "against depth")
     await press("d", "enter")
     await take("cell", "what to ask next")
+    await press("escape", "f")
+    await take("findings", "What it found")
     await press("escape", "e")
     await take("export", "Export")
     await press("escape", "question_mark")

@@ -11,6 +11,7 @@ import torch
 from stitchtui.errors import BadInput
 from stitchtui.networks import architectures, checkpoints
 from stitchtui.networks.checkpoints import Metadata
+from stitchtui.stitching.cuts import Traced
 from stitchtui.worker import answers
 from stitchtui.worker.answers import Asked
 from stitchtui.worker.inspector import Inspector
@@ -42,6 +43,26 @@ def test_a_checkpoint_of_ours_says_its_cuts_shape_data_and_error_without_being_t
     depths = [cut["depth"] for cut in answer["cuts"]]
     assert depths == sorted(depths)
     assert 0 < sum(cut["block"] for cut in answer["cuts"]) < len(answer["cuts"])
+
+
+def test_every_other_name_that_a_run_takes_for_a_cut_is_said_with_it():
+    network = architectures.build("resnet20", 10, (3, 32, 32), 0.25).eval()
+    rows, _ = answers.cut_rows(network, (3, 32, 32))
+    traced = Traced(network, torch.rand(2, 3, 32, 32))
+    for row in rows:
+        assert {cut.name for name in row["aliases"] for cut in traced.select([name])} <= {row["name"]}
+    said = {name for row in rows for name in (row["name"], *row["aliases"])}
+    assert len(said) == sum(1 + len(row["aliases"]) for row in rows), "no name means two cuts"
+    paths = {name for name, _ in network.named_modules()}
+    assert {name for name in paths if is_cut(traced, name)} <= said
+    assert any(row["aliases"] for row in rows)
+
+
+def is_cut(traced, name):
+    try:
+        return bool(traced.select([name]))
+    except ValueError:
+        return False
 
 
 def test_data_that_a_checkpoint_can_not_be_used_on_is_said(tmp_path):

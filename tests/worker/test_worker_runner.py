@@ -8,6 +8,7 @@ from stitchtui.data.loading import load_dataset
 from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import NetworkSpec, TrainSpec
 from stitchtui.networks.obtain import cache_path, obtain
+from stitchtui.run import asking
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import read_events
 from stitchtui.run.plan import plan
@@ -105,11 +106,11 @@ def test_trained_stitches_are_kept(finished: Finished) -> None:
     assert kept.keys() == {f"{cut}/{part}" for cut in CUTS for part in ("weight", "bias")}
 
 
-def test_a_second_run_reuses_every_cell_and_says_from_where(
+def test_a_second_run_reuses_every_cell_whatever_it_is_called_and_says_from_where(
     finished: Finished, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STITCHTUI_CACHE", str(places / "cache"))
-    directory, state = new_run(experiment(), places / "runs")
+    directory, state = new_run(experiment(title="again", scale="mini"), places / "runs")
     assert measures(directory) == measures(finished[0])
     assert {c.reused_from for c in state.cells.values()} == {finished[0].name}
 
@@ -143,12 +144,14 @@ def test_cells_of_different_width_fail_only_where_no_stitch_can_fit() -> None:
         "wide": {"architecture": "digits_cnn", "width": 0.5, "train": {"epochs": 1}},
     }
     wanted = experiment(networks=networks, pairs=[{"bottom": "narrow", "top": "wide"}], controls=["identity"])
-    _, state = new_run(wanted)
+    directory, state = new_run(wanted)
     for (task, _cut), cell in state.cells.items():
         assert cell.status == ("failed" if " identity " in task else "finished")
+        assert cell.misfit == (cell.status == "failed")
         assert (
             cell.reason is None or "identity needs equal shapes: bottom 4x8x8" in cell.reason or "bottom" in cell.reason
         )
+    assert not asking.outstanding(directory, state), "there is nothing that a resumed run could do about them"
 
 
 def test_a_network_that_changes_while_frozen_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from textual.widgets import Button, Static
 
 from stitchtui.text import plain
 from stitchtui.tui import keys
+from stitchtui.tui.widgets.hints import Hints
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -33,14 +34,15 @@ class ConfirmScreen(ModalScreen[bool]):
         self._detail = "\n".join(map(plain, detail.split("\n")))
 
     def compose(self) -> ComposeResult:
-        """The question, what follows from yes, and the two answers."""
+        """The question, what follows from yes, the two answers, the keys."""
         yes, no = self._words
         with Vertical():
             yield Static(self._question, markup=False, classes="question")
             yield Static(self._detail, markup=False)
             with Horizontal():
-                yield Button(f"{yes} (y)", id="yes", compact=True)
-                yield Button(f"{no} (n)", id="no", compact=True)
+                yield Button(yes, id="yes", compact=True)
+                yield Button(no, id="no", compact=True)
+        yield Hints()
 
     def on_mount(self) -> None:
         """Mark an answer: no, unless the question says that yes does no harm."""
@@ -49,6 +51,11 @@ class ConfirmScreen(ModalScreen[bool]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Take the answer that was pressed."""
         self.dismiss(event.button.id == "yes")
+
+    def action_take(self) -> None:
+        """Take the answer that is marked, if one is."""
+        if isinstance(self.focused, Button):
+            self.focused.press()
 
     def action_answer(self, yes: bool) -> None:
         """Take the answer of a key."""

@@ -25,6 +25,7 @@ from stitchtui.run.state import RunState
 from stitchtui.text import plain, size
 from stitchtui.tui import keys
 from stitchtui.tui.widgets.field import Field
+from stitchtui.tui.widgets.hints import Hints
 
 Kind = Literal["csv", "json", "md", "txt"]
 KINDS: dict[Kind, str] = {
@@ -70,7 +71,7 @@ class ExportScreen(ModalScreen[Path | None]):
         self._busy = False
 
     def compose(self) -> ComposeResult:
-        """The kinds, the file's name, and what is wrong with it."""
+        """The kinds, the file's name, what is wrong with it, the keys."""
         with Vertical():
             yield Static(f"Export {plain(self._directory.name)}", markup=False, classes="question")
             offers = (Option(Text(f"{kind:<5} {what}"), id=kind) for kind, what in KINDS.items())
@@ -78,7 +79,7 @@ class ExportScreen(ModalScreen[Path | None]):
             yield Field(self._proposed(), id="path", compact=True)
             yield Static(id="said", markup=False)
             yield Static(markup=False, classes="where")
-            yield Static("Enter writes it, Tab goes to the name, Escape leaves", markup=False)
+        yield Hints()
 
     def on_mount(self) -> None:
         """Begin with the kinds."""
@@ -116,18 +117,17 @@ class ExportScreen(ModalScreen[Path | None]):
     def _say(self, text: str) -> None:
         self.query_one("#said", Static).update(Text(plain(text)))
 
-    @on(OptionList.OptionSelected)
-    @on(Input.Submitted)
-    def _write(self) -> None:
+    def action_write(self) -> None:
+        """Read the run and write the file."""
         path = _path(self.query_one("#path", Input).value)
         if self._busy:
-            return None
+            return
         if path is None:
-            return self._say("expected the name of a file")
+            self._say("expected the name of a file")
+            return
         self._busy = True
         self._say("reading the run")
         threading.Thread(target=self._load, args=(path,), daemon=True).start()
-        return None
 
     def _load(self, path: Path) -> None:
         message: Message

@@ -27,4 +27,4 @@ class FirstScreen(Screen[None]):
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
         """As on a grid of which nothing is known yet."""
-        return action not in ("stop", "resume")
+        return action not in ("stop", "resume", "unfilter")

@@ -116,8 +116,7 @@ class GridScreen(Screen[None]):
     def _draw_plots(self) -> None:
         self._plots_at, self._plots_due = time.monotonic(), float("inf")
         app, watch = self.stitch_app, self.stitch_app.watched
-        going_on = watch.condition in ("starting", "running")
-        self.query_one(DepthPlot).draw(watch.state, self._drawn, going_on, app.ascii)
+        self.query_one(DepthPlot).draw(watch.state, self._drawn, watch.goes_on, app.ascii)
         self.query_one(Curves).draw(watch.state, self.query_one(Heatmap).selected, app.ascii)
 
     def _draw_heatmap(self) -> None:
@@ -188,6 +187,13 @@ class GridScreen(Screen[None]):
         if selected is not None:
             self.app.push_screen(CellScreen(selected[0].key, selected[1]))
 
+    def action_findings(self) -> None:
+        """Read what the run found."""
+        from stitchtui.tui.screens.findings import FindingsScreen
+
+        if self.stitch_app.watched.directory is not None:
+            self.app.push_screen(FindingsScreen())
+
     def action_measure(self) -> None:
         """Show the next measure."""
         self._measure = (self._measure + 1) % len(MEASURES)
@@ -202,7 +208,6 @@ class GridScreen(Screen[None]):
         """Order the columns the next way."""
         self._order = (self._order + 1) % len(ORDERS)
         self._draw_heatmap()
-        self.notify(f"columns: {ORDERS[self._order]}", markup=False)
 
     def action_ramp(self) -> None:
         """Colour with the other ramp."""
@@ -230,6 +235,7 @@ class GridScreen(Screen[None]):
         field = self.query_one("#filter", Input)
         field.add_class("-open")
         field.focus()
+        self.refresh_bindings()
 
     @on(Input.Changed, "#filter")
     def _filter(self, event: Input.Changed) -> None:
@@ -241,11 +247,13 @@ class GridScreen(Screen[None]):
     def _filtered(self) -> None:
         self.query_one("#filter").set_class(bool(self._words), "-open")
         self.query_one(Heatmap).focus()
+        self.refresh_bindings()
 
-    def key_escape(self) -> None:
+    def action_unfilter(self) -> None:
         """Show all columns again."""
-        self.query_one("#filter", Input).value = ""
+        self._words = self.query_one("#filter", Input).value = ""
         self._filtered()
+        self._draw_heatmap()
 
     def action_stop(self) -> None:
         """Ask, then stop the run."""
@@ -277,10 +285,7 @@ class GridScreen(Screen[None]):
             copy(self.app, markdown_text(self.stitch_app.watched.state), "the grid as Markdown")
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
-        """Which keys do something now: stop a run that goes on, resume one that doesn't."""
-        condition = self.stitch_app.watched.condition
-        if action == "stop":
-            return condition in ("starting", "running")
-        if action == "resume":
-            return condition in ("stopped", "lost", "failed")
-        return True
+        """Which keys do something now: stop a run that goes on, resume one with something left, end a filter."""
+        watch = self.stitch_app.watched
+        filters = any(field.has_class("-open") for field in self.query("#filter"))
+        return {"stop": watch.goes_on, "resume": watch.resumable, "unfilter": filters}.get(action, True)

@@ -17,6 +17,7 @@ from stitchtui.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.glossary import GLOSSARY
 from stitchtui.tui.keymap import keymap_path
+from stitchtui.tui.widgets.hints import Hints
 
 _COLOURS = {
     "truecolor": "16 million colours",
@@ -49,14 +50,15 @@ class HelpScreen(ModalScreen[None]):
         self._common = key_rows(self.app, [each for each in bindings if _rank(each) == _COMMON])
 
     def compose(self) -> ComposeResult:
-        """One long text that scrolls."""
+        """One long text that scrolls, and the keys."""
         with VerticalScroll():
             yield Static(self._content(), markup=False)
+        yield Hints()
 
     def on_mount(self) -> None:
         """Let the arrows scroll."""
         scroll = self.query_one(VerticalScroll)
-        scroll.border_title = "Help: Escape, q or ? closes it, j and k scroll"
+        scroll.border_title = "Help"
         scroll.focus()
 
     def _content(self) -> RenderableType:

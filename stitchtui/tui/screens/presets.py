@@ -117,12 +117,13 @@ class PresetsScreen(Screen[None]):
             self._draw()
 
     @on(OptionList.OptionHighlighted)
-    def _draw(self) -> None:
-        choice = self._chosen()
-        if choice is None:
-            return
-        self.query_one("#text", Static).update(self._text("\n".join(self._about(choice))))
+    def _marked(self) -> None:
+        self._draw()
         self.query_one("#about", VerticalScroll).scroll_home(animate=False)
+
+    def _draw(self) -> None:
+        if (choice := self._chosen()) is not None:
+            self.query_one("#text", Static).update(self._text("\n".join(self._about(choice))))
 
     def _chosen(self) -> Choice | None:
         place = self.query_one("#presets", OptionList).highlighted
@@ -135,7 +136,8 @@ class PresetsScreen(Screen[None]):
             return [choice.title, "", f"can't be used: {error}"]
         paragraphs = " ".join(experiment.description.split())
         last = _last_verdict(experiment, self._past)
-        return [experiment.title, "", *facts(experiment), f"last run: {last}", choice.command, "", paragraphs]
+        told = [*facts(experiment), f"last run: {last}", choice.command]
+        return [experiment.title, "", *told, *claims(experiment), "", paragraphs]
 
     def _text(self, text: str) -> Text:
         lines = [printable(line) for line in text.split("\n")]
@@ -233,6 +235,18 @@ def facts(experiment: "Experiment") -> list[str]:
         f"controls: {listed(name.replace('_', ' ') for name in experiment.controls) or 'none'}",
         f"plan: {counted(len(tasks), 'task')}, connected means at most {experiment.epsilon:g} points",
     ]
+
+
+def claims(experiment: "Experiment") -> list[str]:
+    """What the experiment claims, a sentence a line below a heading; nothing where it claims nothing."""
+    from stitchtui.claims.words import sentence
+
+    if not experiment.claims:
+        return []
+    heading = f"{counted(len(experiment.claims), 'claim')}, which a run confirms, rejects or leaves undecided:"
+    sources = (f" ({claim.source})" if claim.source else "" for claim in experiment.claims)
+    said = zip(map(sentence, experiment.claims), sources, strict=True)
+    return ["", heading, *(f"{number}. {words}{source}" for number, (words, source) in enumerate(said, start=1))]
 
 
 def _networks(experiment: "Experiment") -> list[str]:

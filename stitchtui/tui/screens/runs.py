@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stitchtui.tui.app import StitchApp
 
 _ORDERS = ("newest", "name", "status")
-_GOING = ("starting", "running")
+_OF_ONE = ("open", "stop", "resume", "mark", "compare", "export", "copy")  # what is done to a run
 _RANK = ("running", "starting", "lost", "failed", "stopped", "elsewhere", "done")
 
 
@@ -134,7 +134,7 @@ class RunsScreen(Screen[None]):
         entries = self._entries or []
         if not entries:
             return "no runs yet: n starts one, p lists the presets"
-        going = sum(entry.condition in _GOING for entry in entries)
+        going = sum(entry.goes_on for entry in entries)
         parts = [f"{len(entries)} runs" if len(entries) != 1 else "1 run", f"{going} going on"]
         if self._words:
             parts.append(f"{shown} with '{' '.join(self._words)}'")
@@ -162,12 +162,17 @@ class RunsScreen(Screen[None]):
             self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Which keys do something for the run under the cursor: stop one that goes on, resume one that doesn't."""
+        """Which keys do something for the run under the cursor, if there is one.
+
+        Stop one that goes on, resume one that doesn't and has something left.
+        """
+        if action not in _OF_ONE:
+            return super().check_action(action, parameters)
         lists = self.query(RunList)
         entry = lists.first().chosen if lists else None
-        if action not in ("stop", "resume") or entry is None or entry.condition is None:
-            return super().check_action(action, parameters)
-        return (entry.condition in _GOING) == (action == "stop")
+        if entry is None:
+            return False
+        return {"stop": entry.goes_on, "resume": entry.resumable}.get(action, True)
 
     @on(RunList.Chosen)
     def action_open(self) -> None:

@@ -9,6 +9,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from stitchtui.tui.keys import key
+from stitchtui.tui.widgets.hints import key_now
 
 
 class TooSmallScreen(ModalScreen[None]):
@@ -26,4 +27,4 @@ class TooSmallScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The line."""
         columns, rows = self._smallest
-        yield Static(Text(f"too small: needs {columns}x{rows}; q quits"))
+        yield Static(Text(f"too small: needs {columns}x{rows}; {key_now(self, 'quit')} quits"))

@@ -1,5 +1,6 @@
 """Loss and accuracy of what trains now, or of the selected cell's column when nothing does."""
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from stitchtui.report.wording import printable, shortened
@@ -8,6 +9,8 @@ from stitchtui.run.state import Column, RunState
 from stitchtui.tui.plots import ACCURACY, LOSS, curve_lines
 from stitchtui.tui.widgets.lines import Lines
 from stitchtui.tui.widgets.status import running_task
+
+_LEAST_NAME = 20  # terminal cells of a task's name, before the words after it go
 
 
 class Curves(Lines):
@@ -41,9 +44,11 @@ def curve_task(state: RunState, column: Column | None) -> TaskState | None:
 
 def _title(task: TaskState, width: int, ascii: bool) -> Text:
     _, loss, accuracy = task.curve[-1]
-    mean = ", mean over its cuts" if task.kind == "column" else ""
-    numbers = f"loss {loss:.3f}, accuracy {accuracy:.1f} %{mean}"
-    name = shortened(printable(task.id, ascii), max(12, width - len(numbers) - 2), ascii)
+    name, numbers = printable(task.id, ascii), f"loss {loss:.3f}, accuracy {accuracy:.1f} %"
+    full = f"{numbers}, mean over its cuts" if task.kind == "column" else numbers
+    if len(full) + 2 + min(cell_len(name), _LEAST_NAME) <= width:
+        numbers = full
+    name = shortened(name, max(12, width - len(numbers) - 2), ascii)
     return Text(f"{name}: {numbers}"[:width], style="bold")
 
 

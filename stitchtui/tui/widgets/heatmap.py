@@ -1,6 +1,6 @@
 """The heatmap: a number in every cell and a colour behind it, drawn line by line so that one cell costs one cell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -29,6 +29,7 @@ _SHORT: dict[Kind, str] = {
     "failed": "x failed",
     "reused": "= reused",
 }
+_SHORTEST: dict[Kind, str] = {**_SHORT, "some_seeds": "* some"}
 _DIM, _BOLD, _CURSOR = Style(dim=True), Style(bold=True), Style(bold=True, reverse=True)
 
 
@@ -192,12 +193,13 @@ class Heatmap(Widget, can_focus=True):
         return [] if row is None else self._row(row)
 
     def _title(self, layout: Layout) -> str:
-        title, width = self._measure.title, self.size.width
+        titles, width = self._measure.titles, self.size.width
+        where = "  ".join(filter(None, ["" if self._view.order == "plan" else self._view.order, layout.where()]))
         if self._view.name:
-            title = f"{printable(self._view.name, self._ascii)}: {self._measure.name}"
-        where = layout.where()
+            titles = (f"{printable(self._view.name, self._ascii)}: {self._measure.name}",)
         room = width - len(where) - 2 if where else width
-        return f"{shortened(title, room, self._ascii).ljust(room)}  {where}" if where else shortened(title, width)
+        title = shortened(_fitting(titles, room), room, self._ascii)
+        return f"{title.ljust(room)}  {where}" if where else title
 
     def _heading(self, line: int) -> list[tuple[str, Style]]:
         layout, view = self._layout, self._view
@@ -254,16 +256,25 @@ class Heatmap(Widget, can_focus=True):
         return parts
 
     def _legend(self) -> list[tuple[str, Style]]:
-        measure, parts = self._measure, []
-        for mark in measure.marks:
-            parts.append((f" {mark:g} ", self._palette.style(measure.share(mark), measure.diverging)))
+        measure = self._measure
         kinds = [kind for kind in LEGEND if kind in _kinds(self._view)]
-        room = self.size.width - sum(len(text) for text, _ in parts) - 2
-        words = "  ".join(LEGEND[kind] for kind in kinds)
-        if len(words) > room:
-            words = "  ".join(_SHORT[kind] for kind in kinds)
-        words = to_ascii(words) if self._ascii else words
-        return [*parts, ("  " + words[: max(0, room)], _DIM)]
+        words = ["  ".join(table[kind] for kind in kinds) for table in (LEGEND, _SHORT, _SHORTEST)]
+        words = [to_ascii(each) for each in words] if self._ascii else words
+        marks = measure.marks
+        if len(words[1]) > self._beside(marks):
+            marks = (marks[0], marks[-1])  # the ends of the scale tell most of it
+        room = self._beside(marks)
+        scale = [(f" {mark:g} ", self._palette.style(measure.share(mark), measure.diverging)) for mark in marks]
+        return [*scale, ("  " + _fitting(words, room)[: max(0, room)], _DIM)]
+
+    def _beside(self, marks: Sequence[float]) -> int:
+        """The room that a scale with these marks leaves for words."""
+        return self.size.width - sum(len(f" {mark:g} ") for mark in marks) - 2
+
+
+def _fitting(texts: Sequence[str], room: int) -> str:
+    """The first of `texts` that fits, the last where none does."""
+    return next((text for text in texts if cell_len(text) <= room), texts[-1])
 
 
 def _kinds(view: GridView) -> frozenset[str]:

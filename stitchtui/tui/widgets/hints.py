@@ -1,17 +1,19 @@
 """The last line: the keys of where you are. Unlike Textual's Footer it never cuts off `?` and `q`, and costs a line."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
+from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
 from stitchtui.tui.widgets.lines import Lines
 
 _LAST = ("help", "quit")  # ids that are always shown, at the end
-_MOST = 8
+_ANYWHERE = "quit_anywhere"  # shown where the letter that quits is out of reach, as in a field
 
 
 @dataclass(frozen=True)
@@ -57,24 +59,19 @@ class Hints(Lines):
         spare: Hint | None = None
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            hint = Hint(binding.key, self._shown(binding), binding.description)
+            hint = Hint(binding.key, _shown(self.app, binding), binding.description)
             if binding.id in _LAST:
                 last.setdefault(binding.id, hint)
-            elif binding.action == "quit":  # Textual's own, for when a field takes every letter
-                spare = replace(hint, words="quit")
+            elif binding.id == _ANYWHERE:
+                spare = hint
             elif binding.show and active.enabled and hint.words not in [each.words for each in found]:
                 found.append(hint)
         if spare is not None:
             last.setdefault("quit", spare)
         end = [last[id] for id in _LAST if id in last]
-        kept = found[: _MOST - len(end)]
-        while kept and sum(hint.width for hint in [*kept, *end]) > self.size.width:
-            kept.pop()
-        return [*kept, *end]
-
-    def _shown(self, binding: Binding) -> str:
-        shown = self.app.get_key_display(binding)
-        return shown if shown.isascii() or not getattr(self.app, "ascii", False) else binding.key
+        while found and sum(hint.width for hint in [*found, *end]) > self.size.width:
+            found.pop()
+        return [*found, *end]
 
     def on_click(self, event: events.Click) -> None:
         """Press the key under the mouse."""
@@ -84,3 +81,14 @@ class Hints(Lines):
             if event.x < x:
                 self.app.simulate_key(hint.key)
                 return
+
+
+def key_now(screen: Screen[Any], id: str) -> str:
+    """The key that the action `id` has on `screen`, its first one; its id where it has none."""
+    found = (active.binding for active in screen.active_bindings.values() if active.binding.id == id)
+    return next((_shown(screen.app, binding) for binding in found), id)
+
+
+def _shown(app: App[Any], binding: Binding) -> str:
+    shown = app.get_key_display(binding)
+    return shown if shown.isascii() or not getattr(app, "ascii", False) else binding.key

@@ -1,11 +1,11 @@
 """The status line: which run, how it is, how far, how long still, and on what."""
 
 import time
-from collections import Counter
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from stitchtui.report.claims import claim_counts
 from stitchtui.report.wording import counted, printable, shortened
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
@@ -59,7 +59,7 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[str]:
         _took(state) if condition == "done" else "",
         printable(state.device, ascii),
         f"{counted(len(state.checks), 'check')} passed" if condition == "done" and state.checks and not failed else "",
-        _claims(state),
+        claim_counts(state),
         f"{watch.bad_lines} bad lines in its log" if watch.bad_lines else "",
         counted(len(state.warnings), "warning") if state.warnings else "",
     ]
@@ -75,18 +75,13 @@ def _words(watch: RunWatch) -> str:
         return "stopped; R resumes it"
     if condition == "elsewhere":
         return "on another machine"
+    if watch.resumable:
+        return "done but for what is left: R goes on"
     return condition or ""
 
 
 def _took(state: RunState) -> str:
     return "" if state.started is None or state.finished is None else f"in {duration(state.finished - state.started)}"
-
-
-def _claims(state: RunState) -> str:
-    """How many of the preset's claims ended how: `claims: 2 confirmed, 1 rejected`."""
-    counts = Counter(claim.verdict for claim in state.claims)
-    listed = ", ".join(f"{counts[each]} {each}" for each in ("confirmed", "rejected", "undecided") if counts[each])
-    return f"claims: {listed}" if listed else ""
 
 
 def _memory(state: RunState) -> str:

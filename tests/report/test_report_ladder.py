@@ -1,0 +1,159 @@
+"""The capacity ladder: which columns it is made of, and that table, drawing and page show the grid's numbers."""
+
+import io
+import xml.etree.ElementTree as ET
+
+import pytest
+from rich.console import Console
+from synthetic_run import CUTS, experiment, finished, finished_run_events, fold, started, whole_run
+
+from stitchtui.experiment import Experiment
+from stitchtui.report.figures import ladder_alt_text, ladder_svg
+from stitchtui.report.html import html_text
+from stitchtui.report.ladder import ladder_tables, ladders
+from stitchtui.report.wording import signed
+from stitchtui.run.plan import plan
+from stitchtui.stitching.capacity import LADDER
+
+
+def climbed(first="a", second="b", until=None, **stitch):
+    """A run of the ladder whose penalty falls by a point with each family; of `until` families if that is given."""
+    spec = experiment(first, second, seeds=1, family="ladder", **stitch)
+    return fold(ladder_events(spec, until))
+
+
+def ladder_events(spec: Experiment, until=None):
+    events = started(spec)
+    for task in plan(spec):
+        rung = LADDER.index(task.family)
+        if task.control not in ("", "identity") or (until is not None and rung >= until):
+            continue
+        events.append({"type": "task_started", "task": task.id, "steps": 10, "cuts": list(CUTS)})
+        rise = 0.0 if task.objective == "task" else 0.3
+        for place, cut in enumerate(CUTS):
+            events.append(finished(task, cut, 12.0 - rung + 0.1 * place + rise, stitch_parameters=float(10 * rung)))
+        events.append({"type": "task_finished", "task": task.id, "seconds": 1.0})
+    return events
+
+
+def shown(state, width=160, ascii=False):
+    console = Console(width=width, record=True, file=io.StringIO())
+    for group in ladder_tables(state, width, ascii):
+        console.print(group)
+    return console.export_text()
+
+
+def test_a_run_of_one_family_has_no_ladder():
+    assert ladders(whole_run()) == []
+    assert ladder_tables(whole_run(), 80) == []
+
+
+def test_every_pair_has_one_with_all_families_from_least_to_most_capacity():
+    found = ladders(climbed())
+    assert [ladder.title for ladder in found] == ["a > b, task", "b > a, task"]
+    for ladder in found:
+        assert tuple(rung.family for rung in ladder.rungs) == LADDER
+        assert ladder.cuts == CUTS
+
+
+def test_its_numbers_are_the_grids():
+    state = climbed()
+    columns = {column.family: column for column in state.columns() if (column.control, column.bottom) == ("", "a")}
+    for rung in ladders(state)[0].rungs:
+        wanted = [state.summary(columns[rung.family], cut).penalty for cut in CUTS]
+        assert [cell.interval for cell in rung.cells] == wanted
+
+
+def test_until_a_family_is_trained_its_direct_matching_is_not_taken_for_it():
+    spec = experiment(seeds=1, family="ladder")
+    matched = {task.id for task in plan(spec) if task.objective == "direct"}
+    state = fold([*started(spec), *(event for event in ladder_events(spec) if event.get("task") in matched)])
+    kinds = {rung.family: rung.cells[0].kind for rung in ladders(state)[0].rungs}
+    assert (kinds["permutation"], kinds["affine"]) == ("measured", "pending")
+
+
+def test_a_ladder_of_direct_matching_alone_is_one_ladder():
+    first, _ = ladders(climbed(objective="direct"))
+    assert first.title == "a > b, direct"
+    assert "mlp" not in [rung.family for rung in first.rungs]
+
+
+def test_columns_that_differ_in_more_than_the_family_make_no_ladder():
+    spec = experiment(seeds=1)
+    one = spec.plain()["stitch"]
+    pair = {"bottom": "a", "top": "b"}
+    wider = Experiment.model_validate(
+        {**spec.plain(), "also": [{"pairs": [pair], "stitch": {**one, "family": "conv3", "epochs": 9.0}}]}
+    )
+    assert ladders(fold(finished_run_events(wider))) == []
+    same = Experiment.model_validate(
+        {**spec.plain(), "also": [{"pairs": [pair], "stitch": {**one, "family": "conv3"}}]}
+    )
+    (ladder,) = ladders(fold(finished_run_events(same)))
+    assert [rung.family for rung in ladder.rungs] == ["identity", "affine", "conv3"]
+
+
+def test_the_identity_is_a_rung_whether_it_stands_as_a_control_or_not():
+    for controls in (["identity"], []):
+        spec = experiment(seeds=1, family="ladder").model_copy(update={"controls": tuple(controls)})
+        rungs = ladders(fold(ladder_events(spec)))[0].rungs
+        assert [rung.family for rung in rungs] == list(LADDER)
+        assert rungs[0].cells[0].interval is not None
+
+
+def test_before_anything_is_measured_there_is_none():
+    assert ladders(fold(started(experiment(family="ladder")))) == []
+
+
+def test_a_rung_says_how_many_parameters_it_has():
+    sizes = {rung.family: rung.size for rung in ladders(climbed())[0].rungs}
+    assert (sizes["identity"], sizes["affine"], sizes["mlp"]) == ("0", "50", "100")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_the_table_fits_and_names_what_it_leaves_out(width):
+    text = shown(climbed(), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "capacity ladder of a > b, task" in text
+    assert [name for name in LADDER if name.split("_")[0][:4] not in text] == []
+    if width >= 120:
+        assert "no room" not in text
+    if width == 200:
+        assert "±0.50" in text
+
+
+def test_at_eighty_columns_every_family_of_the_ladder_is_shown():
+    text = shown(climbed(), 80)
+    assert "no room" not in text
+    for rung in ladders(climbed())[0].rungs:
+        value = rung.cells[0].interval.value
+        assert signed(value, 1) in text
+
+
+def test_in_ascii_names_from_outside_and_our_signs_are_ascii():
+    text = shown(climbed("ß[red]", "b"), 200, ascii=True)
+    assert text.isascii() and "[red]" in text
+
+
+def test_the_drawing_is_an_svg_with_every_family_and_the_same_each_time():
+    ladder = ladders(climbed())[0]
+    drawn = ladder_svg(ladder, 3.0)
+    assert drawn == ladder_svg(ladder, 3.0)
+    assert ET.fromstring(drawn).tag.endswith("svg")
+
+
+def test_a_hostile_name_breaks_no_drawing():
+    (ladder, _) = ladders(climbed("$x^{", "_猫"))
+    assert ET.fromstring(ladder_svg(ladder, 3.0)).tag.endswith("svg")
+
+
+def test_who_can_not_see_the_drawing_reads_the_range_of_each_family():
+    text = ladder_alt_text(ladders(climbed())[0])
+    assert "a > b, task" in text and "mlp: +2.00 to +2.20 points" in text
+
+
+def test_the_page_draws_each_ladder_and_has_its_table():
+    page = html_text(climbed())
+    assert page.count("Stitching penalty against the stitch&#x27;s capacity") == 2
+    assert "The capacity ladder" in page and "from least to most capacity" in page
+    assert "The capacity ladder" not in html_text(whole_run())
