@@ -1,9 +1,8 @@
 import re
-import tomllib
 
 import pytest
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made_events import run_started
 
@@ -362,48 +361,3 @@ def test_a_file_stitched_to_itself_is_one_network():
 def test_an_architecture_for_a_torchvision_network_is_refused():
     with pytest.raises(BadInput, match="names its own"):
         from_pair("torchvision:resnet18", "a.pt", architectures=["resnet20"])
-
-
-# what is written is read back
-
-NAMES = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters=">/\\"), min_size=1, max_size=9)
-POSITIVE = st.floats(1e-9, 1e9)
-OPTIONS = st.dictionaries(NAMES, st.booleans() | st.integers(-(2**40), 2**40) | POSITIVE | NAMES, max_size=3)
-NETWORKS = st.fixed_dictionaries(
-    {"architecture": NAMES, "width": POSITIVE, "options": OPTIONS, "seed": st.integers(0, 2**40)},
-    optional={
-        "checkpoint": NAMES.map("/".__add__),
-        "normalisation": st.sampled_from(["none", {"mean": [0.5, 0.25], "std": [1.0, 2.0]}]),
-        "subset": st.just({"train_range": [0, 10], "train_size": 4}),
-    },
-)
-STITCHES = st.fixed_dictionaries(
-    {"seeds": st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True), "epochs": POSITIVE},
-    optional={"cuts": st.lists(NAMES, max_size=3) | st.just("all"), "steps": st.integers(1, 9)},
-)
-
-
-@st.composite
-def experiments(draw):
-    networks = draw(st.dictionaries(NAMES, NETWORKS, min_size=1, max_size=3))
-    ends = st.sampled_from(sorted(networks))
-    pairs = draw(st.lists(st.tuples(ends, ends), min_size=1, max_size=4, unique=True))
-    return Experiment.model_validate(
-        {
-            "name": draw(NAMES),
-            "description": draw(st.text(st.characters(blacklist_categories=["Cs"]))),
-            "networks": networks,
-            "pairs": [{"bottom": bottom, "top": top} for bottom, top in pairs],
-            "stitch": draw(STITCHES),
-            "controls": draw(st.lists(st.sampled_from(["self_stitch", "random_bottom"]), unique=True)),
-        }
-    )
-
-
-@settings(max_examples=50, deadline=None)
-@given(experiments())
-def test_an_experiment_written_as_toml_is_read_back_the_same(tmp_path_factory, experiment):
-    path = tmp_path_factory.getbasetemp() / "written.toml"
-    path.write_text(tomli_w.dumps(experiment.plain()), "utf-8", newline="")
-    assert tomllib.loads(path.read_text("utf-8")) == experiment.plain()
-    assert load_preset(str(path)) == experiment

@@ -393,14 +393,3 @@ async def test_a_run_that_failed_before_its_first_cell_says_why():
             writer.write("run_finished", status="failed", reason="the checkpoint can't be read " + "x" * 40)
         await wait_for_text(pilot, "this run has no cells")
         await wait_for_text(pilot, "x" * 40)
-
-
-async def test_screens_that_are_left_before_they_are_drawn_do_no_harm():
-    make_run(runs_directory())
-    async with StitchApp().run_test(size=(120, 36)) as pilot:
-        await ready(pilot)
-        for key in ("enter", "escape", "n", "escape", "r", "escape", "p", "escape", "e", "escape", "enter", "escape"):
-            pilot.app.simulate_key(key)
-        await pilot.press("j")
-        await wait_for(pilot, lambda: type(pilot.app.screen).__name__ == "GridScreen", "the grid is back")
-        await wait_for_text(pilot, "a > b at block1")

@@ -84,7 +84,7 @@ PLACES = {
     "compare": ("r space j space c l", "red]x?[2J"),  # the name before it may be broken between two lines
     "presets": ("p", "Quickstart"),
     "help": ("question_mark", "Keys here"),
-    "findings": ("f", "warning [bold red]x?[2J"),
+    "findings": ("f", "warning: warning [bold"),
     "copy": ("r y", "copied the run's path"),
 }
 

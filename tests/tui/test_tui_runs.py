@@ -24,7 +24,7 @@ from stitchtui.run.events import EventWriter
 from stitchtui.run.state import RunState
 from stitchtui.tui import actions
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.catalogue import Catalogue, Entry
+from stitchtui.tui.catalogue import Catalogue
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.export import ExportScreen
 from stitchtui.tui.screens.runs import RunsScreen
@@ -384,17 +384,6 @@ def test_the_catalogue_tells_the_names_before_it_has_read_the_logs(three_runs):
     assert {entry.condition for entry in told[0]} == {None}
 
 
-def test_a_directory_that_vanished_or_holds_nonsense_stops_no_one():
-    broken = RunDirectory(runs_directory() / "20260105-000000-broken")
-    broken.path.mkdir(parents=True)
-    broken.events.write_bytes(b"\xff\xfe not json\n{}\n" + b'{"t": 1, "type": "step"}\n')
-    looked = Catalogue()
-    assert [entry.condition for entry in looked.look()] == ["lost"]
-    broken.events.unlink()
-    broken.path.rmdir()
-    assert looked.look() == []
-
-
 async def test_two_hundred_runs_fill_the_list_and_the_last_is_two_keys_away():
     experiment = make_experiment()
     for number in range(200):
@@ -408,7 +397,3 @@ async def test_two_hundred_runs_fill_the_list_and_the_last_is_two_keys_away():
         await wait_for_text(pilot, "20260101-000000-many")
         await pilot.press("g")
         await wait_for_text(pilot, "20260101-000199-many")
-
-
-def test_an_entry_that_was_not_read_yet_has_no_condition(tmp_path):
-    assert Entry(RunDirectory(tmp_path)).condition is None
