@@ -115,7 +115,9 @@ def test_a_classifiers_own_last_layer_is_the_head_and_keeps_its_name(tmp_path: P
     assert [name for name, _ in network.module.named_children()] == ["body", "fc"]
     torch.save(network.module.state_dict(), tmp_path / "whole.pt")
     again = get(backbone(tmp_path, "Classifier", checkpoint=str(tmp_path / "whole.pt")))
-    assert again.notes == ("left out its own last layer: fc",)
+    left_out, guessed = again.notes
+    assert left_out == "left out its own last layer: fc"
+    assert "--normalisation" in guessed  # nobody has said how its images were normalised
     assert again.digest == network.digest
 
 

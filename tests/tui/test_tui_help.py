@@ -1,9 +1,10 @@
 import pytest
 from little_app import LittleApp
-from pilot import screen_text, wait_for, wait_for_text
+from pilot import make_run, screen_text, wait_for, wait_for_text
 from rich.console import Console
 from textual.containers import VerticalScroll
 
+from stitchtui.places import runs_directory
 from stitchtui.tui.glossary import GLOSSARY
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.help import HelpScreen, key_rows, terminal_rows
@@ -14,8 +15,21 @@ SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
 SCREENS = [RunsScreen, PresetsScreen]
 
 
-async def open_help(pilot):
+@pytest.fixture(autouse=True)
+def lost_run():
+    """A run that a key can be pressed for: it can be resumed, and can't be stopped."""
+    return make_run(runs_directory(), until="direct")
+
+
+async def there(pilot):
+    """Wait until the screen is there, and knows the run if it lists any."""
     await wait_for(pilot, lambda: pilot.app.screen.focused, "the screen is there")
+    if isinstance(pilot.app.screen, RunsScreen):
+        await wait_for_text(pilot, "lost")
+
+
+async def open_help(pilot):
+    await there(pilot)
     await pilot.press("question_mark")
     await wait_for(pilot, lambda: isinstance(pilot.app.screen, HelpScreen), "the help is there")
 
@@ -31,10 +45,11 @@ async def test_it_shows_the_keys_of_the_screen_it_was_asked_on(size):
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_every_binding_of_a_screen_has_an_id_and_a_tooltip_and_is_in_its_help(screen):
     async with LittleApp(screen).run_test(size=(80, 24)) as pilot:
-        await wait_for(pilot, lambda: pilot.app.screen.focused, "the screen is there")
+        await there(pilot)
         assert all(binding.id and binding.tooltip for binding in screen.BINDINGS)
         rows = key_rows(pilot.app, pilot.app.screen.active_bindings.values())
-        assert {(binding.tooltip, binding.id) for binding in screen.BINDINGS} <= {row[1:] for row in rows}
+        missing = {(binding.tooltip, binding.id) for binding in screen.BINDINGS} - {row[1:] for row in rows}
+        assert {id for _, id in missing} == ({"runs.stop"} if screen is RunsScreen else set())
 
 
 @pytest.mark.parametrize(("size", "named"), [((60, 60), False), ((120, 60), True)])
@@ -43,15 +58,15 @@ async def test_it_says_how_a_key_is_moved_and_names_the_keys_where_there_is_room
         await open_help(pilot)
         await wait_for_text(pilot, '"grid.measure" = "z"')
         assert "keys.toml" in "".join(screen_text(pilot.app).replace("│", "").split())
-        assert ("runs.stop" in screen_text(pilot.app)) == named
+        assert ("runs.resume" in screen_text(pilot.app)) == named
 
 
 async def test_a_key_that_the_user_moved_is_shown_where_it_is_now():
     async with LittleApp(RunsScreen).run_test(size=(80, 24)) as pilot:
-        pilot.app.set_keymap({"runs.stop": "z"})
-        await wait_for(pilot, lambda: pilot.app.screen.focused, "the screen is there")
+        pilot.app.set_keymap({"runs.resume": "z"})
+        await there(pilot)
         rows = {words: keys for keys, words, _ in key_rows(pilot.app, pilot.app.screen.active_bindings.values())}
-        assert rows["Stop this run; what it measured stays"] == "z"
+        assert rows["Go on with a run that was stopped or lost"] == "z"
 
 
 @pytest.mark.parametrize("key", ["escape", "q", "question_mark"])

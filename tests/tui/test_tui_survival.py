@@ -14,6 +14,7 @@ from stitchtui.places import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.state import RunState
+from stitchtui.tui import actions
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.runs import RunsScreen
 
@@ -136,6 +137,8 @@ async def test_a_run_that_was_copied_here_is_shown_but_not_resumed(tmp_path):
         assert not {"stop", "resume"} & set(screen_text(app).splitlines()[-1].split())
         await pilot.press("R", "s", "r")
         await wait_for_text(pilot, "its worker is on far-away")
-        await pilot.press("r")
+        assert not {"stop", "resume"} & set(screen_text(app).splitlines()[-1].split())
+        await pilot.press("r", "s")
+        actions.resume(app, app.watched.directory)  # as if it had been copied just before the key was pressed
         await wait_for_text(pilot, "resume it there")
     assert not (runs_directory() / made.name / "worker.log").exists(), "nothing was launched"
