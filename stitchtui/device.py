@@ -18,7 +18,7 @@ def pick(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"--device {name}: not usable here ({first}); expected auto, cpu, cuda or cuda:N") from None
     return device

@@ -50,6 +50,7 @@ def _read(path: Path, said: str) -> dict[str, Array]:
                 found = ", ".join(shown(name) for name in archive.files[:8]) or "none"
                 raise BadInput(f"{said}: lacks {', '.join(missing)} (arrays there: {found}); expected {_names()}")
             return {name: archive[name] for name in present}
+    # The last is what zipfile says of a compression that it doesn't know.
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise BadInput(f"{said}: can't be read ({one_line(error)}); expected {_names()} without pickles") from None
 

@@ -21,8 +21,7 @@ LEAST = 0.1
 
 def deviations(tensor: Tensor, channel_axis: int) -> Tensor:
     """Standard deviation of each channel over images and positions: float32 [channels], none of them near 0."""
-    rows = tensor.detach().movedim(channel_axis, -1).flatten(0, -2).float()
-    found = rows.std(0, correction=0)
+    found = _rows(tensor, channel_axis).std(0, correction=0)
     typical = found.square().mean().sqrt()
     typical = torch.where(typical > 0, typical, torch.ones_like(typical))
     return found.clamp_min(LEAST * typical)
@@ -51,8 +50,7 @@ def follows(stitch: nn.Module, x: Tensor) -> list[Follow]:
     """The biases of `stitch` that follow its weights; `x` is what it is given."""
     if not isinstance(stitch, Stitch):
         return []
-    read = x if stitch.adapt is None else stitch.adapt(x)
-    mean = read.detach().movedim(stitch.channel_axis, -1).flatten(0, -2).float().mean(0)
+    mean = _rows(_read(stitch, x), stitch.channel_axis).mean(0)
     named = dict(stitch.named_parameters())
     return [Follow(named[weight], named[bias], mean) for weight, bias in stitch.readers]
 
@@ -66,9 +64,18 @@ def units(stitch: nn.Module, x: Tensor, y: Tensor, channel_axis: int) -> list[Te
     """
     if not isinstance(stitch, Stitch):
         return [torch.ones((), device=p.device) for p in stitch.parameters()]
-    read = x if stitch.adapt is None else stitch.adapt(x)
-    found = stitch.units(deviations(read, stitch.channel_axis), deviations(y, channel_axis))
+    found = stitch.units(deviations(_read(stitch, x), stitch.channel_axis), deviations(y, channel_axis))
     return [found[name] for name, _ in stitch.named_parameters()]
+
+
+def _rows(tensor: Tensor, channel_axis: int) -> Tensor:
+    """float32 [images * positions, channels]."""
+    return tensor.detach().movedim(channel_axis, -1).flatten(0, -2).float()
+
+
+def _read(stitch: Stitch, x: Tensor) -> Tensor:
+    """What the stitch's map is given of what the stitch is."""
+    return x if stitch.adapt is None else stitch.adapt(x)
 
 
 class ScaledSteps:
