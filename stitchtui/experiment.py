@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from stitchtui.claims.spec import ClaimSpec, check_claims
 from stitchtui.errors import not_known
+from stitchtui.network_seeds import MOST_SEEDS
 from stitchtui.stitching.capacity import FAMILIES
 
 Augment = Literal["auto", "none", "crop", "crop_flip"]
@@ -51,6 +52,7 @@ def _not_a_controls_name(name: str) -> str:
     return name
 
 
+HUBS = ("hf:", "hub:")  # what the name of a network begins with whose weights lie on a hub
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
 # Any name from outside ends up in a table, a file name or a column heading: keep it short and printable.
 # "random(a)" and "noise(as a)" are how controls of network a are called.
@@ -194,6 +196,12 @@ class NetworkSpec(Spec):
         return self
 
     @property
+    def made_here(self) -> bool:
+        """Whether its weights come from its seed, by training or not, and neither from a file nor from a hub."""
+        published = self.weights is not None or (self.architecture or "").startswith(HUBS)
+        return self.checkpoint is None and not published
+
+    @property
     def training(self) -> dict[str, Any]:
         """How it is trained here, as its checkpoint says it: the recipe, and what else isn't as usual."""
         return self.train.plain() | self.model_dump(mode="json", include=_SAID_OF_TRAINING, exclude_defaults=True)
@@ -286,6 +294,7 @@ class Experiment(Spec):
     description: str = ""
     data: DataSpec = DataSpec()
     networks: dict[Name, NetworkSpec] = Field(min_length=1)
+    network_seeds: int = Field(1, ge=1, le=MOST_SEEDS)  # how often each network that is trained here is trained
     pairs: tuple[PairSpec, ...] = Field(min_length=1)
     stitch: StitchSpec = StitchSpec()
     controls: tuple[ControlName, ...] = ("self_stitch", "identity", "random_bottom")

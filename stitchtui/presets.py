@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from stitchtui import validation
 from stitchtui.errors import BadInput, not_known
-from stitchtui.experiment import Experiment
+from stitchtui.experiment import HUBS, Experiment
 from stitchtui.paper.curves import curves
 from stitchtui.places import presets_directory
 from stitchtui.settings import Key, Setting, absolute, dotted, laid, leaves, read_override, unusable
 from stitchtui.text import plain
 
 TORCHVISION = "torchvision:"
-PUBLISHED = (TORCHVISION, "timm:", "hf:", "hub:")
+PUBLISHED = (TORCHVISION, "timm:", *HUBS)
 """What the name of a network begins with that comes with weights."""
 _UNNAMABLE = re.compile(r"[>/\\\ud800-\udfff]")
 

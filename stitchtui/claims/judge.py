@@ -14,8 +14,9 @@ from stitchtui.claims.finding import Atom, Finding, Judged, at_least, at_most, b
 from stitchtui.claims.series import Number, Unanswerable, chosen, column_of, numbers_of
 from stitchtui.claims.spec import ClaimSpec, ColumnSpec
 from stitchtui.claims.words import interval_text, missing_text, number_text, sentence
+from stitchtui.network_seeds import in_each, said_in
 from stitchtui.run.state import RunState
-from stitchtui.stitching.penalty import Interval, difference, error_interval
+from stitchtui.stitching.penalty import Interval, difference, error_interval, over_seeds
 
 
 def claims_of(state: RunState) -> list[ClaimSpec | None]:
@@ -53,10 +54,20 @@ def judge(claim: ClaimSpec, state: RunState, index: int = 0) -> Judged:
 
 
 def _over_seeds(claim: ClaimSpec, state: RunState) -> str:
-    """How many stitch seeds the numbers are over; nothing where there is only one."""
-    seeds = {len(column_of(state, ref).task_ids) for ref in claim.refs}
-    least, most = (min(seeds), max(seeds)) if seeds else (1, 1)
-    return "" if most == 1 else f"; over {most if least == most else f'{least} to {most}'} seeds"
+    """How many seeds the numbers are over; nothing where there is only one."""
+    columns = [column_of(state, ref) for ref in claim.refs]
+    each = [len(found.task_ids) for column in columns for found in column.in_seeds]
+    networks = _count([len(column.in_seeds) for column in columns] or [said_in(state.experiment)])
+    stitches = _count(each or [1])
+    kinds = ((networks, "network seeds"), (stitches, "stitch seeds" + (" each" if networks else "")))
+    said = " with ".join(f"{count} {kind}" for count, kind in kinds if count)
+    return f"; over {said}" if said else ""
+
+
+def _count(counts: Sequence[int]) -> str:
+    """`3`, or `1 to 3` where they differ; empty where none is over one."""
+    least, most = min(counts), max(counts)
+    return "" if most == 1 else str(most) if least == most else f"{least} to {most}"
 
 
 def _columns(claim: ClaimSpec, state: RunState) -> list[list[Number]]:
@@ -242,17 +253,23 @@ def _jumps(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
 
 
 def _error_gap(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
-    images = (state.data or {}).get("test")
-    networks = [state.networks.get(name) for name in claim.networks]
-    if not isinstance(images, int) or images < 1 or None in networks:
-        raise Unanswerable("the networks' test errors aren't all known yet")
-    known = [(n.name, error_interval(n.error, images)) for n in networks if n is not None]
-    apart = difference(known[1][1], known[0][1])
+    mine, other = (_errors(state, name) for name in claim.networks)
+    apart = over_seeds([difference(its, one) for one, its in zip(mine, other, strict=True)])
+    known = [(name, over_seeds(errors)) for name, errors in zip(claim.networks, (mine, other), strict=True)]
     facts = [
         {"of": name, "cut": "", "depth": None, "value": e.value, "low": e.low, "high": e.high} for name, e in known
     ]
     words = ", ".join(f"{name} {error_text(error)}" for name, error in known) + _gap(claim, apart)
     return every([replace(at_most(apart, claim.value or 0.0), words=words, numbers=tuple(facts))]), "network"
+
+
+def _errors(state: RunState, name: str) -> list[Interval]:
+    """A network's test error in every network seed."""
+    images = (state.data or {}).get("test")
+    networks = [state.networks.get(each) for each in in_each(name, said_in(state.experiment), state.networks)]
+    if not isinstance(images, int) or images < 1 or None in networks:
+        raise Unanswerable("the networks' test errors aren't all known yet")
+    return [error_interval(network.error, images) for network in networks if network is not None]
 
 
 def error_text(error: Interval) -> str:

@@ -9,7 +9,7 @@ from stitchtui.claims.spec import ClaimSpec, ColumnSpec, CutRange, Measure
 from stitchtui.report.places import depths
 from stitchtui.run.controls import control_named
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stitching.penalty import Interval, over_seeds
 
 
 class Unanswerable(Exception):
@@ -68,7 +68,7 @@ def column_of(state: RunState, ref: ColumnSpec) -> Column:
     objective, family = ref.stitch.get("objective"), ref.stitch.get("family")
     rest = {key: value for key, value in ref.stitch.items() if key not in ("objective", "family")}
     if objective == "direct":
-        mine = _direct(state, mine)
+        mine = _direct(mine)
     found = {
         column.task_ids: column
         for column in mine
@@ -86,15 +86,14 @@ def column_of(state: RunState, ref: ColumnSpec) -> Column:
     return columns[0]
 
 
-def _direct(state: RunState, columns: Iterable[Column]) -> list[Column]:
+def _direct(columns: Iterable[Column]) -> list[Column]:
     """Each column's direct matching as a column of its own."""
     found = []
     for column in columns:
         if column.objective == "direct":
             found.append(column)
-        elif column.direct_task in state.tasks:
-            task = state.tasks[str(column.direct_task)]
-            found.append(replace(column, objective="direct", family=task.family, task_ids=(task.id,), direct_task=None))
+        elif column.direct_tasks:
+            found.append(column.matched())
     return found
 
 
@@ -129,9 +128,10 @@ def _number(state: RunState, column: Column, cut: str, measure: Measure, better:
     if summary.status != "finished":
         return Number("", cut, None, None, "not measured")
     if measure == "cka":
-        value = summary.measures.get("cka")
-        exact = None if value is None else Interval(value, value, value)  # of all test images: it has no interval
-        return _sound(cut, exact, measure)
+        found = [row.measures.get("cka") for row in state.summaries(column, cut)]
+        known = [Interval(value, value, value) for value in found if value is not None]
+        # of all test images, so that it has an interval over network seeds only
+        return _sound(cut, over_seeds(known) if len(known) == len(found) else None, measure)
     interval = summary.versus_bottom if measure == "versus_bottom" else summary.penalty
     if better and interval and summary.direct and summary.direct.value < interval.value:
         return _sound(cut, summary.direct, measure, "direct matching")

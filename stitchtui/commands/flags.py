@@ -47,6 +47,12 @@ Seeds = Annotated[
     str | None,
     typer.Option("--seeds", metavar="N|A,B", help="How many stitch seeds, or which: 3 is the same as 0,1,2."),
 ]
+NetworkSeeds = Annotated[
+    int | None,
+    typer.Option(
+        "--network-seeds", metavar="N", help="Train each network N times, from N seeds, and give means over them."
+    ),
+]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -109,6 +115,7 @@ def settings(
     start: str | None = None,
     epochs: float | None = None,
     seeds: str | None = None,
+    network_seeds: int | None = None,
     data: str | None = None,
     controls: str | None = None,
 ) -> "list[Setting]":
@@ -123,6 +130,7 @@ def settings(
         ("--start", "stitch.start", start, str),
         ("--epochs", "stitch.epochs", epochs, float),
         ("--seeds", "stitch.seeds", seeds, _seeds),
+        ("--network-seeds", "network_seeds", network_seeds, int),
         ("--data", "data.name", data, str),
         ("--controls", "controls", controls, _controls),
     ]

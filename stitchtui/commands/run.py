@@ -48,6 +48,7 @@ def run(
     start: flags.Start = None,
     epochs: flags.Epochs = None,
     seeds: flags.Seeds = None,
+    network_seeds: flags.NetworkSeeds = None,
     data: flags.Data = None,
     controls: flags.Controls = None,
     both: flags.Both = False,
@@ -78,7 +79,7 @@ def run(
         return _resume(resume, device, threads, memory, detach=detach, as_json=as_json)
     laid_over = flags.settings(
         cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,
-        data=data, controls=controls,
+        network_seeds=network_seeds, data=data, controls=controls,
     )  # fmt: skip
     shared = {"normalisation": normalisation, "leaves": leaf or [], "head": head, "trust_code": trust_code}
     pair = {"both": both, "architectures": architecture or [], **shared}
@@ -147,8 +148,10 @@ def _refuse_pair_flags(preset: str, pair: dict[str, Any]) -> None:
 
 
 def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:
+    from stitchtui.network_seeds import in_every_seed
     from stitchtui.worker.estimate import estimate
 
+    experiment = in_every_seed(experiment)
     rows = estimate(experiment, device)
     if as_json:
         import json

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui.errors import BadInput
-from stitchtui.experiment import Normalisation
+from stitchtui.experiment import HUBS, Normalisation
 from stitchtui.networks import from_timm, heads
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.scales import IMAGENET
 from stitchtui.text import plain
 
-HF, HUB = "hf:", "hub:"
+HF, HUB = HUBS
 
 
 class Scores(nn.Module):

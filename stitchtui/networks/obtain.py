@@ -221,7 +221,7 @@ def _check(spec: NetworkSpec) -> None:
 
 
 def _is_published(spec: NetworkSpec) -> bool:
-    return spec.checkpoint is None and (spec.weights is not None or architectures.has_weights(architecture_of(spec)))
+    return spec.checkpoint is None and not spec.made_here
 
 
 def _ends(spec: NetworkSpec) -> int:

@@ -51,8 +51,8 @@ def drawn(column: Column, summary: Summary) -> Drawn:
 def cell_of(state: RunState, column: Column, cut: str) -> Drawn:
     """What the run's cell of `column` at `cut` shows; says of a direct-matching value too whether it was reused."""
     found = drawn(column, state.summary(column, cut))
-    source = state.cells.get((column.direct_task or "", cut))
-    if found.kind == "direct" and source is not None and source.reused_from is not None:
+    sources = [state.cells.get((task, cut)) for task in column.direct_tasks]
+    if found.kind == "direct" and all(source is not None and source.reused_from is not None for source in sources):
         return replace(found, also_reused=True)
     return found
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
+from stitchtui.network_seeds import in_every_seed
 from stitchtui.presets import list_presets, load_preset
 from stitchtui.run.state import RunState
 from stitchtui.settings import Key, dotted, leaves
@@ -22,8 +23,8 @@ def departures(state: RunState) -> list[str]:
         return []
     scale = state.experiment.get("scale")
     try:
-        preset = load_preset(state.name, scale if isinstance(scale, str) else None)
-        run = Experiment.model_validate(state.experiment)
+        preset = in_every_seed(load_preset(state.name, scale if isinstance(scale, str) else None))
+        run = in_every_seed(Experiment.model_validate(state.experiment))
     except BadInput:
         return ["a scale that the preset doesn't have"]
     except ValidationError:

@@ -66,7 +66,8 @@ def csv_text(state: RunState) -> str:
 
 def _direct_penalties(state: RunState) -> Mapping[_Place, float]:
     """What direct matching costs beside each trained cell, by the trained cell's task and cut."""
-    beside = {task: c.direct_task for c in (*state.columns(), *state.crosses()) for task in c.task_ids}
+    columns = (*state.columns(), *state.crosses())
+    beside = {task: each.direct_task for c in columns for each in c.in_seeds for task in each.task_ids}
     found = {}
     for cell in state.cells.values():
         direct = state.cells.get((beside.get(cell.task) or "", cell.cut))

@@ -21,7 +21,7 @@ from stitchtui.text import duration
 
 _HOW = (
     "Penalty = error(stitched) - error(top), in percentage points of test error, with its paired 95 % interval in"
-    " brackets; over several stitch seeds the mean, and the interval holds their spread too. Zero or below: the"
+    " brackets; over several seeds the mean, and the interval holds their spread too. Zero or below: the"
     " bottom's layers are at least as good as the top's own."
 )
 _LADDER = (

@@ -1,7 +1,6 @@
 """Finished runs' own results on a Markdown page: a row each in its table, and a block for each run."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
@@ -148,7 +147,7 @@ def _penalties(state: RunState) -> list[str]:
     for column in columns:
         rows = [state.summary(column, cut) for cut in state.cuts()]
         found.append([escaped(column_name(column)), *map(_trained, rows), state.verdict(column) or ""])
-        if column.direct_task:
+        if column.direct_tasks:
             heading = (
                 "direct" if column.direct_family == column.family else f"direct ({escaped(column.direct_family or '')})"
             )
@@ -186,13 +185,11 @@ def _cross(state: RunState, column: Column) -> Iterator[str]:
     yield f"{escaped(cross_title(column))} (rows: bottom cuts, columns: top cuts; the diagonal in brackets):"
     yield ""
     yield from cross_markdown(state, column, decimals=1)
-    direct = state.tasks.get(column.direct_task or "")
-    if direct is not None and not column.control:
-        matched = replace(column, family=direct.family, objective="direct", task_ids=(direct.id,), direct_task=None)
+    if column.direct_tasks and not column.control:
         yield ""
         yield "The same by direct matching:"
         yield ""
-        yield from cross_markdown(state, matched, decimals=1)
+        yield from cross_markdown(state, column.matched(), decimals=1)
 
 
 def _paper(state: RunState) -> Iterator[list[str]]:

@@ -65,8 +65,12 @@ def _reading(state: RunState) -> Iterable[str]:
     columns = state.columns()
     if not columns:
         return
-    seeds = max(len(column.task_ids) for column in columns)
-    over = f"; over {seeds} stitch seeds: mean, and the interval holds their spread too" if seeds > 1 else ""
+    networks = max(len(column.in_seeds) for column in columns)
+    stitches = max(len(each.task_ids) for column in columns for each in column.in_seeds)
+    said = [
+        counted(count, f"{kind} seed") for count, kind in ((networks, "network"), (stitches, "stitch")) if count > 1
+    ]
+    over = f"; over {' and '.join(said)}: mean, and the interval holds their spread too" if said else ""
     kinds = listed(dict.fromkeys(f"{c.family}, {c.objective}" for c in columns if not c.control))
     yield (
         "penalty: error(stitched) - error(top), in points of test error, with half of its paired 95 % interval"
@@ -105,14 +109,16 @@ def _direct_counts(state: RunState, column: Column) -> str:
 
 def _end_points(state: RunState) -> Iterable[str]:
     for column in state.columns():
-        bottom, top = state.networks.get(column.bottom), state.networks.get(column.top)
-        if column.control or bottom is None or top is None or _has_own_classes(state, bottom.name):
+        errors = state.errors(column)
+        if column.control or errors is None or _has_own_classes(state, column.bottom):
             continue
+        bottom, top = errors
+        means = f", means over {len(column.in_seeds)} network seeds," if len(column.in_seeds) > 1 else ""
         yield (
-            f"end points of {column_name(column)}: 0 at the input by definition, where nothing of {bottom.name} is"
+            f"end points of {column_name(column)}: 0 at the input by definition, where nothing of {column.bottom} is"
             " used;"
-            f" error({bottom.name}) - error({top.name}) = {bottom.error:.2f} - {top.error:.2f}"
-            f" = {signed(bottom.error - top.error)} at the output, where only {bottom.name} is left"
+            f" error({column.bottom}) - error({column.top}) = {bottom:.2f} - {top:.2f}"
+            f" = {signed(bottom - top)}{means} at the output, where only {column.bottom} is left"
         )
 
 

@@ -26,7 +26,7 @@ def cross_of(
     On the diagonal is, where both networks have the same cuts, each with itself; elsewhere each top cut with the
     bottom cut that comes nearest to its depth.
     """
-    ids = [*column.task_ids, *([column.direct_task] if column.direct_task else [])]
+    ids = [*column.task_ids, *column.direct_tasks]
     found = [cells[key] for task in ids if task in tasks for cut in tasks[task].cuts if (key := (task, cut)) in cells]
     bottoms = _ordered({c.bottom_cut for c in found if c.bottom_cut}, networks.get(column.bottom))
     tops = _ordered({c.top_cut for c in found if c.top_cut}, networks.get(column.top))

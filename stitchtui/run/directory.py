@@ -125,9 +125,12 @@ class RunDirectory:
         """
         from pydantic import ValidationError
 
+        from stitchtui.network_seeds import in_every_seed
+
         now = self.read_experiment()
         try:
-            return type(now).model_validate({**now.plain(), "also": [r.plain() for r in (*now.also, request)]})
+            wanted = type(now).model_validate({**now.plain(), "also": [r.plain() for r in (*now.also, request)]})
+            return in_every_seed(wanted)
         except ValidationError as error:
             raise BadInput(f"run {plain(self.name)}: {plain(error.errors()[0]['msg'])}") from None
 
@@ -153,7 +156,13 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def create(experiment: "Experiment", parent: Path | None = None) -> RunDirectory:
-    """A new run directory in `parent` (default: `runs_directory()`), named by time and experiment."""
+    """A new run directory in `parent` (default: `runs_directory()`), named by time and experiment.
+
+    The experiment in it has its networks in every seed. Raises BadInput where that can't be.
+    """
+    from stitchtui.network_seeds import in_every_seed
+
+    experiment = in_every_seed(experiment)
     parent = runs_directory() if parent is None else parent
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(experiment.name)}"
     toml = _toml(experiment)

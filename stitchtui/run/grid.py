@@ -1,14 +1,14 @@
 """The grid of a run: its columns, its rows by depth, what each cell says over the seeds, and the verdicts."""
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from statistics import fmean
 
 from stitchtui.run.controls import CONTROLS
-from stitchtui.run.records import Cell, Column, NetworkState, Status, Summary, TaskState
+from stitchtui.run.records import Cell, Column, InSeed, NetworkState, Status, Summary, TaskState
 from stitchtui.stitching.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
 
 _CONTROLS = tuple(CONTROLS)
@@ -16,15 +16,17 @@ _CONTROLS = tuple(CONTROLS)
 Cells = Mapping[tuple[str, str], Cell]
 
 
-def columns(tasks: Iterable[TaskState], cross: bool = False) -> list[Column]:
+def columns(tasks: Iterable[TaskState], firsts: Mapping[str, str], cross: bool = False) -> list[Column]:
     """Pairs in plan order, then the controls by kind; direct matching joins the trained tasks it starts.
 
+    `firsts` says of networks of later network seeds what they are called in the first, whose columns they join.
     With `cross` those that join every bottom cut with every top cut, without it those that don't.
     """
     places: dict[tuple[str, str, str, str], list[TaskState]] = {}
     for task in tasks:
         if task.kind == "column" and task.cross == cross:
-            places.setdefault((task.control, task.bottom, task.top, task.place), []).append(task)
+            bottom, top = (firsts.get(end, end) for end in (task.bottom, task.top))
+            places.setdefault((task.control, bottom, top, task.place), []).append(task)
     found = [column for place in places.values() for column in _columns_of_place(place)]
     return sorted(_told_apart(found), key=_control_rank)
 
@@ -57,22 +59,22 @@ def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
     groups: dict[tuple[str, str, str], list[TaskState]] = {}
     for task in tasks:
         groups.setdefault((task.family, task.objective, task.recipe), []).append(task)
-    matched = {family: group[0] for (family, objective, _), group in groups.items() if objective == "direct"}
+    matched = {family: group for (family, objective, _), group in groups.items() if objective == "direct"}
     starts = {_start_of(family, matched) for family, objective, _ in groups if objective != "direct"}
     own = [group for key, group in groups.items() if key[1] != "direct" or key[0] not in starts]
     return [_column(group, _beside(group[0], matched)) for group in own]
 
 
-def _beside(task: TaskState, matched: Mapping[str, TaskState]) -> TaskState | None:
-    return None if task.objective == "direct" else matched.get(_start_of(task.family, matched) or "")
+def _beside(task: TaskState, matched: Mapping[str, list[TaskState]]) -> list[TaskState]:
+    return [] if task.objective == "direct" else matched.get(_start_of(task.family, matched) or "", [])
 
 
-def _start_of(family: str, matched: Mapping[str, TaskState]) -> str | None:
+def _start_of(family: str, matched: Mapping[str, list[TaskState]]) -> str | None:
     """The family whose direct matching stands beside a stitch of `family`: its own, else the affine one."""
     return next((name for name in (family, "affine") if name in matched), None)
 
 
-def _column(tasks: list[TaskState], direct: TaskState | None) -> Column:
+def _column(tasks: list[TaskState], direct: list[TaskState]) -> Column:
     one = tasks[0]
     words = (one.control or "pair", f"{one.bottom} > {one.top}", one.family, one.objective, one.place, one.recipe)
     return Column(
@@ -83,14 +85,19 @@ def _column(tasks: list[TaskState], direct: TaskState | None) -> Column:
         one.control,
         one.family,
         one.objective,
-        tuple(task.id for task in tasks),
-        direct.id if direct else None,
-        direct_family=direct.family if direct else None,
+        tuple(_in_seeds(tasks, direct)),
+        direct_family=direct[0].family if direct else None,
         place=one.place,
         recipe=one.recipe,
         cross=one.cross,
         request=one.request,
     )
+
+
+def _in_seeds(tasks: list[TaskState], direct: list[TaskState]) -> Iterator[InSeed]:
+    beside = {(task.bottom, task.top): task.id for task in direct}
+    for ends in dict.fromkeys((task.bottom, task.top) for task in tasks):
+        yield InSeed(*ends, tuple(task.id for task in tasks if (task.bottom, task.top) == ends), beside.get(ends))
 
 
 def rows(tasks: Iterable[TaskState], networks: Mapping[str, NetworkState]) -> list[str]:
@@ -140,6 +147,15 @@ def _by_depth(before: "TopologicalSorter[str]", depth: Mapping[str, float]) -> l
 
 def summary(column: Column, cut: str, cells: Cells) -> Summary:
     """One row of `column` over its seeds; where one failed there is no penalty: the rest would flatter it."""
+    return pooled(summaries(column, cut, cells))
+
+
+def summaries(column: Column, cut: str, cells: Cells) -> list[Summary]:
+    """One row of `column` in each network seed, over its stitch seeds."""
+    return [_summary(each, cut, cells) for each in column.in_seeds]
+
+
+def _summary(column: InSeed, cut: str, cells: Cells) -> Summary:
     mine = [cells.get((task, cut)) for task in column.task_ids]
     done = [cell for cell in mine if cell is not None and cell.status == "finished"]
     failed = next((cell for cell in mine if cell is not None and cell.status == "failed"), None)
@@ -156,12 +172,45 @@ def summary(column: Column, cut: str, cells: Cells) -> Summary:
         spread=standard_deviation(penalties) if len(penalties) >= 2 else None,
         reused=bool(done) and all(cell.reused_from is not None for cell in done),
         reason=failed.reason if failed else None,
-        measures=_means(measured),
+        measures=_mean_values(cell.measures for cell in measured),
     )
 
 
+def pooled(rows: Sequence[Summary]) -> Summary:
+    """One row over network seeds, from what it says in each of them; where one failed there is no penalty."""
+    if len(rows) == 1:
+        return rows[0]
+    status = _joint_status(row.status for row in rows)
+    measured = [] if status == "failed" else [row for row in rows if row.penalty is not None]
+    penalties = [row.penalty.value for row in measured if row.penalty]
+    done = [row for row in rows if row.seeds]
+    return Summary(
+        rows[0].cut,
+        status,
+        penalty=_over(row.penalty for row in measured),
+        versus_bottom=_over(row.versus_bottom for row in measured),
+        direct=_over(row.direct for row in rows),
+        seeds=sum(row.seeds for row in rows),
+        spread=standard_deviation(penalties) if len(penalties) >= 2 else None,
+        reused=bool(done) and all(row.reused for row in done),
+        reason=next((row.reason for row in rows if row.reason), None),
+        measures=_mean_values(row.measures for row in measured),
+    )
+
+
+def _over(intervals: Iterable[Interval | None]) -> Interval | None:
+    """Over the seeds that are in; None where one of them has no such number."""
+    found = list(intervals)
+    known = [interval for interval in found if interval is not None]
+    return over_seeds(known) if known and len(known) == len(found) else None
+
+
 def _status(cells: list[Cell | None]) -> Status:
-    statuses = {cell.status if cell else "pending" for cell in cells}
+    return _joint_status([cell.status if cell else "pending" for cell in cells])
+
+
+def _joint_status(found: Iterable[Status]) -> Status:
+    statuses = set(found)
     if "failed" in statuses:
         return "failed"
     if statuses == {"finished"}:
@@ -174,18 +223,17 @@ def _combined(cells: list[Cell], name: str) -> Interval | None:
     return over_seeds(intervals) if intervals else None
 
 
-def _means(cells: list[Cell]) -> dict[str, float]:
+def _mean_values(measures: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
     values: dict[str, list[float]] = {}
-    for cell in cells:
-        for name, value in cell.measures.items():
+    for each in measures:
+        for name, value in each.items():
             if value is not None:
                 values.setdefault(name, []).append(value)
     return {name: fmean(many) for name, many in values.items()}
 
 
-def _better(column: Column, row: Summary) -> Interval:
-    assert row.penalty is not None
-    if row.direct is None or not column.counts_direct:
+def _better(column: Column, row: Summary) -> Interval | None:
+    if row.penalty is None or row.direct is None or not column.counts_direct:
         return row.penalty
     return min(row.penalty, row.direct, key=lambda interval: interval.value)
 
@@ -202,5 +250,5 @@ def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilo
         return None
     cuts = dict.fromkeys(cut for task in mine for cut in task.cuts)
     rows_of = [summary(column, cut, cells) for cut in cuts]
-    penalties = [_better(column, row) for row in rows_of if row.status == "finished" and row.penalty]
+    penalties = [found for row in rows_of if row.status == "finished" and (found := _better(column, row))]
     return connectivity(penalties, epsilon) if len(penalties) == len(rows_of) else "undecided"

@@ -1,6 +1,6 @@
 """What a RunState is made of: cells, tasks, networks, and the grid's columns and summaries. Plain data."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from stitchtui.stitching.penalty import Interval
@@ -118,8 +118,21 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class InSeed:
+    """A column in one network seed: a task for each stitch seed, and the direct matching beside them."""
+
+    bottom: str
+    top: str
+    task_ids: tuple[str, ...]
+    direct_task: str | None = None
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column of the grid: one bottom, top and control, with the family and objective of its main cells."""
+    """A column of the grid: one bottom, top and control, with the family and objective of its main cells.
+
+    With several network seeds, bottom and top are called as in the first.
+    """
 
     key: str
     heading: str
@@ -128,14 +141,32 @@ class Column:
     control: str
     family: str
     objective: str
-    task_ids: tuple[str, ...]
-    direct_task: str | None
+    in_seeds: tuple[InSeed, ...]  # of every network seed
     direct_family: str | None = None  # what the direct matching beside it is fitted in: its own family, or affine
     place: str = ""  # how its cuts differ from the run's main request, in words
     recipe: str = ""  # how its training differs
     cross: bool = False  # every bottom cut with every top cut: a grid of its own
     request: int = 0  # of its first task: its place among the experiment's requests
     apart: tuple[str, ...] = ()  # what tells it from other columns of the same bottom, top and control
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """The tasks of all seeds."""
+        return tuple(task for each in self.in_seeds for task in each.task_ids)
+
+    @property
+    def direct_tasks(self) -> tuple[str, ...]:
+        """The direct matching beside them, of every network seed that has it."""
+        return tuple(each.direct_task for each in self.in_seeds if each.direct_task is not None)
+
+    def matched(self) -> "Column":
+        """The direct matching beside it as a column of its own."""
+        mine = tuple(
+            replace(each, task_ids=(each.direct_task,), direct_task=None)
+            for each in self.in_seeds
+            if each.direct_task is not None
+        )
+        return replace(self, objective="direct", family=self.direct_family or self.family, in_seeds=mine)
 
     @property
     def counts_direct(self) -> bool:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from stitchtui.claims.finding import Judged, as_verdict
+from stitchtui.network_seeds import first_names, said_in
 from stitchtui.run import fields, grid, progress
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.events import Event, read_events
@@ -60,11 +62,16 @@ class RunState:
 
     def columns(self) -> list[Column]:
         """The grid's columns: pairs in plan order, then each kind of control."""
-        return grid.columns(self.tasks.values())
+        return grid.columns(self.tasks.values(), self._firsts())
 
     def crosses(self) -> list[Column]:
         """The columns that join every bottom cut with every top cut: each is a grid of its own."""
-        return grid.columns(self.tasks.values(), cross=True)
+        return grid.columns(self.tasks.values(), self._firsts(), cross=True)
+
+    def _firsts(self) -> dict[str, str]:
+        """Of each network of a later network seed what it is called in the first."""
+        ends = dict.fromkeys(end for task in self.tasks.values() for end in (task.bottom, task.top))
+        return first_names(ends, said_in(self.experiment))
 
     def cross(self, column: Column) -> Cross:
         """Rows, columns and diagonal of one of `crosses`."""
@@ -77,6 +84,19 @@ class RunState:
     def summary(self, column: Column, cut: str) -> Summary:
         """What is known of one row of `column`, over its seeds."""
         return grid.summary(column, cut, self.cells)
+
+    def summaries(self, column: Column, cut: str) -> list[Summary]:
+        """What is known of one row of `column` in each network seed, over its stitch seeds."""
+        return grid.summaries(column, cut, self.cells)
+
+    def errors(self, column: Column) -> tuple[float, float] | None:
+        """The test errors of a column's bottom and top in percent, means over the network seeds; None if unknown."""
+        known = self.networks
+        ends = [(known.get(each.bottom), known.get(each.top)) for each in column.in_seeds]
+        found = [(bottom.error, top.error) for bottom, top in ends if bottom is not None and top is not None]
+        if len(found) < len(ends):
+            return None
+        return fmean(bottom for bottom, _ in found), fmean(top for _, top in found)
 
     def verdict(self, column: Column) -> Verdict | None:
         """Whether a pair is stitching-connected; None for controls and until every cell is in."""

@@ -103,12 +103,15 @@ def _origin(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]
     if adapters:
         yield "adapter", "; ".join(adapters)
     yield "stitch is", f"{column.family}, fitted to {_OBJECTIVES.get(column.objective, column.objective)}"
-    for role, name in (("bottom", column.bottom), ("top", column.top)):
+    errors = state.errors(column) or (None, None)
+    mean = f" (mean over {len(column.in_seeds)} seeds)" if len(column.in_seeds) > 1 else ""
+    for role, name, error in zip(("bottom", "top"), (column.bottom, column.top), errors, strict=True):
         network = state.networks.get(name)
         if network is not None:
             shape = next((cut.get("shape") for cut in network.cuts if cut["name"] == summary.cut), None)
             at = f", {'x'.join(map(str, shape))} here" if isinstance(shape, list) else ""
-            yield role, f"{name}: {network.architecture}, error {network.error:.2f} %{at}"
+            of_all = f"error {network.error:.2f} %" if error is None else f"error {error:.2f} %{mean}"
+            yield role, f"{name}: {network.architecture}, {of_all}{at}"
 
 
 def _doubts(state: RunState, column: Column, cut: str) -> Iterator[Fact]:

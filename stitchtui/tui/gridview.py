@@ -64,7 +64,7 @@ def grid_view(state: RunState, measure: Measure, words: str = "", order: Order =
         found.append((_rank(cells, order), place, column, cells))
     found.sort(key=lambda each: each[:2])
     columns = tuple(column for _, _, column, _ in found)
-    running = frozenset(c.key for c in columns if any(_runs(state, task) for task in (*c.task_ids, c.direct_task)))
+    running = frozenset(c.key for c in columns if any(_runs(state, task) for task in (*c.task_ids, *c.direct_tasks)))
     return GridView(
         cuts,
         columns,
@@ -80,7 +80,7 @@ def cross_view(state: RunState, measure: Measure, column: Column) -> GridView:
     grid = state.cross(column)
     rows = [[_cell(state, measure, column, row_name(low, high)) for high in grid.top_cuts] for low in grid.bottom_cuts]
     places = ((grid.bottom_cuts.index(low), grid.top_cuts.index(high)) for low, high in grid.diagonal)
-    running = any(_runs(state, task) for task in (*column.task_ids, column.direct_task))
+    running = any(_runs(state, task) for task in (*column.task_ids, *column.direct_tasks))
     return GridView(
         grid.bottom_cuts,
         (column,) * len(grid.top_cuts),

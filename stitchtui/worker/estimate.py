@@ -12,6 +12,7 @@ from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.loading import load_dataset
 from stitchtui.device import peak_memory, pick
 from stitchtui.experiment import Experiment, NetworkSpec, Normalisation
+from stitchtui.network_seeds import first_names, in_every_seed
 from stitchtui.networks import architectures
 from stitchtui.networks.frozen import all_but, start_from
 from stitchtui.networks.heads import last_linear, linear, put
@@ -52,7 +53,7 @@ def estimate(experiment: Experiment, device_name: str) -> list[Row]:
     memory that this process has held so far, a training step of the column included. Raises BadInput as a run would.
     """
     with torch.random.fork_rng():  # building and training stand-ins draws numbers
-        return _rows(experiment, pick(device_name))
+        return _rows(in_every_seed(experiment), pick(device_name))
 
 
 def _rows(experiment: Experiment, device: torch.device) -> list[Row]:
@@ -163,6 +164,7 @@ class _ColumnTimer:
         self.session = session
         silent = Recorder(lambda *_, **__: None)
         self.columns = Columns(session, silent, reuse=lambda _: None, keep=lambda *_: None)
+        self.firsts = first_names(session.experiment.networks, session.experiment.network_seeds)
         self.known: dict[tuple[str, ...], _Figures] = {}
         self.alike: set[frozenset[str]] = set()  # pairs of networks and their cuts whose CKA is counted already
         self.fitted: set[tuple[object, ...]] = set()  # what least squares is counted for already
@@ -172,7 +174,8 @@ class _ColumnTimer:
         column = self.columns.column(task)
         cells = len(column.places)
         views = f"{column.replay.views} of {column.replay.steps}" if column.replay else ""
-        key = task.bottom, task.top, task.family, task.objective, task.place, views
+        bottom, top = (self.firsts.get(end, end) for end in (task.bottom, task.top))
+        key = bottom, top, task.family, task.objective, task.place, views
         if key not in self.known:
             self.known[key] = self._figures(column)
         figures = self.known[key]

@@ -113,7 +113,7 @@ def test_seeds_that_are_still_to_come_are_missing():
     assert verdict(one, kind="at_most", columns=[A], value=3) == "undecided"
     both = run({"a > c affine task": [1] * 5}, made)
     assert verdict(both, kind="at_most", columns=[A], value=3) == "confirmed"
-    assert reason(both, kind="at_most", columns=[A], value=3).endswith("; over 2 seeds")
+    assert reason(both, kind="at_most", columns=[A], value=3).endswith("; over 2 stitch seeds")
 
 
 def test_seeds_that_disagree_widen_the_interval():

@@ -44,14 +44,14 @@ def test_a_trained_column_has_its_seeds_and_its_direct_matching():
     column_ = pair(folded())
     assert (column_.family, column_.objective) == ("affine", "task")
     assert column_.task_ids == (SEED_0, SEED_1)
-    assert column_.direct_task == DIRECT
+    assert column_.direct_tasks == (DIRECT,)
 
 
 def test_every_task_of_a_plan_belongs_to_a_column():
     for made in (experiment(), experiment(objective="direct"), experiment(family="bn_affine_bn")):
         state = RunState()
         state.apply(run_started(made))
-        held = {task for c in state.columns() for task in (*c.task_ids, c.direct_task) if task}
+        held = {task for c in state.columns() for task in (*c.task_ids, *c.direct_tasks)}
         assert held == {task.id for task in plan(made)}
 
 
@@ -72,7 +72,7 @@ def test_direct_matching_fills_a_column_before_anything_is_trained():
 
 def test_an_identity_control_has_no_direct_matching_of_its_own():
     identity = next(c for c in folded().columns() if c.control == "identity")
-    assert identity.direct_task is None
+    assert identity.direct_tasks == ()
     assert identity.task_ids == ("a > b identity direct seed 0",)
 
 

@@ -68,7 +68,7 @@ def test_longer_training_is_a_column_of_its_own_that_says_so_beside_the_same_dir
     found = [c for c in columns(asking({"stitch": {"epochs": 8.0}})) if not c.control]
     main, longer = [c for c in found if c.bottom == "a"]
     assert (main.variant, longer.variant) == ("", "8 epochs")
-    assert main.direct_task == longer.direct_task is not None
+    assert main.direct_tasks == longer.direct_tasks != ()
 
 
 def test_a_request_may_be_for_one_pair_only() -> None:

@@ -2,13 +2,16 @@
 
 import csv
 import io
+from statistics import fmean
 
+import pytest
 from small_runs import experiment, new_run, run_here
 
 from stitchtui.claims.judge import judge_all
 from stitchtui.experiment import Experiment
 from stitchtui.report.columns import meaning
 from stitchtui.report.export import csv_text
+from stitchtui.run.directory import create
 from stitchtui.run.events import read_events
 
 PAIR = "seed0 > seed1"
@@ -33,6 +36,19 @@ def test_claims_are_said_after_the_last_cell_and_again_by_a_run_that_goes_on():
     assert types[-3:] == ["claim"] * 3
     again = run_here(directory, claimed())
     assert again.claims == state.claims == judge_all(state)
+
+
+def test_network_seeds_are_networks_of_their_own_and_the_grid_has_their_mean():
+    directory = create(claimed(network_seeds=2))
+    state = run_here(directory, directory.read_experiment())
+    assert len({network.digest for network in state.networks.values()}) == len(state.networks) == 4
+    (column,) = state.columns()
+    for cut in state.cuts():
+        cells = [state.cells[task, cut] for task in column.task_ids]
+        assert len({cell.identity for cell in cells}) == 2
+        mean = fmean(cell.measures["penalty"] for cell in cells)
+        assert state.summary(column, cut).penalty.value == pytest.approx(mean)
+    assert state.claims[0].reason.endswith("; over 2 network seeds")
 
 
 def test_every_column_of_a_real_runs_csv_is_explained():

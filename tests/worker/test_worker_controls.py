@@ -39,7 +39,7 @@ def column(state: RunState, control: str) -> Column:
 
 def cells(state: RunState, control: str, direct: bool = False) -> list[Cell]:
     found = column(state, control)
-    tasks = {found.direct_task} if direct else set(found.task_ids)
+    tasks = set(found.direct_tasks) if direct else set(found.task_ids)
     return [c for c in state.cells.values() if c.task in tasks]
 
 

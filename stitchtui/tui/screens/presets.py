@@ -18,6 +18,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from stitchtui.errors import BadInput
+from stitchtui.network_seeds import in_every_seed
 from stitchtui.report.wording import counted, listed, printable, to_ascii
 from stitchtui.run.plan import plan
 from stitchtui.text import plain
@@ -212,7 +213,7 @@ def _experiment(choice: Choice) -> "Experiment":
 
 def _last_verdict(experiment: "Experiment", past: list[Entry]) -> str:
     """What the newest run of exactly this experiment found."""
-    settings = experiment.plain()
+    settings = in_every_seed(experiment).plain()
     runs = [entry for entry in past if entry.settings == settings]
     if not runs:
         return "none here yet"
@@ -222,7 +223,7 @@ def _last_verdict(experiment: "Experiment", past: list[Entry]) -> str:
 
 def facts(experiment: "Experiment") -> list[str]:
     """What a run of the experiment does, a fact a line."""
-    tasks = plan(experiment)
+    tasks = plan(in_every_seed(experiment))
     stitch = experiment.stitch
     data = experiment.data
     images = f", {data.train_size:,} training images" if data.train_size else ""
@@ -232,6 +233,7 @@ def facts(experiment: "Experiment") -> list[str]:
         f"networks: {listed(_networks(experiment))}",
         f"pairs: {listed(f'{pair.bottom} > {pair.top}' for pair in experiment.pairs)}",
         f"stitch: {stitch.family}, {stitch.objective}, {length}, {counted(len(stitch.seeds), 'seed')}",
+        *([f"network seeds: {experiment.network_seeds}"] if experiment.network_seeds > 1 else []),
         f"controls: {listed(name.replace('_', ' ') for name in experiment.controls) or 'none'}",
         f"plan: {counted(len(tasks), 'task')}, connected means at most {experiment.epsilon:g} points",
     ]
