@@ -1,7 +1,9 @@
 """The only module that asks what the machine can do: devices, their best training precision, their memory."""
 
+import platform
 import sys
 from functools import cache
+from pathlib import Path
 
 import psutil
 import torch
@@ -30,6 +32,21 @@ def describe(device: torch.device) -> str:
         return f"{device} {torch.cuda.get_device_name(device)}"
     threads = torch.get_num_threads()
     return f"cpu ({threads} thread{'s' * (threads > 1)})" if device.type == "cpu" else str(device)
+
+
+def hardware() -> str:
+    """The machine that this runs on, for a record: `AMD EPYC 7B13, 2 cores, 7.8 GiB`."""
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{_processor()}, {psutil.cpu_count() or 1} cores, {memory:.1f} GiB"
+
+
+def _processor() -> str:
+    try:  # what the platform module says on Linux is no more than the architecture, or nothing
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(named, "") or platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
 
 
 def training_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -237,6 +237,7 @@ def _run(state: RunState, origin: Origin) -> Markup:
 def _facts(state: RunState, origin: Origin) -> Iterator[tuple[str, object]]:
     yield "command line", tag("code", origin.command) if origin.command else ""
     yield "device", state.device
+    yield "hardware", origin.info.get("hardware", "")
     yield "host", origin.info.get("host", "")
     yield "versions", ", ".join(f"{name} {version}" for name, version in state.versions.items())
     if state.started is not None:

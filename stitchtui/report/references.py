@@ -48,6 +48,23 @@ def references(state: RunState, cuts: Mapping[str, float] | None = None) -> list
     return list(found.values())
 
 
+def beside(state: RunState, column: Column) -> list[tuple[Curve, dict[str, float]]]:
+    """The paper's curves that a column names, each with its value at those of the run's cuts that it was measured at.
+
+    Empty for a curve of another architecture, whose cuts are others.
+    """
+    found = []
+    network = state.networks.get(column.bottom)
+    for name in _named(state, column):
+        known = curves().get(name)
+        if known is None or known.quantity != "penalty" or network is None:
+            continue
+        if network.architecture == known.architecture:
+            values = zip(known.cuts, known.values, strict=False)
+            found.append((known, {cut: value for cut, value in values if cut in state.cuts()}))
+    return [(known, values) for known, values in found if values]
+
+
 def named_curves(state: RunState) -> dict[str, list[Column]]:
     """The name of every curve that the run's pairs name, known or not, with the columns that it is for."""
     found: dict[str, list[Column]] = {}

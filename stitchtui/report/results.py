@@ -14,7 +14,7 @@ from stitchtui.report.departures import departures
 from stitchtui.report.export import cross_markdown
 from stitchtui.report.markdown import escaped, line, table
 from stitchtui.report.places import depths
-from stitchtui.report.references import named_curves
+from stitchtui.report.references import beside, named_curves
 from stitchtui.report.wording import column_name, counted, listed, points, signed
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.text import duration, plain
@@ -141,9 +141,10 @@ def _claims(state: RunState) -> Iterator[str]:
 
 
 def _penalties(state: RunState) -> list[str]:
-    """The grid of the pairs, with direct matching beside what was trained, and their verdicts."""
+    """The grid of the pairs, direct matching and the paper's curve beside what was trained, and their verdicts."""
     columns = [column for column in state.columns() if not column.control]
     found: list[list[str]] = []
+    papers = set[str]()
     for column in columns:
         rows = [state.summary(column, cut) for cut in state.cuts()]
         found.append([escaped(column_name(column)), *map(_trained, rows), state.verdict(column) or ""])
@@ -152,6 +153,12 @@ def _penalties(state: RunState) -> list[str]:
                 "direct" if column.direct_family == column.family else f"direct ({escaped(column.direct_family or '')})"
             )
             found.append([heading, *(signed(row.direct.value) if row.direct else "·" for row in rows), ""])
+        for curve, values in beside(state, column):
+            if curve.id in papers:
+                continue
+            papers.add(curve.id)
+            texts = (signed(values[cut]) if cut in values else "·" for cut in state.cuts())
+            found.append([f"paper, figure {escaped(curve.figure)}", *texts, ""])
     return _grid(state, columns, found, "verdict")
 
 
@@ -193,8 +200,10 @@ def _cross(state: RunState, column: Column) -> Iterator[str]:
 
 
 def _paper(state: RunState) -> Iterator[list[str]]:
-    """The paper's curves that the run's pairs name, a table for each of their axes."""
-    found = [(curves()[name], columns) for name, columns in named_curves(state).items() if name in curves()]
+    """The paper's curves that the run's pairs name and its grid has no place for, a table for each of their axes."""
+    placed = {curve.id for column in state.columns() for curve, _ in beside(state, column)}
+    named = [(name, columns) for name, columns in named_curves(state).items() if name not in placed]
+    found = [(curves()[name], columns) for name, columns in named if name in curves()]
     for (axis, _), group in groupby(found, key=lambda pair: (pair[0].axis, pair[0].architecture)):
         known = list(group)
         places = sorted({x for curve, _ in known for x in curve.x})

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from stitchtui.report.claims import claim_lines
 from stitchtui.report.readings import reading_lines
+from stitchtui.report.references import beside
 from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.text import duration
@@ -17,7 +18,7 @@ def summary_lines(state: RunState, *, condition: str | None = None) -> list[str]
     `condition` is what `run.control.status` says; without it the run is as its last event left it. Names from outside
     are made plain; the text isn't escaped for rich, so print it with markup off.
     """
-    parts = (_data, _networks, _reading, _verdicts, reading_lines, _end_points, _random_bottom, _failed)
+    parts = (_data, _networks, _reading, _verdicts, _paper, reading_lines, _end_points, _random_bottom, _failed)
     rest = (claim_lines, _reused, _checks, _warnings)
     facts = (line for part in (*parts, *rest) for line in part(state))
     return [printable(line) for line in (*_run(state, condition or state.status), *facts)]
@@ -105,6 +106,20 @@ def _direct_counts(state: RunState, column: Column) -> str:
     better = [row.cut for row in rows if row.penalty and row.direct and row.direct.value < row.penalty.value]
     where = f" ({listed(better, 3)})" if better else ""
     return f"; at {counted(len(better), 'cut')}{where} direct matching did better, and counts there" if better else ""
+
+
+def _paper(state: RunState) -> Iterable[str]:
+    """The paper's penalties beside the run's own, cut by cut, where a preset names its curve."""
+    for column in state.columns():
+        for curve, values in beside(state, column):
+            own = {cut: state.summary(column, cut).penalty for cut in values}
+            pairs = [f"{cut} {signed(value)} / {signed(p.value)}" for cut, value in values.items() if (p := own[cut])]
+            if pairs:
+                read = "" if curve.reading_error is None else f", read to ±{curve.reading_error:g}"
+                yield (
+                    f"{column_name(column)} beside the paper's figure {curve.figure}{read} (paper / here): "
+                    + ", ".join(pairs)
+                )
 
 
 def _end_points(state: RunState) -> Iterable[str]:

@@ -91,7 +91,7 @@ def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespac
         raise
     devices.compute_in_full_float32()
     record.memory = partial(devices.held_memory, device)
-    directory.write_info({**info, "device": devices.describe(device)})
+    directory.write_info({**info, "device": devices.describe(device), "hardware": devices.hardware()})
     runner.announce(devices.describe(device))
     runner.run(device, asked_for.get("memory"))
 

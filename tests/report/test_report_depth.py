@@ -20,6 +20,8 @@ from synthetic_run import (
 from stitchtui.paper.curves import curve
 from stitchtui.report.depth import depth_plot, round_ticks
 from stitchtui.report.references import references
+from stitchtui.report.results import block_lines
+from stitchtui.report.summary import summary_lines
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
 
@@ -149,6 +151,25 @@ def test_on_the_papers_architecture_its_points_stand_at_the_runs_own_cuts() -> N
     text = depth_plot(state, 120, 30, colour=False)
     assert "× paper fig. 2A, read ±0.2, resnet18" in text
     assert "x in" not in text
+
+
+def test_at_the_papers_cuts_its_penalties_stand_beside_the_runs_in_text_and_on_a_page() -> None:
+    name = "E3 resnet18 random"
+    state = on_its_architecture(name)
+    known = {cut: value for cut, value in zip(curve(name).cuts, curve(name).values, strict=True) if cut}
+    lines = [line for line in summary_lines(state) if "beside the paper's figure 2A, read to ±0.2" in line]
+    assert len(lines) == len([column for column in state.columns() if not column.control])
+    for cut, value in known.items():
+        own = state.summary(state.columns()[0], cut).penalty
+        assert (own is not None) == (f"{cut} {value:+.2f} / " in lines[0])
+    page = "\n".join(block_lines(state))
+    assert page.count("paper, figure 2A") == 1 and "the paper, by" not in page
+
+
+def test_of_another_architecture_nothing_is_said_cut_by_cut() -> None:
+    state = compared("E1 resnet18 seeds")
+    assert not any("beside the paper" in line for line in summary_lines(state))
+    assert "the paper, by" in "\n".join(block_lines(state))
 
 
 def test_on_another_architecture_the_legend_says_what_the_papers_axis_counts() -> None:
