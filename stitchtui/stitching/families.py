@@ -164,8 +164,11 @@ class Convolution(Stitch):
         self.bias.copy_(m.bias)
 
     def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
-        """What is written over what is read, at every place of the kernel."""
-        return {"weight": (y[:, None] / x)[:, :, None, None], "bias": y}
+        """What is written over what is read, shared out among the places of the kernel.
+
+        Neighbours on a map are much alike, so that steps at all places add up: on a constant map to that of a 1x1.
+        """
+        return {"weight": (y[:, None] / x)[:, :, None, None] / self.kernel**2, "bias": y}
 
     def matrix(self) -> Tensor:
         """From all K * K places around a position to the top's channels."""

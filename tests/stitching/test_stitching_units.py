@@ -157,3 +157,20 @@ def test_the_tops_batch_statistics_are_left_alone_while_it_is_asked_for_its_feat
     counts = {int(m.num_batches_tracked) for m in norms}
     assert max(changed) - min(counts) <= 1
     assert all(torch.equal(m.running_mean, b) for m, b in zip(norms, before, strict=True))
+
+
+@pytest.mark.parametrize("family", ["conv3", "conv5", "conv7", "conv9"])
+def test_on_a_constant_map_a_step_of_a_kernel_is_that_of_a_single_place(family: str) -> None:
+    cut = Cut("h", (5, 12, 12), 1, True)
+    read, written = torch.rand(5) + 0.5, torch.rand(5) + 0.5
+    constant = torch.randn(2, 5, 1, 1).expand(-1, -1, 12, 12)
+    moved = []
+    for name in ("affine", family):
+        stitch = stitches.build(name, cut, cut)
+        with torch.no_grad():
+            stitch.start_as_identity()
+            before = stitch(constant)
+            for key, parameter in stitch.named_parameters():
+                parameter.add_(0.01 * stitch.units(read, written)[key])
+        moved.append((stitch(constant) - before)[:, :, 4:8, 4:8])
+    torch.testing.assert_close(*moved, rtol=1e-4, atol=1e-5)
