@@ -26,7 +26,7 @@ Family = Literal[
     "bn_affine_bn",
     "ladder",
 ]
-Start = Literal["least_squares", "random", "identity", "permutation"]
+Start = Literal["least_squares", "affine", "random", "identity", "permutation"]
 Objective = Literal["task", "direct", "soft", "final_features", "final_features_then_task", "trajectory"]
 Pairing = Literal["equal", "all"]
 ControlName = Literal[

@@ -38,7 +38,7 @@ Objective = Annotated[
 ]
 Start = Annotated[
     str | None,
-    typer.Option("--start", metavar="NAME", help="Where training starts: least_squares, random, identity."),
+    typer.Option("--start", metavar="NAME", help="Where training starts: least_squares, affine, random, identity..."),
 ]
 Epochs = Annotated[
     float | None, typer.Option("--epochs", metavar="NUMBER", help="How many epochs each stitch is trained for.")

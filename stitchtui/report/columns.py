@@ -8,7 +8,7 @@ COLUMNS: dict[str, str] = {
     "control": "the control's name; empty for the pair itself",
     "family": "what the stitch may be: identity, permutation, ..., affine, conv3, mlp",
     "objective": "what the stitch was fitted to: task, direct, soft, ...",
-    "start": "where training began: least_squares, random, identity, permutation; empty where nothing like it applies",
+    "start": "where training began: least_squares, affine, random, identity, permutation; empty where it doesn't apply",
     "place": "how its cuts and data differ from the run's main request; empty where they don't",
     "recipe": "how its training differs from the run's main request; empty where it doesn't",
     "seed": "the stitch's seed",

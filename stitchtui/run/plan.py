@@ -107,14 +107,15 @@ class _Pair:
         return LADDER if control in ("", "self_stitch") else ("affine",)
 
     def _of_family(self, ends: tuple[str, str], control: str, family: str) -> Iterator[Task]:
-        matched = start_family(family)
+        trains = self.stitch.objective != "direct" and FAMILIES[family].trainable
+        small = trains and self.stitch.start == "affine"
+        matched = start_family(family, "affine" if small else "least_squares")
         direct = self._direct(ends, control, matched)
         if family == "identity":
             # Where the pair itself is stitched by nothing, it is this control.
             if control != "identity" or self.stitch.family != "identity":
                 yield direct
             return
-        trains = self.stitch.objective != "direct" and FAMILIES[family].trainable
         if control_named(control).matched and (trains or matched == family):
             yield direct
         if not trains:

@@ -51,6 +51,12 @@ def includes(larger: str, smaller: str) -> bool:
     return larger == smaller or any(includes(part, smaller) for part in FAMILIES[larger].includes)
 
 
-def start_family(name: str) -> str:
-    """The family whose closed form a stitch of family `name` starts from: its own, or else the affine one."""
-    return name if FAMILIES[name].closed_form else "affine"
+def start_family(name: str, start: str = "least_squares") -> str:
+    """The family whose closed form a stitch of family `name` starts from: its own, or else the affine one.
+
+    `start` may name another: `permutation`, or, for families that contain it, `affine`.
+    """
+    if start == "permutation":
+        return start
+    small = start == "affine" and includes(name, "affine")
+    return "affine" if small or not FAMILIES[name].closed_form else name

@@ -107,7 +107,8 @@ def _reasons(bottom: Cut, top: Cut, stitching: Stitching) -> Iterator[str]:
     if family.kernel > 1 and len(_positions(top)) != 2:
         yield f"{family.name} needs a top whose tensor is a map"
     inputs = below * family.kernel**2
-    if family.name != "identity" and max(inputs * above, inputs**2 * stitching.closed_form) > MOST_PARAMETERS:
+    fitted = inputs**2 if stitching.closed_form else 0  # numbers of the largest matrix that is taken apart
+    if family.name != "identity" and max(inputs * above, fitted) > MOST_PARAMETERS:
         yield f"{family.name} would be too large"
 
 

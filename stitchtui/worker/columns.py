@@ -62,7 +62,7 @@ class StitchColumn(Column):
 
     @property
     def _from_map(self) -> bool:
-        return self.task.start in ("least_squares", "permutation")
+        return self.task.start in ("least_squares", "affine", "permutation")
 
     @property
     def fits_map(self) -> bool:
@@ -76,7 +76,7 @@ class StitchColumn(Column):
 
     @property
     def _start_family(self) -> str:
-        return "permutation" if self.task.start == "permutation" else start_family(self.task.family)
+        return start_family(self.task.family, self.task.start)
 
     @property
     def _is_exact_self_stitch(self) -> bool:
@@ -122,10 +122,9 @@ class StitchColumn(Column):
 
     def build(self, place: Place, attempt: int = 0) -> stitches.Stitch:
         """A stitch for the place, started unless it starts from a map. Raises Misfit."""
-        family = self.task.family
-        stitch = stitches.build(family, place.bottom, place.top, rank=self.stitch.rank, from_map=self._from_map)
-        if self.task.start == "permutation":  # such a map has to exist, whatever the family that starts as it
-            stitches.build("permutation", place.bottom, place.top, from_map=True)
+        stitch = stitches.build(self.task.family, place.bottom, place.top, rank=self.stitch.rank)
+        if self.fits_map:  # such a map has to exist, whatever the family that starts as it
+            stitches.build(self._start_family, place.bottom, place.top, rank=self.stitch.rank, from_map=True)
         stitch = stitch.to(self.session.device).eval()
         if self.task.start == "identity":
             stitches.start_as_identity(stitch)

@@ -71,6 +71,17 @@ def test_longer_training_is_a_column_of_its_own_that_says_so_beside_the_same_dir
     assert main.direct_tasks == longer.direct_tasks != ()
 
 
+def test_a_kernel_that_starts_from_the_affine_map_needs_no_least_squares_of_its_own() -> None:
+    def planned(**stitch: str) -> list[tuple[str, str, str]]:
+        of_pair = [t for t in plan(experiment(family="conv9", **stitch)) if (t.control, t.bottom) == ("", "a")]
+        return list(dict.fromkeys((t.family, t.objective, t.start) for t in of_pair))
+
+    own = ("conv9", "direct", "least_squares")
+    assert planned() == [own, ("conv9", "task", "least_squares")]
+    assert planned(start="affine") == [("affine", *own[1:]), ("conv9", "task", "affine")]
+    assert planned(start="affine", objective="direct") == [own]
+
+
 def test_a_request_may_be_for_one_pair_only() -> None:
     wanted = asking({"pairs": [{"bottom": "b", "top": "a"}], "stitch": {"epochs": 8.0}})
     assert {(t.bottom, t.top) for t in plan(wanted) if t.recipe} == {("b", "a")}

@@ -45,6 +45,12 @@ def test_a_family_without_a_closed_form_starts_from_the_affine_one() -> None:
     assert all(start_family(name) == name for name in FAMILIES if FAMILIES[name].closed_form)
 
 
+def test_whatever_contains_the_affine_maps_can_start_from_them() -> None:
+    larger = {"affine", "conv3", "conv5", "conv7", "conv9", "mlp", "bn_affine_bn"}
+    assert {name for name in FAMILIES if start_family(name, "affine") == "affine"} == larger
+    assert {start_family(name, "permutation") for name in FAMILIES} == {"permutation"}
+
+
 def test_what_is_known_of_families_needs_no_torch() -> None:
     code = "import sys, stitchtui.stitching.capacity; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

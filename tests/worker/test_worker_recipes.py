@@ -12,6 +12,9 @@ from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.state import RunState
+from stitchtui.stitching import stitches
+from stitchtui.stitching.cuts import Cut
+from stitchtui.stitching.misfit import Misfit
 from stitchtui.worker import estimate as estimation
 from stitchtui.worker.estimate import estimate
 
@@ -35,6 +38,21 @@ def run_of(bottom: dict[str, Any], others: dict[str, Any] | None = None, **chang
 
 def networks_of(state: RunState) -> list[str]:
     return list(state.networks)
+
+
+def test_a_kernel_starts_from_the_affine_map_even_where_its_own_closed_form_would_be_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_cut: Cut, kernel: int = 1) -> None:
+        if kernel > 1:
+            raise Misfit("too large")
+
+    monkeypatch.setattr(stitches, "check_covariance", refused)
+    directory, state = new_run(run_of({}, stitch={"family": "conv5", "start": "affine", "cuts": ["block2"]}))
+    assert not [c for c in state.cells.values() if c.status != "finished"]
+    found = measures(directory)
+    trained, direct = (found[f"bottom > top {words} seed 0", "block2"] for words in ("conv5 task", "affine direct"))
+    assert trained["start_penalty"] == direct["penalty"]
 
 
 # a bottom of other classes
