@@ -82,6 +82,14 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def finish(device: torch.device) -> None:
+    """Wait until the device has done all that it was given; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def held_memory(device: torch.device) -> int:
     """The bytes held now: on the device for CUDA, what torch keeps for reuse included; by this process elsewhere."""
     if device.type == "cuda":

@@ -3,7 +3,7 @@
 import copy
 import ctypes
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -44,6 +44,10 @@ class Costs:
     def total(self) -> int:
         """All cells in one turn."""
         return self.features + sum(self.cells)
+
+    def within(self, budget: int | None) -> int:
+        """All cells, in as many turns as fit into `budget` bytes; what doesn't fit alone is tried all the same."""
+        return self.total if budget is None else min(self.total, max(budget, self.features + max(self.cells)))
 
 
 def step_costs(
@@ -131,6 +135,24 @@ def _saved(module: nn.Module, x: Tensor, needs_gradient: bool = True) -> list[in
         out = module(x)
     found[out.untyped_storage().data_ptr()] = out.untyped_storage().nbytes()
     return [0, *(size for pointer, size in found.items() if pointer not in known)]
+
+
+def saved_by(work: Callable[[int], object], images: int) -> int:
+    """The bytes that a backward pass needs of `work(images)`, measured on a few; weights are among them."""
+    few, more = (_saved_in(work, count) for count in SAMPLES)
+    return math.ceil(more + (images - SAMPLES[1]) * max(0, more - few) / (SAMPLES[1] - SAMPLES[0]))
+
+
+def _saved_in(work: Callable[[int], object], images: int) -> int:
+    found: list[Tensor] = []  # held, so that no two have one place in memory after another
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        work(images)
+    return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found}.values())
 
 
 @contextmanager

@@ -130,10 +130,10 @@ class TailColumn(Column):
         layers = tail_of(low, both.top.after(high), restart=self.task.seed if self.anew else None).layers
         return Tail(low, nn.Sequential(entrance.requires_grad_(True), layers).eval())
 
-    def train(self, both: Chains, tail: Tail, steps: int) -> None:
-        """Train a tail for so many steps."""
+    def train(self, both: Chains, tail: Tail, steps: int, batch_size: int | None = None) -> None:
+        """Train a tail for so many steps, in batches of the run's size unless another is asked for."""
         dtype = training_dtype(self.stitch.precision, self.session.device)
-        batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
+        batches = self.material.training(batch_size or self.stitch.batch_size, self.task.seed, both.bottom)
         train_tails(both.bottom, [tail], batches, TailRecipe(steps, dtype=dtype), report=self._report)
         self._done += steps
 

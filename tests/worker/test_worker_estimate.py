@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,20 @@ from small_runs import experiment
 from stitchtui import places
 from stitchtui.errors import BadInput
 from stitchtui.run.plan import plan
-from stitchtui.worker import estimate as estimation
+from stitchtui.worker import column_timer, timing
 from stitchtui.worker.estimate import estimate
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def a_second_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is timed takes a second, and isn't long."""
+    for module in (timing, column_timer):
+        monkeypatch.setattr(module, "seconds", lambda work, _device: (work(), 1.0)[1])
+    monkeypatch.setattr(timing, "LONG", math.inf)
 
 
 def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
@@ -25,26 +33,26 @@ def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
 
 
 def test_a_row_is_what_one_step_took_times_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimation, "_seconds", lambda work: 1.0)  # whatever is timed takes a second
+    a_second_each(monkeypatch)
     few, many = (
         {r["task"]: r["seconds"] for r in estimate(experiment(controls=[], stitch={"steps": n}), "cpu")}
         for n in (10, 1010)
     )
     trained, direct = "seed0 > seed1 affine task seed 0", "seed0 > seed1 affine direct seed 0"
-    assert many[trained] - few[trained] == pytest.approx(1000 / estimation.TIMED_STEPS)
+    assert many[trained] - few[trained] == pytest.approx(1000 / column_timer.TIMED_STEPS)
     assert many[direct] == few[direct]
-    assert few["network seed0"] == 8 / estimation.TIMED_STEPS  # 2 epochs of 200 images, 50 a batch
+    assert few["network seed0"] == 8 / column_timer.TIMED_STEPS  # 2 epochs of 200 images, 50 a batch
 
 
 def test_steps_on_kept_features_are_counted_by_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimation, "_seconds", lambda work: (work(), 1.0)[1])  # whatever is timed takes a second
-    monkeypatch.setattr(estimation, "peak_memory", lambda _: 0)
+    a_second_each(monkeypatch)
+    monkeypatch.setattr(column_timer, "peak_memory", lambda _: 0)
     stitch, trained = {"steps": 100, "cuts": ["block4", "flatten"]}, "seed0 > seed1 affine task seed 0"
     fresh, kept = (
         {r["task"]: r for r in estimate(experiment(controls=[], stitch={**stitch, "views": n}), "cpu")} for n in (0, 2)
     )
-    step = 1 / estimation.TIMED_STEPS
-    again = (1 - step) / estimation.TIMED_STEPS
+    step = 1 / column_timer.TIMED_STEPS
+    again = (1 - step) / column_timer.TIMED_STEPS
     saved = (100 - 2 * 4) * (step - again)  # an epoch is 200 images, 50 a batch
     assert fresh[trained]["seconds"] - kept[trained]["seconds"] == pytest.approx(saved)
     assert fresh[trained]["bytes"] == 0
@@ -76,8 +84,9 @@ def test_bad_input_is_found_before_a_run_is_started() -> None:
 
 
 def test_closed_forms_are_counted_once_for_what_shares_their_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimation._ColumnTimer, "_of_fitting", lambda *_: 100.0)  # seconds per image
-    monkeypatch.setattr(estimation, "_seconds", lambda work: 0.0)
+    monkeypatch.setattr(column_timer.ColumnTimer, "_of_fitting", lambda *_: 100.0)  # seconds per image
+    for module in (timing, column_timer):
+        monkeypatch.setattr(module, "seconds", lambda *_: 0.0)
     wanted = experiment(
         pairs=[{"bottom": "seed0", "top": "seed1"}],
         controls=["identity"],

@@ -14,6 +14,7 @@ from stitchtui.run.plan import plan
 from stitchtui.worker import estimate as estimation
 from stitchtui.worker import session
 from stitchtui.worker.column import Column
+from stitchtui.worker.column_timer import ColumnTimer, Figures
 from stitchtui.worker.estimate import estimate
 
 pytestmark = pytest.mark.slow  # minutes: every preset is built
@@ -26,17 +27,17 @@ ELSEWHERE = {"quickstart", "ssl-imagenet"}  # the one is run as it is by other t
 def nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(estimation, "load_dataset", blank)
-    monkeypatch.setattr(estimation._ColumnTimer, "_figures", some_cell_can_be_measured)
-    monkeypatch.setattr(estimation, "_step_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(ColumnTimer, "_figures", some_cell_can_be_measured)
+    monkeypatch.setattr(estimation._NetworkTimer, "_step", lambda *_: 1.0)
     for module in (session, own):
         monkeypatch.setattr(module, "CALIBRATION_IMAGES", 4)
     monkeypatch.setattr(facts, "digest", lambda *_: "blank")
     monkeypatch.setattr(own, "part_digest", lambda *_: "blank")
 
 
-def some_cell_can_be_measured(_: object, column: Column) -> tuple[float, float, float]:
+def some_cell_can_be_measured(_: object, column: Column) -> Figures:
     assert any(column.misfit(place) is None for place in column.places), column.task.id
-    return 0.0, 0.0, 0.0
+    return Figures()
 
 
 def narrow(wanted: Experiment) -> Experiment:

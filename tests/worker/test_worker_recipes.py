@@ -1,5 +1,6 @@
 """Runs with networks of every recipe: other classes, other tasks, other beginnings and ends."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from stitchtui.run.state import RunState
 from stitchtui.stitching import stitches
 from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.misfit import Misfit
-from stitchtui.worker import estimate as estimation
+from stitchtui.worker import column_timer, timing
 from stitchtui.worker.estimate import estimate
 
 PROBE = {"epochs": 3, "batch_size": 100, "learning_rate": 0.1, "weight_decay": 0.0, "precision": "float32"}
@@ -136,11 +137,12 @@ def test_a_bottom_that_learned_without_labels_is_measured_as_any_other(task: str
 
 
 def seconds(wanted: Experiment, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    def a_second_a_step(work: Callable[[], object]) -> float:
+    def a_second_a_step(work: Callable[[], object], _device: torch.device) -> float:
         work()
-        return float(estimation.TIMED_STEPS)
+        return float(column_timer.TIMED_STEPS)
 
-    monkeypatch.setattr(estimation, "_seconds", a_second_a_step)
+    monkeypatch.setattr(timing, "seconds", a_second_a_step)
+    monkeypatch.setattr(timing, "LONG", math.inf)
     return {row["task"]: row["seconds"] for row in estimate(wanted, "cpu")}
 
 
@@ -161,7 +163,7 @@ def test_a_part_of_the_images_and_of_the_epochs_takes_a_part_of_the_time(monkeyp
 
 
 def test_the_likeness_of_two_networks_is_paid_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimation._ColumnTimer, "_of_cka", lambda *_: 1000.0)
+    monkeypatch.setattr(column_timer.ColumnTimer, "_of_cka", lambda *_: 1000.0)
     pairs = [{"bottom": "bottom", "top": "top"}, {"bottom": "top", "top": "bottom"}]
     found = seconds(run_of({}, pairs=pairs, controls=["identity"]), monkeypatch)
     assert [task for task, taken in found.items() if taken > 900] == ["bottom > top affine direct seed 0"]

@@ -1,0 +1,53 @@
+"""How long a piece of work takes: tried out, and where it is long, tried on fewer images than it is for."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from stitchtui.device import finish
+
+LONG = 1.0
+"""Seconds. Work that takes longer is timed on fewer images, two such numbers of them, and drawn on from there."""
+FEWEST = 4
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds that the whole work takes, and the most images on which it was really done."""
+
+    seconds: float
+    images: int
+
+
+def timed(work: Callable[[int], object], images: int, device: torch.device) -> Timed:
+    """What `work(images)` takes, once it is set up; `work(count)` must grow with its images along a line."""
+    known: list[tuple[int, float]] = []
+    count = min(FEWEST, images)
+    while True:
+        work(count)  # the first time also pays for what is set up once for this size
+        took = seconds(partial(work, count), device)
+        known.append((count, took))
+        if count == images:
+            return Timed(took, images)
+        if len(known) > 1 and took > LONG / 2:
+            return Timed(_line(known[-2], known[-1], images), count)
+        count = images if took * images / count <= LONG else min(2 * count, images)
+
+
+def _line(first: tuple[int, float], last: tuple[int, float], images: int) -> float:
+    """At `images` on the line through both; no less than the last, and no more than in proportion to it."""
+    slope = (last[1] - first[1]) / (last[0] - first[0])
+    beyond = last[1] + slope * (images - last[0])
+    return min(max(beyond, last[1]), last[1] * images / last[0])
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Wall time of `work`, until the device has done it."""
+    finish(device)
+    started = time.perf_counter()
+    work()
+    finish(device)
+    return time.perf_counter() - started
