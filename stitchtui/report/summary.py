@@ -123,14 +123,16 @@ def _paper(state: RunState) -> Iterable[str]:
 
 
 def _end_points(state: RunState) -> Iterable[str]:
+    said: set[str] = set()  # they are the same for every stitch of a pair
     for column in state.columns():
         errors = state.errors(column)
-        if column.control or errors is None or _has_own_classes(state, column.bottom):
+        if column.control or column.heading in said or errors is None or _has_own_classes(state, column.bottom):
             continue
+        said.add(column.heading)
         bottom, top = errors
         means = f", means over {len(column.in_seeds)} network seeds," if len(column.in_seeds) > 1 else ""
         yield (
-            f"end points of {column_name(column)}: 0 at the input by definition, where nothing of {column.bottom} is"
+            f"end points of {column.heading}: 0 at the input by definition, where nothing of {column.bottom} is"
             " used;"
             f" error({column.bottom}) - error({column.top}) = {bottom:.2f} - {top:.2f}"
             f" = {signed(bottom - top)}{means} at the output, where only {column.bottom} is left"

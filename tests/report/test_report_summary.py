@@ -24,6 +24,12 @@ def test_end_points_are_said_in_numbers_for_each_direction() -> None:
     assert "end points of a > b: 0 at the input by definition, where nothing of a is used;" in text
 
 
+def test_end_points_are_said_once_for_all_stitches_of_a_pair() -> None:
+    lines = summary_lines(whole_run(experiment(family="ladder")))
+    assert sum(line.startswith("a > b (") for line in lines) > 3
+    assert sum(line.startswith("end points of a > b:") for line in lines) == 1
+
+
 def test_verdict_comes_with_the_largest_penalty_and_where_it_is() -> None:
     state = whole_run()
     worst = max(p.value for cut in state.cuts() if (p := state.summary(state.columns()[0], cut).penalty))
