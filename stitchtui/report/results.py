@@ -24,6 +24,7 @@ _TEXTS = 3  # columns of the table that hold words
 _VERDICTS = ("confirmed", "rejected", "undecided")
 _NOT_RUN = "not run yet"
 _SCALE = ", scale "
+_NOTHING = "·"  # where there is no number
 _CHANGES = 12  # keys that are spelt out where a run isn't as its preset says
 
 
@@ -152,18 +153,18 @@ def _penalties(state: RunState) -> list[str]:
             heading = (
                 "direct" if column.direct_family == column.family else f"direct ({escaped(column.direct_family or '')})"
             )
-            found.append([heading, *(signed(row.direct.value) if row.direct else "·" for row in rows), ""])
+            found.append([heading, *(signed(row.direct.value) if row.direct else _NOTHING for row in rows), ""])
         for curve, values in beside(state, column):
             if curve.id in papers:
                 continue
             papers.add(curve.id)
-            texts = (signed(values[cut]) if cut in values else "·" for cut in state.cuts())
+            texts = (signed(values[cut]) if cut in values else _NOTHING for cut in state.cuts())
             found.append([f"paper, figure {escaped(curve.figure)}", *texts, ""])
     return _grid(state, columns, found, "verdict")
 
 
 def _trained(row: Summary) -> str:
-    return points(row.penalty) if row.penalty else "failed" if row.status == "failed" else "·"
+    return points(row.penalty) if row.penalty else "failed" if row.status == "failed" else _NOTHING
 
 
 def _controls(state: RunState) -> list[str]:
@@ -180,7 +181,7 @@ def _grid(state: RunState, columns: Sequence[Column], found: Sequence[Sequence[s
     names = ["cut", *map(escaped, state.cuts()), *last]
     places = ["depth", *(_depth(state, columns, cut) for cut in state.cuts()), *("" for _ in last)]
     head, *rows = zip(names, places, *found, strict=True)
-    return table(head, rows)
+    return table(head, [row for row in rows if row[0] in last or set(row[2:]) != {_NOTHING}])
 
 
 def _depth(state: RunState, columns: Sequence[Column], cut: str) -> str:
@@ -219,4 +220,4 @@ def _of_paper(curve: Curve, columns: Sequence[Column]) -> str:
 
 def _values(curve: Curve, places: Sequence[float]) -> list[str]:
     known = dict(zip(curve.x, curve.values, strict=True))
-    return [signed(known[x]) if x in known else "·" for x in places]
+    return [signed(known[x]) if x in known else _NOTHING for x in places]

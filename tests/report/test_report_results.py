@@ -177,6 +177,18 @@ def test_a_block_has_penalties_with_direct_matching_beside_them_then_the_control
     assert any(line.startswith("| verdict |  | connected |") for line in lines)
 
 
+def test_a_cut_without_a_number_in_a_table_is_no_row_of_it():
+    def is_of_a_control(said: dict) -> bool:
+        return said["type"] == "cell_finished" and "random" in said["task"] and said["cut"] == "layer2.0"
+
+    whole = tiny(controls=["random_bottom"])
+    counts = [
+        sum(line.startswith("| layer2.0 |") for line in block_lines(fold(events)))
+        for events in (whole, [e for e in whole if not is_of_a_control(e)])
+    ]
+    assert counts == [2, 1]
+
+
 def test_a_grid_of_every_cut_with_every_cut_stands_beside_that_of_direct_matching():
     text = "\n".join(block_lines(fold(tiny(stitch={"pairing": "all"}, controls=[]))))
     assert "a > b, every cut with every cut: affine, task" in text
