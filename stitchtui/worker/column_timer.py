@@ -8,13 +8,13 @@ import torch
 
 from stitchtui.data.dataset import Part
 from stitchtui.device import peak_memory
-from stitchtui.network_seeds import first_names
 from stitchtui.run.plan import Task
 from stitchtui.stitching.direct import moments
 from stitchtui.stitching.evaluate import base_scores, column_measures
 from stitchtui.stitching.fit import Cell, train_column
 from stitchtui.stitching.memory import saved_by, step_costs
 from stitchtui.stitching.replay import Replay, view_bytes
+from stitchtui.stitching.stitches import parameter_count
 from stitchtui.stitching.streamed import double
 from stitchtui.worker.baselines import ProbeColumn, TailColumn
 from stitchtui.worker.column import Column
@@ -59,7 +59,6 @@ class ColumnTimer:
         self.session = session
         silent = Recorder(lambda *_, **__: None)
         self.columns = Columns(session, silent, reuse=lambda _: None, keep=lambda *_: None)
-        self.firsts = first_names(session.experiment.networks, session.experiment.network_seeds)
         self.known: dict[tuple[object, ...], Figures] = {}
         self.alike: set[frozenset[str]] = set()  # pairs of networks and their cuts whose CKA is counted already
         self.fitted: set[tuple[object, ...]] = set()  # what least squares is counted for already
@@ -86,16 +85,9 @@ class ColumnTimer:
     def _kind(self, column: Column) -> tuple[object, ...]:
         """What two columns have in common that take equally long for an image, and for a step."""
         task, views = column.task, column.replay and (column.replay.views, column.replay.steps)
-        ends = (self._shape(column.ends.bottom), self._shape(column.ends.top), column.ends.noise is None)
+        ends = (_shape(column.ends.bottom), _shape(column.ends.top), column.ends.noise is None)
         how = (task.family, task.objective, task.start, task.recipe, views)
         return (type(column), *ends, *how, *((p.bottom.name, p.top.name) for p in column.places))
-
-    def _shape(self, loaded: Loaded) -> str:
-        """What the networks of one shape share; one from a file has its own."""
-        spec = self.session.experiment.networks[loaded.origin]
-        if spec.checkpoint is not None or spec.architecture is None:
-            return f"called {self.firsts.get(loaded.origin, loaded.origin)}"
-        return spec.model_dump_json(include={"architecture", "width", "options"})
 
     def _counted(self, column: Column) -> bool:
         """Whether an earlier column has paid for the likeness that this one says: a run computes it once."""
@@ -202,6 +194,11 @@ class ColumnTimer:
         tried = timed(lambda count: score(_first(part, count)), size, self.session.device)
         whole = 4 * size * cells * max(torch.Size(c.shape).numel() for c in cuts)
         return Figures(image=tried.seconds / size, untried=whole if tried.images < size else 0)
+
+
+def _shape(loaded: Loaded) -> tuple[object, ...]:
+    """What networks share that take equally long."""
+    return (parameter_count(loaded.network.module), *((cut.name, cut.shape) for cut in loaded.traced.cuts))
 
 
 def _silent(_images: int) -> None:

@@ -11,12 +11,12 @@ from stitchtui.data.loading import load_dataset
 from stitchtui.device import peak_memory, pick
 from stitchtui.experiment import Experiment, NetworkSpec, Normalisation
 from stitchtui.network_seeds import in_every_seed
-from stitchtui.networks import architectures
+from stitchtui.networks import architectures, linear_heads
 from stitchtui.networks.frozen import all_but, start_from
 from stitchtui.networks.heads import last_linear, linear, put
 from stitchtui.networks.making import naming, own_data
 from stitchtui.networks.network import Network, freeze, weight_digest
-from stitchtui.networks.obtain import at_hand, obtain, training_order
+from stitchtui.networks.obtain import at_hand, from_file, from_name, obtain, training_order
 from stitchtui.networks.own import whole
 from stitchtui.networks.self_supervised import put_task_head
 from stitchtui.networks.training import Job, train
@@ -24,6 +24,7 @@ from stitchtui.run.plan import plan
 from stitchtui.stitching.memory import saved_by
 from stitchtui.worker.classes import check_tops
 from stitchtui.worker.column_timer import TIMED_STEPS, ColumnTimer
+from stitchtui.worker.feed import pixels
 from stitchtui.worker.session import Loaded, Session
 from stitchtui.worker.timing import FEWEST, timed
 
@@ -64,8 +65,11 @@ class _Rough(Session):
         return [batch[:FEWEST] for batch in super()._calibration_batches()[:1]]
 
     def _own_test(self, loaded: Loaded) -> Part:
-        part = super()._own_test(loaded)
-        return Part(part.images[:FEWEST], part.labels[:FEWEST])
+        return _few(super()._own_test(loaded))
+
+
+def _few(part: Part) -> Part:
+    return Part(part.images[:FEWEST], part.labels[:FEWEST])
 
 
 class _NetworkTimer:
@@ -80,13 +84,42 @@ class _NetworkTimer:
     def row(self, name: str) -> Row:
         """The estimate for one network, which is in the session then, or one of its shape is."""
         networks, data, device = self.session.experiment.networks, self.session.dataset, self.session.device
-        spec, seconds = networks[name], 0.0
-        if at_hand(name, networks, data, device):
+        spec = networks[name]
+        if spec.head == linear_heads.TRAIN:
+            with naming(name):
+                seconds = self._with_head(name, spec)
+        elif not spec.made_here:
+            few = replace(data, test=_few(data.test))
+            self.session.add(obtain(name, spec, few, device, lambda _: None, lambda: False))
+            seconds = self._scoring(name, len(data.test))
+        elif not spec.untrained and at_hand(name, networks, data, device):
             self.session.add(obtain(name, spec, data, device, lambda _: None, lambda: False, networks))
+            seconds = 0.0
         else:
             with naming(name):
                 seconds = self._stand_in(name, spec)
         return {"task": f"network {name}", "cells": 0, "seconds": seconds, "bytes": peak_memory(device) + self.untried}
+
+    def _with_head(self, name: str, spec: NetworkSpec) -> float:
+        """Add a given network with a head of random weights; returns how long the features for one would take."""
+        data = own_data(spec, self.session.dataset)
+        if spec.checkpoint is not None:
+            module = from_file(spec, data.shape, len(data.classes))[0]
+        else:
+            module = from_name(spec, data.shape, len(data.classes))
+        self._add(name, module.to(self.session.device), data)
+        return self._scoring(name, len(data.train) + len(data.test))
+
+    def _scoring(self, name: str, images: int) -> float:
+        """Seconds in which the network sees so many images."""
+        loaded, part = self.session.loaded[name], self.session.dataset.test
+        size = min(len(part), self.session.experiment.evaluation_batch)
+
+        def score(count: int) -> None:
+            with torch.no_grad():
+                loaded.network.module(loaded.normalise(pixels(part.images[:count])))
+
+        return timed(score, size, self.session.device).seconds * images / size
 
     def _stand_in(self, name: str, spec: NetworkSpec) -> float:
         """Add an untrained network of this shape; returns how long its training would take."""
@@ -95,20 +128,23 @@ class _NetworkTimer:
         module = module.to(self.session.device)
         if spec.start_from is not None:
             start_from(module, self.session.loaded[spec.start_from].network.module, spec.start_from)
-        seconds = self._training_seconds(module, spec, data)
+        seconds = 0.0 if spec.untrained else self._training_seconds(module, spec, data)
+        self._add(name, module, data)
+        return seconds
+
+    def _add(self, name: str, module: nn.Module, data: Dataset) -> None:
         network = Network(
             name=name,
             module=freeze(module),
             mean=data.mean,
             std=data.std,
             digest=weight_digest(module),
-            architecture=architecture,
+            architecture=self.session.experiment.networks[name].architecture or "",
             error=0.0,
             source="random",
             classes=len(data.classes),
         )
         self.session.add(network)
-        return seconds
 
     def _training_seconds(self, module: nn.Module, spec: NetworkSpec, data: Dataset) -> float:
         training, end = whole(spec).model_dump_json(), spec.train.stop_epoch or spec.train.epochs

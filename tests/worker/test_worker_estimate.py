@@ -1,14 +1,21 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small_runs import experiment
 
 from stitchtui import places
+from stitchtui.data.dataset import Dataset
 from stitchtui.errors import BadInput
+from stitchtui.experiment import NetworkSpec
+from stitchtui.networks.architectures import build
+from stitchtui.networks.network import Network
+from stitchtui.networks.obtain import obtain
 from stitchtui.run.plan import plan
 from stitchtui.worker import column_timer, timing
+from stitchtui.worker import estimate as estimation
 from stitchtui.worker.estimate import estimate
 
 
@@ -81,6 +88,28 @@ def test_bad_input_is_found_before_a_run_is_started() -> None:
     with pytest.raises(BadInput, match="no such file"):
         networks = {"seed0": {"checkpoint": "missing.safetensors"}, "seed1": {"architecture": "digits_cnn"}}
         estimate(experiment(networks=networks), "cpu")
+
+
+def test_networks_that_bring_their_weights_are_looked_at_with_a_few_images_and_no_head_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def spied(name: str, spec: NetworkSpec, dataset: Dataset, *others: Any) -> Network:
+        seen.append(len(dataset.test))
+        return obtain(name, spec, dataset, *others)
+
+    monkeypatch.setattr(estimation, "obtain", spied)
+    monkeypatch.setattr(timing, "seconds", lambda work, _device: (work(), 10.0)[1])
+    torch.save(build("digits_cnn", 10, (1, 8, 8), 0.25, {}).state_dict(), tmp_path / "weights.pt")
+    given = {"architecture": "digits_cnn", "width": 0.25, "checkpoint": str(tmp_path / "weights.pt")}
+    wanted = experiment(
+        networks={"a": given, "b": given | {"head": "train"}}, pairs=[{"bottom": "a", "top": "b"}], controls=[]
+    )
+    rows = estimate(wanted, "cpu")
+    assert [row["seconds"] for row in rows[:2]] == [10.0, 30.0]  # 100 test images; with them 200 training images
+    assert seen == [timing.FEWEST]
+    assert not (places.cache_directory() / "heads").exists()
 
 
 def test_closed_forms_are_counted_once_for_what_shares_their_pass(monkeypatch: pytest.MonkeyPatch) -> None:
