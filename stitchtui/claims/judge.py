@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stitchtui.claims.apart import apart_of
 from stitchtui.claims.finding import Atom, Finding, Judged, at_least, at_most, both, every, missing, some
 from stitchtui.claims.series import Number, Unanswerable, chosen, column_of, numbers_of
 from stitchtui.claims.spec import ClaimSpec, ColumnSpec
@@ -140,7 +141,9 @@ def _within(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
 
 
 def _apart(one: Number, other: Number) -> Interval | None:
-    return None if one.interval is None or other.interval is None else difference(one.interval, other.interval)
+    if one.interval is None or other.interval is None:
+        return None
+    return apart_of(one.interval, other.interval, one.answers, other.answers)
 
 
 def _side_by_side(

@@ -7,8 +7,8 @@ from stitchtui.report.wording import printable
 from stitchtui.run.state import RunState
 
 CLAIMS_HOW = (
-    "each number is judged by its own 95 % interval, over the seeds where there are several; undecided: the interval"
-    " holds the limit, or a number is missing"
+    "judged on 95 % intervals: of each number, or of the difference of two, on the same test images where both are of"
+    " one top; undecided: the interval holds the limit, or a number is missing"
 )
 
 

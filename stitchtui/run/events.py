@@ -32,7 +32,8 @@ REQUIRED: dict[str, frozenset[str]] = {
     # losses and accuracies, lists in the order of its cuts; memory (bytes that the run holds)
     "step": frozenset({"task", "step", "steps"}),
     # task, cut (the row), bottom_cut, top_cut, identity, measures (name -> number or null),
-    # adapter (between the cuts' shapes, in words), reused_from (run or null)
+    # adapter (between the cuts' shapes, in words), reused_from (run or null), wrong (which test images are answered
+    # wrongly, as `stitching.wrong` packs them)
     "cell_finished": frozenset({"task", "cut", "identity", "measures"}),
     # task, cut, bottom_cut, top_cut, reason, misfit (true where no stitch of the family can join the cuts)
     "cell_failed": frozenset({"task", "cut", "reason"}),

@@ -27,6 +27,7 @@ class Cell:
     adapter: str = ""  # between the shapes of the two cuts, in words
     bottom_cut: str | None = None
     top_cut: str | None = None
+    wrong: str = ""  # which test images it answers wrongly, as `stitching.wrong` packs them
 
     def interval(self, name: str = "penalty") -> Interval | None:
         """The measure `name` in percentage points; None unless it and both ends are there."""

@@ -277,6 +277,7 @@ def _cell_finished(state: RunState, event: Event, _: float) -> None:
     cell.measures = fields.measures(event["measures"])
     cell.reused_from = fields.maybe_text(event.get("reused_from"))
     cell.adapter = fields.text(event.get("adapter") or "")
+    cell.wrong = fields.text(event.get("wrong") or "")
     _put(state, cell)
 
 

@@ -14,6 +14,7 @@ from stitchtui.stitching.fit import Cell, column_outputs
 from stitchtui.stitching.outlying import Outlying, OwnActivations, outlying
 from stitchtui.stitching.penalty import paired_interval
 from stitchtui.stitching.streamed import double
+from stitchtui.stitching.wrong import Wrong
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Scores:
     def error(self) -> float:
         """Test error in percent."""
         return 100 * int(self.wrong.sum()) / len(self.wrong)
+
+    @property
+    def wrong_text(self) -> str:
+        """Which images are answered wrongly, as a log carries it."""
+        return Wrong.of(self.wrong.tolist()).text
 
 
 @dataclass(frozen=True)

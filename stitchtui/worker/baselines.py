@@ -53,7 +53,8 @@ class ProbeColumn(Column):
                 self.fail(place, "the bottom's features at the cut are not finite")
                 continue
             size = (place.bottom.channels + 1) * len(self.session.dataset.classes)
-            self.say(place, self.compared(scores[low]) | {"stitch_parameters": size, "seconds": seconds})
+            facts = {"stitch_parameters": size, "seconds": seconds}
+            self.say(place, self.compared(scores[low]) | facts, wrong=scores[low].wrong_text)
 
 
 class TailColumn(Column):
@@ -112,8 +113,9 @@ class TailColumn(Column):
         if not scores.finite:
             self.fail(place, "its training diverged; try a lower stitch.learning_rate")
             return
-        facts = {"stitch_parameters": parameter_count(tail.layers), "steps": self.steps}
-        self.say(place, self.compared(scores) | facts | {"seconds": time.monotonic() - started})
+        facts: dict[str, float] = {"stitch_parameters": parameter_count(tail.layers), "steps": self.steps}
+        facts["seconds"] = time.monotonic() - started
+        self.say(place, self.compared(scores) | facts, wrong=scores.wrong_text)
 
     def _entrance(self, place: Place) -> nn.Module:
         """What leads from the bottom's tensor to the top: nothing where the shapes agree, else an affine map."""

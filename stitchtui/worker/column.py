@@ -130,7 +130,7 @@ class Column(ABC):
         earlier = self.reuse(place.identity)
         if earlier is None:
             return False
-        self.say(place, earlier["measures"], reused_from=earlier["run"])
+        self.say(place, earlier["measures"], wrong=earlier["wrong"], reused_from=earlier["run"])
         return True
 
     def compared(self, scores: Scores) -> dict[str, Any]:
@@ -144,8 +144,8 @@ class Column(ABC):
         """What leads from the shape of the bottom's tensor to the top's, in words; empty where nothing has to."""
         return ""
 
-    def say(self, place: Place, measures: dict[str, Any], reused_from: str | None = None) -> None:
-        """Say a cell's numbers."""
+    def say(self, place: Place, measures: dict[str, Any], *, wrong: str, reused_from: str | None = None) -> None:
+        """Say a cell's numbers, and which test images it answers wrongly."""
         self._said[place.row] = measures
         self.record.emit(
             "cell_finished",
@@ -155,6 +155,7 @@ class Column(ABC):
             top_cut=place.top.name,
             identity=place.identity,
             measures=measures,
+            wrong=wrong,
             adapter=self.adapter(place),
             reused_from=reused_from,
         )

@@ -216,7 +216,7 @@ class StitchColumn(Column):
                 self._trained[place.row] = cells[k].stitch
             else:
                 self.matching.scores[self._key(place)] = measured.scores
-            self.say(place, measures)
+            self.say(place, measures, wrong=measured.scores.wrong_text)
         if self._is_exact_self_stitch:
             on_diagonal = {p.row: penalty for p, penalty in penalties.items() if p.bottom.name == p.top.name}
             check_self_stitch(self.task, on_diagonal, self.record)

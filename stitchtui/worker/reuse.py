@@ -17,13 +17,14 @@ class Finished:
                 self._read(run)
 
     def find(self, identity: str) -> dict[str, Any] | None:
-        """`{"run": name, "measures": {...}}` of a cell with this identity, or None."""
+        """`{"run": name, "measures": {...}, "wrong": ...}` of a cell with this identity, or None."""
         return self._cells.get(identity)
 
     def _read(self, run: RunDirectory) -> None:
         for event in finished_cells(run.events):
             source = event.get("reused_from") or run.name
-            self._cells.setdefault(event["identity"], {"run": source, "measures": event["measures"]})
+            found = {"run": source, "measures": event["measures"], "wrong": event.get("wrong") or ""}
+            self._cells.setdefault(event["identity"], found)
 
 
 def finished_cells(log: Path) -> list[Event]:

@@ -65,8 +65,9 @@ def _column(state: RunState, task: str, values: Sequence[Any]) -> None:
         if value is None:
             state.apply(event("cell_failed", **place, reason="it broke"))
         else:
-            said = value if isinstance(value, dict) else measures(value)
-            state.apply(event("cell_finished", **place, identity="i", measures=said))
+            said = dict(value) if isinstance(value, dict) else measures(value)
+            wrong = said.pop("wrong", "")
+            state.apply(event("cell_finished", **place, identity="i", measures=said, wrong=wrong))
     state.apply(event("task_finished", task=task))
 
 

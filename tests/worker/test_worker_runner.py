@@ -14,6 +14,7 @@ from stitchtui.run.events import read_events
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
 from stitchtui.stitching.fit import Cell
+from stitchtui.stitching.wrong import Wrong
 from stitchtui.worker import columns
 from stitchtui.worker.recorder import Stopped
 from stitchtui.worker.session import Session
@@ -65,6 +66,13 @@ def test_every_cell_carries_every_measure(finished: Finished) -> None:
         assert values["versus_bottom"] == pytest.approx(values["error"] - values["bottom_error"])
 
 
+def test_every_cell_says_which_images_it_answers_wrongly(finished: Finished) -> None:
+    for cell in finished[1].cells.values():
+        wrong = Wrong.read(cell.wrong, cell.measures["images"])
+        assert wrong is not None
+        assert 100 * wrong.bits.bit_count() / wrong.images == pytest.approx(cell.measures["error"])
+
+
 def test_training_starts_at_the_direct_matching_penalty(finished: Finished) -> None:
     found = measures(finished[0])
     for task in plan(experiment()):
@@ -112,6 +120,7 @@ def test_a_second_run_reuses_every_cell_whatever_it_is_called_and_says_from_wher
     monkeypatch.setenv("STITCHTUI_CACHE", str(places / "cache"))
     directory, state = new_run(experiment(title="again", scale="mini"), places / "runs")
     assert measures(directory) == measures(finished[0])
+    assert [c.wrong for c in state.cells.values()] == [c.wrong for c in finished[1].cells.values()]
     assert {c.reused_from for c in state.cells.values()} == {finished[0].name}
 
 

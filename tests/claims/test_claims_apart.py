@@ -1,0 +1,103 @@
+"""Two numbers of one top are compared image by image; all others as if they were independent."""
+
+import pytest
+from claimed_run import CUTS, experiment, measures, reason, run, verdict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stitchtui.claims.apart import Answers, apart_of
+from stitchtui.stitching.penalty import Interval, difference, over_seeds, paired_interval
+from stitchtui.stitching.wrong import Wrong
+
+IMAGES, TOP = 1000, 100  # the top of the runs errs on 10 percent
+
+
+def cell(wrong: range):
+    """A cell that answers just these images wrongly, with a penalty of two points to either side."""
+    value = 100 * (len(wrong) - TOP) / IMAGES
+    said = measures((value, value - 2, value + 2), images=float(IMAGES))
+    return {**said, "wrong": Wrong.of(k in wrong for k in range(IMAGES)).text}
+
+
+def compared(first, second, **more):
+    columns = {"a > c affine task": [first] * len(CUTS), "b > c affine task": [second] * len(CUTS)}
+    return run(columns, **more)
+
+
+WITHIN = {"kind": "within", "columns": ["a > c", "b > c"], "value": 1}
+
+
+def test_two_stitches_that_err_on_nearly_the_same_images_are_told_to_be_close():
+    state = compared(cell(range(120)), cell(range(2, 122)))
+    assert verdict(state, **WITHIN) == "confirmed"
+    only_one_wrong = 2  # of either
+    expected = paired_interval(IMAGES, only_one_wrong, only_one_wrong)
+    assert f"apart 0.00 [{expected.low:+.2f}, {expected.high:+.2f}]" in reason(state, **WITHIN)
+
+
+def test_the_same_numbers_on_other_images_leave_it_open():
+    assert verdict(compared(cell(range(120)), cell(range(500, 620))), **WITHIN) == "undecided"
+
+
+@pytest.mark.parametrize("lost", [{"wrong": ""}, {"wrong": "not base64"}, {"images": None}, {"images": 8.0}])
+def test_where_the_log_does_not_say_which_images_two_numbers_count_as_independent(lost):
+    state = compared(cell(range(120)), {**cell(range(120)), **lost})
+    assert verdict(state, **WITHIN) == "undecided"
+    assert "apart 0.00 [-2.83, +2.83]" in reason(state, **WITHIN)
+
+
+def test_answers_that_are_not_the_penaltys_are_not_believed():
+    other = {**cell(range(120)), "wrong": cell(range(50))["wrong"]}
+    assert "apart 0.00 [-2.83, +2.83]" in reason(compared(cell(range(120)), other), **WITHIN)
+
+
+def test_penalties_of_different_tops_count_as_independent():
+    pairs = [{"bottom": "a", "top": "c"}, {"bottom": "a", "top": "b"}]
+    columns = {f"a > {top} affine task": [cell(range(120))] * len(CUTS) for top in "cb"}
+    state = run(columns, experiment(pairs=pairs))
+    assert "apart 0.00 [-2.83, +2.83]" in reason(state, kind="within", columns=["a > c", "a > b"], value=1)
+
+
+def test_cuts_of_one_column_are_compared_image_by_image_too():
+    row = [cell(range(100 + 10 * height)) for height in (0, 1, 3, 1, 0)]
+    peak = {"kind": "peak", "columns": ["a > c"], "between": [0.4, 0.6]}
+    assert verdict(run({"a > c affine task": row}), **peak) == "confirmed"
+    independent = [{**each, "wrong": ""} for each in row]
+    assert verdict(run({"a > c affine task": independent}), **peak) == "undecided"
+
+
+wrongs = st.lists(st.booleans(), min_size=40, max_size=40).map(Wrong.of)
+seeds = st.lists(st.tuples(wrongs, wrongs), min_size=1, max_size=4)
+
+
+def interval(cells: list[Wrong]) -> Interval:
+    """An error over seeds; the subtracted one is left out, being the same for all."""
+    return over_seeds([each.less(Wrong(40, 0)) for each in cells])
+
+
+@given(seeds)
+def test_seeds_are_compared_each_with_its_own(found: list[tuple[Wrong, Wrong]]) -> None:
+    first, second = [one for one, _ in found], [other for _, other in found]
+    expected = over_seeds([other.less(one) for one, other in found])
+    networks = apart_of(
+        interval(first),
+        interval(second),
+        [Answers("top", (one,)) for one in first],
+        [Answers("top", (other,)) for other in second],
+    )
+    stitches = apart_of(interval(first), interval(second), [Answers("t", tuple(first))], [Answers("t", tuple(second))])
+    assert networks == stitches == expected
+
+
+@given(seeds, wrongs)
+def test_one_cell_stands_beside_each_of_several_stitch_seeds(found: list[tuple[Wrong, Wrong]], direct: Wrong) -> None:
+    trained = [one for one, _ in found]
+    paired = apart_of(interval([direct]), interval(trained), [Answers("t", (direct,))], [Answers("t", tuple(trained))])
+    assert paired == over_seeds([one.less(direct) for one in trained])
+
+
+@given(seeds)
+def test_without_answers_it_is_the_difference_of_independent_numbers(found: list[tuple[Wrong, Wrong]]) -> None:
+    one, other = interval([a for a, _ in found]), interval([b for _, b in found])
+    assert apart_of(one, other) == difference(one, other)
+    assert apart_of(one, other, [Answers("t", (found[0][0],))]) == difference(one, other)
