@@ -239,7 +239,10 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
         ("stitch.epochs=inf", "stitch.epochs: expected a finite number, got inf"),
         ("stitch.batch_size=1.5", "stitch.batch_size: expected a whole number, got 1.5"),
         ("stitch.family=afine", "stitch.family: 'afine' is not known; nearest: 'affine'"),
-        ("stitch.start=3", "expected one of: least_squares, affine, random, identity, permutation, got 3"),
+        (
+            "stitch.start=3",
+            "stitch.start: expected one of: least_squares, affine, random, identity, permutation, got 3",
+        ),
         ("stitch.cuts=block", "stitch.cuts: 'block' is not known; nearest: 'blocks'"),
         ("stitch.cuts=['a',3]", "stitch.cuts.1: expected text, got 3"),
         ("stitch.seeds=[]", "stitch.seeds: expected 1 or more entries, got a list of 0"),

@@ -23,7 +23,8 @@ class Finished:
     def _read(self, run: RunDirectory) -> None:
         for event in finished_cells(run.events):
             source = event.get("reused_from") or run.name
-            found = {"run": source, "measures": event["measures"], "wrong": event.get("wrong") or ""}
+            wrong = event.get("wrong")
+            found = {"run": source, "measures": event["measures"], "wrong": wrong if isinstance(wrong, str) else ""}
             self._cells.setdefault(event["identity"], found)
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -96,27 +97,35 @@ def test_a_process_holds_more_memory_once_it_keeps_a_large_tensor() -> None:
     assert held_memory(cpu) <= peak_memory(cpu) * 1.01 + (1 << 20)
 
 
-def finished_run(parent: Path, name: str, identity: object, measures: object, reused_from: str | None = None) -> None:
+def finished_run(parent: Path, name: str, identity: object, measures: object, **more: Any) -> None:
     directory = RunDirectory(parent / name)
     directory.path.mkdir(parents=True)
     with EventWriter(directory.events) as log:
         log.write("step", task="t", step=1, steps=2)
-        log.write("cell_finished", task="t", cut="c", identity=identity, measures=measures, reused_from=reused_from)
+        log.write("cell_finished", task="t", cut="c", identity=identity, measures=measures, **more)
 
 
 def test_cells_of_other_runs_are_found_by_identity_newest_first(tmp_path: Path) -> None:
     finished_run(tmp_path, "20260101-000000-old", "i", {"penalty": 1.0})
-    finished_run(tmp_path, "20260201-000000-new", "i", {"penalty": 2.0})
+    finished_run(tmp_path, "20260201-000000-new", "i", {"penalty": 2.0}, wrong="/w==")
     finished_run(tmp_path, "20260301-000000-here", "i", {"penalty": 3.0})
     found = Finished(RunDirectory(tmp_path / "20260301-000000-here"))
-    assert found.find("i") == {"run": "20260201-000000-new", "measures": {"penalty": 2.0}}
+    assert found.find("i") == {"run": "20260201-000000-new", "measures": {"penalty": 2.0}, "wrong": "/w=="}
     assert found.find("another") is None
 
 
 def test_a_reused_cell_names_the_run_that_measured_it(tmp_path: Path) -> None:
     finished_run(tmp_path, "20260201-000000-b", "i", {"penalty": 2.0}, reused_from="20260101-000000-a")
     found = Finished(RunDirectory(tmp_path / "20260301-000000-here"))
-    assert found.find("i") == {"run": "20260101-000000-a", "measures": {"penalty": 2.0}}
+    assert found.find("i") == {"run": "20260101-000000-a", "measures": {"penalty": 2.0}, "wrong": ""}
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["/w=="]])
+def test_what_a_log_says_amiss_of_wrong_images_is_left_out_of_a_reused_cell(tmp_path: Path, wrong: object) -> None:
+    finished_run(tmp_path, "20260101-000000-a", "i", {"penalty": 2.0}, wrong=wrong)
+    found = Finished(RunDirectory(tmp_path / "20260301-000000-here")).find("i")
+    assert found is not None
+    assert found["wrong"] == ""
 
 
 @pytest.mark.parametrize("identity, measures", [(None, {"penalty": 1.0}), ("i", None), ("i", {}), ("i", [1])])
