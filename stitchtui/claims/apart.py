@@ -35,8 +35,11 @@ def answers_of(state: RunState, column: Column, cut: str, measure: str, direct: 
 def apart_of(
     one: Interval, other: Interval, answers: Sequence[Answers] = (), of_other: Sequence[Answers] = ()
 ) -> Interval:
-    """`other` less `one`. Where both are errors less that of the same networks, on the same images, these cancel out
-    and only images count that one gets wrong and the other doesn't."""
+    """`other` less `one`, image by image where their cells' answers allow it.
+
+    Where both are errors less that of the same networks, on the same images, those networks' errors cancel out, and
+    only images count that one gets wrong and the other doesn't.
+    """
     paired = _paired(answers, of_other)
     # A number that isn't what its answers say, as in a log that was edited, is none to be paired.
     same = paired is not None and math.isclose(paired.value, other.value - one.value, abs_tol=1e-6)
