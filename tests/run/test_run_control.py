@@ -89,7 +89,8 @@ def test_a_run_that_a_worker_is_at_is_not_launched_again(directory):
 
 def test_a_worker_survives_the_hang_up_of_the_terminal_it_was_launched_from(directory):
     parent = (
-        "import os, pathlib, sys, time\n"
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which whoever runs the tests may have been told to ignore
         "os.open(sys.argv[2], os.O_RDWR)\n"  # the first terminal that a session leader opens controls it
         "from stitchtui.run.control import launch\n"
         "from stitchtui.run.directory import RunDirectory\n"

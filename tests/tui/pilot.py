@@ -67,7 +67,8 @@ async def wait_for_text(pilot, text, seconds=LONG):
 
 
 _LEADER = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which whoever runs the tests may have been told to ignore
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that the app hears when the terminal goes away
 os.execv(sys.executable, [sys.executable, "-m", "stitchtui", *sys.argv[1:]])
 """
