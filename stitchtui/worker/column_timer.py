@@ -85,7 +85,9 @@ class ColumnTimer:
     def _kind(self, column: Column) -> tuple[object, ...]:
         """What two columns have in common that take equally long for an image, and for a step."""
         task, views = column.task, column.replay and (column.replay.views, column.replay.steps)
-        ends = (_shape(column.ends.bottom), _shape(column.ends.top), column.ends.noise is None)
+        both = column.ends
+        # A network stitched to itself runs once for both ends.
+        ends = (_shape(both.bottom), _shape(both.top), both.noise is None, both.bottom is both.top)
         how = (task.family, task.objective, task.start, task.recipe, views)
         return (type(column), *ends, *how, *((p.bottom.name, p.top.name) for p in column.places))
 

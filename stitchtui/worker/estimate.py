@@ -39,9 +39,8 @@ def estimate(experiment: Experiment, device_name: str) -> list[Row]:
     """One row per network and per column, in the plan's order; nothing is written, and nothing trained to an end.
 
     Networks that would have to be trained are stood in for by untrained ones of the same shape. Where a step is long it
-    is timed on fewer images, so that this takes about as long on any device. Bytes are the most memory that this
-    process has held so far, with what a whole step saves where only a shorter one was tried. Raises BadInput as a run
-    would.
+    is timed on fewer images. Bytes are the most memory that this process has held so far, with what a whole step saves
+    where only a shorter one was tried. Raises BadInput as a run would.
     """
     with torch.random.fork_rng():  # building and training stand-ins draws numbers
         return _rows(in_every_seed(experiment), pick(device_name))

@@ -60,6 +60,11 @@ def test_networks_of_one_shape_are_timed_once_and_a_wider_one_by_itself(monkeypa
     pairs = [("seed0", "seed1"), ("seed1", "seed0"), ("wide", "seed0")]
     wanted = experiment(networks=networks, pairs=[{"bottom": b, "top": t} for b, t in pairs], controls=["self_stitch"])
     found = {row["task"]: row["seconds"] for row in estimate(wanted, "cpu") if row["cells"]}
+    assert [task for task in timed_columns if " direct " in task] == [
+        "seed0 > seed1 affine direct seed 0",
+        "wide > seed0 affine direct seed 0",
+        "seed1 > seed1 affine direct seed 0",  # one network, which runs once
+    ]
     assert [task for task in timed_columns if " task " in task] == [
         "seed0 > seed1 affine task seed 0",
         "wide > seed0 affine task seed 0",
