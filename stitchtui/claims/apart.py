@@ -28,7 +28,9 @@ def answers_of(state: RunState, column: Column, cut: str, measure: str, direct: 
         known = [wrong for cell in cells if cell and (wrong := Wrong.read(cell.wrong, cell.measures.get("images")))]
         if not known or len(known) != len(cells):
             return ()
-        found.append(Answers(each.top if measure == "penalty" else each.bottom, tuple(known)))
+        # A control may put another network in the bottom's place, but its penalty is against the top as it is.
+        less = each.top if measure == "penalty" else f"{column.control} {each.bottom}"
+        found.append(Answers(less, tuple(known)))
     return tuple(found)
 
 

@@ -58,6 +58,16 @@ def test_penalties_of_different_tops_count_as_independent():
     assert "apart 0.00 [-2.83, +2.83]" in reason(state, kind="within", columns=["a > c", "a > b"], value=1)
 
 
+@pytest.mark.parametrize("measure, paired", [("penalty", True), ("versus_bottom", False)])
+def test_a_random_bottom_stands_under_the_same_top_but_is_another_bottom(measure, paired):
+    numbers = cell(range(120))
+    against = {f"versus_bottom{end}": numbers[f"penalty{end}"] for end in ("", "_low", "_high")}
+    state = run({"a > c affine": [{**numbers, **against}] * len(CUTS), "random(a) > c": [{**numbers, **against}] * 5})
+    columns = ["a > c", {"pair": "a > c", "control": "random_bottom"}]
+    words = reason(state, kind="within", columns=columns, value=1, measure=measure)
+    assert ("apart 0.00 [-2.83, +2.83]" not in words) == paired
+
+
 def test_cuts_of_one_column_are_compared_image_by_image_too():
     row = [cell(range(100 + 10 * height)) for height in (0, 1, 3, 1, 0)]
     peak = {"kind": "peak", "columns": ["a > c"], "between": [0.4, 0.6]}
