@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stitchtui.claims.apart import apart_of
 from stitchtui.claims.finding import Atom, Finding, Judged, at_least, at_most, both, every, missing, some
 from stitchtui.claims.series import Number, Unanswerable, chosen, column_of, numbers_of
 from stitchtui.claims.spec import ClaimSpec, ColumnSpec
 from stitchtui.claims.words import interval_text, missing_text, number_text, sentence
 from stitchtui.network_seeds import in_each, said_in
 from stitchtui.run.state import RunState
+from stitchtui.stitching.apart import apart_of
 from stitchtui.stitching.penalty import Interval, difference, error_interval, over_seeds
 
 
@@ -143,7 +143,7 @@ def _within(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
 def _apart(one: Number, other: Number) -> Interval | None:
     if one.interval is None or other.interval is None:
         return None
-    return apart_of(one.interval, other.interval, one.answers, other.answers)
+    return apart_of(one.interval, other.interval)
 
 
 def _side_by_side(

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stitchtui.claims.apart import Answers, answers_of
 from stitchtui.claims.spec import ClaimSpec, ColumnSpec, CutRange, Measure
 from stitchtui.report.places import depths
+from stitchtui.run.answers import answered
 from stitchtui.run.controls import control_named
 from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Interval, over_seeds
@@ -28,7 +28,6 @@ class Number:
     missing: str = ""
     note: str = ""
     region: str = ""  # of a grid of every cut with every cut: diagonal, later or earlier
-    answers: tuple[Answers, ...] = ()  # what it rests on, where the log says it
 
     @property
     def place(self) -> str:
@@ -136,9 +135,8 @@ def _number(state: RunState, column: Column, cut: str, measure: Measure, better:
         return _sound(cut, over_seeds(known) if len(known) == len(found) else None, measure)
     interval = summary.versus_bottom if measure == "versus_bottom" else summary.penalty
     if better and interval and summary.direct and summary.direct.value < interval.value:
-        number = _sound(cut, summary.direct, measure, "direct matching")
-        return replace(number, answers=answers_of(state, column, cut, measure, direct=True))
-    return replace(_sound(cut, interval, measure), answers=answers_of(state, column, cut, measure, direct=False))
+        return _sound(cut, answered(summary.direct, state, column, cut, direct=True), measure, "direct matching")
+    return _sound(cut, interval and answered(interval, state, column, cut, measure=measure), measure)
 
 
 def _sound(cut: str, interval: Interval | None, measure: str, note: str = "") -> Number:

@@ -15,6 +15,7 @@ from stitchtui.report.markdown import escaped
 from stitchtui.report.markdown import table as markdown_table
 from stitchtui.report.markup import Markup, joined, listing, page, section, table, tag
 from stitchtui.report.wording import bounds, column_name, listed, points, printable, shortened, to_ascii
+from stitchtui.run.answers import penalty_of
 from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Interval
 
@@ -37,7 +38,7 @@ class Block:
         return [place for place in range(1, len(self.measured)) if self.measured[0] and self.measured[place]]
 
     def apart(self, row: int, run: int) -> Interval | None:
-        """A run's penalty less the first one's, with its interval as if they were independent."""
+        """A run's penalty less the first one's, with its interval as `difference.APART` says."""
         return Difference(self.values[row][0], self.values[row][run]).interval
 
 
@@ -108,7 +109,7 @@ def _penalties(state: RunState, column: Column | None) -> dict[str, Interval | N
     if column is None:
         return {}
     cuts = {cut for task in column.task_ids if task in state.tasks for cut in state.tasks[task].cuts}
-    return {cut: state.summary(column, cut).penalty for cut in cuts}
+    return {cut: penalty_of(state, column, cut) for cut in cuts}
 
 
 def _verdict(state: RunState, column: Column | None) -> str:
@@ -123,7 +124,7 @@ def _notes(states: Sequence[RunState]) -> Iterator[str]:
         for note in difference.compare(first, other).notes:
             if note != difference.HOW:
                 yield f"1 and {label}: {note}"
-    yield "differences: less the first run's, in points; ± joins both 95 % intervals as if they were independent"
+    yield f"differences: less the first run's, in points; {difference.APART}"
     yield "penalty: error(stitched) - error(top), in points of test error, with half of its 95 % interval"
 
 

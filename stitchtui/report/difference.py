@@ -5,10 +5,16 @@ from dataclasses import dataclass
 
 from stitchtui.report.markdown import escaped, table
 from stitchtui.report.wording import bounds, column_name, counted, listed, signed
+from stitchtui.run.answers import penalty_of
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Interval, difference
+from stitchtui.stitching.apart import apart_of
+from stitchtui.stitching.penalty import Interval
 
-HOW = "second - first, in points; ± joins both 95 % intervals as if they were independent"
+APART = (
+    "± counts only images that one of the two gets wrong where both stitch into the same network on the same images, "
+    "and the logs say which; else it joins both 95 % intervals as if they were independent"
+)
+HOW = f"second - first, in points; {APART}"
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Difference:
     @property
     def interval(self) -> Interval | None:
         """The second's penalty less the first's, with its 95 % interval; None unless both are known."""
-        return None if self.first is None or self.second is None else difference(self.first, self.second)
+        return None if self.first is None or self.second is None else apart_of(self.first, self.second)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def _cuts(state: RunState, column: Column) -> set[str]:
 
 
 def _difference(first: RunState, second: RunState, pair: Pairing, cut: str) -> Difference:
-    return Difference(first.summary(pair.first, cut).penalty, second.summary(pair.second, cut).penalty)
+    return Difference(penalty_of(first, pair.first, cut), penalty_of(second, pair.second, cut))
 
 
 def _pairings(first: RunState, second: RunState) -> Iterator[Pairing]:

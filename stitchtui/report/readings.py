@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from stitchtui.report.wording import column_name
+from stitchtui.run.answers import answered, penalty_of
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Interval
@@ -83,13 +84,14 @@ def _cross(state: RunState, column: Column) -> Column | None:
 
 def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[str, Column | None]) -> CutEvidence:
     cut, row = place
-    found = state.summary(column, row)
-    assert found.penalty is not None
-    controls = {name: state.summary(c, row).penalty if c else None for name, c in beside.items()}
+    penalty, found = penalty_of(state, column, row), state.summary(column, row)
+    assert penalty is not None
+    controls = {name: penalty_of(state, c, row) if c else None for name, c in beside.items()}
     value, low, high = (found.measures.get(name) for name in ("ood", "ood_low", "ood_high"))
     outlying = None if value is None or low is None or high is None else Interval(value, low, high)
     ranks = _low_rank(state, column, row)
-    return CutEvidence(cut, found.penalty, direct=found.direct, low_rank=ranks, outlying=outlying, **controls)
+    direct = found.direct and answered(found.direct, state, column, row, direct=True)
+    return CutEvidence(cut, penalty, direct=direct, low_rank=ranks, outlying=outlying, **controls)
 
 
 def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:
@@ -97,9 +99,9 @@ def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:
     found = {}
     for other in state.crosses() if column.cross else state.columns():
         if (other.control, other.bottom, other.top, other.objective, other.family) == wanted:
-            summary = state.summary(other, row)
-            if summary.penalty is not None and "stitch_rank" in summary.measures:
-                found[int(summary.measures["stitch_rank"])] = summary.penalty
+            penalty, rank = penalty_of(state, other, row), state.summary(other, row).measures.get("stitch_rank")
+            if penalty is not None and rank is not None:
+                found[int(rank)] = penalty
     return found
 
 
@@ -110,7 +112,7 @@ def _off_diagonal(state: RunState, grid: Column, cuts: list[str]) -> list[OffDia
     found = []
     for low in cross.bottom_cuts:
         for high in cross.top_cuts:
-            penalty = state.summary(grid, row_name(low, high)).penalty
+            penalty = penalty_of(state, grid, row_name(low, high))
             if penalty is not None and low in place and high in cuts and (low, high) not in cross.diagonal:
                 found.append(OffDiagonal(place[low], cuts.index(high), penalty))
     return found

@@ -1,10 +1,10 @@
 """Whether a pair's penalties can be read as similarity: a reviewer's objections, judged on intervals; no torch here."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from stitchtui.stitching.apart import apart_of
 from stitchtui.stitching.penalty import Interval
 
 Reading = Literal["yes", "in part", "no", "undecided"]
@@ -21,6 +21,7 @@ class CutEvidence:
     """What was measured where bottom and top are cut at corresponding places; None for what was not.
 
     All but `outlying` are penalties against the same top, in points, of stitches trained for the task but for `direct`.
+    Those that say which images they get wrong are compared image by image, the others as if they were independent.
     """
 
     name: str
@@ -72,20 +73,9 @@ class Judgement:
         }[self.reading]
 
 
-def difference(one: Interval, other: Interval) -> Interval:
-    """`one` - `other`, with an interval as of independent penalties.
-
-    Both are measured against the same top on the same images, which makes them move together: if anything the
-    interval is too wide.
-    """
-    value = one.value - other.value
-    down = math.hypot(one.value - one.low, other.high - other.value)
-    return Interval(value, value - down, value + math.hypot(one.high - one.value, other.value - other.low))
-
-
 def as_good(one: Interval, other: Interval, margin: float) -> bool | None:
     """Whether `one` costs at most `margin` points more than `other`; None if the intervals leave it open."""
-    more = difference(one, other)
+    more = apart_of(other, one)
     if more.high <= margin:
         return True
     return False if more.low > margin else None
@@ -182,7 +172,7 @@ def _control_remarks(cuts: Sequence[CutEvidence], margin: float) -> list[Remark]
 def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> list[Remark]:
     harmed = [c.name for c in cuts if _is_harmed(c, margin)]
     outlying = [c.name for c in cuts if _is_outlying(c)]
-    beyond = [c.name for c in cuts if c.direct is not None and difference(c.direct, c.penalty).low > margin]
+    beyond = [c.name for c in cuts if c.direct is not None and apart_of(c.penalty, c.direct).low > margin]
     shuffled = [c.name for c in cuts if c.shuffled_labels and as_good(c.shuffled_labels, c.penalty, margin)]
     few = [c.name for c in cuts if classes is not None and (_enough(c, margin) or classes) < classes]
     return [
@@ -223,7 +213,7 @@ def _is_flat(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal], margin: 
 def _diagonal_remarks(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal], margin: float) -> list[Remark]:
     found = _against_diagonal(cuts, cells, margin)
     equal = [c for c, good in found if good]
-    better = [c for c in equal if difference(c.penalty, cuts[c.top].penalty).high < 0]
+    better = [c for c in equal if apart_of(cuts[c.top].penalty, c.penalty).high < 0]
     remarks: list[Remark] = []
     if 2 * len(equal) > len(found):
         text = (
@@ -256,7 +246,7 @@ def triangle(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal], margin: 
 
 def _mean_excess(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal]) -> Interval | None:
     """The mean of cells' penalties over the diagonal's; its interval as if all erred together, on the same images."""
-    excess = [difference(c.penalty, cuts[c.top].penalty) for c in cells]
+    excess = [apart_of(cuts[c.top].penalty, c.penalty) for c in cells]
     if not excess:
         return None
     n = len(excess)

@@ -2,11 +2,8 @@
 
 import pytest
 from claimed_run import CUTS, experiment, measures, reason, run, verdict
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stitchtui.claims.apart import Answers, apart_of
-from stitchtui.stitching.penalty import Interval, difference, over_seeds, paired_interval
+from stitchtui.stitching.penalty import paired_interval
 from stitchtui.stitching.wrong import Wrong
 
 IMAGES, TOP = 1000, 100  # the top of the runs errs on 10 percent
@@ -74,40 +71,3 @@ def test_cuts_of_one_column_are_compared_image_by_image_too():
     assert verdict(run({"a > c affine task": row}), **peak) == "confirmed"
     independent = [{**each, "wrong": ""} for each in row]
     assert verdict(run({"a > c affine task": independent}), **peak) == "undecided"
-
-
-wrongs = st.lists(st.booleans(), min_size=40, max_size=40).map(Wrong.of)
-seeds = st.lists(st.tuples(wrongs, wrongs), min_size=1, max_size=4)
-
-
-def interval(cells: list[Wrong]) -> Interval:
-    """An error over seeds; the subtracted one is left out, being the same for all."""
-    return over_seeds([each.less(Wrong(40, 0)) for each in cells])
-
-
-@given(seeds)
-def test_seeds_are_compared_each_with_its_own(found: list[tuple[Wrong, Wrong]]) -> None:
-    first, second = [one for one, _ in found], [other for _, other in found]
-    expected = over_seeds([other.less(one) for one, other in found])
-    networks = apart_of(
-        interval(first),
-        interval(second),
-        [Answers("top", (one,)) for one in first],
-        [Answers("top", (other,)) for other in second],
-    )
-    stitches = apart_of(interval(first), interval(second), [Answers("t", tuple(first))], [Answers("t", tuple(second))])
-    assert networks == stitches == expected
-
-
-@given(seeds, wrongs)
-def test_one_cell_stands_beside_each_of_several_stitch_seeds(found: list[tuple[Wrong, Wrong]], direct: Wrong) -> None:
-    trained = [one for one, _ in found]
-    paired = apart_of(interval([direct]), interval(trained), [Answers("t", (direct,))], [Answers("t", tuple(trained))])
-    assert paired == over_seeds([one.less(direct) for one in trained])
-
-
-@given(seeds)
-def test_without_answers_it_is_the_difference_of_independent_numbers(found: list[tuple[Wrong, Wrong]]) -> None:
-    one, other = interval([a for a, _ in found]), interval([b for _, b in found])
-    assert apart_of(one, other) == difference(one, other)
-    assert apart_of(one, other, [Answers("t", (found[0][0],))]) == difference(one, other)

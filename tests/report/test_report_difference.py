@@ -8,7 +8,8 @@ from synthetic_run import CUTS, experiment, fold, started, whole_run
 from stitchtui.report import difference
 from stitchtui.report.difference import Difference, compare
 from stitchtui.run.state import RunState
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stitching.penalty import Interval, paired_interval
+from stitchtui.stitching.wrong import Wrong
 
 
 def moved(state, by):
@@ -76,6 +77,52 @@ def test_other_weights_under_the_same_name_are_said():
     second = whole_run()
     second.networks["a"].digest = "another"
     assert "not the same weights in both runs: a" in compare(whole_run(), second).notes
+
+
+def answering(wrong):
+    """A run of one seed whose every cell answers these of 1,000 images wrongly, over a top that errs on 100."""
+    state = whole_run(experiment(seeds=1))
+    state.data["digest"] = "digits"
+    value = (len(wrong) - 100) / 10
+    for cell in state.cells.values():
+        ends = {"penalty": value, "penalty_low": value - 2, "penalty_high": value + 2}
+        cell.measures = {**cell.measures, **ends, "images": 1000.0}
+        cell.wrong = Wrong.of(image in wrong for image in range(1000)).text
+    return state
+
+
+def apart(first, second):
+    return {cell.interval for row in compare(first, second).cells for cell in row}
+
+
+def test_stitches_into_the_same_network_are_compared_image_by_image():
+    assert apart(answering(range(120)), answering(range(1, 122))) == {paired_interval(1000, 2, 1)}
+
+
+def other_weights(state):
+    for network in state.networks.values():
+        network.digest += "c"
+
+
+def other_images(state):
+    state.data["digest"] = "others"
+
+
+def unknown_images(state):
+    del state.data["digest"]
+
+
+def no_answers(state):
+    for cell in state.cells.values():
+        cell.wrong = ""
+
+
+@pytest.mark.parametrize("change", [other_weights, other_images, unknown_images, no_answers])
+def test_else_their_difference_is_that_of_independent_numbers(change):
+    first, second = answering(range(120)), answering(range(120))
+    change(second)
+    (found,) = apart(first, second)
+    assert (found.value, found.low, found.high) == pytest.approx((0, -math.hypot(2, 2), math.hypot(2, 2)))
 
 
 def test_other_data_are_said():

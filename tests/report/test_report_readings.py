@@ -6,6 +6,7 @@ from made_events import cell, event, experiment, network_ready, run_started
 from stitchtui.report.readings import judged, reading_lines
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.stitching.wrong import Wrong
 
 CUTS = ["one", "two"]
 
@@ -49,3 +50,39 @@ def test_without_any_control_nothing_is_judged(changes: dict[str, object]) -> No
 def test_a_control_is_not_judged_itself() -> None:
     state = measured({"": 1.0, "random_bottom": 40.0, "cluster_noise": 30.0})
     assert all(judged(state, column) is None for column in state.columns() if column.control)
+
+
+def answering(wrong: dict[str, range]) -> RunState:
+    """A run whose cells answer these of 1,000 images wrongly, over a top that errs on 100 of them."""
+    state = measured({control: len(images) / 10 - 10 for control, images in wrong.items()})
+    for (task, _), found in state.cells.items():
+        images = wrong[state.tasks[task].control]
+        value = found.measures["penalty"] or 0.0
+        found.measures |= {"penalty_low": value - 2, "penalty_high": value + 2, "images": 1000.0}
+        found.wrong = Wrong.of(image in images for image in range(1000)).text
+    return state
+
+
+NEAR = {"": range(120), "random_bottom": range(170), "cluster_noise": range(10, 135)}
+
+
+def test_controls_are_told_from_the_pair_image_by_image() -> None:
+    state = answering(NEAR)
+    found = judged(state, state.columns()[0])
+    assert found is not None
+    said = [remark.text for remark in found.remarks]
+    assert found.reading == "no"
+    assert said == [
+        "class-cluster noise stitches as well as this bottom at one, two: this tells how separable the "
+        "classes are, not shared features"
+    ]
+
+
+def test_without_their_answers_the_same_numbers_leave_it_open() -> None:
+    state = answering(NEAR)
+    for each in state.cells.values():
+        each.wrong = ""
+    found = judged(state, state.columns()[0])
+    assert found is not None
+    assert found.reading == "undecided"
+    assert len([remark for remark in found.remarks if "the intervals are too wide" in remark.text]) == 1

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stitchtui.stitching.apart import apart_of
 from stitchtui.stitching.penalty import Interval
 from stitchtui.stitching.readable import (
     CutEvidence,
     Judgement,
     OffDiagonal,
     as_good,
-    difference,
     judgement,
     triangle,
 )
@@ -192,16 +192,9 @@ intervals = st.tuples(st.floats(-50, 50), st.floats(0, 10), st.floats(0, 10)).ma
 )
 
 
-@given(intervals, intervals)
-def test_a_difference_holds_its_value_and_turns_round_with_its_ends(a: Interval, b: Interval) -> None:
-    found, back = difference(a, b), difference(b, a)
-    assert found.low <= found.value <= found.high
-    assert (found.value, found.low, found.high) == pytest.approx((-back.value, -back.high, -back.low))
-
-
 @given(intervals, intervals, st.floats(0, 5))
 def test_as_good_is_sure_only_beyond_the_intervals(a: Interval, b: Interval, margin: float) -> None:
-    answer, gap = as_good(a, b, margin), difference(a, b)
+    answer, gap = as_good(a, b, margin), apart_of(b, a)
     assert (answer is True) == (gap.high <= margin)
     assert (answer is None) == (gap.low <= margin < gap.high)
 
