@@ -1,7 +1,7 @@
 """From a claim's column to its numbers in a run: which column is meant, and what each of its cuts says."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,7 +75,7 @@ def column_of(state: RunState, ref: ColumnSpec) -> Column:
         for column in mine
         if objective in (None, column.objective)
         and family in (None, column.family)
-        and _recipe(state, column).items() >= rest.items()
+        and state.stitch(column.request).items() >= rest.items()
     }
     if not found:
         raise Unanswerable(f"{name_of(ref)} is no column of this run")
@@ -96,15 +96,6 @@ def _direct(columns: Iterable[Column]) -> list[Column]:
         elif column.direct_tasks:
             found.append(column.matched())
     return found
-
-
-def _recipe(state: RunState, column: Column) -> Mapping[str, Any]:
-    """The [stitch] that asked for the column; what a log holds may be anything."""
-    also = state.experiment.get("also")
-    requests = [state.experiment, *(also if isinstance(also, list) else [])]
-    request = requests[column.request] if column.request < len(requests) else None
-    stitch = request.get("stitch") if isinstance(request, dict) else None
-    return stitch if isinstance(stitch, dict) else {}
 
 
 def numbers_of(state: RunState, ref: ColumnSpec, measure: Measure) -> list[Number]:

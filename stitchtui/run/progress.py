@@ -69,34 +69,33 @@ def _steps_taken(task: TaskState, reused: bool) -> int:
 
 
 def _expected(state: "RunState") -> dict[str, float]:
-    known: dict[Group, list[int]] = {}
+    known: dict[tuple[Group, str], list[int]] = {}
     for task in state.tasks.values():
         if task.steps:
-            known.setdefault(_group(task), []).append(task.steps)
+            known.setdefault((_group(task), task.recipe), []).append(task.steps)
     return {task.id: _expected_steps(task, known, state) for task in state.tasks.values()}
 
 
-def _expected_steps(task: TaskState, known: Mapping[Group, list[int]], state: "RunState") -> float:
+def _expected_steps(task: TaskState, known: Mapping[tuple[Group, str], list[int]], state: "RunState") -> float:
     if task.kind == "data":
         return 1.0  # its steps are images, of which a column sees hundreds in one
     if task.steps or task.status == "finished":
         return max(1, task.steps)
-    if mates := known.get(_group(task)):
+    if mates := known.get((_group(task), task.recipe)):
         return fmean(mates)
-    return _from_recipe(task, state.experiment, state.data) or 1.0
+    return _from_recipe(task, state) or 1.0
 
 
-def _from_recipe(task: TaskState, experiment: Mapping[str, Any], data: Mapping[str, Any] | None) -> float | None:
+def _from_recipe(task: TaskState, state: "RunState") -> float | None:
     """The steps that the experiment asks for: epochs x training images / batch size."""
     try:
-        if task.objective == "task" and experiment["stitch"].get("steps"):
-            return fields.number(experiment["stitch"]["steps"])
+        recipe: Mapping[str, Any] = state.stitch(task.request)
         if task.kind == "network":
-            recipe = experiment["networks"][task.id.removeprefix("network ")]["train"]
-        else:
-            recipe = experiment["stitch"]
+            recipe = state.experiment["networks"][task.id.removeprefix("network ")]["train"]
+        elif task.objective != "direct" and recipe.get("steps"):
+            return fields.number(recipe["steps"])
         epochs = fields.number(recipe["epochs"]) if task.objective != "direct" else 1.0
-        images = fields.number((data or {})["train"])
+        images = fields.number((state.data or {})["train"])
         return float(math.ceil(epochs * images / fields.number(recipe["batch_size"])))
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError):
         return None

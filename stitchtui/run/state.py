@@ -60,6 +60,14 @@ class RunState:
         for event in events:
             self.apply(event)
 
+    def stitch(self, request: int) -> dict[str, Any]:
+        """The [stitch] of one of the experiment's requests, by its place; what a log holds may be anything."""
+        also = self.experiment.get("also")
+        requests = [self.experiment, *(also if isinstance(also, list) else [])]
+        asked = requests[request] if request < len(requests) else None
+        stitch = asked.get("stitch") if isinstance(asked, dict) else None
+        return stitch if isinstance(stitch, dict) else {}
+
     def columns(self) -> list[Column]:
         """The grid's columns: pairs in plan order, then each kind of control."""
         return grid.columns(self.tasks.values(), self._firsts())

@@ -3,6 +3,7 @@
 import pytest
 from made_events import CUTS, cell, column, data_ready, event, experiment, network_ready, run_started, whole_run
 
+from stitchtui.experiment import Request
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
 
@@ -104,3 +105,22 @@ def test_images_that_are_loaded_do_not_count_as_steps():
     state.apply(event("step", task="data", step=60_000, steps=60_000))
     state.apply(data_ready())
     assert state.progress() < 0.1
+
+
+@pytest.mark.parametrize("longer, steps", [({"epochs": 10}, 100), ({"epochs": 2, "steps": 70}, 70)])
+def test_columns_of_another_request_take_the_steps_that_it_asks_for(longer, steps):
+    made = experiment(epochs=2, batch_size=128, seeds=[0])
+    made = made.model_copy(update={"also": (Request(stitch=made.stitch.model_copy(update=longer)),)})
+    state = folded(run_started(made), event("data_ready", 1001.0, name="digits", train=1280, test=100, classes=["0"]))
+    tasks = plan(made)
+    first, later = ([t.id for t in tasks if t.objective == "task" and t.request == place] for place in (0, 1))
+    assert (len(first), len(later)) == (6, 2)
+    for network in "ab":
+        state.apply(network_ready(network))
+        state.apply(event("task_finished", 1002.0, task=f"network {network}"))
+    for task in tasks:
+        for one in column(task.id) if task.objective == "direct" else ():
+            state.apply(one)
+    state.apply(event("task_started", 1100.0, task=first[0], steps=20, cuts=CUTS))
+    state.apply(event("step", 1110.0, task=first[0], step=10, steps=20))
+    assert state.eta(1110.0) == pytest.approx(10 + 5 * 20 + 2 * steps)
