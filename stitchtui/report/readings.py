@@ -16,6 +16,8 @@ from stitchtui.stitching.readable import (
     triangle,
 )
 
+# Of a [stitch], what doesn't say how one cell is stitched, or what the column itself says.
+_ELSEWHERE = ("cuts", "top_cuts", "pairing", "seeds", "family", "objective")
 _EVIDENCE = ("cluster_noise", "random_bottom", "random_top", "shuffled_labels", "self_stitch")
 
 
@@ -46,6 +48,8 @@ def reading_lines(state: RunState) -> Iterable[str]:
         if found is not None:
             yield f"{column_name(column)}: {found.sentence}"
             yield from (f"{column_name(column)}: {remark.text}" for remark in found.remarks)
+            if found.missing:
+                yield f"{column_name(column)}: not measured beside it: {', '.join(found.missing)}"
     for column in state.crosses():
         if _triangle(state, column) == "found":
             ends = f"later layers of {column.bottom} stitch well into earlier ones of {column.top}"
@@ -67,19 +71,26 @@ def _all_in(state: RunState, column: Column) -> bool:
 
 
 def _control(state: RunState, column: Column, name: str) -> Column | None:
-    """The control's column for this pair: of the same family and objective where there are several."""
+    """The control's column for this pair, if it was stitched as the pair is: a weaker stitch would say nothing."""
     bottom = column.top if name == "self_stitch" else column.bottom
     columns = state.crosses() if column.cross else state.columns()
     found = [c for c in columns if (c.control, c.bottom, c.top) == (name, bottom, column.top)]
-    same = [c for c in found if (c.family, c.objective, c.recipe) == (column.family, column.objective, column.recipe)]
-    return next(iter([*same, *found]), None)
+    return next((c for c in found if _is_alike(state, c, column)), None)
+
+
+def _is_alike(state: RunState, one: Column, other: Column, but: tuple[str, ...] = ()) -> bool:
+    """Whether two columns are of the same stitch, trained the same way `but` for these settings, wherever cut."""
+    if (one.family, one.objective) != (other.family, other.objective):
+        return False
+    first, second = (state.stitch(column.request) for column in (one, other))
+    asked = (first.keys() | second.keys()) - {*_ELSEWHERE, *but}
+    return all(first.get(key) == second.get(key) for key in asked)
 
 
 def _cross(state: RunState, column: Column) -> Column | None:
-    """The grid of every cut with every cut of this pair, trained as the pair if there is such a one."""
+    """The grid of every cut with every cut of this pair, if it is in and was stitched as the pair is."""
     found = [c for c in state.crosses() if not c.control and (c.bottom, c.top) == (column.bottom, column.top)]
-    found.sort(key=lambda c: (c.family, c.objective) != (column.family, column.objective))
-    return next((c for c in found if _all_in(state, c)), None)
+    return next((c for c in found if _is_alike(state, c, column) and _all_in(state, c)), None)
 
 
 def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[str, Column | None]) -> CutEvidence:
@@ -91,7 +102,22 @@ def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[st
     outlying = None if value is None or low is None or high is None else Interval(value, low, high)
     ranks = _low_rank(state, column, row)
     direct = found.direct and answered(found.direct, state, column, row, direct=True)
-    return CutEvidence(cut, penalty, direct=direct, low_rank=ranks, outlying=outlying, **controls)
+    longer = _longer(state, column)
+    more = penalty_of(state, longer, row) if longer else None
+    return CutEvidence(cut, penalty, direct=direct, longer=more, low_rank=ranks, outlying=outlying, **controls)
+
+
+def _longer(state: RunState, column: Column) -> Column | None:
+    """The column of the same stitch that was trained for the most steps, if for more than this one."""
+    columns = [c for c in (state.crosses() if column.cross else state.columns()) if not c.control]
+    same = [c for c in columns if (c.bottom, c.top) == (column.bottom, column.top)]
+    alike = [c for c in same if _is_alike(state, c, column, but=("epochs", "steps")) and _all_in(state, c)]
+    longest = max(alike, key=lambda c: _steps(state, c), default=column)
+    return longest if _steps(state, longest) > _steps(state, column) else None
+
+
+def _steps(state: RunState, column: Column) -> int:
+    return max((state.tasks[task].steps for task in column.task_ids if task in state.tasks), default=0)
 
 
 def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:

@@ -32,6 +32,7 @@ class CutEvidence:
     random_top: Interval | None = None  # error(stitched into the random top) - error(the trained top)
     shuffled_labels: Interval | None = None
     self_stitch: Interval | None = None
+    longer: Interval | None = None  # the same stitch, trained for more steps
     low_rank: Mapping[int, Interval] = field(default_factory=dict)  # by rank
     outlying: Interval | None = None  # AUROC: 0.5 where the top is fed its own, 1 where wholly something else
 
@@ -97,6 +98,7 @@ OTHERS: dict[str, Callable[[CutEvidence], object]] = {
     "direct matching": lambda c: c.direct,
     "self-stitch": lambda c: c.self_stitch,
     "shuffled labels": lambda c: c.shuffled_labels,
+    "the same stitch trained for longer": lambda c: c.longer,
     "low rank": lambda c: c.low_rank or None,
     "out-of-distribution score": lambda c: c.outlying,
 }
@@ -112,7 +114,8 @@ def judgement(
     """The judgement on a pair, from its corresponding `cuts` in order and, where measured, the cells off the diagonal.
 
     A cut can be read if class-cluster noise, random bottom and random top all stitch clearly worse there (of those
-    that were measured, one at least) and a self-stitch is harmless. It can't if one of the three stitches as well.
+    that were measured, one at least), a self-stitch is harmless and longer training, if tried, lowers the penalty no
+    further. It can't if one of the three stitches as well.
     Where the top is fed something unlike its own, cells off the diagonal must have been measured, since that is how
     distant layers come to stitch well (Balogh and Jelasity, 2025). The pair's reading is `no` if no cut can be read,
     or if most cells off the diagonal are as good as the diagonal; `yes` if every cut can, and `in part` if some can.
@@ -142,12 +145,16 @@ def _cut_reading(cut: CutEvidence, margin: float, off_diagonal: bool) -> bool | 
     found = [as_good(control, cut.penalty, margin) for control in controls if control is not None]
     if True in found:
         return False
-    doubtful = _is_harmed(cut, margin) or (_is_outlying(cut) and not off_diagonal)
+    doubtful = _is_harmed(cut, margin) or _is_short(cut, margin) or (_is_outlying(cut) and not off_diagonal)
     return None if not found or None in found or doubtful else True
 
 
 def _is_harmed(cut: CutEvidence, margin: float) -> bool:
     return cut.self_stitch is not None and cut.self_stitch.low > margin
+
+
+def _is_short(cut: CutEvidence, margin: float) -> bool:
+    return cut.longer is not None and apart_of(cut.longer, cut.penalty).low > margin
 
 
 def _is_outlying(cut: CutEvidence) -> bool:
@@ -171,12 +178,14 @@ def _control_remarks(cuts: Sequence[CutEvidence], margin: float) -> list[Remark]
 
 def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> list[Remark]:
     harmed = [c.name for c in cuts if _is_harmed(c, margin)]
+    short = [c.name for c in cuts if _is_short(c, margin)]
     outlying = [c.name for c in cuts if _is_outlying(c)]
     beyond = [c.name for c in cuts if c.direct is not None and apart_of(c.penalty, c.direct).low > margin]
     shuffled = [c.name for c in cuts if c.shuffled_labels and as_good(c.shuffled_labels, c.penalty, margin)]
     few = [c.name for c in cuts if classes is not None and (_enough(c, margin) or classes) < classes]
     return [
         *_remark("a self-stitch costs something at {}: part of the penalty is the training's own", harmed),
+        *_remark("longer training lowers the penalty at {}: the stitch was trained too little there", short),
         *_remark("the top is fed activations unlike its own at {}: distant layers may stitch so, too", outlying),
         *_remark("only training for the task reaches this penalty at {}: direct matching does not", beyond),
         *_remark("a stitch trained on shuffled labels does as well at {}: its start does it, not training", shuffled),

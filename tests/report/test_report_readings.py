@@ -3,6 +3,7 @@
 import pytest
 from made_events import cell, event, experiment, network_ready, run_started
 
+from stitchtui.experiment import Request
 from stitchtui.report.readings import judged, reading_lines
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
@@ -86,3 +87,51 @@ def test_without_their_answers_the_same_numbers_leave_it_open() -> None:
     assert found is not None
     assert found.reading == "undecided"
     assert len([remark for remark in found.remarks if "the intervals are too wide" in remark.text]) == 1
+
+
+def with_longer(also: dict[str, object], penalties: dict[str, float], **changes: object) -> RunState:
+    """A run with a second request; `penalties` by control and the words that tell the request's columns apart."""
+    made = experiment(seeds=[0])
+    made = made.model_copy(update={"controls": ("random_bottom",), **changes})
+    made = made.model_copy(update={"also": (Request(stitch=made.stitch.model_copy(update=also)),)})
+    state = RunState()
+    state.apply_all([run_started(made), network_ready("a", cuts=CUTS), network_ready("b", cuts=CUTS)])
+    for task in plan(made):
+        state.apply(event("task_started", task=task.id, steps=40 if task.request else 10, cuts=CUTS))
+        for cut in CUTS:
+            value = penalties[f"{task.control} {task.recipe}".strip()]
+            state.apply(cell(task.id, cut, penalty=value, bottom_cut=cut, top_cut=cut))
+        state.apply(event("task_finished", task=task.id, seconds=1.0))
+    assert state.unknown_events == 0
+    return state
+
+
+def test_a_stitch_that_longer_training_makes_much_better_was_trained_too_little() -> None:
+    state = with_longer({"epochs": 4.0}, {"": 9.0, "random_bottom": 40.0, "4 epochs": 2.0})
+    found = judged(state, state.columns()[0])
+    assert found is not None
+    assert found.reading == "undecided"
+    assert "longer training lowers the penalty at one, two" in found.remarks[0].text
+
+
+def test_a_stitch_of_another_start_is_not_the_same_one_trained_for_longer() -> None:
+    state = with_longer(
+        {"epochs": 4.0, "start": "random"}, {"": 9.0, "random_bottom": 40.0, "start random, 4 epochs": 2.0}
+    )
+    found = judged(state, state.columns()[0])
+    assert found is not None
+    assert found.reading == "yes"
+    assert "the same stitch trained for longer" in found.missing
+
+
+def test_controls_that_were_trained_for_less_long_say_nothing_of_a_pair() -> None:
+    state = with_longer({"epochs": 4.0}, {"": 9.0, "random_bottom": 40.0, "4 epochs": 2.0})
+    longer = [column for column in state.columns() if column.recipe == "4 epochs"]
+    assert len(longer) == 2
+    assert [judged(state, column) for column in longer] == [None, None]
+
+
+def test_what_was_not_measured_is_said() -> None:
+    lines = list(reading_lines(measured({"": 1.0, "random_bottom": 40.0, "cluster_noise": 30.0})))
+    (said,) = [line for line in lines if line.startswith("a > b: not measured beside it: ")]
+    assert "a random top" in said and "a random bottom" not in said

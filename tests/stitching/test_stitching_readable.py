@@ -91,7 +91,7 @@ def test_without_a_control_nothing_is_claimed_and_what_is_missing_is_said() -> N
 
 def test_what_was_measured_anywhere_is_not_missing() -> None:
     found = judgement(pair({"direct": None}, {}), [OffDiagonal(0, 1, points(50))])
-    assert found.missing == ("a random top", "low rank")
+    assert found.missing == ("a random top", "the same stitch trained for longer", "low rank")
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,21 @@ def test_what_was_measured_anywhere_is_not_missing() -> None:
     [
         ({"self_stitch": points(5)}, "a self-stitch costs something at layer2"),
         ({"outlying": Interval(0.97, 0.96, 0.98)}, "the top is fed activations unlike its own at layer2"),
+        ({"longer": points(-2)}, "longer training lowers the penalty at layer2"),
     ],
 )
-def test_a_harmful_training_or_strange_activations_leave_the_cut_undecided(
+def test_what_speaks_against_the_training_or_the_activations_leaves_the_cut_undecided(
     change: dict[str, Interval], says: str
 ) -> None:
     found = judgement(pair({}, change))
     assert (found.reading, found.readable) == ("in part", ("layer1",))
     assert says in texts(found)
+
+
+@pytest.mark.parametrize("longer", [points(0.5), points(-1, half=0.5), points(4)])
+def test_longer_training_that_gains_no_more_than_the_margin_for_sure_says_nothing(longer: Interval) -> None:
+    assert judgement(pair({"longer": longer})) == judgement(pair({"longer": points(1)}))
+    assert judgement(pair({"longer": longer})).reading == "yes"
 
 
 def test_strange_activations_are_a_remark_only_where_distant_cells_were_seen_to_stitch_worse() -> None:
