@@ -8,14 +8,18 @@ from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
 from stitchtui.network_seeds import in_every_seed
 from stitchtui.presets import list_presets, load_preset
+from stitchtui.run.plan import NUMERICS
 from stitchtui.run.state import RunState
 from stitchtui.settings import Key, dotted, leaves
+from stitchtui.text import plain
 
 _WORDS = ("title", "description", "scale")  # what determines no number
 
 
 def departures(state: RunState) -> list[str]:
     """The keys in which the run differs from its preset, numbers with both values; none where there is no preset.
+
+    `numerics` is among them where this version computes otherwise than the run's did.
 
     Texts are left out: they may be paths of one machine.
     """
@@ -31,7 +35,15 @@ def departures(state: RunState) -> list[str]:
         return ["an experiment that this version can't read"]
     asked, done = (_values(experiment) for experiment in (preset, run))
     keys = [key for key in (*asked, *(key for key in done if key not in asked)) if asked.get(key) != done.get(key)]
-    return [_said(key, asked.get(key), done.get(key)) for key in keys]
+    said = [_said(key, asked.get(key), done.get(key)) for key in keys]
+    return [*said, *_numerics(state.versions.get("numerics"))]
+
+
+def _numerics(computed: object) -> list[str]:
+    """That the run was computed otherwise than one of now would be: a log that doesn't say how is an older one."""
+    if computed == str(NUMERICS):
+        return []
+    return [f"numerics {plain(str(computed))} in place of {NUMERICS}" if computed else f"numerics before {NUMERICS}"]
 
 
 def _values(experiment: Experiment) -> dict[Key, Any]:

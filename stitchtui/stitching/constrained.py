@@ -6,8 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui.stitching.closed_forms import AffineMap
-from stitchtui.stitching.families import TINY, Stitch, check_one_place, check_square, draw_uniform, pointwise
+from stitchtui.stitching.families import (
+    TINY,
+    TOGETHER,
+    Stitch,
+    check_one_place,
+    check_square,
+    draw_uniform,
+    each,
+    pointwise,
+)
 from stitchtui.stitching.misfit import Misfit
+from stitchtui.stitching.rows import Rows
 
 _CLOSE = 1e-4  # how far a map may be from obeying a family's rule, in float32
 
@@ -83,9 +93,9 @@ class ScaledPermutation(Permutation):
         self._take_order(m)
         self.log_scale.copy_(m.weight.sum(1).log())
 
-    def units(self, x: Tensor, _y: Tensor, /) -> Mapping[str, Tensor]:
+    def units(self, _read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:
         """A logarithm has no unit."""
-        return {"log_scale": torch.ones((), device=x.device)}
+        return {"log_scale": torch.ones((), device=y.device)}
 
     def matrix(self) -> Tensor | None:
         """The permutation matrix, its rows scaled."""
@@ -157,9 +167,9 @@ class Orthogonal(Stitch):
         self._start_at(m.weight)
         self.bias.copy_(m.bias)
 
-    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
-        """A turn has none."""
-        return {"skew": torch.ones((), device=x.device), "bias": y}
+    def units(self, read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:
+        """A turn has none, but the turns of one channel towards all others add up as weights do."""
+        return {"skew": TOGETHER / read.coherence, "bias": y}
 
     def matrix(self) -> Tensor:
         """Its weight."""
@@ -207,10 +217,11 @@ class LowRank(Stitch):
         self.up.copy_(left[:, :rank] * roots)
         self.bias.copy_(m.bias)
 
-    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+    def units(self, read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:
         """What the numbers between the factors vary by at the start stands between the two."""
-        between = (self.down * x).norm(dim=1).clamp_min(TINY)
-        return {"down": between[:, None] / x, "up": y[:, None] / between, "bias": y}
+        between = Rows(read.numbers @ self.down.T)
+        down = between.deviations.clamp_min(TINY)[:, None] * each(read)
+        return {"down": down, "up": y[:, None] * each(between), "bias": y}
 
     def matrix(self) -> Tensor:
         """The product of its factors."""

@@ -11,9 +11,19 @@ from torch import Tensor, nn
 from stitchtui.stitching.adapters import Adapter
 from stitchtui.stitching.closed_forms import AffineMap
 from stitchtui.stitching.misfit import Misfit
+from stitchtui.stitching.rows import Rows
 
 TINY = 1e-6
 """Where a unit that is computed from weights has to end."""
+
+
+TOGETHER = 20.0
+"""How many times what its bias moves all weights of a row may move together."""
+
+
+def each(read: Rows) -> Tensor:
+    """The unit of each weight of a row that writes numbers of deviation 1: [channels that are read]."""
+    return TOGETHER / (read.coherence * read.deviations)
 
 
 class Stitch(nn.Module, ABC):
@@ -49,10 +59,10 @@ class Stitch(nn.Module, ABC):
     def start_from_map(self, m: AffineMap) -> None:
         """Start exactly as `m`; Misfit for a map that is none of the family's."""
 
-    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:  # noqa: ARG002
+    def units(self, read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:  # noqa: ARG002
         """The natural size of a change of each parameter, by name, to be broadcast to it; none if nothing is trained.
 
-        `x` [bottom channels] and `y` [top channels] are how much the channels vary that it reads and is to write.
+        `read` is what it is given, `y` [top channels] how much the channels vary that it is to write.
         """
         return {}
 
@@ -119,9 +129,9 @@ class Affine(Stitch):
         self.weight.copy_(m.weight)
         self.bias.copy_(m.bias)
 
-    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
-        """What is written over what is read."""
-        return {"weight": y[:, None] / x, "bias": y}
+    def units(self, read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:
+        """What is written over what is read, shared out among the channels that are read."""
+        return {"weight": y[:, None] * each(read), "bias": y}
 
     def matrix(self) -> Tensor | None:
         """Its weight."""
@@ -163,12 +173,12 @@ class Convolution(Stitch):
         self.weight.copy_(F.pad(weight, [around // 2] * 4))
         self.bias.copy_(m.bias)
 
-    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
-        """What is written over what is read, shared out among the places of the kernel.
+    def units(self, read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:
+        """What is written over what is read, shared out among the channels and the places of the kernel.
 
         Neighbours on a map are much alike, so that steps at all places add up: on a constant map to that of a 1x1.
         """
-        return {"weight": (y[:, None] / x)[:, :, None, None] / self.kernel**2, "bias": y}
+        return {"weight": (y[:, None] * each(read))[:, :, None, None] / self.kernel**2, "bias": y}
 
     def matrix(self) -> Tensor:
         """From all K * K places around a position to the top's channels."""
@@ -209,11 +219,12 @@ class Mlp(Affine):
         self.hidden_weight.div_(deviation)
         self.hidden_bias.sub_(self.hidden_weight @ mean)
 
-    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+    def units(self, read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:
         """Of the hidden layer, what its units vary by at the start stands between the two."""
-        hidden = (self.hidden_weight * x).norm(dim=1).clamp_min(TINY)
-        own = {"hidden_weight": hidden[:, None] / x, "hidden_bias": hidden, "out_weight": y[:, None] / hidden}
-        return {**super().units(x, y), **own}
+        before = Rows(F.linear(read.numbers, self.hidden_weight, self.hidden_bias))
+        hidden = before.deviations.clamp_min(TINY)
+        own = {"hidden_weight": hidden[:, None] * each(read), "hidden_bias": hidden}
+        return {**super().units(read, y), **own, "out_weight": y[:, None] * each(Rows(before.numbers.relu()))}
 
     def matrix(self) -> None:
         """It has none."""
@@ -260,11 +271,12 @@ class BnAffineBn(Stitch):
         self.after.weight.copy_((m.variance_out + self.after.eps).sqrt())
         self.after.bias.copy_(m.mean_out)
 
-    def units(self, x: Tensor, y: Tensor, /) -> Mapping[str, Tensor]:
+    def units(self, read: Rows, y: Tensor, /) -> Mapping[str, Tensor]:
         """Each row of the weight is measured by its own size: the BatchNorm after it takes any other out again."""
         rows = self.affine.weight.norm(dim=1).clamp_min(TINY)
-        one = torch.ones((), device=x.device)
-        inner = {"before.weight": one, "before.bias": one, "affine.weight": rows[:, None], "affine.bias": rows}
+        one = torch.ones((), device=y.device)
+        weight = rows[:, None] * TOGETHER / read.coherence
+        inner = {"before.weight": one, "before.bias": one, "affine.weight": weight, "affine.bias": rows}
         return {**inner, "after.weight": y, "after.bias": y}
 
     def matrix(self) -> Tensor:

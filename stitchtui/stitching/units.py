@@ -4,7 +4,8 @@ Adam moves each number by about the learning rate, whatever its gradient's size:
 channels of which the one hardly varies and the other varies much, too much the other way round; and a weight that reads
 a channel far from zero moves the mean of what it writes with every step. With each step times the number's natural
 unit, and biases that follow the weights, training is that of the same stitch between features of mean 0 and variance 1,
-to Adam's epsilon.
+to Adam's epsilon. And the weights of a row, which Adam moves all at once, share out what they may move together: where
+hundreds of channels say much the same, steps that each are small add up to many times what the stitch writes.
 """
 
 from collections.abc import Sequence
@@ -14,17 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui.stitching.families import Stitch
-
-LEAST = 0.1
-"""A channel is taken to vary at least so much, beside the root mean square of all: dead ones have no unit."""
-
-
-def deviations(tensor: Tensor, channel_axis: int) -> Tensor:
-    """Standard deviation of each channel over images and positions: float32 [channels], none of them near 0."""
-    found = _rows(tensor, channel_axis).std(0, correction=0)
-    typical = found.square().mean().sqrt()
-    typical = torch.where(typical > 0, typical, torch.ones_like(typical))
-    return found.clamp_min(LEAST * typical)
+from stitchtui.stitching.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ def follows(stitch: nn.Module, x: Tensor) -> list[Follow]:
     """The biases of `stitch` that follow its weights; `x` is what it is given."""
     if not isinstance(stitch, Stitch):
         return []
-    mean = _rows(_read(stitch, x), stitch.channel_axis).mean(0)
+    mean = Rows.of(_read(stitch, x), stitch.channel_axis).mean
     named = dict(stitch.named_parameters())
     return [Follow(named[weight], named[bias], mean) for weight, bias in stitch.readers]
 
@@ -64,13 +55,8 @@ def units(stitch: nn.Module, x: Tensor, y: Tensor, channel_axis: int) -> list[Te
     """
     if not isinstance(stitch, Stitch):
         return [torch.ones((), device=p.device) for p in stitch.parameters()]
-    found = stitch.units(deviations(_read(stitch, x), stitch.channel_axis), deviations(y, channel_axis))
+    found = stitch.units(Rows.of(_read(stitch, x), stitch.channel_axis), Rows.of(y, channel_axis).deviations)
     return [found[name] for name, _ in stitch.named_parameters()]
-
-
-def _rows(tensor: Tensor, channel_axis: int) -> Tensor:
-    """float32 [images * positions, channels]."""
-    return tensor.detach().movedim(channel_axis, -1).flatten(0, -2).float()
 
 
 def _read(stitch: Stitch, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from stitchtui.experiment import Experiment
 from stitchtui.networks import training
 from stitchtui.networks.obtain import obtain, training_order
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.plan import Task, plan
+from stitchtui.run.plan import NUMERICS, Task, plan
 from stitchtui.run.state import RunState
 from stitchtui.stitching.stitches import parameter_count
 from stitchtui.worker.checks import check_ends
@@ -33,8 +33,8 @@ from stitchtui.worker.together import companions, train_together
 
 
 def versions() -> dict[str, str]:
-    """What the numbers were computed with."""
-    return {"stitchtui": __version__, "torch": torch.__version__}
+    """What the numbers were computed with; `numerics` counts the changes to how."""
+    return {"stitchtui": __version__, "torch": torch.__version__, "numerics": str(NUMERICS)}
 
 
 class Runner:

@@ -5,7 +5,7 @@ from typing import Any
 
 from stitchtui.experiment import Experiment
 from stitchtui.run.events import Event
-from stitchtui.run.plan import Task, plan
+from stitchtui.run.plan import NUMERICS, Task, plan
 from stitchtui.run.state import RunState
 
 CUTS = ("stem", "layer1.0", "layer2.0")
@@ -32,7 +32,7 @@ def started(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Event]:
             "experiment": spec.plain(),
             "tasks": [task.as_dict() for task in plan(spec)],
             "device": "cpu (2 threads)",
-            "versions": {"stitchtui": "0.1.0"},
+            "versions": {"stitchtui": "0.1.0", "numerics": str(NUMERICS)},
             "resumed": False,
         },
         {"type": "data_ready", "name": "digits", "train": 1437, "test": 360, "classes": list("0123456789")},

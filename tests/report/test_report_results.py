@@ -14,6 +14,7 @@ from stitchtui.presets import load_preset
 from stitchtui.report.blocks import Page
 from stitchtui.report.departures import departures
 from stitchtui.report.results import block_lines, filled, key_of
+from stitchtui.run.plan import NUMERICS
 
 CLAIM = {"kind": "at_most", "columns": ["a > b"], "value": 0.7, "source": "E1 <b>"}
 PAGE = """# Presets
@@ -253,3 +254,10 @@ def test_a_run_that_no_preset_is_called_after_departs_from_none():
 
 def test_a_run_of_a_scale_that_the_preset_lacks_says_so():
     assert departures(fold(tiny(name="seeds", scale="huge"))) == ["a scale that the preset doesn't have"]
+
+
+@pytest.mark.parametrize("computed, says", [(None, "numerics before {}"), ("2", "numerics 2 in place of {}")])
+def test_a_run_that_was_computed_otherwise_says_so(computed, says):
+    state = fold(started(load_preset("seeds", "mini")))
+    state.versions = {} if computed is None else {"numerics": computed}
+    assert departures(state) == [says.format(NUMERICS)]

@@ -1,10 +1,13 @@
 """Training in units of the features: the same stitch whatever the scale of what it reads and is to write."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
@@ -12,7 +15,9 @@ from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.capacity import FAMILIES
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
-from stitchtui.stitching.units import LEAST, ScaledSteps, deviations, follows, units
+from stitchtui.stitching.families import TOGETHER
+from stitchtui.stitching.rows import LEAST, MOST, Rows
+from stitchtui.stitching.units import ScaledSteps, follows, units
 
 CUT = Cut("h", (5, 4, 4), 1, True)
 RATE = 1e-2
@@ -63,11 +68,15 @@ def trained(bottom: Chain, top: Chain, stitch: nn.Module, scaled: bool) -> list[
     return losses
 
 
-@torch.no_grad()
 def affine(channels: int) -> stitches.Stitch:
     """An affine stitch at boundary 2."""
-    cut = Cut("h", (channels, 8, 8), 1, True)
-    stitch = stitches.build("affine", cut, cut)
+    return affine_between(channels, channels)
+
+
+@torch.no_grad()
+def affine_between(bottom: int, top: int) -> stitches.Stitch:
+    cuts = [Cut("h", (channels, 8, 8), 1, True) for channels in (bottom, top)]
+    stitch = stitches.build("affine", *cuts)
     stitches.start_at_random(stitch, torch.Generator().manual_seed(3))
     return stitch
 
@@ -84,7 +93,7 @@ def between(stitch: Any, read: tuple[Tensor, Tensor], written: tuple[Tensor, Ten
 def test_the_units_of_the_features_change_nothing_but_where_steps_are_not_scaled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stitchtui.stitching.units.LEAST", 1e-9)
+    monkeypatch.setattr("stitchtui.stitching.rows.LEAST", 1e-9)
     bottom, top = chain_of(0), chain_of(1)
     channels = bottom.cuts[1].channels
     read = torch.logspace(-1, 2, channels), torch.linspace(3, -1, channels)
@@ -131,10 +140,73 @@ def test_every_family_says_a_unit_of_every_number_that_it_trains(family: str) ->
 def test_a_channel_that_never_varies_is_taken_to_vary_a_little() -> None:
     x = torch.randn(50, 3, 4, generator=torch.Generator().manual_seed(0))
     x[:, 1] = 7.0
-    found = deviations(x, 1)
+    found = Rows.of(x, 1).deviations
     assert found[[0, 2]].tolist() == pytest.approx([1.0, 1.0], abs=0.15)
     assert float(found[1]) == pytest.approx(LEAST * float((x.std((0, 2)) ** 2).mean().sqrt()), rel=0.02)
-    assert deviations(torch.zeros(4, 3), -1).tolist() == pytest.approx([LEAST] * 3)
+    assert Rows.of(torch.zeros(4, 3), -1).deviations.tolist() == pytest.approx([LEAST] * 3)
+
+
+def mixed(channels: int, sources: int, seed: int) -> Tensor:
+    """Features [400, channels] that mix fewer sources, so that they are correlated, in units of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(400, sources, generator=generator) @ torch.randn(sources, channels, generator=generator)
+    scale = torch.rand(channels, generator=generator) * 10 + 0.1
+    return drawn * scale + torch.randn(channels, generator=generator)
+
+
+def test_coherence_goes_from_the_root_of_the_number_of_channels_to_that_number() -> None:
+    independent = torch.randn(20_000, 16, generator=torch.Generator().manual_seed(0))
+    assert float(Rows(independent).coherence) == pytest.approx(4, rel=0.05)
+    assert float(Rows(independent[:, :1].expand(-1, 16)).coherence) == pytest.approx(16, rel=1e-4)
+    assert float(Rows(torch.zeros(10, 16)).coherence) == 1.0
+
+
+@given(st.integers(1, 24), st.integers(1, 8), st.integers(0, 100))
+def test_coherence_is_that_of_the_largest_eigenvalue(channels: int, sources: int, seed: int) -> None:
+    rows = Rows(mixed(channels, sources, seed))
+    scaled = (rows.numbers - rows.mean) / rows.deviations
+    largest = torch.linalg.eigvalsh(scaled.T @ scaled / len(scaled))[-1]
+    assert float(rows.coherence) == pytest.approx(max(1.0, math.sqrt(channels * float(largest))), rel=0.02)
+
+
+@given(st.sampled_from(["affine", "conv3", "low_rank", "mlp"]), st.integers(0, 50))
+def test_however_a_step_goes_it_moves_what_is_written_no_further_than_the_weights_may_together(
+    family: str, seed: int
+) -> None:
+    x, written = mixed(12, 3, seed)[:, :, None, None].expand(-1, -1, 5, 5), torch.rand(12) + 0.5
+    cut = Cut("h", (12, 5, 5), 1, True)
+    stitch = stitches.build(family, cut, cut, rank=4)
+    stitches.start_at_random(stitch, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    unit = stitch.units(Rows.of(x, 1), written)
+    name = "up" if family == "low_rank" else "weight"
+    with torch.no_grad():
+        before = stitch(x)
+        parameter = dict(stitch.named_parameters())[name]
+        signs = torch.randint(2, parameter.shape, generator=generator) * 2.0 - 1
+        parameter.add_(0.01 * signs * unit[name])
+        moved = (stitch(x) - before)[:, :, 2, 2].std(0, correction=0)
+    assert bool((moved <= 0.01 * TOGETHER * written * 1.02).all())
+
+
+def test_channels_that_are_there_twice_make_no_step_larger() -> None:
+    x, written = mixed(6, 4, 1), torch.rand(5) + 0.5
+    moved = []
+    for times in (1, 2, 7):
+        rows = Rows(x.repeat(1, times))
+        stitch = affine_between(6 * times, 5)
+        step = stitch.units(rows, written)["weight"] * torch.tensor([1.0, -1, 1, 1, -1, 1]).repeat(times)
+        moved.append(rows.numbers @ step.T)
+    torch.testing.assert_close(moved[1], moved[0], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(moved[2], moved[0], rtol=1e-3, atol=1e-3)
+
+
+def test_of_very_many_rows_some_say_enough() -> None:
+    x = mixed(6, 4, 2).repeat(MOST // 300, 1)
+    few, every = Rows.of(x, -1), Rows(x)
+    assert len(few.numbers) == MOST
+    assert few.deviations.tolist() == pytest.approx(every.deviations.tolist(), rel=0.02)
+    assert float(few.coherence) == pytest.approx(float(every.coherence), rel=0.02)
 
 
 def test_a_module_that_is_no_stitch_takes_the_optimisers_own_steps() -> None:
@@ -162,7 +234,7 @@ def test_the_tops_batch_statistics_are_left_alone_while_it_is_asked_for_its_feat
 @pytest.mark.parametrize("family", ["conv3", "conv5", "conv7", "conv9"])
 def test_on_a_constant_map_a_step_of_a_kernel_is_that_of_a_single_place(family: str) -> None:
     cut = Cut("h", (5, 12, 12), 1, True)
-    read, written = torch.rand(5) + 0.5, torch.rand(5) + 0.5
+    read, written = Rows(mixed(5, 3, 0)), torch.rand(5) + 0.5
     constant = torch.randn(2, 5, 1, 1).expand(-1, -1, 12, 12)
     moved = []
     for name in ("affine", family):
