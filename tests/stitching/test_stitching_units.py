@@ -107,6 +107,42 @@ def test_the_units_of_the_features_change_nothing_but_where_steps_are_not_scaled
         assert same is scaled
 
 
+class Wider(nn.Module):
+    """A segment that gives every channel so many times, or is given them so and takes the mean."""
+
+    def __init__(self, inner: nn.Module, times: int, *, gives: bool) -> None:
+        super().__init__()
+        self.inner, self.times, self.gives = inner, times, gives
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.gives:
+            return self.inner(x).repeat(1, self.times, 1, 1)
+        return self.inner(x.unflatten(1, (self.times, -1)).mean(1))
+
+
+def wider(chain: Chain, boundary: int, times: int) -> Chain:
+    """The same network with every channel of a boundary there so many times."""
+    segments = list(chain.segments)
+    segments[boundary - 1] = Wider(segments[boundary - 1], times, gives=True)
+    segments[boundary] = Wider(segments[boundary], times, gives=False)
+    return chain.with_segments(segments)
+
+
+@pytest.mark.parametrize("times", [2, 16])
+def test_a_network_that_is_wider_by_copies_of_its_channels_is_stitched_as_it_is_without(times: int) -> None:
+    bottom, top = chain_of(0), chain_of(1)
+    channels = bottom.cuts[1].channels
+    one = affine(channels)
+    many = affine(channels * times)
+    with torch.no_grad():
+        many.weight.copy_(one.weight.repeat(times, times) / times)
+        many.bias.copy_(one.bias.repeat(times))
+    narrow = trained(bottom, top, one, scaled=True)
+    wide = trained(wider(bottom, 2, times), wider(top, 2, times), many, scaled=True)
+    assert wide == pytest.approx(narrow, rel=1e-3)
+    assert narrow[-1] != pytest.approx(narrow[0], rel=1e-2)
+
+
 def test_a_following_bias_keeps_the_mean_of_what_is_written() -> None:
     bottom, top = chain_of(0), chain_of(1)
     images, _ = next(batches(1))
