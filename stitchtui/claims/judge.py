@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stitchtui.claims.condition import where_it_counts
 from stitchtui.claims.finding import Atom, Finding, Judged, at_least, at_most, both, every, missing, some
 from stitchtui.claims.series import Number, Unanswerable, chosen, column_of, numbers_of
 from stitchtui.claims.spec import ClaimSpec, ColumnSpec
@@ -81,7 +82,11 @@ def _over(claim: ClaimSpec, atoms: Sequence[Atom]) -> Finding:
 
 def _all_columns(claim: ClaimSpec, state: RunState, of_one: Callable[[list[Number]], Finding]) -> Finding:
     """That a statement about one column holds for each."""
-    found = [of_one(numbers) for numbers in _columns(claim, state)]
+    return _all_hold([of_one(numbers) for numbers in _columns(claim, state)])
+
+
+def _all_hold(found: Sequence[Finding]) -> Finding:
+    """That each of the statements about a column holds."""
     if len(found) == 1:
         return found[0]
     atoms = [Atom(f.verdict, f.deciding[0].room, f.deciding[0].words, f.numbers()) for f in found]
@@ -97,10 +102,13 @@ def _bounded(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
             _told(compare(number.interval, value), claim, [number], named) if number.interval else _lost(claim, number)
         )
 
+    def atoms(ref: ColumnSpec, numbers: list[Number]) -> list[Atom]:
+        return where_it_counts(claim, state, ref, [(number.cut, atom(number)) for number in chosen(claim, numbers)])
+
+    columns = list(zip(claim.refs, _columns(claim, state), strict=True))
     if claim.at == "every":
-        numbers = [number for column in _columns(claim, state) for number in chosen(claim, column)]
-        return every([atom(number) for number in numbers]), "cut"
-    found = _all_columns(claim, state, lambda column: some([atom(number) for number in chosen(claim, column)]))
+        return every([each for column in columns for each in atoms(*column)]), "cut"
+    found = _all_hold([some(atoms(*column)) for column in columns])
     return found, "column" if named else "cut"
 
 
@@ -120,11 +128,12 @@ def _below(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
     for lower, higher in _side_by_side(claim, _columns(claim, state), pairwise):
         apart = _apart(lower, higher)
         if apart is None:
-            atoms.append(_lost(claim, lower, higher))
+            atoms.append((lower.cut, _lost(claim, lower, higher)))
         else:
             atom = at_least(apart, by, strict=not by)
-            atoms.append(_compared(atom, claim, lower, higher, apart))
-    return _over(claim, atoms), "cut" if len(claim.refs) == 2 else "comparison"
+            atoms.append((lower.cut, _compared(atom, claim, lower, higher, apart)))
+    counted = where_it_counts(claim, state, claim.refs[0], atoms)
+    return _over(claim, counted), "cut" if len(claim.refs) == 2 else "comparison"
 
 
 def _within(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:

@@ -56,6 +56,20 @@ class CutRange(Part):
         return (self.past is None or depth >= self.past) and (self.until is None or depth <= self.until)
 
 
+class Where(Part):
+    """A condition on a cut: the measure of the claim's first column (of each, if it doesn't compare) is so there."""
+
+    measure: Measure = "penalty"
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Self:
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError("expected one of `at_most` and `at_least`")
+        return self
+
+
 @dataclass(frozen=True)
 class _Grammar:
     """Which keys a kind of claim needs, which it may have, and how many columns (or networks) it is about."""
@@ -67,9 +81,9 @@ class _Grammar:
 
 
 _GRAMMAR: dict[str, _Grammar] = {
-    "at_most": _Grammar(("columns", "value"), ("cuts", "at", "measure")),
-    "at_least": _Grammar(("columns", "value"), ("cuts", "at", "measure")),
-    "below": _Grammar(("columns",), ("by", "cuts", "at", "measure"), least=2),
+    "at_most": _Grammar(("columns", "value"), ("cuts", "at", "measure", "where")),
+    "at_least": _Grammar(("columns", "value"), ("cuts", "at", "measure", "where")),
+    "below": _Grammar(("columns",), ("by", "cuts", "at", "measure", "where"), least=2),
     "within": _Grammar(("columns", "value"), ("cuts", "measure"), least=2),
     "peak": _Grammar(("columns", "between")),
     "rises": _Grammar(("columns",), ("by", "slack", "cuts")),
@@ -96,6 +110,9 @@ class ClaimSpec(Part):
     rises, falls: no deeper cut falls back (rises) by more than `slack`, and the last is beyond the first by `by`.
     jumps: it rises by at least `by` between two depths.
     error_gap: the first network's test error is at most `value` points above the second's.
+
+    With `where` only cuts count at which that holds: `measure = "cka"` and `where = { at_most = 0 }` says that CKA is
+    low where the penalty is.
     """
 
     kind: Kind
@@ -104,6 +121,7 @@ class ClaimSpec(Part):
     measure: Measure = "penalty"
     cuts: Region | CutRange | tuple[str, ...] = "all"
     at: Literal["every", "some"] = "every"
+    where: Where | None = None
     value: float | None = None
     by: float | None = Field(None, ge=0)
     slack: float | None = Field(None, ge=0)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stitchtui.claims.series import Number, name_of
-from stitchtui.claims.spec import ClaimSpec, CutRange, Measure
+from stitchtui.claims.spec import ClaimSpec, CutRange, Measure, Where
 from stitchtui.stitching.penalty import Interval
 
 _MEASURES = {"penalty": "penalty", "versus_bottom": "penalty against the bottom", "cka": "CKA"}
@@ -27,14 +27,38 @@ def _columns(claim: ClaimSpec, joint: str = " and ") -> str:
 
 def _subject(claim: ClaimSpec) -> str:
     each = "each of " if len(claim.refs) > 1 and claim.kind != "within" else ""
-    return f"{_MEASURES[claim.measure]} of {each}{_columns(claim)}"
+    return f"{measure_name(claim.measure)} of {each}{_columns(claim)}"
+
+
+def measure_name(measure: Measure) -> str:
+    """What a sentence calls a measure."""
+    return _MEASURES[measure]
 
 
 def _amount(claim: ClaimSpec, value: float | None) -> str:
-    return f"{value or 0:g}" + ("" if claim.measure == "cka" else " points")
+    return _value(claim.measure, value or 0.0)
+
+
+def _value(measure: Measure, value: float) -> str:
+    return f"{value:g}" + ("" if measure == "cka" else " points")
+
+
+def condition_text(where: Where, whose: str = "") -> str:
+    """A condition in words: `its penalty is at most 3 points`, or that of `whose` column."""
+    words, value = ("at most", where.at_most) if where.at_most is not None else ("at least", where.at_least)
+    measure = measure_name(where.measure)
+    of = f"the {measure} of {whose}" if whose else f"its {measure}"
+    return f"{of} is {words} {_value(where.measure, value or 0.0)}"
 
 
 def _where(claim: ClaimSpec) -> str:
+    if claim.where is None:
+        return _place(claim)
+    comparing = claim.kind == "below"
+    return f"{_place(claim)}, where {condition_text(claim.where, name_of(claim.refs[0]) if comparing else '')}"
+
+
+def _place(claim: ClaimSpec) -> str:
     cuts = claim.cuts
     if isinstance(cuts, str):
         return _REGIONS[cuts].format(claim.at)
@@ -58,7 +82,7 @@ def _below(claim: ClaimSpec) -> str:
     names = [name_of(ref) for ref in claim.refs]
     rest = "".join(f", which is below that of {name}" for name in names[2:])
     least = f", by at least {_amount(claim, claim.by)}" + (" each" if rest else "") if claim.by else ""
-    return f"{_MEASURES[claim.measure]} of {names[0]} is below that of {names[1]}{rest}{least}, {_where(claim)}"
+    return f"{measure_name(claim.measure)} of {names[0]} is below that of {names[1]}{rest}{least}, {_where(claim)}"
 
 
 def _within(claim: ClaimSpec) -> str:
@@ -124,8 +148,12 @@ def number_text(number: Number, measure: Measure, named: bool) -> str:
     whose = f"{number.of} at " if named else ""
     if number.interval is None:
         return f"{whose}{number.place}: {number.missing}"
-    note = f" by {number.note}" if number.note else ""
-    return f"{whose}{number.place} {interval_text(number.interval, measure)}{note}"
+    return f"{whose}{number.place} {value_text(number.interval, measure, number.note)}"
+
+
+def value_text(interval: Interval, measure: Measure, note: str = "") -> str:
+    """A number, and by what it was reached where it wasn't by training."""
+    return interval_text(interval, measure) + (f" by {note}" if note else "")
 
 
 def missing_text(numbers: Sequence[Number], measure: Measure) -> str:

@@ -90,6 +90,18 @@ def complaint(tmp_path, claim):
             "claims.0: cuts: expected past <= until, got 0.5 and 0.2",
         ),
         (
+            'kind = "at_most"\ncolumns = ["a > b"]\nvalue = 3\nwhere = { at_most = 1, at_least = 0 }',
+            "claims.0.where: expected one of `at_most` and `at_least`",
+        ),
+        (
+            'kind = "at_most"\ncolumns = ["a > b"]\nvalue = 3\nwhere = { measure = "ckka", at_most = 1 }',
+            "claims.0.where.measure: 'ckka' is not known; nearest: 'cka'",
+        ),
+        (
+            'kind = "peak"\ncolumns = ["a > b"]\nbetween = [0.4, 0.7]\nwhere = { at_most = 1 }',
+            "claims.0: where: a claim of kind 'peak' has no such key; it knows: columns, between, kind, source",
+        ),
+        (
             'kind = "at_most"\ncolumns = ["a > b"]\nvalue = 3\ncuts = "diagnal"',
             "claims.0.cuts: 'diagnal' is not known; nearest: 'diagonal'",
         ),
@@ -121,6 +133,19 @@ EXAMPLES: list[tuple[dict[str, Any], str]] = [
     (
         {"kind": "at_most", "columns": ["a > c"], "value": 0.1, "measure": "cka", "cuts": {"past": 0.3, "until": 0.6}},
         "CKA of a > c is at most 0.1 at every cut between 0.3 and 0.6 of the depth",
+    ),
+    (
+        {"kind": "at_most", "columns": ["a > c"], "value": 0.1, "measure": "cka", "where": {"at_most": 0}},
+        "CKA of a > c is at most 0.1 at every cut, where its penalty is at most 0 points",
+    ),
+    (
+        {"kind": "below", "columns": ["a > c", "b > c"], "measure": "cka", "where": {"at_most": 3.3}},
+        "CKA of a > c is below that of b > c, at every cut, where the penalty of a > c is at most 3.3 points",
+    ),
+    (
+        {"kind": "at_least", "columns": ["a > c"], "value": 3, "where": {"measure": "cka", "at_least": 0.9},
+         "at": "some"},
+        "penalty of a > c is at least 3 points at some cut, where its CKA is at least 0.9",
     ),
     (
         {"kind": "below", "columns": ["a > c", {"pair": "a > c", "control": "self_stitch"}], "by": 10},
