@@ -207,12 +207,16 @@ class NetworkSpec(Spec):
         return self.train.plain() | self.model_dump(mode="json", include=_SAID_OF_TRAINING, exclude_defaults=True)
 
 
+Reference = str | tuple[str, ...] | None
+"""Curves of the paper to be compared with, by their names in `stitchtui.paper`."""
+
+
 class PairSpec(Spec):
     """One direction of a comparison: whose lower layers, whose upper layers."""
 
     bottom: Name
     top: Name
-    reference: str | None = None
+    reference: Reference = None
 
 
 Cuts = Literal["blocks", "all"] | tuple[str, ...]
@@ -303,7 +307,7 @@ class Experiment(Spec):
     cka: Literal["minibatch", "exact"] = "minibatch"
     cka_images: int = Field(10_000, ge=2)  # of exact CKA, which costs their square
     evaluation_batch: int = Field(500, ge=1)
-    reference: str | None = None
+    reference: Reference = None
     also: tuple[Request, ...] = ()
     claims: tuple[ClaimSpec, ...] = ()
 

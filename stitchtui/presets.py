@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from stitchtui import validation
 from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import HUBS, Experiment
-from stitchtui.paper.curves import curves
+from stitchtui.paper.curves import curves, named
 from stitchtui.places import presets_directory
 from stitchtui.settings import Key, Setting, absolute, dotted, laid, leaves, read_override, unusable
 from stitchtui.text import plain
@@ -239,14 +239,14 @@ def _experiment(document: dict[str, Any], origin: str, layers: Sequence[Setting]
 
 
 def _unknown_curve(experiment: Experiment) -> tuple[Key, str] | None:
-    """The first `reference` that is none of the paper's curves of penalties, with what is wrong with it.
+    """The first `reference` that is none of the paper's curves over cuts, with what is wrong with it.
 
     Checked here and not by Experiment: a run from before a curve was renamed can still be read.
     """
     for path, name in _references(experiment):
-        known = [each.id for each in curves().values() if each.quantity == "penalty"]
+        known = [each.id for each in curves().values() if each.quantity != "error"]
         if name in curves() and name not in known:
-            return path, f"'{name}' is a curve of {curves()[name].quantity}; expected one of penalties"
+            return path, f"'{name}' is a curve of {curves()[name].quantity}; expected one of penalties or of CKA"
         if name not in known:
             return path, not_known(plain(name), known)
     return None
@@ -254,13 +254,11 @@ def _unknown_curve(experiment: Experiment) -> tuple[Key, str] | None:
 
 def _references(experiment: Experiment) -> Iterator[tuple[Key, str]]:
     """Every `reference` with its key."""
-    if experiment.reference is not None:
-        yield ("reference",), experiment.reference
+    yield from ((("reference",), name) for name in named(experiment.reference))
     also = ((("also", str(index), "pairs"), request.pairs or ()) for index, request in enumerate(experiment.also))
     for path, pairs in ((("pairs",), experiment.pairs), *also):
         for place, pair in enumerate(pairs):
-            if pair.reference is not None:
-                yield (*path, str(place), "reference"), pair.reference
+            yield from (((*path, str(place), "reference"), name) for name in named(pair.reference))
 
 
 def _line(path: tuple[str, ...], text: str, origin: str, layers: Sequence[Setting]) -> str:

@@ -9,7 +9,7 @@ from made_events import run_started
 from stitchtui.claims.judge import unmet
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
-from stitchtui.paper.curves import curve
+from stitchtui.paper.curves import curve, named
 from stitchtui.presets import find_preset, from_pair, list_presets, load_preset, pair_names, read_toml
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
@@ -81,11 +81,14 @@ def test_every_preset_is_the_papers_or_beyond_it():
 
 
 @pytest.mark.parametrize(("name", "scale"), [(p.name, s) for p in list_presets() for s in (None, *p.scales)])
-def test_curves_that_a_preset_is_read_against_are_the_papers(name, scale):
+def test_curves_that_a_preset_is_read_against_are_the_papers_and_each_has_its_column(name, scale):
     experiment = load_preset(name, scale)
     pairs = [pair for request in experiment.requests for pair in request.pairs or ()]
+    controls = {"", *(control for request in experiment.requests for control in request.controls or ())}
     for reference in (experiment.reference, *(pair.reference for pair in pairs)):
-        assert reference is None or curve(reference).quantity == "penalty"
+        for one in map(curve, named(reference)):
+            assert one.quantity in ("penalty", "cka")
+            assert one.control in controls
 
 
 @pytest.mark.parametrize("name", [*OF_THE_PAPER, *BEYOND_IT])
@@ -169,7 +172,8 @@ def test_what_a_run_wrote_down_is_read_again_with_its_scale(small, tmp_path):
         ("reference", "E1 resnet18 seds", "'E1 resnet18 seds' is not known; nearest: 'E1 resnet18 seeds'"),
         ("pairs.0.reference", "E2 halves", "'E2 halves' is not known; nearest: 'E2 resnet18 halves'"),
         ("also.0.pairs.1.reference", "E1 vit", "'E1 vit' is not known; nearest: 'E1 vit seeds'"),
-        ("reference", "E5 cka seeds", "'E5 cka seeds' is a curve of cka; expected one of penalties"),
+        ("reference", "E13 whole", "'E13 whole' is a curve of error; expected one of penalties or of CKA"),
+        ("reference", "['E1 resnet18 seeds','E1 vit']", "'E1 vit' is not known; nearest: 'E1 vit seeds'"),
         (
             "reference",
             "figure one",

@@ -26,6 +26,7 @@ class Curve:
     x: tuple[float, ...]
     values: tuple[float, ...]
     cuts: tuple[str, ...]  # of `architecture`, "" for the input and the output; empty where they aren't known
+    control: str  # the control that it is of; empty for a pair's own
     reading_error: float | None  # half the width of what the figure leaves open; None where that isn't known
     note: str
 
@@ -41,6 +42,12 @@ def curves() -> Mapping[str, Curve]:
     document = tomllib.loads(Path(__file__).with_name("curves.toml").read_text("utf-8"))
     found = [_curve(entry, document["axes"][entry["axis"]], document["reading_error"]) for entry in document["curves"]]
     return {curve.id: curve for curve in found}
+
+
+def named(reference: object) -> tuple[str, ...]:
+    """The curves that a `reference` names: one, several, or none; what a file holds may be anything."""
+    names = reference if isinstance(reference, list | tuple) else [reference]
+    return tuple(name for name in names if isinstance(name, str))
 
 
 def curve(id: str) -> Curve:
@@ -63,6 +70,7 @@ def _curve(entry: dict[str, Any], axis: dict[str, Any], reading_error: float) ->
         x=tuple(float(axis["x"][index]) for index in kept),
         values=tuple(float(entry["values"][index]) for index in kept),
         cuts=tuple(axis["cuts"][index] for index in kept) if "cuts" in axis else (),
+        control=entry.get("control", ""),
         reading_error=None if quantity == "cka" else reading_error,
         note=entry.get("note", ""),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stitchtui.errors import BadInput
 from stitchtui.report.ladder import Ladder
 from stitchtui.report.places import depths
-from stitchtui.report.references import references
+from stitchtui.report.references import Reference, likeness, references
 from stitchtui.report.wording import column_name, printable, shortened, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Interval
@@ -47,11 +47,30 @@ def lines(state: RunState) -> list[Line]:
         points = sorted(((place[cut], value) for cut, value in _measured(state, column)), key=lambda point: point[0])
         if points:
             found.append(Line(column_name(column), "control" if column.control else "pair", tuple(points)))
-    for one in references(state, None if by_depth else numbers):
+    return found + _paper(references(state, None if by_depth else numbers))
+
+
+def likeness_lines(state: RunState) -> list[Line]:
+    """Linear CKA against depth, of each pair and of the paper; nothing where the run doesn't ask for it."""
+    columns, by_depth = likeness(state), _knows_depth(state)
+    numbers = {cut: float(index) for index, cut in enumerate(state.cuts(), start=1)}
+    found = []
+    for column in columns:
+        place = depths(state, column.bottom, column.top) if by_depth else numbers
+        known = {cut: state.summary(column, cut).measures.get("cka") for cut in state.cuts()}
+        values = [(place[cut], value) for cut, value in known.items() if cut in place and value is not None]
+        points = tuple((x, Interval(value, value, value)) for x, value in sorted(values))
+        found.append(Line(column.heading, "pair", points))
+    return found + _paper(references(state, None if by_depth else numbers, "cka")) if columns else []
+
+
+def _paper(found: Sequence[Reference]) -> list[Line]:
+    drawn = []
+    for one in found:
         error = one.curve.reading_error or 0.0
         points = [(x, Interval(value, value - error, value + error)) for x, value in one.points]
-        found.append(Line(f"{one.curve.title} ({one.legend()})", "paper", tuple(points)))
-    return found
+        drawn.append(Line(f"{one.curve.title} ({one.legend()})", "paper", tuple(points)))
+    return drawn
 
 
 def _measured(state: RunState, column: Column) -> list[tuple[str, Interval]]:
@@ -87,14 +106,25 @@ def alt_text(state: RunState) -> str:
     return "Stitching penalty against depth. " + ("; ".join(words) if words else "No finished cell to draw yet") + "."
 
 
+def likeness_alt_text(found: Sequence[Line]) -> str:
+    """What the plot of CKA shows, for who can't see it."""
+    ranges = [(one.name, [interval.value for _, interval in one.points]) for one in found]
+    return f"Linear CKA against depth. {'; '.join(f'{printable(n)}: {min(v):.2f} to {max(v):.2f}' for n, v in ranges)}."
+
+
 def depth_svg(state: RunState) -> bytes:
     """The depth plot as an SVG file. Raises BadInput where matplotlib isn't installed."""
-    return _saved("svg", _height(state), lambda figure: _draw(figure, state))
+    return _saved("svg", _height(lines(state)), lambda figure: _draw(figure, state))
+
+
+def likeness_svg(state: RunState) -> bytes:
+    """`likeness_lines` as an SVG file. Raises BadInput where matplotlib isn't installed."""
+    return _saved("svg", _height(likeness_lines(state)), lambda figure: _draw_likeness(figure, state))
 
 
 def depth_png(state: RunState) -> bytes:
     """The depth plot as a PNG file. Raises BadInput where matplotlib isn't installed."""
-    return _saved("png", _height(state), lambda figure: _draw(figure, state))
+    return _saved("png", _height(lines(state)), lambda figure: _draw(figure, state))
 
 
 def ladder_svg(ladder: Ladder, epsilon: float) -> bytes:
@@ -113,8 +143,8 @@ def ladder_alt_text(ladder: Ladder) -> str:
     return f"Stitching penalty against the stitch's capacity, {printable(ladder.title)}. {'; '.join(words)}."
 
 
-def _height(state: RunState) -> float:
-    return 3.8 + 0.2 * len(lines(state))
+def _height(found: Sequence[Line]) -> float:
+    return 3.8 + 0.2 * len(found)
 
 
 def _saved(kind: str, height: float, draw: "Callable[[Figure], None]") -> bytes:
@@ -140,21 +170,35 @@ def _saved(kind: str, height: float, draw: "Callable[[Figure], None]") -> bytes:
 def _draw(figure: "Figure", state: RunState) -> None:
     axes, found = figure.add_subplot(), lines(state)
     low, high = limits(found, state.epsilon)
-    _frame(axes, state.title or state.name, state.epsilon)
+    _penalty_frame(axes, state.title or state.name, state.epsilon)
     drawn = []
     for kind in ("pair", "control", "paper"):
         for index, one in enumerate(line for line in found if line.kind == kind):
             drawn.append((_line(axes, one, index), _label(one, low, high)))
     axes.set_ylim(low, high)
-    axes.set_xlabel("depth of the cut (share of FLOPs)" if _knows_depth(state) else "number of the cut, from the input")
+    axes.set_xlabel(_depth_label(state))
     _legend(figure, drawn)
+
+
+def _draw_likeness(figure: "Figure", state: RunState) -> None:
+    axes = figure.add_subplot()
+    _frame(axes, "Linear CKA of bottom and top", "linear CKA, 0 to 1")
+    found = sorted(likeness_lines(state), key=lambda one: one.kind == "paper")
+    drawn = [(_line(axes, one, index), _shown(one.name, 100)) for index, one in enumerate(found)]
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_xlabel(_depth_label(state))
+    _legend(figure, drawn)
+
+
+def _depth_label(state: RunState) -> str:
+    return "depth of the cut (share of FLOPs)" if _knows_depth(state) else "number of the cut, from the input"
 
 
 def _draw_ladder(figure: "Figure", ladder: Ladder, epsilon: float) -> None:
     from matplotlib import colormaps
 
     axes, drawn = figure.add_subplot(), []
-    _frame(axes, f"Capacity ladder of {ladder.title}", epsilon)
+    _penalty_frame(axes, f"Capacity ladder of {ladder.title}", epsilon)
     for index, cut in enumerate(ladder.cuts):
         cells = [rung.cells[index].interval for rung in ladder.rungs]
         points = [(float(place), interval) for place, interval in enumerate(cells) if interval is not None]
@@ -167,13 +211,18 @@ def _draw_ladder(figure: "Figure", ladder: Ladder, epsilon: float) -> None:
     _legend(figure, drawn, _LEGEND_COLUMNS)
 
 
-def _frame(axes: "Axes", title: str, epsilon: float) -> None:
-    """What is around every drawing: zero, epsilon, the axis of penalties, the title."""
-    axes.axhline(0.0, color="#111111", linewidth=0.8)
-    axes.axhline(epsilon, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.set_ylabel("stitching penalty (points of test error)")
+def _frame(axes: "Axes", title: str, measure: str) -> None:
+    """What is around every drawing: the axis of what is measured, and the title."""
+    axes.set_ylabel(measure)
     axes.set_title(shortened(printable(title), 110), loc="left", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _penalty_frame(axes: "Axes", title: str, epsilon: float) -> None:
+    """What is around a drawing of penalties: zero and epsilon, too."""
+    _frame(axes, title, "stitching penalty (points of test error)")
+    axes.axhline(0.0, color="#111111", linewidth=0.8)
+    axes.axhline(epsilon, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)))
     axes.annotate(
         f"dashed: epsilon ({epsilon:g})",
         (1, 1),

@@ -53,6 +53,7 @@ def html_text(state: RunState, origin: Origin | None = None) -> str:
         claims_section(state),
         section("Penalties", grid(state), tag("p", _HOW + _epsilon(state), class_="note")),
         section("Penalty against depth", depth_figure(state)),
+        section("Linear CKA against depth", *_likeness(state)),
         section("The capacity ladder", *_ladders(state)),
         section("Every cut with every cut", *_crosses(state)),
         section("Cut by cut", *_details(state)),
@@ -127,6 +128,11 @@ def _verdict(state: RunState, column: Column) -> Markup:
 def depth_figure(state: RunState) -> Markup:
     """The depth plot, inside the page, with what it shows in words."""
     return _image(figures.depth_svg(state), figures.alt_text(state))
+
+
+def _likeness(state: RunState) -> Iterator[Markup]:
+    if found := figures.likeness_lines(state):
+        yield _image(figures.likeness_svg(state), figures.likeness_alt_text(found))
 
 
 def _image(svg: bytes, alt: str) -> Markup:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stitchtui.paper.curves import Curve, curves
+from stitchtui.paper.curves import Curve, Quantity, curves, named
 from stitchtui.report.places import depths
+from stitchtui.run.records import NetworkState
 from stitchtui.run.state import Column, RunState
 
 
@@ -18,7 +19,7 @@ class Reference:
     """
 
     curve: Curve
-    points: tuple[tuple[float, float], ...]  # (place, penalty in points), by place
+    points: tuple[tuple[float, float], ...]  # (place, value), by place
     exact: bool
 
     def legend(self) -> str:
@@ -31,8 +32,10 @@ class Reference:
         return ", ".join(words)
 
 
-def references(state: RunState, cuts: Mapping[str, float] | None = None) -> list[Reference]:
-    """Every curve of penalties that the run's pairs name, once each, where it can be placed.
+def references(
+    state: RunState, cuts: Mapping[str, float] | None = None, quantity: Quantity = "penalty"
+) -> list[Reference]:
+    """Every curve of `quantity` that the run names for one of its columns, once each, where it can be placed.
 
     `cuts` places the run's cuts where not their depth but, say, their number is the axis; a curve of another
     architecture then has no place and is left out. So are names of curves that this version doesn't know.
@@ -41,15 +44,15 @@ def references(state: RunState, cuts: Mapping[str, float] | None = None) -> list
     for column in state.columns():
         for name in _named(state, column):
             known = curves().get(name)
-            if known is not None and known.quantity == "penalty" and not (name in found and found[name].exact):
+            if known is not None and known.quantity == quantity and not (name in found and found[name].exact):
                 placed = _placed(state, column, known, cuts)
                 if placed is not None and (placed.exact or name not in found):
                     found[name] = placed
     return list(found.values())
 
 
-def beside(state: RunState, column: Column) -> list[tuple[Curve, dict[str, float]]]:
-    """The paper's curves that a column names, each with its value at those of the run's cuts that it was measured at.
+def beside(state: RunState, column: Column, quantity: Quantity = "penalty") -> list[tuple[Curve, dict[str, float]]]:
+    """The paper's curves of `quantity` for a column, each with its value at those of the run's cuts that it has.
 
     Empty for a curve of another architecture, whose cuts are others.
     """
@@ -57,16 +60,32 @@ def beside(state: RunState, column: Column) -> list[tuple[Curve, dict[str, float
     network = state.networks.get(column.bottom)
     for name in _named(state, column):
         known = curves().get(name)
-        if known is None or known.quantity != "penalty" or network is None:
-            continue
-        if network.architecture == known.architecture:
+        if known is not None and known.quantity == quantity and _is_of(network, known):
             values = zip(known.cuts, known.values, strict=False)
             found.append((known, {cut: value for cut, value in values if cut in state.cuts()}))
     return [(known, values) for known, values in found if values]
 
 
+def _is_of(network: NetworkState | None, curve: Curve) -> bool:
+    return network is not None and network.architecture == curve.architecture
+
+
+def likeness(state: RunState) -> list[Column]:
+    """Of each pair a column that has its CKA, in a run that asks for it: by a claim, or by naming a curve of CKA."""
+    claims = state.experiment.get("claims")
+    said = claims if isinstance(claims, list) else []
+    asked = any(isinstance(claim, dict) and claim.get("measure") == "cka" for claim in said)
+    pairs = {column.heading: column for column in reversed(state.columns()) if not column.control}
+    found = [column for column in reversed(pairs.values()) if _has_cka(state, column)]
+    return found if asked or any(_quantity(name) == "cka" for name in named_curves(state)) else []
+
+
+def _has_cka(state: RunState, column: Column) -> bool:
+    return any("cka" in state.summary(column, cut).measures for cut in state.cuts())
+
+
 def named_curves(state: RunState) -> dict[str, list[Column]]:
-    """The name of every curve that the run's pairs name, known or not, with the columns that it is for."""
+    """The name of every curve that the run names, known or not, with the columns that it is for."""
     found: dict[str, list[Column]] = {}
     for column in (*state.columns(), *state.crosses()):
         for name in _named(state, column):
@@ -75,14 +94,24 @@ def named_curves(state: RunState) -> dict[str, list[Column]]:
 
 
 def _named(state: RunState, column: Column) -> Iterator[str]:
-    """The curves for a pair's column: its own, else the experiment's; what a file holds may be anything."""
-    if column.control:
-        return
+    """The curves for a column: those of its pair, and of each quantity that these aren't of the experiment's."""
     ends = (column.bottom, column.top)
-    own = [pair.get("reference") for pair in _pairs(state) if (pair.get("bottom"), pair.get("top")) == ends]
-    named = [name for name in own if isinstance(name, str)]
-    general = state.experiment.get("reference")
-    yield from named or ([general] if isinstance(general, str) else [])
+    pairs = [pair for pair in _pairs(state) if (pair.get("bottom"), pair.get("top")) == ends]
+    own = [name for pair in pairs for name in named(pair.get("reference")) if _is_for(column, name)]
+    said = {_quantity(name) for name in own}
+    yield from own
+    for name in named(state.experiment.get("reference")):
+        if _is_for(column, name) and _quantity(name) not in said:
+            yield name
+
+
+def _is_for(column: Column, name: str) -> bool:
+    """Whether a curve is of what the column is; one that isn't known counts as of a pair."""
+    return column.control == (curves()[name].control if name in curves() else "")
+
+
+def _quantity(name: str) -> Quantity:
+    return curves()[name].quantity if name in curves() else "penalty"
 
 
 def _pairs(state: RunState) -> Iterator[dict[str, Any]]:
@@ -96,9 +125,8 @@ def _placed(state: RunState, column: Column, curve: Curve, cuts: Mapping[str, fl
     network = state.networks.get(column.bottom)
     own = {cut["name"] for cut in network.cuts} if network else set()
     place = depths(state, column.bottom, column.top) if cuts is None else cuts
-    named = {cut for cut in curve.cuts if cut}
-    exact = bool(named) and network is not None and network.architecture == curve.architecture
-    if exact and named <= own and named <= place.keys():
+    of_cuts = {cut for cut in curve.cuts if cut}
+    if of_cuts and _is_of(network, curve) and of_cuts <= own and of_cuts <= place.keys():
         points = [
             (place[cut] if cut else x, value)
             for x, cut, value in zip(curve.x, curve.cuts, curve.values, strict=True)

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 from stitchtui.errors import BadInput
-from stitchtui.paper.curves import Curve, curves
+from stitchtui.paper.curves import Curve, Quantity, curves
 from stitchtui.report.blocks import OVERVIEW, Page
 from stitchtui.report.claims import claims
 from stitchtui.report.cross import cross_title
@@ -14,7 +15,7 @@ from stitchtui.report.departures import departures
 from stitchtui.report.export import cross_markdown
 from stitchtui.report.markdown import escaped, line, table
 from stitchtui.report.places import depths
-from stitchtui.report.references import beside, named_curves
+from stitchtui.report.references import beside, likeness, named_curves
 from stitchtui.report.wording import column_name, counted, listed, points, signed
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.text import duration, plain
@@ -108,7 +109,7 @@ def _apart(parts: Iterable[list[str]]) -> list[str]:
 
 def _folded(state: RunState) -> list[str]:
     """The tables, which GitHub opens at a click."""
-    parts = [list(_penalties(state)), list(_controls(state)), *(list(_cross(state, c)) for c in state.crosses())]
+    parts = [_penalties(state), _controls(state), _likeness(state), *(list(_cross(state, c)) for c in state.crosses())]
     tables = [part for part in (*parts, *_paper(state)) if part]
     return _apart([["<details><summary>Penalties, cut by cut</summary>"], *tables, ["</details>"]]) if tables else []
 
@@ -154,13 +155,21 @@ def _penalties(state: RunState) -> list[str]:
                 "direct" if column.direct_family == column.family else f"direct ({escaped(column.direct_family or '')})"
             )
             found.append([heading, *(signed(row.direct.value) if row.direct else _NOTHING for row in rows), ""])
-        for curve, values in beside(state, column):
-            if curve.id in papers:
-                continue
-            papers.add(curve.id)
-            texts = (signed(values[cut]) if cut in values else _NOTHING for cut in state.cuts())
-            found.append([f"paper, figure {escaped(curve.figure)}", *texts, ""])
+        found += [[*paper, ""] for paper in _beside(state, column, papers)]
     return _grid(state, columns, found, "verdict")
+
+
+def _beside(state: RunState, column: Column, said: set[str], quantity: Quantity = "penalty") -> Iterator[list[str]]:
+    """The paper's curves for a column, each a heading and a text a cut; those in `said` stand elsewhere already."""
+    for curve, values in beside(state, column, quantity):
+        if curve.id not in said:
+            said.add(curve.id)
+            texts = (_value(values[cut], quantity) if cut in values else _NOTHING for cut in state.cuts())
+            yield [f"paper, figure {escaped(curve.figure)}", *texts]
+
+
+def _value(value: float, quantity: Quantity) -> str:
+    return f"{value:.2f}" if quantity == "cka" else signed(value)
 
 
 def _trained(row: Summary) -> str:
@@ -169,8 +178,23 @@ def _trained(row: Summary) -> str:
 
 def _controls(state: RunState) -> list[str]:
     columns = [column for column in state.columns() if column.control]
-    rows = [[_trained(state.summary(column, cut)) for cut in state.cuts()] for column in columns]
-    found = [[escaped(column_name(column)), *row] for column, row in zip(columns, rows, strict=True)]
+    found: list[list[str]] = []
+    papers = set[str]()
+    for column in columns:
+        rows = [state.summary(column, cut) for cut in state.cuts()]
+        found += [[escaped(column_name(column)), *map(_trained, rows)], *_beside(state, column, papers)]
+    return _grid(state, columns, found)
+
+
+def _likeness(state: RunState) -> list[str]:
+    """Linear CKA of each pair where the run asks for it, with the paper's beside it."""
+    columns = likeness(state)
+    found: list[list[str]] = []
+    papers = set[str]()
+    for column in columns:
+        known = [state.summary(column, cut).measures.get("cka") for cut in state.cuts()]
+        texts = [_NOTHING if value is None else _value(value, "cka") for value in known]
+        found += [[f"{escaped(column.heading)}, CKA", *texts], *_beside(state, column, papers, "cka")]
     return _grid(state, columns, found)
 
 
@@ -202,7 +226,8 @@ def _cross(state: RunState, column: Column) -> Iterator[str]:
 
 def _paper(state: RunState) -> Iterator[list[str]]:
     """The paper's curves that the run's pairs name and its grid has no place for, a table for each of their axes."""
-    placed = {curve.id for column in state.columns() for curve, _ in beside(state, column)}
+    columns, both = state.columns(), get_args(Quantity)
+    placed = {curve.id for column in columns for quantity in both for curve, _ in beside(state, column, quantity)}
     named = [(name, columns) for name, columns in named_curves(state).items() if name not in placed]
     found = [(curves()[name], columns) for name, columns in named if name in curves()]
     for (axis, _), group in groupby(found, key=lambda pair: (pair[0].axis, pair[0].architecture)):
@@ -220,4 +245,4 @@ def _of_paper(curve: Curve, columns: Sequence[Column]) -> str:
 
 def _values(curve: Curve, places: Sequence[float]) -> list[str]:
     known = dict(zip(curve.x, curve.values, strict=True))
-    return [signed(known[x]) if x in known else _NOTHING for x in places]
+    return [_value(known[x], curve.quantity) if x in known else _NOTHING for x in places]

@@ -4,9 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+from stitchtui.paper.curves import Curve
 from stitchtui.report.claims import claim_lines
 from stitchtui.report.readings import reading_lines
-from stitchtui.report.references import beside
+from stitchtui.report.references import beside, likeness
 from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.text import duration
@@ -109,17 +110,23 @@ def _direct_counts(state: RunState, column: Column) -> str:
 
 
 def _paper(state: RunState) -> Iterable[str]:
-    """The paper's penalties beside the run's own, cut by cut, where a preset names its curve."""
+    """The paper's numbers beside the run's own, cut by cut, where a preset names its curve."""
     for column in state.columns():
         for curve, values in beside(state, column):
             own = {cut: state.summary(column, cut).penalty for cut in values}
             pairs = [f"{cut} {signed(value)} / {signed(p.value)}" for cut, value in values.items() if (p := own[cut])]
-            if pairs:
-                read = "" if curve.reading_error is None else f", read to ±{curve.reading_error:g}"
-                yield (
-                    f"{column_name(column)} beside the paper's figure {curve.figure}{read} (paper / here): "
-                    + ", ".join(pairs)
-                )
+            yield from _compared(column_name(column), curve, pairs)
+    for column in likeness(state):
+        for curve, values in beside(state, column, "cka"):
+            known = {cut: state.summary(column, cut).measures.get("cka") for cut in values}
+            pairs = [f"{cut} {values[cut]:.2f} / {cka:.2f}" for cut, cka in known.items() if cka is not None]
+            yield from _compared(f"CKA of {column.heading}", curve, pairs)
+
+
+def _compared(what: str, curve: Curve, pairs: list[str]) -> Iterable[str]:
+    read = "" if curve.reading_error is None else f", read to ±{curve.reading_error:g}"
+    if pairs:
+        yield f"{what} beside the paper's figure {curve.figure}{read} (paper / here): {', '.join(pairs)}"
 
 
 def _end_points(state: RunState) -> Iterable[str]:

@@ -9,7 +9,6 @@ from stitchtui.errors import BadInput
 from stitchtui.networks.architectures import build
 from stitchtui.networks.blocks import Blocks
 from stitchtui.paper.curves import curve, curves
-from stitchtui.presets import list_presets, load_preset
 
 EVERY = list(curves().values())
 
@@ -121,11 +120,3 @@ def test_the_cuts_of_a_curve_are_its_architectures(one):
 def test_an_unknown_curve_suggests_the_nearest():
     with pytest.raises(BadInput, match="'E1 resnet18 seed' is not known; nearest: 'E1 resnet18 seeds'"):
         curve("E1 resnet18 seed")
-
-
-@pytest.mark.parametrize(("name", "scale"), [(p.name, s) for p in list_presets() for s in (None, *p.scales)])
-def test_a_preset_names_only_curves_of_penalties_that_there_are(name, scale):
-    experiment = load_preset(name, scale)
-    pairs = [pair for request in experiment.requests for pair in request.pairs or ()]
-    for reference in {experiment.reference, *(pair.reference for pair in pairs)} - {None}:
-        assert curve(reference).quantity == "penalty"

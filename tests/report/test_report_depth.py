@@ -17,6 +17,7 @@ from synthetic_run import (
     whole_run,
 )
 
+from stitchtui.experiment import Experiment
 from stitchtui.paper.curves import curve
 from stitchtui.report.depth import depth_plot, round_ticks
 from stitchtui.report.references import references
@@ -125,10 +126,10 @@ def compared(name: object, **of_pair: object) -> RunState:
     return fold(events)
 
 
-def on_its_architecture(name: str) -> RunState:
-    spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": ()})
+def on_its_architecture(name: str, *others: str, controls: tuple[str, ...] = ()) -> RunState:
+    spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": controls})
     events = finished_run_events(spec, [cut for cut in curve(name).cuts if cut])
-    events[0]["experiment"]["reference"] = name
+    events[0]["experiment"]["reference"] = [name, *others] if others else name
     for event in events:
         if event["type"] == "network_ready":
             event["architecture"] = curve(name).architecture
@@ -141,29 +142,62 @@ def test_a_run_that_names_no_curve_has_none() -> None:
 
 
 def test_on_the_papers_architecture_its_points_stand_at_the_runs_own_cuts() -> None:
-    name = "E3 resnet18 random"
+    name = "E8 160 epochs"
     state = on_its_architecture(name)
     (one,) = references(state)
     assert one.exact
     place = {cut["name"]: cut["depth"] for cut in state.networks["a"].cuts}
-    wanted = [(place[cut] if cut else 0.0, v) for cut, v in zip(curve(name).cuts, curve(name).values, strict=True)]
+    wanted = [(place[cut] if cut else 1.0, v) for cut, v in zip(curve(name).cuts, curve(name).values, strict=True)]
     assert list(one.points) == wanted
     text = depth_plot(state, 120, 30, colour=False)
-    assert "× paper fig. 2A, read ±0.2, resnet18" in text
+    assert "× paper fig. 3B, read ±0.2, resnet18" in text
     assert "x in" not in text
 
 
 def test_at_the_papers_cuts_its_penalties_stand_beside_the_runs_in_text_and_on_a_page() -> None:
-    name = "E3 resnet18 random"
+    name = "E8 160 epochs"
     state = on_its_architecture(name)
     known = {cut: value for cut, value in zip(curve(name).cuts, curve(name).values, strict=True) if cut}
-    lines = [line for line in summary_lines(state) if "beside the paper's figure 2A, read to ±0.2" in line]
+    lines = [line for line in summary_lines(state) if "beside the paper's figure 3B, read to ±0.2" in line]
     assert len(lines) == len([column for column in state.columns() if not column.control])
     for cut, value in known.items():
         own = state.summary(state.columns()[0], cut).penalty
         assert (own is not None) == (f"{cut} {value:+.2f} / " in lines[0])
     page = "\n".join(block_lines(state))
-    assert page.count("paper, figure 2A") == 1 and "the paper, by" not in page
+    assert page.count("paper, figure 3B") == 1 and "the paper, by" not in page
+
+
+def test_a_controls_curve_stands_beside_that_control_and_not_beside_the_pair() -> None:
+    names = ("E1 resnet18 seeds", "E3 resnet18 random")
+    state = on_its_architecture(*names, controls=("random_bottom",))
+    assert [one.curve.id for one in references(state)] == list(names)
+    said = [line for line in summary_lines(state) if "beside the paper's figure" in line]
+    assert [line.split(" beside ")[0] for line in said] == ["a > b", "b > a", "random(a) > b", "random(b) > a"]
+    assert all(("figure 2A" in line) == line.startswith("random") for line in said)
+    heads = [line for line in block_lines(state) if line.startswith("| cut |")]
+    assert [("figure 6B" in head, "figure 2A" in head) for head in heads] == [(True, False), (False, True)]
+
+
+def test_a_controls_curve_is_left_out_where_that_control_is_not_measured() -> None:
+    assert references(on_its_architecture("E3 resnet18 random")) == []
+
+
+def test_cka_stands_beside_the_papers_where_a_run_names_its_curve() -> None:
+    state = on_its_architecture("E11 cka images")
+    assert [one.curve.id for one in references(state, quantity="cka")] == ["E11 cka images"]
+    assert references(state) == []
+    said = [line for line in summary_lines(state) if line.startswith("CKA of ")]
+    assert said[0].startswith("CKA of a > b beside the paper's figure 7 (paper / here): conv1 1.00 / 0.88, ")
+    head = next(line for line in block_lines(state) if "CKA" in line)
+    assert head == "| cut | depth | a > b, CKA | paper, figure 7 | b > a, CKA |"
+    assert "| conv1 | 0.05 | 0.88 | 1.00 | 0.88 |" in block_lines(state)
+
+
+def test_cka_is_told_of_a_run_that_claims_something_of_it_and_of_no_other() -> None:
+    claim = {"kind": "at_least", "columns": ["a > b"], "measure": "cka", "value": 0.5}
+    spec = Experiment.model_validate({**experiment(seeds=1).plain(), "claims": [claim]})
+    assert any("a > b, CKA" in line for line in block_lines(fold(finished_run_events(spec))))
+    assert not any("CKA" in line for line in block_lines(whole_run()))
 
 
 def test_of_another_architecture_nothing_is_said_cut_by_cut() -> None:
@@ -194,7 +228,7 @@ def test_a_pairs_own_curve_goes_before_the_experiments() -> None:
     ]  # the second pair has none of its own
 
 
-@pytest.mark.parametrize("name", ["E99 unheard of", 3, None, ["E1"], "E5 cka seeds", "E10 first curve"])
+@pytest.mark.parametrize("name", ["E99 unheard of", 3, None, ["E1", 3], {}, "E5 cka seeds", "E10 first curve"])
 def test_what_is_no_curve_of_penalties_is_left_out(name: object) -> None:
     assert references(compared(name)) == []
 

@@ -6,7 +6,16 @@ import pytest
 from synthetic_run import CUTS, experiment, finished_run_events, fold, whole_run
 
 from stitchtui.experiment import Experiment
-from stitchtui.report.figures import alt_text, depth_png, depth_svg, limits, lines
+from stitchtui.report.figures import (
+    alt_text,
+    depth_png,
+    depth_svg,
+    likeness_alt_text,
+    likeness_lines,
+    likeness_svg,
+    limits,
+    lines,
+)
 from stitchtui.run.state import RunState
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -72,6 +81,17 @@ def test_a_name_is_drawn_as_it_is_whatever_it_means_elsewhere(name):
     state = named(name, "b", title=name)
     assert depth_png(state).startswith(PNG)
     ET.fromstring(depth_svg(state))
+
+
+def test_cka_is_drawn_with_the_papers_where_the_run_names_its_curve():
+    state = named("a", "b", reference=["E1 resnet18 seeds", "E11 cka width"])
+    found = likeness_lines(state)
+    assert [one.kind for one in found] == ["pair", "pair", "paper"]
+    assert [interval.value for _, interval in found[0].points] == [0.875] * 3
+    assert likeness_svg(state) == likeness_svg(state)
+    assert "linear CKA of ResNet-18 at 0.25 and at 2 times the width" in found[-1].name
+    assert f"{found[-1].name}: 0.71 to 0.88" in likeness_alt_text(found)
+    assert likeness_lines(referenced()) == likeness_lines(RunState()) == []
 
 
 def test_the_words_for_who_cannot_see_it_name_every_line():
