@@ -150,7 +150,8 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
 
 
 def _run(state: RunState) -> dict[str, Any]:
-    names = ("run", "name", "title", "status", "reason", "started", "updated", "finished", "device", "versions")
+    names = ["run", "name", "title", "status", "reason", "started", "updated", "finished"]
+    names += ["processor", "device", "versions"]
     return {**{name: getattr(state, name) for name in names}, "epsilon": state.epsilon}
 
 

@@ -13,7 +13,7 @@ from stitchtui.report.details import MEANINGS, Details, details
 from stitchtui.report.ladder import ladders
 from stitchtui.report.markup import Markup, joined, lines, listing, page, section, table, tag
 from stitchtui.report.summary import summary_lines
-from stitchtui.report.wording import bounds, column_name, normalisation, signed
+from stitchtui.report.wording import bounds, column_name, normalisation, signed, time_taken
 from stitchtui.run.controls import control_named
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
@@ -248,8 +248,8 @@ def _facts(state: RunState, origin: Origin) -> Iterator[tuple[str, object]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in state.versions.items())
     if state.started is not None:
         yield "started", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(state.started))
-        end = state.finished if state.finished is not None else state.updated
-        yield "took", "" if end is None else duration(max(0.0, end - state.started))
+        so_far = "" if state.updated is None else f"{duration(max(0.0, state.updated - state.started))} so far"
+        yield "took", time_taken(state) or so_far
     yield "stitch seeds", ", ".join(str(seed) for seed in sorted({t.seed for t in state.tasks.values() if t.column}))
     yield "epsilon", f"{state.epsilon:g} points"
 

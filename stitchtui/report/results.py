@@ -16,11 +16,14 @@ from stitchtui.report.export import cross_markdown
 from stitchtui.report.markdown import escaped, line, table
 from stitchtui.report.places import depths
 from stitchtui.report.references import beside, likeness, named_curves
-from stitchtui.report.wording import column_name, counted, listed, points, signed
+from stitchtui.report.wording import column_name, counted, listed, points, signed, time_taken
 from stitchtui.run.state import Column, RunState, Summary
-from stitchtui.text import duration, plain
+from stitchtui.text import plain
 
-_HEAD = ("preset", "scale", "networks and their test errors", "cells", "time", "confirmed", "rejected", "undecided")
+_HEAD = (
+    *("preset", "scale", "networks and their test errors", "cells", "time (of a processor)"),
+    *("confirmed", "rejected", "undecided"),
+)
 _TEXTS = 3  # columns of the table that hold words
 _VERDICTS = ("confirmed", "rejected", "undecided")
 _NOT_RUN = "not run yet"
@@ -82,18 +85,13 @@ def _row(state: RunState) -> list[str]:
     errors = ", ".join(f"{escaped(each.name)} {each.error:.1f} %" for each in state.networks.values())
     found = claims(state)
     counts = [str(sum(claim.verdict == word for claim in found)) if found else "" for word in _VERDICTS]
-    return [errors, str(len(_measured(state))), _time(state), *counts]
+    time = time_taken(state).replace(" of a processor", "")
+    return [errors, str(len(_measured(state))), time, *counts]
 
 
 def _measured(state: RunState) -> list[bool]:
     """Of each finished cell whether it is an earlier run's."""
     return [cell.reused_from is not None for cell in state.cells.values() if cell.status == "finished"]
-
-
-def _time(state: RunState) -> str:
-    if state.started is None or state.finished is None:
-        return ""
-    return duration(max(0.0, state.finished - state.started))
 
 
 def block_lines(state: RunState) -> list[str]:
@@ -118,7 +116,7 @@ def _made(state: RunState) -> Iterator[str]:
     versions = ", ".join(f"{escaped(name)} {escaped(str(version))}" for name, version in state.versions.items())
     data = state.data
     images = f"{data['train']:,} training and {data['test']:,} test images" if data else ""
-    facts = [_time(state), escaped(state.device), images, versions, _reused(state)]
+    facts = [time_taken(state), escaped(state.device), images, versions, _reused(state)]
     yield f"Run {escaped(state.run)}: {'; '.join(fact for fact in facts if fact)}."
     yield f"Test errors: {', '.join(f'{escaped(n.name)} {n.error:.2f} %' for n in state.networks.values())}."
     if changed := departures(state):

@@ -8,7 +8,7 @@ from stitchtui.paper.curves import Curve
 from stitchtui.report.claims import claim_lines
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.references import beside, likeness
-from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed
+from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed, time_taken
 from stitchtui.run.state import Column, RunState
 from stitchtui.text import duration
 
@@ -37,12 +37,12 @@ def _run(state: RunState, condition: str) -> Iterable[str]:
 
 
 def _took(state: RunState, condition: str) -> str:
-    end = state.finished if state.finished is not None else state.updated
-    if state.started is None or end is None:
+    if took := time_taken(state):
+        return f"took {took}"
+    if state.started is None or state.updated is None:
         return ""
-    unheard = condition in ("lost", "elsewhere")
-    words = "took" if state.finished is not None else "last heard of after" if unheard else "so far"
-    return f"{words} {duration(max(0.0, end - state.started))}"
+    words = "last heard of after" if condition in ("lost", "elsewhere") else "so far"
+    return f"{words} {duration(max(0.0, state.updated - state.started))}"
 
 
 def _data(state: RunState) -> Iterable[str]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len, set_cell_size
 
 from stitchtui.run.controls import CONTROLS, control_named
-from stitchtui.run.state import Column
+from stitchtui.run.state import Column, RunState
 from stitchtui.stitching.penalty import Interval
-from stitchtui.text import plain
+from stitchtui.text import duration, plain
 
 CONTROL_NAMES = {name: control.words for name, control in CONTROLS.items()}
 
@@ -83,6 +83,17 @@ def listed(names: Iterable[str], most: int = 6) -> str:
     all_names = list(names)
     more = f" and {len(all_names) - most} more" if len(all_names) > most else ""
     return ", ".join(all_names[:most]) + more
+
+
+def time_taken(state: RunState) -> str:
+    """A run's time from its start to its end and, where it says so, what its processors computed; empty before it ends.
+
+    On a shared machine the first depends on the others there, the second hardly.
+    """
+    if state.started is None or state.finished is None:
+        return ""
+    computed = f" ({duration(state.processor)} of a processor)" if state.processor else ""
+    return duration(max(0.0, state.finished - state.started)) + computed
 
 
 def counted(count: int, noun: str) -> str:

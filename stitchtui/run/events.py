@@ -46,7 +46,7 @@ REQUIRED: dict[str, frozenset[str]] = {
     # index (from 0), sentence, verdict (confirmed, rejected, undecided), reason; source, and numbers: of what
     # decided it, {of, cut, depth, value, low, high} each
     "claim": frozenset({"index", "sentence", "verdict", "reason"}),
-    # status (done, failed, stopped), reason
+    # status (done, failed, stopped), reason; processor: seconds that all of the worker's threads computed
     "run_finished": frozenset({"status"}),
 }
 

@@ -36,6 +36,7 @@ class RunState:
     started: float | None = None
     updated: float | None = None
     finished: float | None = None
+    processor: float | None = 0.0  # seconds that its workers computed; None where one ended without saying so
     data: dict[str, Any] | None = None
     networks: dict[str, NetworkState] = field(default_factory=dict)
     tasks: dict[str, TaskState] = field(default_factory=dict)
@@ -135,11 +136,13 @@ def _run_started(state: RunState, event: Event, moment: float) -> None:
     run, device = fields.text(event["run"]), fields.text(event["device"])
     versions, epsilon = fields.mapping(event["versions"]), fields.number(experiment.get("epsilon", 3.0))
     name, title = fields.text(experiment.get("name", run)), fields.text(experiment.get("title", ""))
-    fields.truth(event["resumed"])
+    resumed, again = fields.truth(event["resumed"]), fields.truth(event.get("again", False))
     used = [end for task in planned for end in (task.bottom, task.top)]
     networks = [TaskState(_network_task(name), "network") for name in dict.fromkeys(used)]
     state.run, state.device, state.versions, state.experiment = run, device, versions, experiment
     state.name, state.title, state.epsilon = name, title, epsilon
+    if resumed and not again and state.status == "running":  # the worker before was lost
+        state.processor = None
     state.status, state.reason, state.bad_input, state.finished = "running", None, False, None
     state.started = moment if state.started is None else state.started
     state.claims = []  # more may be measured now: they are said again at the end
@@ -334,7 +337,9 @@ def _claim(state: RunState, event: Event, _: float) -> None:
 def _run_finished(state: RunState, event: Event, moment: float) -> None:
     statuses: dict[str, RunStatus] = {"done": "done", "failed": "failed", "stopped": "stopped"}
     status, reason = statuses[event["status"]], fields.maybe_text(event.get("reason"))
-    bad_input = fields.truth(event.get("bad_input", False))
+    bad_input, processor = fields.truth(event.get("bad_input", False)), event.get("processor")
+    known = processor is not None and state.processor is not None
+    state.processor = (state.processor or 0.0) + fields.number(processor) if known else None
     state.status, state.reason, state.bad_input, state.finished = status, reason, bad_input, moment
     for task in state.tasks.values():
         if task.status == "running":

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
@@ -104,9 +105,15 @@ def _object(value: object) -> dict[str, Any]:
 def _finish(
     directory: RunDirectory, log: EventWriter, code: ExitCode, status: str, reason: str | None, **facts: Any
 ) -> int:
-    log.write("run_finished", status=status, reason=reason, **facts)
+    log.write("run_finished", status=status, reason=reason, processor=_processor_seconds(), **facts)
     write_atomically(directory.result, json.dumps(_result(RunState.load(directory.events)), indent=1) + "\n")
     return code
+
+
+def _processor_seconds() -> float:
+    """What all threads of this worker, and processes that it waited for, have computed so far."""
+    used = os.times()
+    return round(used.user + used.system + used.children_user + used.children_system, 2)
 
 
 def _result(state: RunState) -> dict[str, Any]:

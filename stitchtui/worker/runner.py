@@ -46,8 +46,11 @@ class Runner:
         self.reuse = Finished(directory)
         self._device = ""
 
-    def announce(self, device: str) -> None:
-        """Say that the run starts, with all that its readers need to draw it; `device` in words."""
+    def announce(self, device: str, again: bool = False) -> None:
+        """Say that the run starts, with all that its readers need to draw it; `device` in words.
+
+        With `again` this worker has said so before, and is asked for more by now.
+        """
         self._device = device
         self.record.emit(
             "run_started",
@@ -57,6 +60,7 @@ class Runner:
             device=device,
             versions=versions(),
             resumed=self.earlier.status != "empty",
+            again=again,
         )
 
     def run(self, device: torch.device, memory: int | None = None) -> None:
@@ -107,7 +111,7 @@ class Runner:
             return
         check_tops(wanted)
         self.experiment = session.experiment = wanted
-        self.announce(self._device)
+        self.announce(self._device, again=True)
         before = list(session.loaded.values())
         self._networks(session)
         for loaded in before:

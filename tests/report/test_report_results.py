@@ -14,6 +14,7 @@ from stitchtui.presets import load_preset
 from stitchtui.report.blocks import Page
 from stitchtui.report.departures import departures
 from stitchtui.report.results import block_lines, filled, key_of
+from stitchtui.report.summary import summary_lines
 from stitchtui.run.plan import NUMERICS
 
 CLAIM = {"kind": "at_most", "columns": ["a > b"], "value": 0.7, "source": "E1 <b>"}
@@ -223,6 +224,16 @@ def test_a_block_names_no_place_of_the_machine(tmp_path):
 def test_what_was_found_ready_is_said_beside_the_time():
     events = [{**event, "source": "cached"} if event["type"] == "network_ready" else event for event in tiny()]
     assert "found ready: 2 networks" in "\n".join(block_lines(fold(events)))
+
+
+def test_the_time_of_a_processor_stands_beside_the_time():
+    events = tiny()
+    assert "of a processor" not in "\n".join(block_lines(fold(events)))
+    state = fold([*events[:-1], {**events[-1], "processor": 75.0}])
+    assert "; cpu (2 threads)" in block_lines(state)[0]
+    assert " s (1 min 15 s of a processor); " in block_lines(state)[0]
+    assert any(line.endswith(" s (1 min 15 s of a processor)") for line in summary_lines(state))
+    assert " s (1 min 15 s) | " in filled(Page(PAGE, "page.md"), [state], Path())
 
 
 def test_a_run_is_of_its_preset_at_its_scale():

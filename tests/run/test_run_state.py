@@ -269,3 +269,40 @@ def test_a_task_that_starts_over_draws_its_curve_anew():
 
 def test_loading_a_log_that_is_not_there_gives_an_empty_state(tmp_path):
     assert load(tmp_path / "events.jsonl") == RunState()
+
+
+def finished(status="done", **more):
+    return event("run_finished", status=status, **more)
+
+
+def again(started):
+    """A worker says once more that the run begins, since it was asked for more."""
+    return {**started, "again": True}
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([run_started(), finished(processor=3.5)], 3.5),
+        ([run_started(), finished("stopped", processor=3.5), run_started(resumed=True), finished(processor=2)], 5.5),
+        ([run_started(), run_started(resumed=True), finished(processor=2)], None),
+        ([run_started(), again(run_started()), finished(processor=2)], 2.0),
+        (
+            [run_started(), finished(processor=1), run_started(resumed=True), again(run_started(resumed=True))],
+            1.0,
+        ),
+        ([run_started(), finished()], None),
+        ([run_started(), finished(), run_started(resumed=True), finished(processor=2)], None),
+    ],
+    ids=[
+        "one worker",
+        "stopped and resumed",
+        "lost",
+        "asked for more",
+        "resumed, then more",
+        "older",
+        "older, resumed",
+    ],
+)
+def test_what_its_workers_computed_adds_up_unless_one_did_not_say(events, expected):
+    assert folded(events).processor == expected

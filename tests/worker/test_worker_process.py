@@ -42,6 +42,7 @@ def test_a_worker_does_the_run_and_writes_its_result() -> None:
     assert result["status"] == "done"
     assert len(result["cells"]) == len(measures(directory)) == 24
     assert directory.read_info()["pid"] > 0
+    assert state.processor is not None and state.processor > 0
     assert re.search(r", [0-9]+ cores, [0-9.]+ GiB$", directory.read_info()["hardware"])
     assert not directory.lock.exists()
 
