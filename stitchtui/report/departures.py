@@ -13,7 +13,7 @@ from stitchtui.run.state import RunState
 from stitchtui.settings import Key, dotted, leaves
 from stitchtui.text import plain
 
-_WORDS = ("title", "description", "scale")  # what determines no number
+_WORDS = ("title", "description", "scale", "reference")  # what determines no number
 
 
 def departures(state: RunState) -> list[str]:
@@ -47,7 +47,9 @@ def _numerics(computed: object) -> list[str]:
 
 
 def _values(experiment: Experiment) -> dict[Key, Any]:
-    return {key: value for key, value in leaves(experiment.plain()) if key[0] not in _WORDS}
+    plain_pairs = [{"bottom": pair.bottom, "top": pair.top} for pair in experiment.pairs]
+    said = {**experiment.plain(), "pairs": plain_pairs}
+    return {key: value for key, value in leaves(said) if key[0] not in _WORDS}
 
 
 def _said(key: Key, asked: Any, done: Any) -> str:

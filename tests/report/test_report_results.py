@@ -259,6 +259,14 @@ def test_what_was_set_otherwise_is_named_with_both_numbers_but_no_text():
     assert departures(fold(started(changed))) == ["data.name", "stitch.epochs 1.0 in place of 2.0"]
 
 
+def test_which_curves_of_the_paper_stand_beside_it_is_no_difference():
+    for name in ("seeds", "simclr"):
+        changed = load_preset(name, "mini", ["reference=E1 vit seeds", "pairs.0.reference=E1 vit seeds"])
+        assert departures(fold(started(changed))) == []
+    others = load_preset("simclr", "mini", ["pairs.0.top=seed1", "claims=[]"])
+    assert departures(fold(started(others)))[0] == "pairs"
+
+
 def test_a_run_that_no_preset_is_called_after_departs_from_none():
     assert departures(fold(tiny())) == []
 
