@@ -27,7 +27,7 @@ class Judged:
     verdict: Verdict
     reason: str
     source: str = ""
-    numbers: tuple[dict[str, Any], ...] = ()  # of, cut, depth, value, low, high of what decided it
+    numbers: tuple[dict[str, Any], ...] = ()  # of, cut, depth, value, low, high, perhaps by of what decided it
 
 
 @dataclass(frozen=True)

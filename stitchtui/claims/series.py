@@ -37,11 +37,9 @@ class Number:
     def fact(self) -> dict[str, Any]:
         """The number as an event carries it."""
         assert self.interval is not None
-        low, high = self.interval.low, self.interval.high
-        return {"of": self.of, "cut": self.cut, "depth": self.depth, "value": self.interval.value} | {
-            "low": low,
-            "high": high,
-        }
+        said = {"of": self.of, "cut": self.cut, "depth": self.depth, "value": self.interval.value}
+        said |= {"low": self.interval.low, "high": self.interval.high}
+        return {**said, "by": self.note} if self.note else said
 
 
 def name_of(ref: ColumnSpec) -> str:
@@ -105,7 +103,7 @@ def numbers_of(state: RunState, ref: ColumnSpec, measure: Measure) -> list[Numbe
     if not rows:
         raise Unanswerable(f"{name_of(ref)} isn't measured yet")
     depth, regions = depths(state, column.bottom, column.top), _regions(state, column)
-    better = measure == "penalty" and "objective" not in ref.stitch and column.counts_direct
+    better = "objective" not in ref.stitch and column.counts_direct
     found = []
     for cut in rows:
         number = _number(state, column, cut, measure, better)
@@ -124,10 +122,11 @@ def _number(state: RunState, column: Column, cut: str, measure: Measure, better:
         known = [Interval(value, value, value) for value in found if value is not None]
         # of all test images, so that it has an interval over network seeds only
         return _sound(cut, over_seeds(known) if len(known) == len(found) else None, measure)
-    interval = summary.versus_bottom if measure == "versus_bottom" else summary.penalty
-    if better and interval and summary.direct and summary.direct.value < interval.value:
-        return _sound(cut, answered(summary.direct, state, column, cut, direct=True), measure, "direct matching")
-    return _sound(cut, interval and answered(interval, state, column, cut, measure=measure), measure)
+    direct = better and summary.direct is not None and column.counted(summary) is summary.direct
+    row = state.summary(column.matched(), cut) if direct else summary
+    interval = row.versus_bottom if measure == "versus_bottom" else row.penalty
+    answer = interval and answered(interval, state, column, cut, measure=measure, direct=direct)
+    return _sound(cut, answer, measure, "direct matching" if direct else "")
 
 
 def _sound(cut: str, interval: Interval | None, measure: str, note: str = "") -> Number:

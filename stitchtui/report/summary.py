@@ -42,7 +42,7 @@ def _took(state: RunState, condition: str) -> str:
     if state.started is None or state.updated is None:
         return ""
     words = "last heard of after" if condition in ("lost", "elsewhere") else "so far"
-    return f"{words} {duration(max(0.0, state.updated - state.started))}"
+    return f"{words} {duration(state.took())}"
 
 
 def _data(state: RunState) -> Iterable[str]:
@@ -92,7 +92,7 @@ def _verdicts(state: RunState) -> Iterable[str]:
 
 def _largest(state: RunState, column: Column) -> str:
     rows = [state.summary(column, cut) for cut in state.cuts()]
-    known = [(row.penalty, row.cut) for row in rows if row.penalty is not None]
+    known = [(penalty, row.cut) for row in rows if (penalty := column.counted(row)) is not None]
     if not known:
         return ""
     penalty, cut = max(known, key=lambda pair: pair[0].value)

@@ -15,6 +15,7 @@ class Control:
     bottom: str = "{}"  # what its heading calls the bottom, and the top
     top: str = "{}"
     matched: bool = True  # whether its direct matching means something
+    exact: bool = False  # whether its direct matching is the identity, so that only what training makes of it tells
     fits: str = "stitch"  # what is fitted: the stitch, or what takes its place
 
     @property
@@ -34,6 +35,7 @@ _ALL = (
     Control(
         "self_stitch", "self-stitch", ("self-", "stitch"), "self",
         "a network stitched to itself: what the stitch and its training cost where nothing else can",
+        exact=True,
     ),
     Control(
         "identity", "identity", ("iden-", "tity"), "ident",

@@ -44,7 +44,7 @@ REQUIRED: dict[str, frozenset[str]] = {
     # text: something the reader of the numbers must know
     "warning": frozenset({"text"}),
     # index (from 0), sentence, verdict (confirmed, rejected, undecided), reason; source, and numbers: of what
-    # decided it, {of, cut, depth, value, low, high} each
+    # decided it, {of, cut, depth, value, low, high} each, and by what it was reached where not by training
     "claim": frozenset({"index", "sentence", "verdict", "reason"}),
     # status (done, failed, stopped), reason; processor: seconds that all of the worker's threads computed
     "run_finished": frozenset({"status"}),

@@ -232,12 +232,6 @@ def _mean_values(measures: Iterable[Mapping[str, float | None]]) -> dict[str, fl
     return {name: fmean(many) for name, many in values.items()}
 
 
-def _better(column: Column, row: Summary) -> Interval | None:
-    if row.penalty is None or row.direct is None or not column.counts_direct:
-        return row.penalty
-    return min(row.penalty, row.direct, key=lambda interval: interval.value)
-
-
 def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilon: float) -> Verdict | None:
     """The connectivity of a pair; None for a control, for every cut with every cut, and until all is in.
 
@@ -250,5 +244,5 @@ def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilo
         return None
     cuts = dict.fromkeys(cut for task in mine for cut in task.cuts)
     rows_of = [summary(column, cut, cells) for cut in cuts]
-    penalties = [found for row in rows_of if row.status == "finished" and (found := _better(column, row))]
+    penalties = [found for row in rows_of if row.status == "finished" and (found := column.counted(row))]
     return connectivity(penalties, epsilon) if len(penalties) == len(rows_of) else "undecided"

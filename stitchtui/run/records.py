@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from stitchtui.run.controls import control_named
 from stitchtui.stitching.penalty import Interval
 
 Status = Literal["pending", "running", "finished", "failed"]
@@ -171,8 +172,17 @@ class Column:
 
     @property
     def counts_direct(self) -> bool:
-        """Whether the direct matching beside it is a stitch of its own family, so that the better of both counts."""
-        return self.direct_family == self.family
+        """Whether the direct matching beside it is a stitch of its own family, so that the better of both counts.
+
+        Not of a self-stitch: matched to itself a network is exact, and the control is about what training makes of it.
+        """
+        return self.direct_family == self.family and not control_named(self.control).exact
+
+    def counted(self, row: Summary) -> Interval | None:
+        """The row's penalty as verdicts and claims take it: the better of training and direct matching."""
+        if row.penalty is None or row.direct is None or not self.counts_direct:
+            return row.penalty
+        return min(row.penalty, row.direct, key=lambda interval: interval.value)
 
     @property
     def variant(self) -> str:

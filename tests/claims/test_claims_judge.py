@@ -257,6 +257,26 @@ def test_a_pair_counts_by_the_better_of_its_two_stitches_unless_one_is_named():
     assert verdict(state, kind="below", columns=[direct, trained]) == "confirmed"
 
 
+def test_a_self_stitch_counts_as_training_leaves_it_though_it_starts_exact():
+    state = run({"c > c affine task": [5] * 5, "c > c affine direct": [0] * 5})
+    own = {"pair": A, "control": "self_stitch"}
+    assert verdict(state, kind="at_most", columns=[own], value=3) == "rejected"
+    assert verdict(state, kind="at_most", columns=[{**own, "stitch": {"objective": "direct"}}], value=3) == "confirmed"
+
+
+def test_against_the_bottom_the_same_stitch_counts_as_against_the_top():
+    def cells(penalty):
+        values = {"versus_bottom": penalty - 2, "versus_bottom_low": penalty - 2.5, "versus_bottom_high": penalty - 1.5}
+        return [{**measures(penalty), **values}] * 5
+
+    state = run({LOW: cells(5), "a > c affine direct": cells(1)})
+    for measure, value in (("penalty", 1), ("versus_bottom", -1)):
+        bounds = {"kind": "at_most", "columns": [A], "measure": measure, "value": value + 0.5}
+        assert verdict(state, **bounds) == "confirmed"
+        (first, *_) = judge(ClaimSpec.model_validate(bounds), state).numbers
+        assert (first["value"], first["by"]) == (value, "direct matching")
+
+
 def test_families_of_several_requests_are_told_apart():
     made = experiment(also=[{"stitch": {"family": "conv3"}}, {"stitch": {"train_on": "top"}}])
     state = run(

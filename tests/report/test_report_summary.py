@@ -30,6 +30,23 @@ def test_end_points_are_said_once_for_all_stitches_of_a_pair() -> None:
     assert sum(line.startswith("end points of a > b:") for line in lines) == 1
 
 
+def test_the_largest_penalty_is_one_that_counts() -> None:
+    spec = experiment(seeds=1)
+    trained, direct = ({"layer1.0": 9.0, "layer2.0": 2.0}, {"layer1.0": 1.0, "layer2.0": 3.0})
+    events = started(spec)
+    for task in plan(spec):
+        if task.column == "a > b" and task.family == "affine":
+            values = direct if task.objective == "direct" else trained
+            events += [
+                {"type": "task_started", "task": task.id, "steps": 1, "cuts": list(values)},
+                *(finished(task, cut, value) for cut, value in values.items()),
+                {"type": "task_finished", "task": task.id},
+            ]
+    line = next(line for line in summary_lines(fold(events)) if line.startswith("a > b:"))
+    assert "largest penalty +2.00 [+1.50, +2.50] at layer2.0" in line
+    assert "at 1 cut (layer1.0) direct matching did better, and counts there" in line
+
+
 def test_verdict_comes_with_the_largest_penalty_and_where_it_is() -> None:
     state = whole_run()
     worst = max(p.value for cut in state.cuts() if (p := state.summary(state.columns()[0], cut).penalty))
