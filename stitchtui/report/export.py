@@ -152,7 +152,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
 def _run(state: RunState) -> dict[str, Any]:
     names = ["run", "name", "title", "status", "reason", "started", "updated", "finished"]
     names += ["processor", "device", "versions"]
-    return {**{name: getattr(state, name) for name in names}, "epsilon": state.epsilon}
+    return {**{name: getattr(state, name) for name in names}, "took": state.took(), "epsilon": state.epsilon}
 
 
 def _column(state: RunState, column: Column) -> dict[str, Any]:

@@ -248,8 +248,7 @@ def _facts(state: RunState, origin: Origin) -> Iterator[tuple[str, object]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in state.versions.items())
     if state.started is not None:
         yield "started", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(state.started))
-        so_far = "" if state.updated is None else f"{duration(max(0.0, state.updated - state.started))} so far"
-        yield "took", time_taken(state) or so_far
+        yield "took", time_taken(state) or f"{duration(state.took())} so far"
     yield "stitch seeds", ", ".join(str(seed) for seed in sorted({t.seed for t in state.tasks.values() if t.column}))
     yield "epsilon", f"{state.epsilon:g} points"
 

@@ -86,14 +86,14 @@ def listed(names: Iterable[str], most: int = 6) -> str:
 
 
 def time_taken(state: RunState) -> str:
-    """A run's time from its start to its end and, where it says so, what its processors computed; empty before it ends.
+    """How long a run's workers took and, where it says so, what its processors computed; empty before it ends.
 
     On a shared machine the first depends on the others there, the second hardly.
     """
     if state.started is None or state.finished is None:
         return ""
     computed = f" ({duration(state.processor)} of a processor)" if state.processor else ""
-    return duration(max(0.0, state.finished - state.started)) + computed
+    return duration(state.took()) + computed
 
 
 def counted(count: int, noun: str) -> str:

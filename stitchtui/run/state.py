@@ -36,6 +36,8 @@ class RunState:
     started: float | None = None
     updated: float | None = None
     finished: float | None = None
+    began: float | None = None  # when the worker that is at it, or was lost at it, said so
+    before: float = 0.0  # seconds that earlier workers took, each from its first word to its last
     processor: float | None = 0.0  # seconds that its workers computed; None where one ended without saying so
     data: dict[str, Any] | None = None
     networks: dict[str, NetworkState] = field(default_factory=dict)
@@ -55,6 +57,11 @@ class RunState:
             self.unknown_events += 1
         else:
             self.updated = moment
+
+    def took(self, now: float | None = None) -> float:
+        """Seconds that its workers took, without the time between two; the last one until `now` or its last word."""
+        end = self.updated if now is None else now
+        return self.before + (0.0 if self.began is None or end is None else max(0.0, end - self.began))
 
     def apply_all(self, events: Iterable[Event]) -> None:
         """Fold in every event, in order."""
@@ -141,8 +148,10 @@ def _run_started(state: RunState, event: Event, moment: float) -> None:
     networks = [TaskState(_network_task(name), "network") for name in dict.fromkeys(used)]
     state.run, state.device, state.versions, state.experiment = run, device, versions, experiment
     state.name, state.title, state.epsilon = name, title, epsilon
-    if resumed and not again and state.status == "running":  # the worker before was lost
-        state.processor = None
+    if not again:
+        if resumed and state.status == "running":  # the worker before was lost
+            state.processor = None
+        state.before, state.began = state.took(), moment
     state.status, state.reason, state.bad_input, state.finished = "running", None, False, None
     state.started = moment if state.started is None else state.started
     state.claims = []  # more may be measured now: they are said again at the end
@@ -340,6 +349,7 @@ def _run_finished(state: RunState, event: Event, moment: float) -> None:
     bad_input, processor = fields.truth(event.get("bad_input", False)), event.get("processor")
     known = processor is not None and state.processor is not None
     state.processor = (state.processor or 0.0) + fields.number(processor) if known else None
+    state.before, state.began = state.took(moment), None
     state.status, state.reason, state.bad_input, state.finished = status, reason, bad_input, moment
     for task in state.tasks.values():
         if task.status == "running":

@@ -39,7 +39,7 @@ class Entry:
     progress: float = 0.0
     verdicts: str = ""
     started: float | None = None
-    finished: float | None = None
+    took: float | None = None  # seconds, once it has ended
     remaining: float | None = None  # seconds from its last event
     reason: str = ""
     outstanding: bool = False  # whether it is done and yet has something left
@@ -114,7 +114,7 @@ def _entry(directory: RunDirectory, state: RunState) -> Entry:
         progress=state.progress(),
         verdicts="; ".join(filter(None, (verdicts(state), claim_counts(state)))),
         started=state.started,
-        finished=state.finished,
+        took=None if state.finished is None else state.took(),
         remaining=state.eta(state.updated or 0.0) if condition == "running" else None,
         reason=_reason(directory, state, condition),
         outstanding=condition == "done" and outstanding(directory, state),

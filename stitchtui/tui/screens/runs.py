@@ -271,7 +271,7 @@ def _facts(entry: Entry) -> list[str]:
     if entry.condition is None:
         return [entry.directory.name, "reading"]
     first = entry.title or entry.experiment or entry.directory.name
-    took = "" if entry.started is None or entry.finished is None else f"took {duration(entry.finished - entry.started)}"
+    took = "" if entry.took is None else f"took {duration(entry.took)}"
     left = "" if entry.remaining is None else f"about {duration(entry.remaining)} left"
     second = ", ".join(fact for fact in (entry.device, took, left, entry.plan) if fact)
     return [first, second, str(entry.directory.path), entry.reason or entry.verdicts or "no verdict yet"]

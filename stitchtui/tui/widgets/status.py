@@ -81,7 +81,7 @@ def _words(watch: RunWatch) -> str:
 
 
 def _took(state: RunState) -> str:
-    return "" if state.started is None or state.finished is None else f"in {duration(state.finished - state.started)}"
+    return "" if state.started is None or state.finished is None else f"in {duration(state.took())}"
 
 
 def _memory(state: RunState) -> str:
