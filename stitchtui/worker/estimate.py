@@ -26,7 +26,7 @@ from stitchtui.worker.classes import check_tops
 from stitchtui.worker.column_timer import TIMED_STEPS, ColumnTimer
 from stitchtui.worker.feed import pixels
 from stitchtui.worker.session import Loaded, Session
-from stitchtui.worker.timing import FEWEST, timed
+from stitchtui.worker.timing import FEWEST, SHORT, timed
 
 Row = dict[str, Any]
 """{"task": id, "cells": how many, "seconds": float, "bytes": int}"""
@@ -182,4 +182,8 @@ class _NetworkTimer:
         tried = timed(steps, size, self.session.device)
         if tried.images < size:
             self.untried = max(self.untried, saved_by(lambda images: steps(images, 1), size))
-        return tried.seconds / TIMED_STEPS
+        if tried.seconds > SHORT:
+            return tried.seconds / TIMED_STEPS
+        # Beside so short a step what a training sets up counts for much.
+        begun = timed(lambda images: steps(images, 1), size, self.session.device)
+        return max(tried.seconds - begun.seconds, 0.0) / (TIMED_STEPS - 1) or tried.seconds / TIMED_STEPS

@@ -12,6 +12,11 @@ from stitchtui.device import finish
 LONG = 1.0
 """Seconds. Work that takes longer is timed on fewer images, two such numbers of them, and drawn on from there."""
 FEWEST = 4
+SHORT = 0.1
+"""Seconds. Work that takes less is done some times, and the least of them counts: others on the machine only add."""
+TRIES = 5
+VERY_LONG = 10.0
+"""Seconds. In work that takes longer what is set up once hardly counts, and it isn't done again."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,23 @@ def timed(work: Callable[[int], object], images: int, device: torch.device) -> T
     known: list[tuple[int, float]] = []
     count = min(FEWEST, images)
     while True:
-        work(count)  # the first time also pays for what is set up once for this size
-        took = seconds(partial(work, count), device)
+        once = partial(work, count)
+        took = seconds(once, device)  # this first time also pays for what is set up once for this size
+        if took <= VERY_LONG:
+            took = _least(once, device)
         known.append((count, took))
         if count == images:
             return Timed(took, images)
         if len(known) > 1 and took > LONG / 2:
             return Timed(_line(known[-2], known[-1], images), count)
         count = images if took * images / count <= LONG else min(2 * count, images)
+
+
+def _least(work: Callable[[], object], device: torch.device) -> float:
+    found = [seconds(work, device)]
+    while found[-1] < SHORT and len(found) < TRIES:
+        found.append(seconds(work, device))
+    return min(found)
 
 
 def _line(first: tuple[int, float], last: tuple[int, float], images: int) -> float:

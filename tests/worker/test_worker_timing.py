@@ -11,7 +11,7 @@ from small_runs import experiment
 
 from stitchtui.worker import column_timer, timing
 from stitchtui.worker.estimate import estimate
-from stitchtui.worker.timing import FEWEST, LONG, Timed, timed
+from stitchtui.worker.timing import FEWEST, LONG, TRIES, VERY_LONG, Timed, timed
 
 CPU = torch.device("cpu")
 durations = st.floats(0, 10)
@@ -42,8 +42,20 @@ def test_long_work_is_not_done_whole(fixed: float, each: float, images: int) -> 
 
 
 def test_every_size_is_set_up_before_it_is_timed() -> None:
-    _, done = tried(0.0, 0.0, 100)
-    assert done == [FEWEST, FEWEST, 100, 100]
+    _, done = tried(0.01, 0.0, 100)
+    assert done == [FEWEST] * (1 + TRIES) + [100] * (1 + TRIES)
+
+
+def test_what_others_on_the_machine_add_to_short_work_counts_once_at_the_most() -> None:
+    took = iter([9.0, 0.05, 0.01, 0.04, 0.03, 0.09, 3.0, 0.02, 0.08, 0.07, 0.09, 0.05])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "seconds", lambda _work, _device: next(took))
+        assert timed(lambda _: None, 100, CPU) == Timed(0.02, 100)
+
+
+def test_very_long_work_is_done_once_for_each_size() -> None:
+    _, done = tried(VERY_LONG + 1, 0.0, 100)
+    assert done == [FEWEST, 2 * FEWEST]
 
 
 def test_networks_of_one_shape_are_timed_once_and_a_wider_one_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
