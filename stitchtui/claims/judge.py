@@ -15,7 +15,9 @@ from stitchtui.claims.finding import Atom, Finding, Judged, at_least, at_most, b
 from stitchtui.claims.series import Number, Unanswerable, chosen, column_of, numbers_of
 from stitchtui.claims.spec import ClaimSpec, ColumnSpec
 from stitchtui.claims.words import interval_text, missing_text, number_text, sentence
+from stitchtui.experiment import Experiment
 from stitchtui.network_seeds import in_each, said_in
+from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
 from stitchtui.stitching.apart import apart_of
 from stitchtui.stitching.penalty import Interval, difference, error_interval, over_seeds
@@ -289,13 +291,18 @@ def error_text(error: Interval) -> str:
     return f"{error.value:.2f} % [{error.low:.2f}, {error.high:.2f}]"
 
 
-def unmet(claim: ClaimSpec, state: RunState) -> Iterator[ColumnSpec]:
-    """The columns that the claim names and the run doesn't plan."""
-    for ref in claim.refs:
-        try:
-            column_of(state, ref)
-        except Unanswerable:
-            yield ref
+def unplanned(experiment: Experiment) -> Iterator[str]:
+    """A sentence for each column that a claim names and that isn't planned, so that the claim can't be decided."""
+    state = RunState()
+    tasks = [task.as_dict() for task in plan(experiment)]
+    said = {"run": experiment.name, "experiment": experiment.plain(), "tasks": tasks, "device": "", "versions": {}}
+    state.apply({"t": 0.0, "type": "run_started", "resumed": False, **said})
+    for number, claim in enumerate(experiment.claims, start=1):
+        for ref in claim.refs:
+            try:
+                column_of(state, ref)
+            except Unanswerable as reason:
+                yield f"claim {number} can't be decided: {reason}"
 
 
 _KINDS: dict[str, Callable[[ClaimSpec, RunState], tuple[Finding, str]]] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -65,8 +66,10 @@ class Where(Part):
 
     @model_validator(mode="after")
     def _has_one_limit(self) -> Self:
-        if (self.at_most is None) == (self.at_least is None):
-            raise ValueError("expected one of `at_most` and `at_least`")
+        said = [value for value in (self.at_most, self.at_least) if value is not None]
+        if len(said) != 1:
+            raise ValueError(f"expected one of at_most and at_least, got {'both' if said else 'neither'}")
+        _check_cka(self.measure, "at_least" if self.at_most is None else "at_most", said[0])
         return self
 
 
@@ -141,6 +144,7 @@ class ClaimSpec(Part):
             if name not in known:
                 raise ValueError(f"{name}: a claim of kind '{self.kind}' has no such key; it knows: {', '.join(known)}")
         self._check_counts(grammar)
+        _check_cka(self.measure, "value", self.value)
         return self
 
     def _check_counts(self, grammar: _Grammar) -> None:
@@ -149,6 +153,9 @@ class ClaimSpec(Part):
         if count < grammar.least or (grammar.most is not None and count > grammar.most):
             exactly = "" if grammar.most == grammar.least else " or more"
             raise ValueError(f"{name}: a claim of kind '{self.kind}' needs {grammar.least}{exactly}, got {count}")
+        compared: Sequence[object] = self.networks or (self.refs if grammar.least > 1 else ())
+        if any(one == other for one, other in pairwise(compared)):
+            raise ValueError(f"{name}: expected two that differ, got one beside itself")
         if self.between is not None and not 0 <= self.between[0] < self.between[1] <= 1:
             raise ValueError(f"between: expected two depths, 0 <= first < second <= 1, got {list(self.between)}")
         _check_cuts(self.cuts)
@@ -157,6 +164,11 @@ class ClaimSpec(Part):
     def refs(self) -> tuple[ColumnSpec, ...]:
         """The columns, those that are named by their pair alone too."""
         return tuple(ColumnSpec(pair=each) if isinstance(each, str) else each for each in self.columns)
+
+
+def _check_cka(measure: Measure, key: str, value: float | None) -> None:
+    if measure == "cka" and value is not None and not 0 <= value <= 1:
+        raise ValueError(f"{key}: expected a CKA, 0 to 1, got {value:g}")
 
 
 def _check_cuts(cuts: str | CutRange | tuple[str, ...]) -> None:

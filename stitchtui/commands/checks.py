@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from stitchtui.commands.common import say
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
 from stitchtui.settings import dotted
@@ -31,6 +32,14 @@ def check_files(experiment: Experiment) -> None:
         _file("data.name", place, "an .npz file")
     if kind == "folder" and not _is(Path.is_dir, place):
         raise BadInput(f"data.name: {plain(place)}: no such folder; expected one that holds a folder per class")
+
+
+def warn_of_claims(experiment: Experiment) -> None:
+    """Say which claims are about columns that the run doesn't have: to be added later perhaps, or mistyped."""
+    from stitchtui.claims.judge import unplanned
+
+    for line in unplanned(experiment):
+        say(f"warning: {line}; `stitchtui add` can measure it later")
 
 
 def _file(key: str, place: str, expected: str) -> None:

@@ -1,10 +1,13 @@
 """`stitchtui presets`: the experiments that come with the package."""
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
 from stitchtui.commands.common import output
+from stitchtui.errors import BadInput
+from stitchtui.text import plain
 
 
 def complete_preset(incomplete: str) -> list[str]:
@@ -19,6 +22,9 @@ def presets(
         str | None,
         typer.Argument(metavar="[PRESET]", help="Print this preset's TOML instead.", autocompletion=complete_preset),
     ] = None,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="List the paper's curves that a preset's `reference` can name instead.")
+    ] = False,
 ) -> None:
     """List the presets, or print one to start your own from.
 
@@ -26,14 +32,31 @@ def presets(
     """
     from stitchtui.presets import find_preset, list_presets
 
+    if curves:
+        if name is not None:
+            raise BadInput(f"presets: --curves lists what any preset can name; leave out '{plain(name)}'")
+        return _table(("reference", "figure", "of", "what"), _curves())
     if name is not None:
-        typer.echo(find_preset(name)[0].read_text("utf-8"), nl=False)
-        return
+        return typer.echo(find_preset(name)[0].read_text("utf-8"), nl=False)
+    rows = ((info.name, ", ".join(info.scales), info.title) for info in list_presets())
+    return _table(("preset", "scales", "title"), rows)
+
+
+def _curves() -> Iterator[tuple[str, ...]]:
+    """Those over cuts: what a run can be compared with."""
+    from stitchtui.paper.curves import curves
+    from stitchtui.run.controls import control_named
+
+    for curve in curves().values():
+        if curve.quantity != "error":
+            of = "CKA" if curve.quantity == "cka" else control_named(curve.control).words or "a pair"
+            yield curve.id, curve.figure, of, curve.title
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("preset", "scales", "title"):
-        table.add_column(heading)
-    for info in list_presets():
-        table.add_row(info.name, ", ".join(info.scales), info.title)
+    table = Table(*headings, box=None, pad_edge=False, header_style="dim")
+    for row in rows:
+        table.add_row(*row)
     output().print(table)

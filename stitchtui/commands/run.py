@@ -85,6 +85,7 @@ def run(
     pair = {"both": both, "architectures": architecture or [], **shared}
     experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)
     checks.check_files(experiment)
+    checks.warn_of_claims(experiment)
     if dry_run:
         return _print_plan(experiment, device or "auto", as_json)
     from stitchtui.run.directory import create

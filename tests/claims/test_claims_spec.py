@@ -91,7 +91,27 @@ def complaint(tmp_path, claim):
         ),
         (
             'kind = "at_most"\ncolumns = ["a > b"]\nvalue = 3\nwhere = { at_most = 1, at_least = 0 }',
-            "claims.0.where: expected one of `at_most` and `at_least`",
+            "claims.0.where: expected one of at_most and at_least, got both",
+        ),
+        (
+            'kind = "at_most"\ncolumns = ["a > b"]\nvalue = 3\nwhere = { measure = "cka" }',
+            "claims.0.where: expected one of at_most and at_least, got neither",
+        ),
+        (
+            'kind = "at_most"\ncolumns = ["a > b"]\nvalue = 3\nwhere = { measure = "cka", at_most = 3 }',
+            "claims.0.where: at_most: expected a CKA, 0 to 1, got 3",
+        ),
+        (
+            'kind = "at_most"\ncolumns = ["a > b"]\nmeasure = "cka"\nvalue = 90',
+            "claims.0: value: expected a CKA, 0 to 1, got 90",
+        ),
+        (
+            'kind = "below"\ncolumns = ["a > b", { pair = "a > b" }]',
+            "claims.0: columns: expected two that differ, got one beside itself",
+        ),
+        (
+            'kind = "error_gap"\nnetworks = ["a", "a"]\nvalue = 3',
+            "claims.0: networks: expected two that differ, got one beside itself",
         ),
         (
             'kind = "at_most"\ncolumns = ["a > b"]\nvalue = 3\nwhere = { measure = "ckka", at_most = 1 }',

@@ -284,6 +284,15 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(workplace, estimate, capsy
     assert list(Path("runs").glob("*")) == []
 
 
+def test_a_claim_about_what_is_not_measured_is_said_beforehand(workplace, estimate, capsys):
+    claim = "{kind='at_most',value=3,columns=[{pair='seed0 > seed1',control='random_top'},'seed0 > seed1']}"
+    assert cli.invoke(["run", "quickstart", "--dry-run", "--set", f"claims=[{claim}]", "--device", "cpu"]) == 0
+    assert capsys.readouterr().err == (
+        "warning: claim 1 can't be decided: seed0 > random(seed1) is no column of this run; `stitchtui add` can measure"
+        " it later\n"
+    )
+
+
 def test_a_dry_run_as_json_holds_the_experiment_and_the_tasks(workplace, estimate, capsys):
     assert cli.invoke(["run", "quickstart", "--dry-run", "--json", "--device", "cpu"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -113,3 +113,14 @@ def test_a_preset_is_printed_as_a_start_for_ones_own(capsys):
     assert cli.invoke(["presets", "quickstart"]) == 0
     assert "networks" in tomllib.loads(capsys.readouterr().out)
     assert cli.invoke(["presets", "quikstart"]) == 2
+
+
+def test_the_papers_curves_over_cuts_are_listed_with_what_they_are_of(capsys):
+    assert cli.invoke(["presets", "--curves"]) == 0
+    rows = {line[:20].strip(): line for line in capsys.readouterr().out.splitlines()}
+    assert "6B" in rows["E1 resnet18 seeds"] and "a pair" in rows["E1 resnet18 seeds"]
+    assert "random bottom" in rows["E3 resnet18 random"]
+    assert " CKA " in rows["E11 cka width"]
+    assert not any(name.startswith("E10") for name in rows)
+    assert cli.invoke(["presets", "quickstart", "--curves"]) == 2
+    assert "leave out 'quickstart'" in capsys.readouterr().err
