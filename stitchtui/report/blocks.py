@@ -45,9 +45,10 @@ class Page:
     def filled(self, contents: Mapping[str, Sequence[str]]) -> str:
         """The page's text with these lines in the blocks of these keys, each set off by an empty line."""
         lines = list(self._lines)
+        end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
         for key, block in reversed(self._blocks.items()):
             if key in contents:
-                lines[block.first + 1 : block.last] = [f"{line}\n" for line in ("", *contents[key], "")]
+                lines[block.first + 1 : block.last] = [f"{line}{end}" for line in ("", *contents[key], "")]
         return "".join(lines)
 
     def _found(self) -> dict[str, _Block]:

@@ -1,5 +1,6 @@
 """How a run's experiment differs from the preset that it is named after, as the preset is now."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,10 +34,14 @@ def departures(state: RunState) -> list[str]:
         return ["a scale that the preset doesn't have"]
     except ValidationError:
         return ["an experiment that this version can't read"]
-    asked, done = (_values(experiment) for experiment in (preset, run))
-    keys = [key for key in (*asked, *(key for key in done if key not in asked)) if asked.get(key) != done.get(key)]
-    said = [_said(key, asked.get(key), done.get(key)) for key in keys]
-    return [*said, *_numerics(state.versions.get("numerics"))]
+    return [*unlike(preset.plain(), run.plain()), *_numerics(state.versions.get("numerics"))]
+
+
+def unlike(asked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
+    """The keys in which the second of two experiments, as they are written out, differs from the first."""
+    one, other = _values(asked), _values(done)
+    keys = [key for key in (*one, *(key for key in other if key not in one)) if one.get(key) != other.get(key)]
+    return [_said(key, one.get(key), other.get(key)) for key in keys]
 
 
 def _numerics(computed: object) -> list[str]:
@@ -46,10 +51,14 @@ def _numerics(computed: object) -> list[str]:
     return [f"numerics {plain(str(computed))} in place of {NUMERICS}" if computed else f"numerics before {NUMERICS}"]
 
 
-def _values(experiment: Experiment) -> dict[Key, Any]:
-    plain_pairs = [{"bottom": pair.bottom, "top": pair.top} for pair in experiment.pairs]
-    said = {**experiment.plain(), "pairs": plain_pairs}
-    return {key: value for key, value in leaves(said) if key[0] not in _WORDS}
+def _values(experiment: Mapping[str, Any]) -> dict[Key, Any]:
+    pairs = experiment.get("pairs")
+    ends = [_ends(pair) for pair in pairs] if isinstance(pairs, list | tuple) else pairs
+    return {key: value for key, value in leaves({**experiment, "pairs": ends}) if key[0] not in _WORDS}
+
+
+def _ends(pair: object) -> object:
+    return (pair.get("bottom"), pair.get("top")) if isinstance(pair, dict) else pair
 
 
 def _said(key: Key, asked: Any, done: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stitchtui.report.departures import unlike
 from stitchtui.report.markdown import escaped, table
 from stitchtui.report.wording import bounds, column_name, counted, listed, signed
 from stitchtui.run.answers import penalty_of
@@ -14,6 +15,9 @@ APART = (
     "± counts only images that one of the two gets wrong where both stitch into the same network on the same images, "
     "and the logs say which; else it joins both 95 % intervals as if they were independent"
 )
+_SAID_ELSEWHERE = ("name", "pairs", "claims", "controls")  # or says nothing of numbers that both have
+_SETTINGS = 8  # that are spelt out
+
 HOW = f"second - first, in points; {APART}"
 
 
@@ -113,6 +117,9 @@ def _changed(first: RunState, second: RunState) -> Iterator[str]:
     one, two = ((state.data or {}).get("digest") or (state.data or {}).get("name") for state in (first, second))
     if one != two:
         yield "not the same data in both runs"
+    settings = [key for key in unlike(first.experiment, second.experiment) if not key.startswith(_SAID_ELSEWHERE)]
+    if settings:
+        yield f"not set the same, the second in place of the first: {listed(settings, _SETTINGS)}"
 
 
 def words(difference: Difference) -> str:

@@ -67,6 +67,16 @@ def test_runs_of_another_recipe_are_compared_place_by_place_and_say_so():
     assert "* a > b: affine, task > bn_affine_bn, task" in found.notes
 
 
+def test_settings_that_differ_are_said_with_both_numbers():
+    found = compare(whole_run(), whole_run(experiment(learning_rate=3.0, epochs=7.0)))
+    (note,) = [note for note in found.notes if note.startswith("not set the same")]
+    assert note == (
+        "not set the same, the second in place of the first: stitch.epochs 7.0 in place of 4.0,"
+        " stitch.learning_rate 3.0 in place of 0.01"
+    )
+    assert not any("not set the same" in note for note in compare(whole_run(), whole_run()).notes)
+
+
 def test_networks_of_other_names_are_not_compared():
     found = compare(whole_run(), whole_run(experiment("c", "d")))
     assert found.pairings == () and found.cells == ()
