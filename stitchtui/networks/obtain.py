@@ -62,11 +62,16 @@ def at_hand(name: str, networks: Mapping[str, NetworkSpec], dataset: Dataset, de
     if spec.checkpoint is not None or spec.untrained or _is_published(spec):
         return True
     if spec.start_from is None:
-        return cache_path(spec, dataset).is_file()
+        return _is_kept(name, spec, dataset)
     if not at_hand(spec.start_from, networks, dataset, device):
         return False
     start = obtain(spec.start_from, networks[spec.start_from], dataset, device, lambda _: None, lambda: False, networks)
-    return cache_path(spec, dataset, start).is_file()
+    return _is_kept(name, spec, dataset, start)
+
+
+def _is_kept(name: str, spec: NetworkSpec, dataset: Dataset, start: Network | None = None) -> bool:
+    with naming(name):
+        return cache_path(spec, dataset, start).is_file()
 
 
 def training_order(names: Iterable[str], networks: Mapping[str, NetworkSpec]) -> list[str]:

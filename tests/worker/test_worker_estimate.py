@@ -31,6 +31,14 @@ def a_second_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "LONG", math.inf)
 
 
+@pytest.mark.parametrize(("key", "value"), [("architecture", "digits_cnm"), ("subset", {"train_range": [0, 20_000]})])
+def test_what_a_network_cannot_be_names_the_network(key: str, value: object) -> None:
+    networks = experiment().plain()["networks"]
+    networks["seed1"] = {**networks["seed1"], key: value}
+    with pytest.raises(BadInput, match=f"^network seed1: {key}"):
+        estimate(experiment(networks=networks), "cpu")
+
+
 def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
     wanted = experiment()
     rows = estimate(wanted, "cpu")
