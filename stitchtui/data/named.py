@@ -92,7 +92,8 @@ def _open(name: str, root: Path, train: bool) -> Any:
         except (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError) as error:
             raise BadInput(
                 f"data.name: {name} is not in the cache and downloading it failed ({one_line(error)}); put "
-                f"{download.files} from {download.origin} into {shown(root / download.folder)}"
+                f"{download.files} from {download.origin} into {shown(root / download.folder)},"
+                " or name images of yours: --data folder:PATH"
             ) from None
 
     # A class of the same name, since torchvision calls MNIST's folder after it; so a failed download is told

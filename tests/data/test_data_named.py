@@ -107,7 +107,7 @@ def test_a_failed_download_says_which_files_to_put_where_and_prints_nothing(
     assert message.startswith(f"data.name: {name} is not in the cache and downloading it failed (")
     assert "Name or service not known" in message
     assert files in message
-    assert message.endswith(str(tmp_path / folder))
+    assert message.endswith(f"{tmp_path / folder}, or name images of yours: --data folder:PATH")
     assert "\n" not in message
     assert capsys.readouterr().out == ""
 
