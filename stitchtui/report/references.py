@@ -6,6 +6,7 @@ from typing import Any
 
 from stitchtui.paper.curves import Curve, Quantity, curves, named
 from stitchtui.report.places import depths
+from stitchtui.run.controls import control_named
 from stitchtui.run.records import NetworkState
 from stitchtui.run.state import Column, RunState
 
@@ -25,7 +26,8 @@ class Reference:
     def legend(self) -> str:
         """What it is, from which figure, how exactly it was read, and what its x counts where that isn't the run's."""
         error = self.curve.reading_error
-        words = [f"paper fig. {self.curve.figure}"]
+        of = f" ({control_named(self.curve.control).words})" if self.curve.control else ""
+        words = [f"paper fig. {self.curve.figure}{of}"]
         words += [f"read ±{error:g}"] if error is not None else []
         words += [self.curve.architecture]
         words += [] if self.exact else [f"x in {self.curve.axis.removeprefix('share of ')}"]

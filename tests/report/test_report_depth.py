@@ -171,6 +171,8 @@ def test_a_controls_curve_stands_beside_that_control_and_not_beside_the_pair() -
     names = ("E1 resnet18 seeds", "E3 resnet18 random")
     state = on_its_architecture(*names, controls=("random_bottom",))
     assert [one.curve.id for one in references(state)] == list(names)
+    text = depth_plot(state, 120, 40, colour=False)
+    assert "× paper fig. 6B, read" in text and "✚ paper fig. 2A (random bottom), read" in text
     said = [line for line in summary_lines(state) if "beside the paper's figure" in line]
     assert [line.split(" beside ")[0] for line in said] == ["a > b", "b > a", "random(a) > b", "random(b) > a"]
     assert all(("figure 2A" in line) == line.startswith("random") for line in said)
