@@ -15,6 +15,8 @@ from stitchtui.report.cross import cross_texts, cross_title
 from stitchtui.report.details import Details, details, meanings
 from stitchtui.report.markdown import escaped, table
 from stitchtui.report.places import depths
+from stitchtui.report.readings import reading_lines
+from stitchtui.report.summary import paper_lines
 from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
@@ -255,6 +257,9 @@ def _markdown_notes(state: RunState, condition: str) -> Iterable[str]:
         yield ""
         yield f"In the details, {escaped(explained)}."
     yield from _markdown_claims(state)
+    if lines := [*paper_lines(state), *reading_lines(state)]:
+        yield ""
+        yield from (f"- {escaped(line)}" for line in lines)
     networks = state.networks.values()
     if networks:
         yield ""

@@ -19,7 +19,7 @@ def summary_lines(state: RunState, *, condition: str | None = None) -> list[str]
     `condition` is what `run.control.status` says; without it the run is as its last event left it. Names from outside
     are made plain; the text isn't escaped for rich, so print it with markup off.
     """
-    parts = (_data, _networks, _reading, _verdicts, _paper, reading_lines, _end_points, _random_bottom, _failed)
+    parts = (_data, _networks, _reading, _verdicts, paper_lines, reading_lines, _end_points, _random_bottom, _failed)
     rest = (claim_lines, _reused, _checks, _warnings)
     facts = (line for part in (*parts, *rest) for line in part(state))
     return [printable(line) for line in (*_run(state, condition or state.status), *facts)]
@@ -109,7 +109,7 @@ def _direct_counts(state: RunState, column: Column) -> str:
     return f"; at {counted(len(better), 'cut')}{where} direct matching did better, and counts there" if better else ""
 
 
-def _paper(state: RunState) -> Iterable[str]:
+def paper_lines(state: RunState) -> Iterable[str]:
     """The paper's numbers beside the run's own, cut by cut, where a preset names its curve."""
     for column in state.columns():
         for curve, values in beside(state, column):

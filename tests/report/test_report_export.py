@@ -9,8 +9,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_run import CUTS, column_events, direct_only_run, experiment, finished, fold, started, whole_run
+from synthetic_run import (
+    CUTS,
+    column_events,
+    direct_only_run,
+    experiment,
+    finished,
+    finished_run_events,
+    fold,
+    started,
+    whole_run,
+)
 
+from stitchtui.experiment import Experiment
 from stitchtui.report.export import MEASURES, csv_text, json_text, markdown_text
 from stitchtui.run.events import Event
 from stitchtui.run.plan import plan
@@ -214,3 +225,12 @@ def test_exports_of_an_empty_run_are_whole() -> None:
     assert rows(state) == []
     assert json.loads(json_text(state))["columns"] == []
     assert markdown_text(state).startswith("| cut |\n| --- |\n")
+
+
+def test_markdown_says_how_far_penalties_are_similarity_and_what_the_papers_are() -> None:
+    spec = Experiment.model_validate({**experiment().plain(), "reference": "E11 cka images"})
+    events = finished_run_events(spec, ["conv1", "layer1.0", "layer2.0"])
+    said = [{**e, "architecture": "resnet18"} if e["type"] == "network_ready" else e for e in events]
+    lines = markdown_text(fold(said)).splitlines()
+    assert any(line.startswith("- a > b: ") and "read as similarity" in line for line in lines)
+    assert any(line.startswith("- CKA of a > b beside the paper's figure 7") for line in lines)
