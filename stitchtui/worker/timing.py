@@ -9,12 +9,14 @@ import torch
 
 from stitchtui.device import finish
 
-LONG = 1.0
+LONG = 2.0
 """Seconds. Work that takes longer is timed on fewer images, two such numbers of them, and drawn on from there."""
 FEWEST = 4
 SHORT = 0.1
-"""Seconds. Work that takes less is done some times, and the least of them counts: others on the machine only add."""
-TRIES = 5
+"""Seconds. So short a step is little beside what a training sets up."""
+ENOUGH, TRIES = 1.0, 5
+"""Work is tried so often, or for so many seconds, and the least counts: what else runs on the machine only adds to it,
+and from two numbers that lie close together a little more in one of them leads far off."""
 VERY_LONG = 10.0
 """Seconds. In work that takes longer what is set up once hardly counts, and it isn't done again."""
 
@@ -46,7 +48,7 @@ def timed(work: Callable[[int], object], images: int, device: torch.device) -> T
 
 def _least(work: Callable[[], object], device: torch.device) -> float:
     found = [seconds(work, device)]
-    while found[-1] < SHORT and len(found) < TRIES:
+    while sum(found) < ENOUGH and len(found) < TRIES:
         found.append(seconds(work, device))
     return min(found)
 
