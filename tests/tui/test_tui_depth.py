@@ -43,6 +43,8 @@ async def test_the_depth_plot_takes_in_a_task_once_all_its_cells_are_there(half_
     directory, task = half_way
     async with StitchApp().run_test(size=(200, 60)) as pilot:
         await wait_for_text(pilot, "against depth")
+        await wait_for_text(pilot, "what happened")  # which takes rows from the plot
+        await settled(pilot)
         plot = pilot.app.screen.query_one(DepthPlot)
         before = plot.texts
         with EventWriter(directory.events) as writer:
@@ -61,6 +63,8 @@ async def test_the_depth_plot_waits_for_no_worker_that_is_gone(half_way):
     directory.info.unlink()
     async with StitchApp().run_test(size=(200, 60)) as pilot:
         await wait_for_text(pilot, "against depth")
+        await wait_for_text(pilot, "what happened")  # which takes rows from the plot
+        await settled(pilot)
         plot = pilot.app.screen.query_one(DepthPlot)
         before = plot.texts
         with EventWriter(directory.events) as writer:
