@@ -183,8 +183,10 @@ def _draw(figure: "Figure", state: RunState) -> None:
 def _draw_likeness(figure: "Figure", state: RunState) -> None:
     axes = figure.add_subplot()
     _frame(axes, "Linear CKA of bottom and top", "linear CKA, 0 to 1")
-    found = sorted(likeness_lines(state), key=lambda one: one.kind == "paper")
-    drawn = [(_line(axes, one, index), _shown(one.name, 100)) for index, one in enumerate(found)]
+    found, drawn = likeness_lines(state), []
+    for kind in ("pair", "paper"):
+        for index, one in enumerate(line for line in found if line.kind == kind):
+            drawn.append((_line(axes, one, index), _shown(one.name, 100)))
     axes.set_ylim(-0.04, 1.04)
     axes.set_xlabel(_depth_label(state))
     _legend(figure, drawn)
