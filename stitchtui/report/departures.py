@@ -1,20 +1,15 @@
 """How a run's experiment differs from the preset that it is named after, as the preset is now."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pydantic import ValidationError
 
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Experiment
 from stitchtui.network_seeds import in_every_seed
 from stitchtui.presets import list_presets, load_preset
+from stitchtui.report.unlike import unlike
 from stitchtui.run.plan import NUMERICS
 from stitchtui.run.state import RunState
-from stitchtui.settings import Key, dotted, leaves
 from stitchtui.text import plain
-
-_WORDS = ("title", "description", "scale", "reference")  # what determines no number
 
 
 def departures(state: RunState) -> list[str]:
@@ -37,31 +32,8 @@ def departures(state: RunState) -> list[str]:
     return [*unlike(preset.plain(), run.plain()), *_numerics(state.versions.get("numerics"))]
 
 
-def unlike(asked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
-    """The keys in which the second of two experiments, as they are written out, differs from the first."""
-    one, other = _values(asked), _values(done)
-    keys = [key for key in (*one, *(key for key in other if key not in one)) if one.get(key) != other.get(key)]
-    return [_said(key, one.get(key), other.get(key)) for key in keys]
-
-
 def _numerics(computed: object) -> list[str]:
     """That the run was computed otherwise than one of now would be: a log that doesn't say how is an older one."""
     if computed == str(NUMERICS):
         return []
     return [f"numerics {plain(str(computed))} in place of {NUMERICS}" if computed else f"numerics before {NUMERICS}"]
-
-
-def _values(experiment: Mapping[str, Any]) -> dict[Key, Any]:
-    pairs = experiment.get("pairs")
-    ends = [_ends(pair) for pair in pairs] if isinstance(pairs, list | tuple) else pairs
-    return {key: value for key, value in leaves({**experiment, "pairs": ends}) if key[0] not in _WORDS}
-
-
-def _ends(pair: object) -> object:
-    return (pair.get("bottom"), pair.get("top")) if isinstance(pair, dict) else pair
-
-
-def _said(key: Key, asked: Any, done: Any) -> str:
-    if not all(isinstance(value, int | float) for value in (asked, done)):
-        return dotted(key)
-    return f"{dotted(key)} {done} in place of {asked}"

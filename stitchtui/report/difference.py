@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stitchtui.report.departures import unlike
 from stitchtui.report.markdown import escaped, table
+from stitchtui.report.unlike import unlike
 from stitchtui.report.wording import bounds, column_name, counted, listed, signed
 from stitchtui.run.answers import penalty_of
 from stitchtui.run.state import Column, RunState
