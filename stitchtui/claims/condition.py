@@ -32,11 +32,11 @@ def _condition(where: Where, number: Number | None) -> Atom:
     name = measure_name(where.measure)
     if number is None or number.interval is None:
         return missing(f"{name} {'is no number' if number is None else number.missing}")
-    if where.at_most is not None:
-        atom = at_most(number.interval, where.at_most)
-    else:
-        atom = at_least(number.interval, where.at_least or 0.0)
-    return replace(atom, words=f"{name} is {value_text(number.interval, where.measure, number.note)}")
+    compare = at_least if where.at_most is None else at_most
+    return replace(
+        compare(number.interval, where.limit),
+        words=f"{name} is {value_text(number.interval, where.measure, number.note)}",
+    )
 
 
 def _implied(condition: Atom, atom: Atom) -> Atom:

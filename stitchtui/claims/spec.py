@@ -72,6 +72,11 @@ class Where(Part):
         _check_cka(self.measure, "at_least" if self.at_most is None else "at_most", said[0])
         return self
 
+    @property
+    def limit(self) -> float:
+        """What the measure is at most or at least."""
+        return self.at_most if self.at_most is not None else self.at_least or 0.0
+
 
 @dataclass(frozen=True)
 class _Grammar:

@@ -45,10 +45,10 @@ def _value(measure: Measure, value: float) -> str:
 
 def condition_text(where: Where, whose: str = "") -> str:
     """A condition in words: `its penalty is at most 3 points`, or that of `whose` column."""
-    words, value = ("at most", where.at_most) if where.at_most is not None else ("at least", where.at_least)
+    words = "at least" if where.at_most is None else "at most"
     measure = measure_name(where.measure)
     of = f"the {measure} of {whose}" if whose else f"its {measure}"
-    return f"{of} is {words} {_value(where.measure, value or 0.0)}"
+    return f"{of} is {words} {_value(where.measure, where.limit)}"
 
 
 def _where(claim: ClaimSpec) -> str:
