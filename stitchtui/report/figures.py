@@ -117,9 +117,9 @@ def depth_svg(state: RunState) -> bytes:
     return _saved("svg", _height(lines(state)), lambda figure: _draw(figure, state))
 
 
-def likeness_svg(state: RunState) -> bytes:
-    """`likeness_lines` as an SVG file. Raises BadInput where matplotlib isn't installed."""
-    return _saved("svg", _height(likeness_lines(state)), lambda figure: _draw_likeness(figure, state))
+def likeness_svg(state: RunState, found: Sequence[Line]) -> bytes:
+    """The run's `likeness_lines` as an SVG file. Raises BadInput where matplotlib isn't installed."""
+    return _saved("svg", _height(found), lambda figure: _draw_likeness(figure, found, _depth_label(state)))
 
 
 def depth_png(state: RunState) -> bytes:
@@ -180,15 +180,14 @@ def _draw(figure: "Figure", state: RunState) -> None:
     _legend(figure, drawn)
 
 
-def _draw_likeness(figure: "Figure", state: RunState) -> None:
-    axes = figure.add_subplot()
+def _draw_likeness(figure: "Figure", found: Sequence[Line], depth: str) -> None:
+    axes, drawn = figure.add_subplot(), []
     _frame(axes, "Linear CKA of bottom and top", "linear CKA, 0 to 1")
-    found, drawn = likeness_lines(state), []
     for kind in ("pair", "paper"):
         for index, one in enumerate(line for line in found if line.kind == kind):
             drawn.append((_line(axes, one, index), _shown(one.name, 100)))
     axes.set_ylim(-0.04, 1.04)
-    axes.set_xlabel(_depth_label(state))
+    axes.set_xlabel(depth)
     _legend(figure, drawn)
 
 

@@ -132,7 +132,7 @@ def depth_figure(state: RunState) -> Markup:
 
 def _likeness(state: RunState) -> Iterator[Markup]:
     if found := figures.likeness_lines(state):
-        yield _image(figures.likeness_svg(state), figures.likeness_alt_text(found))
+        yield _image(figures.likeness_svg(state, found), figures.likeness_alt_text(found))
 
 
 def _image(svg: bytes, alt: str) -> Markup:

@@ -74,12 +74,21 @@ def _is_of(network: NetworkState | None, curve: Curve) -> bool:
 
 def likeness(state: RunState) -> list[Column]:
     """Of each pair a column that has its CKA, in a run that asks for it: by a claim, or by naming a curve of CKA."""
+    if not _claims_of_cka(state) and all(_quantity(name) != "cka" for name in named_curves(state)):
+        return []
+    found: dict[str, Column] = {}  # CKA is of the pair, whatever the stitch
+    for column in state.columns():
+        if not column.control and _has_cka(state, column):
+            found.setdefault(column.heading, column)
+    return list(found.values())
+
+
+def _claims_of_cka(state: RunState) -> bool:
+    """Whether a claim is about CKA or has a condition on it; what a file holds may be anything."""
     claims = state.experiment.get("claims")
-    said = claims if isinstance(claims, list) else []
-    asked = any(isinstance(claim, dict) and claim.get("measure") == "cka" for claim in said)
-    pairs = {column.heading: column for column in reversed(state.columns()) if not column.control}
-    found = [column for column in reversed(pairs.values()) if _has_cka(state, column)]
-    return found if asked or any(_quantity(name) == "cka" for name in named_curves(state)) else []
+    said = [claim for claim in (claims if isinstance(claims, list) else []) if isinstance(claim, dict)]
+    parts = [*said, *(where for claim in said if isinstance(where := claim.get("where"), dict))]
+    return any(part.get("measure") == "cka" for part in parts)
 
 
 def _has_cka(state: RunState, column: Column) -> bool:

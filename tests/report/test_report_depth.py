@@ -199,6 +199,9 @@ def test_cka_is_told_of_a_run_that_claims_something_of_it_and_of_no_other() -> N
     claim = {"kind": "at_least", "columns": ["a > b"], "measure": "cka", "value": 0.5}
     spec = Experiment.model_validate({**experiment(seeds=1).plain(), "claims": [claim]})
     assert any("a > b, CKA" in line for line in block_lines(fold(finished_run_events(spec))))
+    where = {"kind": "at_most", "columns": ["a > b"], "value": 3, "where": {"measure": "cka", "at_least": 0.5}}
+    spec = Experiment.model_validate({**experiment(seeds=1).plain(), "claims": [where]})
+    assert any("a > b, CKA" in line for line in block_lines(fold(finished_run_events(spec))))
     assert not any("CKA" in line for line in block_lines(whole_run()))
 
 

@@ -88,7 +88,7 @@ def test_cka_is_drawn_with_the_papers_where_the_run_names_its_curve():
     found = likeness_lines(state)
     assert [one.kind for one in found] == ["pair", "pair", "paper"]
     assert [interval.value for _, interval in found[0].points] == [0.875] * 3
-    assert likeness_svg(state) == likeness_svg(state)
+    assert likeness_svg(state, found) == likeness_svg(state, found)
     assert "linear CKA of ResNet-18 at 0.25 and at 2 times the width" in found[-1].name
     assert f"{found[-1].name}: 0.71 to 0.88" in likeness_alt_text(found)
     assert likeness_lines(referenced()) == likeness_lines(RunState()) == []
