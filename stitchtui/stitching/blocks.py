@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import fx, nn
 
+from stitchtui.stitching.sizes import flows
+
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
 
 
@@ -146,14 +148,10 @@ def _branching_classes(network: nn.Module, live: Sequence[fx.Node]) -> set[type]
     inside = set(live)
     classes: set[type] = set()
     for node in live:
-        users = [u for u in node.users if u in inside and not _reads_shape(u)]
+        users = [u for u in node.users if u in inside and flows(node, u)]
         if len(users) > 1 and (scope := _common_scope(users)):
             classes.add(type(network.get_submodule(scope.partition("@")[0])))
     return classes - {nn.Sequential, nn.ModuleList}
-
-
-def _reads_shape(node: fx.Node) -> bool:
-    return node.target in {"size", "dim"} or (node.target is getattr and node.args[1] in {"shape", "device", "dtype"})
 
 
 def _common_scope(nodes: Iterable[fx.Node]) -> str | None:

@@ -1,6 +1,6 @@
 """Where a network can be cut: the scan over its traced graph, names for the cuts, and which of them end a block."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,15 @@ from torch import Tensor, fx, nn
 from stitchtui.errors import not_known
 from stitchtui.stitching import tracing
 from stitchtui.stitching.blocks import aliases, block_ends, function_name, last_positions, names, units_of
+from stitchtui.stitching.faithful import check_gradients, check_outputs, own_output
 from stitchtui.stitching.out_of_place import drop_unused, make_out_of_place
+from stitchtui.stitching.sizes import flows
 
 Untraceable = tracing.Untraceable
+Edge = tuple[fx.Node, fx.Node]
+Kind = tuple[torch.Size, torch.dtype]
+Axes = tuple[tuple[int, int], ...]
+"""How long each axis of a tensor is: (so much, so much for each image), one of which is 0."""
 CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.MultiheadAttention)
 CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
 
@@ -47,17 +53,25 @@ class Traced:
         graph would compute something else than it does itself.
         """
         batch = tracing.several(example)
-        expected = _own_output(network, batch)
+        own = own_output(network, batch), own_output(network, batch)
         graph = tracing.trace(network, batch, leaves)
-        self.module, self.notes, self.whole = graph.module, graph.notes, graph.whole
+        self.module, self.whole = graph.module, graph.whole
         make_out_of_place(self.module)
-        self.live = _live_nodes(self.module.graph)
         drop_unused(self.module)
+        self.of_sizes = _size_edges(self.module.graph)
+        self.live = _live_nodes(self.module.graph, self.of_sizes)
         read = _read(network, self, (batch.clone(), *graph.arguments))
         fewer = _read(network, self, (batch[:-2].clone(), *graph.arguments))
-        _verify(network, (expected, read.scores, fewer.scores), read.written_over())
-        shapes = {n: s for n, s in read.shapes.items() if fewer.shapes.get(n) == (len(batch) - 2, *s[1:])}
-        nodes = [n for n in cut_nodes(self.live) if n in shapes and shapes[n][0] == len(batch)]
+        check_outputs(graph, own, read.scores, fewer.scores, read.written_over())
+        self.notes = (*graph.notes, *check_gradients(network, graph, batch))
+        self._kinds = read.kinds
+        self._axes = _axes(read.kinds, fewer.kinds, len(batch), len(batch) - 2)
+        self.of_sizes = {edge for edge in self.of_sizes if edge[0] in self._axes}
+        self.live = _live_nodes(self.module.graph, self.of_sizes)
+        shapes = {n: s for n, (s, dtype) in read.kinds.items() if dtype.is_floating_point and 2 <= len(s) <= 4}
+        shapes = {n: s for n, s in shapes.items() if self._axes.get(n) == ((0, 1), *((size, 0) for size in s[1:]))}
+        cut_at = cut_nodes(self.live, self.of_sizes)
+        nodes = [n for n in cut_at if n in shapes]
         self.input, self.output = nodes[0], self.live[-1]
         inner = [n for n in nodes[1:] if n is not self.output]
         units = units_of(network, self.live)
@@ -107,6 +121,11 @@ class Traced:
         """The code of what is taken whole, which the graph says nothing of."""
         return tracing.source(self.module, self.whole)
 
+    def alike(self, node: fx.Node, start: fx.Node) -> tuple[tuple[int, ...], Axes, torch.dtype | None]:
+        """What `stand_in` makes a tensor of, at `start`, that is as large and of the kind of the one at `node`."""
+        (shape, own), (_, dtype) = self._kinds[start], self._kinds[node]
+        return tuple(shape[1:]), self._axes[node], None if dtype == own else dtype
+
     def _cut_called(self, name: str) -> str:
         if name in self.nodes:
             return name
@@ -119,51 +138,58 @@ def _contiguous(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
 
 
-def _live_nodes(graph: fx.Graph) -> list[fx.Node]:
-    """The nodes that lie on a way from the input to the output, in order; the output's tensor is the last."""
-    placeholder = next(n for n in graph.nodes if n.op == "placeholder")
+def _live_nodes(graph: fx.Graph, of_sizes: Collection[Edge]) -> list[fx.Node]:
+    """The nodes that carry the images' numbers from the input to the output, in order; the output's is the last."""
     result = next(n for n in graph.nodes if n.op == "output").args[0]
     if not isinstance(result, fx.Node):
         kind = type(result).__name__
         raise Untraceable(f"the network returns a {kind}; expected one tensor of class scores")
+    fed = {next(n for n in graph.nodes if n.op == "placeholder")}
+    for node in graph.nodes:
+        if any(n in fed and (n, node) not in of_sizes for n in node.all_input_nodes):
+            fed.add(node)
     needed, waiting = {result}, [result]
     while waiting:
-        for node in waiting.pop().all_input_nodes:
-            if node not in needed:
-                needed.add(node)
-                waiting.append(node)
-    fed = {placeholder}
-    for node in graph.nodes:
-        if any(n in fed for n in node.all_input_nodes):
-            fed.add(node)
-    return [n for n in graph.nodes if n in needed and n in fed]
+        here = waiting.pop()
+        near = {n for n in here.all_input_nodes if n in fed and (n, here) not in of_sizes} - needed
+        needed |= near
+        waiting += near
+    return [n for n in graph.nodes if n in needed]
 
 
-def cut_nodes(live: Sequence[fx.Node]) -> list[fx.Node]:
-    """Every node that no edge jumps over: a scan in order, with the farthest consumer seen so far."""
+def cut_nodes(live: Sequence[fx.Node], of_sizes: Collection[Edge] = ()) -> list[fx.Node]:
+    """Every node that no edge jumps over: a scan in order, with the farthest consumer seen so far.
+
+    Edges `of_sizes` don't count: a cut can do without the tensor that they lead from.
+    """
     position = {node: i for i, node in enumerate(live)}
     found, farthest = [], 0
     for i, node in enumerate(live):
         if farthest <= i:  # every earlier tensor has been used up by here
             found.append(node)
-        farthest = max([farthest, *(position[user] for user in node.users if user in position)])
+        users = (u for u in node.users if u in position and (node, u) not in of_sizes)
+        farthest = max([farthest, *(position[user] for user in users)])
     return found
 
 
+def _size_edges(graph: fx.Graph) -> set[Edge]:
+    return {(n, user) for n in graph.nodes for user in n.users if n.op != "get_attr" and not flows(n, user)}
+
+
 class _Reader(fx.Interpreter):
-    """Runs a graph and keeps the shape of every tensor that a stitch could work on, and the tensors at the cuts."""
+    """Runs a graph and keeps the shape and the dtype of every tensor, and the tensors themselves at the cuts."""
 
     def __init__(self, traced: Traced) -> None:
         super().__init__(traced.module)
-        self.shapes: dict[fx.Node, torch.Size] = {}
+        self.kinds: dict[fx.Node, Kind] = {}
         self.scores = torch.empty(0)
-        self._cuts = set(cut_nodes(traced.live))
+        self._cuts = set(cut_nodes(traced.live, traced.of_sizes))
         self._made: dict[fx.Node, tuple[Tensor, int]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        if isinstance(value, Tensor) and value.is_floating_point() and 2 <= value.dim() <= 4:
-            self.shapes[n] = value.shape
+        if isinstance(value, Tensor):
+            self.kinds[n] = value.shape, value.dtype
             if n in self._cuts:
                 self._made[n] = value, value._version
         return value
@@ -171,15 +197,6 @@ class _Reader(fx.Interpreter):
     def written_over(self) -> fx.Node | None:
         """The first cut whose tensor was written over once it had been handed out."""
         return next((n for n, (value, version) in self._made.items() if value._version != version), None)
-
-
-def _own_output(network: nn.Module, batch: Tensor) -> Any:
-    try:
-        with torch.no_grad():
-            return network(batch.clone())
-    except Exception as error:  # whatever the network's own code raises on these images
-        size = "x".join(map(str, batch.shape[1:]))
-        raise Untraceable(f"{type(network).__name__} fails on images of {size}: {tracing.first_line(error)}") from error
 
 
 def _read(network: nn.Module, traced: Traced, arguments: Sequence[Any]) -> _Reader:
@@ -192,26 +209,18 @@ def _read(network: nn.Module, traced: Traced, arguments: Sequence[Any]) -> _Read
     return reader
 
 
-def _verify(network: nn.Module, outputs: tuple[Tensor, Tensor, Tensor], written: fx.Node | None) -> None:
-    """Raises Untraceable if the graph differs from the network, or an image's scores from its batch's company.
+def _axes(kinds: Mapping[fx.Node, Kind], fewer: Mapping[fx.Node, Kind], many: int, few: int) -> dict[fx.Node, Axes]:
+    """How long each axis of a tensor is: so much in any batch, or so much for each image; from two batches' tensors.
 
-    `written` is a cut whose tensor was written over after it had been handed out.
+    A tensor with another axis is left out.
     """
-    expected, graph, fewer = outputs
-    if expected.is_meta:  # an outline of the network, without numbers to compare
-        return
-    name, tolerance = type(network).__name__, 1e-3 * (1 + float(expected.abs().max()))
-    if written is not None or float((graph - expected).abs().max()) > tolerance:
-        where = "" if written is None else f", such as what {written.name} makes,"
-        raise Untraceable(
-            f"{name} writes over its own tensors (in-place operations){where} in a way that a cut would undo; "
-            "set inplace=False, and write x = x + y for x += y"
-        )
-    if float((fewer - expected[: len(fewer)]).abs().max()) > tolerance:
-        raise Untraceable(
-            f"{name} mixes the images of a batch (such as BatchNorm without running statistics), "
-            "so its cells would depend on each other"
-        )
+    found = {}
+    for node, (shape, _) in kinds.items():
+        smaller = fewer[node][0] if node in fewer else ()
+        axes = tuple((a, 0) if a == b else (0, a // many) for a, b in zip(shape, smaller, strict=False))
+        if [fixed + each * few for fixed, each in axes] == list(smaller) and len(shape) == len(smaller):
+            found[node] = axes
+    return found
 
 
 def _channel_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int:

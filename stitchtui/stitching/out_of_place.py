@@ -34,6 +34,23 @@ def make_out_of_place(module: fx.GraphModule) -> None:
     module.recompile()
 
 
+def writes_for_effect(module: fx.GraphModule) -> bool:
+    """Whether something is written over that is read elsewhere, too, which an operation of its own would not change."""
+    return any(
+        _writes(module, node) and (not node.users or len(node.all_input_nodes[0].users) > 1)
+        for node in module.graph.nodes
+    )
+
+
+def _writes(module: fx.GraphModule, node: fx.Node) -> bool:
+    if node.op == "call_module":
+        return getattr(module.get_submodule(str(node.target)), "inplace", False) is True
+    if node.op not in {"call_method", "call_function"}:
+        return False
+    name = str(getattr(node.target, "__name__", node.target))
+    return node.kwargs.get("inplace") is True or node.target in _OPERATORS or _writes_over(name)
+
+
 def drop_unused(module: fx.GraphModule) -> None:
     """Erase what leads nowhere, so that running the graph shows what a chain computes, which leaves that out."""
     for node in reversed(list(module.graph.nodes)):
@@ -49,8 +66,12 @@ def _function(target: Any) -> Any:
     return getattr(torch, name[:-1], target) if _is_in_place(name) else target
 
 
+def _writes_over(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__") and hasattr(Tensor, name)
+
+
 def _is_in_place(name: str) -> bool:
-    return name.endswith("_") and not name.endswith("__") and hasattr(Tensor, name) and hasattr(Tensor, name[:-1])
+    return _writes_over(name) and hasattr(Tensor, name[:-1])
 
 
 def _last(node: fx.Node) -> bool:

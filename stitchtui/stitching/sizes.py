@@ -1,13 +1,19 @@
-"""What a network decides by sizes and dtypes alone, found while it is traced: no image changes those."""
+"""What a network decides or makes by sizes, dtypes and devices alone: no image changes those."""
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
+# What tells of a tensor, or makes after its likeness, something that its numbers have no say in.
 _ATTRIBUTES = {"shape", "ndim", "dtype", "device", "is_cuda", "layout"}
-_METHODS = {"size", "dim", "ndimension", "numel", "is_floating_point", "is_complex"}
+_METHODS = {"size", "dim", "ndimension", "numel", "nelement", "is_floating_point", "is_complex", "get_device"}
+_ALIKE = {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like"}
+_NEW = {"new_zeros", "new_ones", "new_empty", "new_full", "new_tensor"}
+_AS_ANOTHER = {"expand_as", "view_as", "reshape_as", "type_as", "to"}
+_FUNCTIONS = {getattr(torch, name, None) for name in _METHODS | _ALIKE} - {None}
 
 
 class Sizes:
@@ -146,7 +152,22 @@ def _follows_from_values(node: fx.Node) -> bool:
     return False
 
 
+def flows(source: fx.Node, user: fx.Node) -> bool:
+    """Whether the numbers of the tensor at `source` have a say in what its `user` makes, or its sizes and kind only."""
+    if user.target is getattr:
+        return user.args[1] not in _ATTRIBUTES
+    others = set(_nodes((user.args[1:], user.kwargs)))
+    if user.op == "call_method" and user.target in _AS_ANOTHER:
+        return user.args[0] is source
+    of_first = user.target in (_METHODS | _NEW if user.op == "call_method" else _FUNCTIONS)
+    return not of_first or source in others
+
+
+def _nodes(arguments: Any) -> list[fx.Node]:
+    found: list[fx.Node] = []
+    fx.node.map_arg(arguments, found.append)
+    return found
+
+
 def _reads_sizes(node: fx.Node) -> bool:
-    if node.op == "call_method":
-        return node.target in _METHODS
-    return node.target is getattr and node.args[1] in _ATTRIBUTES
+    return not any(flows(n, node) for n in node.all_input_nodes)

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, fx, nn
 
 from stitchtui.errors import not_known
+from stitchtui.stitching.out_of_place import writes_for_effect
+from stitchtui.stitching.recorded import AutogradFunction, recorded
 from stitchtui.stitching.sizes import SizeTracer
 from stitchtui.text import plain
 
@@ -35,6 +38,8 @@ class Graph:
     arguments: tuple[Any, ...]  # what the graph takes beyond the images
     whole: tuple[str, ...]  # the paths of modules that are not looked into, torch's own layers left out
     notes: tuple[str, ...] = ()
+    autocast: str | None = None  # the module that computes under torch.autocast, which the graph doesn't hold
+    in_place: bool = False  # whether something was written over for no more than its effect
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def trace(network: nn.Module, batch: Tensor, leaves: Sequence[str] = ()) -> Grap
             if stuck:
                 raise Untraceable(_text(network, stuck)) from stuck[0].error
             given = () if "" in plans else tuple(arguments.values())
-            return Graph(found, given, tuple(tracer.whole), tuple(_note(network, path) for path in plans))
+            notes = tuple(_note(network, path) for path in plans)
+            return Graph(found, given, tuple(tracer.whole), notes, tracer.autocast, writes_for_effect(found))
         plan = None if found.path in plans else _plan(network, found.path, batch)
         if plan is not None:
             plans[found.path] = plan
@@ -81,10 +87,11 @@ def source(module: fx.GraphModule, whole: Sequence[str]) -> str:
     """The code of the classes of what is taken whole: all that says what it computes, since no graph does."""
     layers = [layer for path in whole for layer in module.get_submodule(path).modules()]
     classes = {type(layer) for layer in layers if not type(layer).__module__.startswith("torch.")}
-    return "\n".join(sorted(map(_source, classes)))
+    functions = {n.target.kind for n in module.graph.nodes if isinstance(n.target, AutogradFunction)}
+    return "\n".join(sorted(map(_source, classes | functions)))
 
 
-def _source(kind: type[nn.Module]) -> str:
+def _source(kind: type[Any]) -> str:
     try:
         return inspect.getsource(kind)
     except (OSError, TypeError):  # made by exec or typed at a prompt
@@ -127,6 +134,20 @@ class _Tracer(SizeTracer):
         self._leaves, self._plans = set(leaves), plans
         self.whole: dict[str, None] = {}
         self.failed = ""
+        self.autocast: str | None = None
+
+    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        """The graph of `root`; which module enters autocast is remembered, since a graph can't say so."""
+        enter = torch.autocast.__enter__
+
+        def noted(mode: Any) -> Any:
+            entered = enter(mode)
+            if self.autocast is None and not self._sizes.running and torch.is_autocast_enabled(mode.device):
+                self.autocast = self.scope.module_path
+            return entered
+
+        with recorded(), patch.object(torch.autocast, "__enter__", noted):
+            return super().trace(root, concrete_args)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if super().is_leaf_module(m, module_qualified_name):

@@ -1,0 +1,136 @@
+"""A traced network beside the network itself: the same outputs, the same gradients, or the true reason why not."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from stitchtui.stitching.tracing import Graph, Untraceable, first_line
+
+GRADIENT_IMAGES = 2
+_TOLERANCE = 1e-3  # of the largest score, or of a gradient's norm
+
+
+def own_output(network: nn.Module, batch: Tensor) -> Any:
+    """What the network itself gives. Raises Untraceable if it can't take the images."""
+    try:
+        with torch.no_grad():
+            return network(batch.clone())
+    except Exception as error:  # whatever the network's own code raises on these images
+        size = "x".join(map(str, batch.shape[1:]))
+        raise Untraceable(f"{type(network).__name__} fails on images of {size}: {first_line(error)}") from error
+
+
+def check_outputs(
+    graph: Graph, own: tuple[Tensor, Tensor], found: Tensor, fewer: Tensor, written: fx.Node | None
+) -> None:
+    """Raises Untraceable if the graph differs from the network, or an image's scores from its batch's company.
+
+    `own` are the network's scores for a batch from two calls, `found` the graph's for it, `fewer` the graph's for
+    fewer of its images. `written` is a cut whose tensor was written over after it had been handed out.
+    """
+    expected, again = own
+    if expected.is_meta:  # an outline of the network, without numbers to compare
+        return
+    name = graph.module._get_name()
+    if written is not None or not _close(found, expected):
+        raise Untraceable(f"{name} {_why(graph, written, steady=_close(again, expected))}")
+    if not _close(fewer, expected[: len(fewer)]):
+        raise Untraceable(
+            f"{name} mixes the images of a batch (such as BatchNorm without running statistics), "
+            "so its cells would depend on each other"
+        )
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Whether two batches of scores are the same to rounding; NaN is like nothing."""
+    return float((found - expected).abs().max()) <= _TOLERANCE * (1 + float(expected.abs().max()))
+
+
+def _why(graph: Graph, written: fx.Node | None, *, steady: bool) -> str:
+    if written is None and not steady:
+        return (
+            "gives other scores each time that it is called with the same images, in eval mode, too (dropout or noise "
+            "that is always on): make that depend on self.training"
+        )
+    if written is None and graph.autocast is not None:
+        where = f"in {graph.autocast}" if graph.autocast else "in its own forward()"
+        advice = f"take that module whole (--leaf {graph.autocast})" if graph.autocast else "leave that to its caller"
+        return f"computes under torch.autocast {where}, which a graph doesn't hold: {advice}"
+    if written is not None or graph.in_place:
+        where = "" if written is None else f", such as what {written.name} makes,"
+        return (
+            f"writes over its own tensors (in-place operations){where} in a way that a cut would undo; "
+            "set inplace=False, and write x = x + y for x += y"
+        )
+    return (
+        "computes something else than its graph: its forward() does what tracing can't see, such as going by a global, "
+        "by the images' numbers or by what an earlier call left; name the module that does with --leaf"
+    )
+
+
+def check_gradients(network: nn.Module, graph: Graph, batch: Tensor) -> tuple[str, ...]:
+    """Compare the gradients of both with respect to the images and to a parameter of every layer; returns notes.
+
+    A stitch learns through what lies above it, so that equal outputs aren't enough. Raises Untraceable where the
+    graph's gradients are others. Layers that the network puts under torch.no_grad() have gradients in the graph.
+    """
+    images = batch[:GRADIENT_IMAGES]
+    if images.is_meta:
+        return ()
+    layers = {path: p for path, layer in network.named_modules() if (p := _smallest(layer)) is not None}
+    with _learnable(list(layers.values())):
+        own = _gradients(network, images, list(layers.values()))
+        found = _gradients(lambda x: graph.module(x, *graph.arguments), images, list(layers.values()))
+    if own is None or found is None:
+        return ()  # what can't be differentiated at all is found where a stitch would have to learn through it
+    pairs = list(zip(("", *layers), own, found, strict=True))
+    wrong = next((path for path, a, b in pairs if a is not None and not _same(a, b)), None)
+    if wrong is not None:
+        what = f"the gradient at {wrong}" if wrong else "the images' gradient"
+        raise Untraceable(
+            f"{type(network).__name__}: {what} is another through its graph than through itself (a backward pass of "
+            "its own, such as a hook on a tensor, which tracing loses); name the module that has it with --leaf"
+        )
+    shut = [path for path, a, b in pairs if a is None and b is not None and bool(b.any())]
+    return (f"what it computes under torch.no_grad() ({shut[-1]}) is trained through all the same",) if shut else ()
+
+
+def _smallest(layer: nn.Module) -> nn.Parameter | None:
+    own = [p for p in layer.parameters(recurse=False) if p.is_floating_point()]
+    return min(own, key=nn.Parameter.numel, default=None)
+
+
+@contextmanager
+def _learnable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    before = [p.requires_grad for p in parameters]
+    try:
+        for p in parameters:
+            p.requires_grad_(True)
+        yield
+    finally:
+        for p, learnt in zip(parameters, before, strict=True):
+            p.requires_grad_(learnt)
+
+
+def _gradients(
+    run: Callable[[Tensor], Tensor], images: Tensor, parameters: Sequence[nn.Parameter]
+) -> list[Tensor | None] | None:
+    """Those of a weighted sum of the scores: the images' first, then each parameter's; None if there can't be any."""
+    x = images.clone().requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            scores = run(x.clone())  # no leaf, which must not be written over
+            weights = torch.randn(scores.shape, generator=torch.Generator().manual_seed(0)).to(scores)
+            if not scores.requires_grad:
+                return [None] * (1 + len(parameters))
+            return list(torch.autograd.grad((scores * weights).sum(), [x, *parameters], allow_unused=True))
+    except RuntimeError:  # such as an operation that has no backward pass
+        return None
+
+
+def _same(one: Tensor, other: Tensor | None) -> bool:
+    other = torch.zeros_like(one) if other is None else other
+    return float((one - other).norm()) <= _TOLERANCE * float(one.norm()) + 1e-7
