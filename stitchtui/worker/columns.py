@@ -18,6 +18,7 @@ from stitchtui.stitching.direct import AffineMap
 from stitchtui.stitching.evaluate import Measured, Scores, column_measures
 from stitchtui.stitching.objectives import sparsity
 from stitchtui.stitching.rank import effective_rank
+from stitchtui.stitching.stopped import IMAGES, stopped
 from stitchtui.worker.checks import check_self_stitch, warn_of_harm, warn_of_size
 from stitchtui.worker.column import MEMORY_RAN_OUT, Column, Keep, Reuse
 from stitchtui.worker.feed import in_order
@@ -37,6 +38,7 @@ class Prepared:
     both: Chains
     cells: list[fit.Cell]
     sick: dict[str, str]  # the rows whose stitch has no start, and why
+    stopped: dict[Place, str]  # places that are not among these cells, since no gradient reaches their stitch, and why
     before: list[Scores] | None = None  # what the stitches score before training
 
 
@@ -177,29 +179,48 @@ class StitchColumn(Column):
     def _measure_together(self, places: Sequence[Place]) -> None:
         started = time.monotonic()
         ready = self.prepare(places)
-        if self.trains and self.stitch.best_of > 1:
-            ready.cells, ready.before = self._best(ready.both, places)
-            found = self.measures(ready.both, places, ready.cells)
-        else:
-            found = self._train_and_measure(ready.both, places, ready.cells)
+        found: list[Measured] = []
+        if ready.cells and self.trains and self.stitch.best_of > 1:
+            ready.cells, ready.before = self._best(ready.both, ready.places)
+            found = self.measures(ready.both, ready.places, ready.cells)
+        elif ready.cells:
+            found = self._train_and_measure(ready.both, ready.places, ready.cells)
         self.conclude(ready, found, started)
 
     def prepare(self, places: Sequence[Place]) -> Prepared:
         """These cells with their starts, and what they score before training if it is known which starts are kept."""
         both = self._chains(places)
         cells = both.cells([self.build(p) for p in places])
-        ready = Prepared(places, both, cells, self._start_from_maps(both, places, cells))
-        if self.trains and self.stitch.best_of == 1:
-            ready.before = self._scores_before(both, places, cells)
+        sick = self._start_from_maps(both, places, cells)
+        stopped = self._stopped(both, cells) if self.trains else {}
+        learning = [k for k in range(len(cells)) if k not in stopped]
+        ready = Prepared(
+            places=[places[k] for k in learning],
+            # The same chains: other columns that are trained in one go count their boundaries as these do.
+            both=replace(both, ends=tuple(both.ends[k] for k in learning)),
+            cells=[cells[k] for k in learning],
+            sick=sick,
+            stopped={places[k]: reason for k, reason in stopped.items()},
+        )
+        if ready.cells and self.trains and self.stitch.best_of == 1:
+            ready.before = self._scores_before(ready.both, ready.places, ready.cells)
         return ready
+
+    def _stopped(self, both: Chains, cells: Sequence[fit.Cell]) -> dict[int, str]:
+        """The cells, by number, that training would leave as they are, and why."""
+        batch = next(self.material.training(IMAGES, self.task.seed, both.bottom))
+        first = objectives.objective_at(self.task.objective, self.recipe(self.steps).schedule, 1, self.steps)
+        return stopped(both.bottom, both.top, cells, batch, first)
 
     def conclude(self, ready: Prepared, found: Sequence[Measured], started: float) -> None:
         """Say the cells that were measured; `started` is when their work began, by the monotonic clock."""
         places, cells, both, before = ready.places, ready.cells, ready.both, ready.before
-        likeness = self._likeness(places)
+        for place, why in ready.stopped.items():
+            self.fail(place, why)
+        likeness = self._likeness(places) if places else []
         # Before a number is said: what a changed network led to must not be taken for a result, now or later.
         self.session.verify_frozen(self.ends.bottom, self.ends.top)
-        seconds = (time.monotonic() - started) / len(places)
+        seconds = (time.monotonic() - started) / max(1, len(places))
         penalties = {}
         for k, (place, measured) in enumerate(zip(places, found, strict=True)):
             reason = ready.sick.get(place.row) or _sickness(cells[k].stitch, measured.scores)

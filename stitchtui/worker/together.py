@@ -89,7 +89,7 @@ def _trained(columns: Sequence[StitchColumn]) -> list[tuple[Prepared, float]]:
         if not is_out_of_memory(error):
             raise
         return []
-    each = (time.monotonic() - started) / sum(len(ready.cells) for ready, _ in prepared)
+    each = (time.monotonic() - started) / max(1, sum(len(ready.cells) for ready, _ in prepared))
     return [(ready, seconds + each * len(ready.cells)) for ready, seconds in prepared]
 
 
@@ -100,13 +100,14 @@ def _prepared(column: StitchColumn, places: Sequence[Place]) -> tuple[Prepared, 
 
 def _train(columns: Sequence[StitchColumn], prepared: Sequence[Prepared]) -> None:
     first, bottom = columns[0], prepared[0].both.bottom
-    names = [column.task.id for column in columns]
-    sizes = [len(ready.cells) for ready in prepared]
+    learning = [(column, ready) for column, ready in zip(columns, prepared, strict=True) if ready.cells]
+    names = [column.task.id for column, _ in learning]
+    sizes = [len(ready.cells) for _, ready in learning]
 
     def report(step: int, progress: Callable[[], fit.Progress]) -> None:
         first.record.steps(names, step, first.steps, lambda: [progress_facts(p) for p in _parts(progress(), sizes)])
 
-    joined = [fit.Column(ready.both.top, ready.cells) for ready in prepared]
+    joined = [fit.Column(ready.both.top, ready.cells) for _, ready in learning]
     batches = first.material.training(first.stitch.batch_size, first.task.seed, bottom)
     with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
         fit.train_columns(bottom, joined, batches, first.recipe(first.steps), report=report)
@@ -122,7 +123,8 @@ def _parts(progress: fit.Progress, sizes: Sequence[int]) -> Iterator[fit.Progres
 def _measure(column: StitchColumn, ready: Prepared, seconds: float) -> None:
     started = time.monotonic() - seconds
     try:
-        column.conclude(ready, column.measures(ready.both, ready.places, ready.cells), started)
+        found = column.measures(ready.both, ready.places, ready.cells) if ready.cells else []
+        column.conclude(ready, found, started)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
