@@ -1,5 +1,6 @@
 """Where a network can be cut: the scan over its traced graph, names for the cuts, and which of them end a block."""
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +110,9 @@ class Traced:
 
         What is taken whole keeps the usual order: a view() in there, unlike those of the graph, may count on it.
         """
-        self.module.to(memory_format=torch.channels_last)
+        for tensor in itertools.chain(self.module.parameters(), self.module.buffers()):
+            if tensor.dim() == 4:  # module.to() would fail at tensors of five axes
+                tensor.data = tensor.data.to(memory_format=torch.channels_last)
         for path in self.whole:
             layer = self.module.get_submodule(path)
             if not type(layer).__module__.startswith("timm.layers"):  # layers that take both

@@ -305,3 +305,22 @@ def test_a_network_with_two_outputs_is_refused() -> None:
 
     with pytest.raises(Untraceable, match="returns a tuple; expected one tensor of class scores"):
         Traced(Two(), EXAMPLE)
+
+
+def test_weights_of_five_axes_stay_as_they_are_when_the_others_have_their_channels_last() -> None:
+    class Volumes(SmallConv):
+        def __init__(self) -> None:
+            super().__init__()
+            self.volume = nn.Conv3d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(self.volume(x[:, :, None])[:, :, 0])
+
+    network = frozen(Volumes(), 0)
+    x = torch.rand(2, 3, 8, 8)
+    expected = network(x)
+    traced = Traced(network, x)
+    traced.lay_out_channels_last()
+    assert network.volume.weight.is_contiguous()
+    assert network.stem[0].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(Chain(traced, traced.cuts).features(x)[-1], expected)
