@@ -1,6 +1,7 @@
 """What a network decides or makes by sizes, dtypes and devices alone: no image changes those."""
 
 import operator
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -90,6 +91,12 @@ class SizeTracer(fx.Tracer):
     def __init__(self, batches: Sequence[Tensor], functions: tuple[Callable[..., Any], ...] = ()) -> None:
         super().__init__(autowrap_functions=functions)
         self._sizes = Sizes(batches)
+        self._thread = threading.get_ident()
+
+    @property
+    def runs(self) -> bool:
+        """Whether a layer that is called now is run: to learn sizes, or since another thread calls it."""
+        return self._sizes.running or threading.get_ident() != self._thread
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """The symbolic value of `node`."""
@@ -120,13 +127,13 @@ class SizeTracer(fx.Tracer):
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         """A module's attribute: a parameter itself where layers are run, a symbolic one where they are traced."""
-        return attr_val if self._sizes.running else super().getattr(attr, attr_val, parameter_proxy_cache)
+        return attr_val if self.runs else super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """What `m` makes of `args`: run, or traced."""
-        return forward(*args, **kwargs) if self._sizes.running else super().call_module(m, forward, args, kwargs)
+        return forward(*args, **kwargs) if self.runs else super().call_module(m, forward, args, kwargs)
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from stitchtui.text import plain
 SEVERAL = 5
 SHOWN = 100  # characters of somebody else's error or line of code that a message repeats
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+_ONE_AT_A_TIME = threading.Lock()
 
 Plan = list[tuple[nn.Module, bool]]
 """Modules to run one after another, and before which of them all axes but the first become one."""
@@ -142,11 +145,12 @@ class _Tracer(SizeTracer):
 
         def noted(mode: Any) -> Any:
             entered = enter(mode)
-            if self.autocast is None and not self._sizes.running and torch.is_autocast_enabled(mode.device):
+            if self.autocast is None and not self.runs and torch.is_autocast_enabled(mode.device):
                 self.autocast = self.scope.module_path
             return entered
 
-        with recorded(), patch.object(torch.autocast, "__enter__", noted):
+        # fx changes nn.Module itself while it traces: two threads would restore each other's change.
+        with _ONE_AT_A_TIME, recorded(), patch.object(torch.autocast, "__enter__", noted):
             return super().trace(root, concrete_args)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -161,6 +165,8 @@ class _Tracer(SizeTracer):
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        if self.runs:
+            return forward(*args, **kwargs)
         path = self.path_of_module(m)
         plan = self._plans.get(path)
         try:

@@ -1,6 +1,7 @@
 """What is taken whole, what stands in for a forward() that can't be traced, and the one line for what can't be."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -258,3 +259,21 @@ def test_the_code_of_what_is_taken_whole_can_be_told_apart() -> None:
     network = frozen(Holder(Residual(6), Picky()), 0)
     assert "x.mean() < 1e6" in Traced(network, EXAMPLE, ("Picky",)).source
     assert Traced(frozen(SmallConv(), 0), EXAMPLE).source == ""
+
+
+def test_networks_are_traced_and_run_in_several_threads_at_once() -> None:
+    networks = [frozen(SmallConv(), seed) for seed in range(4)]
+    expected = [network(EXAMPLE) for network in networks]
+    called = nn.Module.__call__
+
+    def trace(k: int) -> Tensor:
+        return Chain(traced := Traced(networks[k], EXAMPLE), traced.cuts).features(EXAMPLE)[-1]
+
+    def run(k: int) -> Tensor:
+        return [networks[k](EXAMPLE) for _ in range(200)][-1]
+
+    with ThreadPoolExecutor(8) as threads:
+        found = [threads.submit(work, k) for work in (trace, run) for k in range(4)]
+        for k, one in enumerate(found):
+            torch.testing.assert_close(one.result(), expected[k % 4])
+    assert nn.Module.__call__ is called
