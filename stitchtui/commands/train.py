@@ -130,7 +130,10 @@ def _load(spec: "DataSpec") -> "Dataset":
             last = time.monotonic()
             say(f"reading images: {done} of {total}")
 
-    return load_dataset(spec, progress)
+    dataset = load_dataset(spec, progress)
+    for note in dataset.notes:
+        say(f"warning: data: {note}")
+    return dataset
 
 
 def _check_target(target: Path, identity: str) -> None:

@@ -1,83 +1,90 @@
 """Images from an `.npz` file: x_train, y_train, x_test, y_test and optionally classes, checked before use.
 
-Images are uint8 [n, h, w], [n, h, w, c] or [n, c, h, w] with one to four channels; labels are whole
-numbers from 0.
+Images are [n, h, w], [n, h, w, c] or [n, c, h, w] with one to four channels, of any kind that `values` reads; labels
+are of any kind that `numbering` reads. MedMNIST's names are known, too.
 """
 
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from stitchtui.data.dataset import Part
+from stitchtui.data.numbering import numbered
 from stitchtui.data.raw import Raw
+from stitchtui.data.values import Array, all_to_bytes
 from stitchtui.data.words import one_line, shown
 from stitchtui.errors import BadInput
 
-Array = NDArray[Any]
 NEEDED = ("x_train", "y_train", "x_test", "y_test")
+MEDMNIST = ("train_images", "train_labels", "test_images", "test_labels")
+VALIDATION = ("x_val", "x_valid", "val_images")
 MOST_CHANNELS = 4
 
 
 def load_npz(path: str) -> Raw:
-    """The images of the `.npz` file at `path`; BadInput where an array is missing or not as documented."""
+    """The images of the `.npz` file at `path`; BadInput where an array is missing or can't be read in one way only."""
     said = f"data.name: npz:{shown(path)}"
-    arrays = _read(Path(path).expanduser(), said)
-    train, test = (_part(arrays, part, said) for part in ("train", "test"))
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise BadInput(
-            f"{said}: x_train's images are {list(train.images.shape[1:])} [c, h, w] but x_test's are "
-            f"{list(test.images.shape[1:])}; expected the same"
-        )
-    return Raw(train, test, _classes(arrays, train, test, said))
+    arrays, left = _read(Path(path).expanduser(), said)
+    x_train, y_train, x_test, y_test, *_ = arrays
+    images = {name: channels_first(arrays[name], f"{said}: {name}") for name in (x_train, x_test)}
+    labels = {name: arrays[name] for name in (y_train, y_test)}
+    _check_fit(images, labels, said)
+    pixels, notes = all_to_bytes(images, said)
+    read = numbered(labels, arrays.get("classes"), said)
+    train, test = (
+        Part(torch.from_numpy(np.ascontiguousarray(some)), torch.from_numpy(numbers))
+        for some, numbers in zip(pixels, (read.train, read.test), strict=True)
+    )
+    skipped = [f"{shown(name)} is left out: {x_test} is the test part" for name in left]
+    return Raw(train, test, read.classes, (*skipped, *notes, *read.notes))
 
 
-def _read(path: Path, said: str) -> dict[str, Array]:
+def _read(path: Path, said: str) -> tuple[dict[str, Array], list[str]]:
+    """The arrays that are used, in the order of NEEDED, then `classes`; and the names of those of validation."""
     try:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise BadInput(f"{said}: holds a single array; save with numpy.savez and the names {_names()}")
-            present = [name for name in (*NEEDED, "classes") if name in archive.files]
-            missing = [name for name in NEEDED if name not in present]
-            if missing:
-                found = ", ".join(shown(name) for name in archive.files[:8]) or "none"
+            there = archive.files
+            needed = next((names for names in (NEEDED, MEDMNIST) if set(names) <= set(there)), NEEDED)
+            if missing := [name for name in needed if name not in there]:
+                found = ", ".join(map(shown, there[:8])) or "none"
                 raise BadInput(f"{said}: lacks {', '.join(missing)} (arrays there: {found}); expected {_names()}")
-            return {name: archive[name] for name in present}
+            used = [*needed, *(name for name in there if name == "classes")]
+            return {name: archive[name] for name in used}, [name for name in there if name in VALIDATION]
     # The last is what zipfile says of a compression that it doesn't know.
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise BadInput(f"{said}: can't be read ({one_line(error)}); expected {_names()} without pickles") from None
 
 
+def _check_fit(images: dict[str, Array], labels: dict[str, Array], said: str) -> None:
+    for (name, pixels), (label_name, numbers) in zip(images.items(), labels.items(), strict=True):
+        if numbers.shape[:1] != (len(pixels),):
+            count = len(numbers) if numbers.ndim else "no"
+            raise BadInput(f"{said}: {name} has {len(pixels)} images but {label_name} {count} labels")
+    (first, train), (second, test) = images.items()
+    if train.shape[1:] != test.shape[1:]:
+        raise BadInput(
+            f"{said}: {first}'s images are {list(train.shape[1:])} [c, h, w] but {second}'s are "
+            f"{list(test.shape[1:])}; expected the same"
+        )
+
+
 def _names() -> str:
-    return "the arrays " + ", ".join(NEEDED)
+    return f"the arrays {', '.join(NEEDED)} (or MedMNIST's names)"
 
 
-def _part(arrays: Mapping[str, Array], part: str, said: str) -> Part:
-    images = channels_first(arrays[f"x_{part}"], f"{said}: x_{part}")
-    labels = _labels(arrays[f"y_{part}"], f"{said}: y_{part}")
-    if len(images) != len(labels):
-        raise BadInput(f"{said}: x_{part} has {len(images)} images but y_{part} {len(labels)} labels")
-    return Part(images, labels)
-
-
-def channels_first(images: Array, said: str) -> Tensor:
-    """uint8 [n, c, h, w] from any of the documented shapes; errors start with `said`."""
-    if images.dtype != np.uint8:
-        raise BadInput(f"{said}: is {images.dtype}; expected uint8 pixels from 0 to 255")
+def channels_first(images: Array, said: str) -> Array:
+    """[n, c, h, w] from any of the documented shapes, a view; errors start with `said`."""
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise BadInput(f"{said}: has shape {list(images.shape)}; expected [n, h, w], [n, h, w, c] or [n, c, h, w]")
     if images.ndim == 3:
-        images = images[:, None]
-    elif _channels_last(images.shape, said):
-        images = images.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(images))
+        return images[:, None]
+    return images.transpose(0, 3, 1, 2) if _channels_last(images.shape, said) else images
 
 
 def _channels_last(shape: tuple[int, ...], said: str) -> bool:
@@ -86,29 +93,3 @@ def _channels_last(shape: tuple[int, ...], said: str) -> bool:
         what = "either axis 1 or axis 3 could be" if first else "neither axis 1 nor axis 3 is"
         raise BadInput(f"{said}: has shape {list(shape)}, where {what} the 1 to {MOST_CHANNELS} channels")
     return last
-
-
-def _labels(labels: Array, said: str) -> Tensor:
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]  # [n, 1], as Keras saves CIFAR-10
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise BadInput(f"{said}: is {labels.dtype} {list(labels.shape)}; expected whole numbers [n]")
-    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= 2**31):
-        raise BadInput(f"{said}: runs from {labels.min()} to {labels.max()}; expected labels from 0")
-    return torch.from_numpy(labels.astype(np.int64))
-
-
-def _classes(arrays: Mapping[str, Array], train: Part, test: Part, said: str) -> tuple[str, ...]:
-    top = max(int(train.labels.max()), int(test.labels.max()))
-    if "classes" in arrays:
-        names = arrays["classes"]
-        if names.ndim != 1 or names.dtype.kind not in "US" or len(names) <= top:
-            raise BadInput(
-                f"{said}: classes is {names.dtype} {list(names.shape)}; expected at least {top + 1} names, "
-                f"since the labels run to {top}"
-            )
-        return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names)
-    images = len(train) + len(test)
-    if top >= images:
-        raise BadInput(f"{said}: labels run to {top} but there are only {images} images; expected labels from 0")
-    return tuple(str(label) for label in range(top + 1))

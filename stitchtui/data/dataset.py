@@ -36,6 +36,7 @@ class Dataset:
     std: tuple[float, ...]
     augment: Augmentation
     digest: str  # SHA-256 over both parts' shapes and bytes
+    notes: tuple[str, ...] = ()  # what a person should know of how it was read, and of what is odd in it
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -16,15 +16,25 @@ def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
     `images` is uint8 [n, c, h, w]. A channel that never changes gets a standard deviation of 1, fit to divide by.
     """
+    means, stds = zip(*map(_moments, _histograms(images)), strict=True)
+    return means, tuple(std or 1.0 for std in stds)
+
+
+def hardly_varies(images: Tensor) -> bool:
+    """Say whether no channel's pixels deviate by as much as one of their 255 steps."""
+    # The squared deviations of the first images are a part of all images' own: mostly they settle it.
+    return all(
+        all(len(some) / len(images) * std**2 < 255**-2 for _, std in map(_moments, _histograms(some)))
+        for some in (images[:CHUNK], images)
+    )
+
+
+def _moments(counts: Tensor) -> tuple[float, float]:
     values = torch.arange(256, dtype=torch.float64) / 255
-    means, stds = [], []
-    for counts in _histograms(images):
-        share = counts.double() / counts.sum()
-        mean = (share * values).sum()
-        std = (share * (values - mean).square()).sum().sqrt().item()
-        means.append(mean.item())
-        stds.append(std if (counts > 0).sum() > 1 else 1.0)
-    return tuple(means), tuple(stds)
+    share = counts.double() / counts.sum()
+    mean = (share * values).sum()
+    std = (share * (values - mean).square()).sum().sqrt().item()
+    return mean.item(), std if (counts > 0).sum() > 1 else 0.0
 
 
 def _histograms(images: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from stitchtui.data import facts
+from stitchtui.data import facts, oddities
 from stitchtui.data.dataset import Augmentation, Dataset, Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import indices_for_testing, indices_for_training
+from stitchtui.data.words import shown
 from stitchtui.experiment import DataSpec, Subset
 
 # A mirrored digit is another sign, so only photographs are flipped; 8x8 digits have no margin to crop.
@@ -17,9 +18,11 @@ def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = N
     """The dataset that `spec` describes, on the CPU, with its subsets taken and `augment` decided.
 
     Normalisation is that of the whole training part, whatever subset is used. `progress` is told (done, total)
-    while image files are decoded. Raises BadInput for data that isn't there, can't be read or is too small.
+    while image files are decoded. Raises BadInput for data that isn't there, can't be read, is too small, or
+    on which no number would be right.
     """
     raw = _load(spec, progress)
+    oddities.check(raw, f"data.name: {shown(spec.name)}")
     mean, std = facts.mean_and_std(raw.train.images)
     train = _take(raw.train, spec)
     test = _take_test(raw.test, spec)
@@ -32,6 +35,7 @@ def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = N
         std=std,
         augment=_augmentation(spec),
         digest=facts.digest(train, test),
+        notes=(*raw.notes, *oddities.class_notes(raw), *oddities.duplicate_notes(train, test)),
     )
 
 

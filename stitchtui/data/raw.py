@@ -12,3 +12,4 @@ class Raw:
     train: Part
     test: Part
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what a person should know of how they were read

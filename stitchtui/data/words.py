@@ -1,6 +1,7 @@
 """The words that the errors of every source share: names and reasons as one safe line. No torch here."""
 
 import os
+from collections.abc import Sequence
 
 from stitchtui.text import plain
 
@@ -14,3 +15,9 @@ def one_line(error: BaseException, limit: int = 160) -> str:
     """An exception's text on one line of at most `limit` characters, or its type where it has no text."""
     text = shown(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first of `names` as one safe line, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(map(shown, names[:most])) + (f" and {more} more" if more > 0 else "")

@@ -137,6 +137,8 @@ class Runner:
             augment=dataset.augment,
             digest=dataset.digest,
         )
+        for note in dataset.notes:
+            self.record.emit("warning", text=f"data: {note}")
         return dataset
 
     def _network(self, session: Session, name: str) -> None:

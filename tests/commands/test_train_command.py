@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,6 +39,16 @@ def test_it_prints_the_file_written_and_the_error_and_nothing_else_on_stdout(
     assert shown.out == f"digits_cnn-digits-seed0.safetensors\ntest error {metadata.error:.2f} %\n"
     assert "digits_cnn on digits: step 4 of 4, loss " in shown.err
     assert metadata.recipe["epochs"] == 2
+
+
+def test_notes_on_the_images_are_warned_of(somewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8)).astype(np.int16)
+    labels = np.arange(64) % 4
+    np.savez(somewhere / "set.npz", x_train=images, y_train=labels, x_test=images[::-1].copy(), y_test=labels[::-1])
+    assert invoke([*SMALL, "--data", "npz:set.npz"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert f"warning: data: int16 images: values up to {images.max()}, read as 8 bits" in lines
+    assert any(line.startswith("warning: data: 64 of 64 test images are training images too") for line in lines)
 
 
 def test_the_same_command_again_takes_it_from_the_cache(capsys: pytest.CaptureFixture[str]) -> None:

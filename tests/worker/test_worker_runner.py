@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from small_runs import TRAIN, experiment, measures, new_run, run_here
@@ -379,6 +380,21 @@ def test_a_network_no_better_than_chance_is_warned_about() -> None:
     )
     _, state = new_run(wanted)
     assert any("about chance" in w and "seed0" in w for w in state.warnings)
+
+
+def test_notes_on_the_images_are_in_the_log_before_any_network(tmp_path: Path) -> None:
+    digits = load_dataset(experiment().data).train
+    images, labels = digits.images[:, 0].numpy(), digits.labels.numpy()
+    numpy.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images[:80], y_test=labels[:80])
+    wanted = experiment(
+        data={"name": f"npz:{tmp_path / 'set.npz'}"},
+        controls=[],
+        stitch={"cuts": ["block4"], "objective": "direct"},
+    )
+    directory, state = new_run(wanted)
+    assert state.warnings[0].startswith("data: 80 of 80 test images are training images too")
+    types = [event["type"] for event in read_events(directory.events)]
+    assert types.index("warning") < types.index("network_ready")
 
 
 def test_the_log_holds_no_number_that_is_not_finite(finished: Finished) -> None:

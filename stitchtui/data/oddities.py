@@ -1,0 +1,65 @@
+"""What makes numbers on a dataset wrong or hard to read, looked for in every source's images in the same way."""
+
+import hashlib
+from collections.abc import Iterator
+
+from stitchtui.data import facts
+from stitchtui.data.dataset import Part
+from stitchtui.data.raw import Raw
+from stitchtui.data.words import some
+from stitchtui.errors import BadInput
+
+
+def check(raw: Raw, said: str) -> None:
+    """Raise BadInput, starting with `said`, for pixels that hardly vary and classes that only the test part has."""
+    for part, images in (("training", raw.train.images), ("test", raw.test.images)):
+        if facts.hardly_varies(images):
+            raise BadInput(
+                f"{said}: the pixels of the {part} images hardly differ from one another (they run from "
+                f"{int(images.min())} to {int(images.max())} of 255); expected pictures with pixels from 0 to 255: "
+                "check how they were saved"
+            )
+    in_training, in_test = _counts(raw)
+    unseen = [name for name, seen, tested in zip(raw.classes, in_training, in_test, strict=True) if tested and not seen]
+    if unseen:
+        raise BadInput(
+            f"{said}: the test part has images of classes that the training part has none of ({some(unseen)}); "
+            "check that both are labelled alike, and give both parts the same classes"
+        )
+
+
+def class_notes(raw: Raw) -> Iterator[str]:
+    """Say which classes have no images, and which none in the test part."""
+    counted = list(zip(raw.classes, *_counts(raw), strict=True))
+    absent = [name for name, seen, tested in counted if not seen and not tested]
+    if absent:
+        yield (
+            f"no images of {len(absent)} of {len(counted)} classes ({some(absent)}): networks still need "
+            f"{len(counted)} outputs; if the labels have gaps by mistake, number the classes from 0 without any"
+        )
+    untested = [name for name, seen, tested in counted if seen and not tested]
+    if untested:
+        yield (
+            f"no test images of {len(untested)} of {len(counted)} classes ({some(untested)}): "
+            "the numbers say nothing of those"
+        )
+
+
+def duplicate_notes(train: Part, test: Part) -> Iterator[str]:
+    """Say how many of the test images are, to the last bit, training images too."""
+    known = set(_prints(train))
+    twice = sum(image in known for image in _prints(test))
+    if twice:
+        yield (
+            f"{twice} of {len(test)} test images are training images too: "
+            "on those a network, or a stitch, only shows what it has memorised"
+        )
+
+
+def _prints(part: Part) -> Iterator[bytes]:
+    return (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in part.images.numpy())
+
+
+def _counts(raw: Raw) -> tuple[list[int], list[int]]:
+    train, test = (part.labels.bincount(minlength=len(raw.classes)).tolist() for part in (raw.train, raw.test))
+    return train, test
