@@ -6,10 +6,12 @@ lock are slower than none. This module loads no torch, so that the processes sta
 
 import multiprocessing
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -19,51 +21,117 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
+from stitchtui.data.values import MOST, Pixels, bits, range_read, to_bytes
 from stitchtui.data.words import one_line, shown
 from stitchtui.errors import BadInput
 from stitchtui.text import size as spelled_size
 
 Progress = Callable[[int, int], None]
-Pixels = NDArray[np.uint8]
 CHUNK = 256
 MOST_PROCESSES = 16
+_ORIENTATION = 0x0112
+_UPPER_HALF = re.compile(r"(?<!BGR);16")  # but BGR;16 are 16 bits for all three colours
 
 
-def decode(files: Sequence[Path], progress: Progress | None = None, processes: int | None = None) -> Pixels:
+@dataclass(frozen=True)
+class Decoded:
+    """The pixels of image files, and what a person should know of how they were read."""
+
+    pixels: Pixels  # [n, c, h, w]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    """Some of the images, or facts on all of them."""
+
+    pixels: Pixels | None = None  # [n, h, w, c] of a chunk, [n, c, h, w] of all
+    deep: int = 0  # how many have 16 bits
+    highest: int = 0  # the largest value in those
+    colour: Path | None = None  # the first of them in colour: only the upper half of its bits can be read
+    turned: int = 0  # how many say in EXIF that they lie on their side or head
+
+    def add(self, other: "_Found") -> None:
+        self.deep += other.deep
+        self.highest = max(self.highest, other.highest)
+        self.colour = self.colour or other.colour
+        self.turned += other.turned
+
+
+def decode(files: Sequence[Path], progress: Progress | None = None, processes: int | None = None) -> Decoded:
     """All `files` as [n, 1, h, w] when every image is grey, else [n, 3, h, w].
 
-    Alpha is dropped, 16 bits become 8. `progress` is told (images done, images in all); `processes` is chosen by
-    the work when not given. Raises BadInput naming the first file that isn't an image, or whose size differs from
-    the first one's.
+    Alpha is dropped. Images of 16 bits become 8 on one scale for all, which is that of the largest value in any: where
+    they use fewer bits, they are read a second time. `progress` is told (images done, images in all); `processes` is
+    chosen by the work when not given. Raises BadInput naming the first file that isn't an image, or whose size differs
+    from the first one's; and where the scale of 16 bits can't be told.
     """
     size = _size(files[0])
     _check_memory(len(files), size, shown(files[0].parent))
-    chunks = [files[i : i + CHUNK] for i in range(0, len(files), CHUNK)]
     count = processes or _worthwhile_processes(files)
-    if count > 1:
+    found = _read(files, size, 16, count, progress)
+    depth = bits(found.highest)
+    if found.deep and depth < 16:
+        _check_depth(found, depth, len(files))
+        found.pixels = _read(files, size, depth, count, progress).pixels
+    assert found.pixels is not None
+    return Decoded(found.pixels, tuple(_notes(found, len(files))))
+
+
+def _check_depth(found: _Found, depth: int, total: int) -> None:
+    if found.colour is not None:
+        raise BadInput(
+            f"{shown(found.colour)}: has 16 bits a colour, but no image here has values above {found.highest}, so "
+            "that their range can't be told; save all images with 8 bits"
+        )
+    if found.deep < total and depth > 8:
+        raise BadInput(
+            f"{found.deep} of {total} images have 16 bits with values up to {found.highest}, the others 8: what range "
+            "they share can't be told; save all images with 8 bits"
+        )
+
+
+def _notes(found: _Found, total: int) -> Iterator[str]:
+    if found.deep == total:
+        yield f"16-bit images: {range_read(found.highest)}"
+    elif found.deep:
+        yield f"{found.deep} of {total} images have 16 bits: {range_read(found.highest)}; the others have 8"
+    if found.turned:
+        yield (
+            f"{found.turned} of {total} images say in their EXIF data how to turn them, which was not done: they are "
+            "used as they are stored, as by torchvision's ImageFolder"
+        )
+
+
+def _read(
+    files: Sequence[Path], size: tuple[int, int], depth: int, processes: int, progress: Progress | None
+) -> _Found:
+    chunks = [files[i : i + CHUNK] for i in range(0, len(files), CHUNK)]
+    if processes > 1:
         try:
-            with _pool(count) as pool:
-                decoded = pool.map(_decode_chunk, chunks, repeat(size), repeat(files[0]))
+            with _pool(processes) as pool:
+                decoded = pool.map(_decode_chunk, chunks, repeat(size), repeat(files[0]), repeat(depth))
                 return _gather(decoded, len(files), progress)
         except BrokenProcessPool:
             pass  # such as a script without a `__main__` guard, or a limit on processes: one still works
-    return _gather((_decode_chunk(chunk, size, files[0]) for chunk in chunks), len(files), progress)
+    return _gather((_decode_chunk(chunk, size, files[0], depth) for chunk in chunks), len(files), progress)
 
 
-def _gather(chunks: Iterable[Pixels], total: int, progress: Progress | None) -> Pixels:
-    images: Pixels | None = None
-    done = 0
-    for chunk in chunks:  # [n, h, w, c]
-        if images is None:
-            images = np.empty((total, chunk.shape[3], *chunk.shape[1:3]), dtype=np.uint8)
-        elif images.shape[1] < chunk.shape[3]:
-            images = np.repeat(images, 3, axis=1)
-        images[done : done + len(chunk)] = chunk.transpose(0, 3, 1, 2)  # one grey channel fills all three
-        done += len(chunk)
+def _gather(chunks: Iterable[_Found], total: int, progress: Progress | None) -> _Found:
+    whole, done = _Found(), 0
+    for chunk in chunks:
+        images = chunk.pixels
+        assert images is not None
+        if whole.pixels is None:
+            whole.pixels = np.empty((total, images.shape[3], *images.shape[1:3]), dtype=np.uint8)
+        elif whole.pixels.shape[1] < images.shape[3]:
+            whole.pixels = np.repeat(whole.pixels, 3, axis=1)
+        whole.pixels[done : done + len(images)] = images.transpose(0, 3, 1, 2)  # one grey channel fills all three
+        whole.add(chunk)
+        done += len(images)
         if progress is not None:
             progress(done, total)
-    assert images is not None
-    return images
+    return whole
 
 
 def _pool(count: int) -> ProcessPoolExecutor:
@@ -91,8 +159,9 @@ def _worthwhile_processes(files: Sequence[Path]) -> int:
     return min(usable, MOST_PROCESSES)
 
 
-def _decode_chunk(files: Sequence[Path], size: tuple[int, int], first: Path) -> Pixels:
-    images = [_decode(file) for file in files]
+def _decode_chunk(files: Sequence[Path], size: tuple[int, int], first: Path, depth: int) -> _Found:
+    found = _Found()
+    images = [_decode(file, depth, found) for file in files]
     for file, image in zip(files, images, strict=True):
         if image.shape[:2] != size:
             raise BadInput(
@@ -101,8 +170,10 @@ def _decode_chunk(files: Sequence[Path], size: tuple[int, int], first: Path) -> 
             )
     if any(image.ndim == 3 for image in images):
         images = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
-        return np.stack(images)
-    return np.stack(images)[..., None]
+        found.pixels = np.stack(images)
+    else:
+        found.pixels = np.stack(images)[..., None]
+    return found
 
 
 def _spelled(shape: tuple[int, ...]) -> str:
@@ -123,60 +194,50 @@ def _free_memory() -> int:
 
 
 def _size(file: Path) -> tuple[int, int]:
-    height, width = _decode(file).shape[:2]
+    height, width = _decode(file, 16, _Found()).shape[:2]
     return height, width
 
 
-def _decode(file: Path) -> Pixels:
+def _decode(file: Path, depth: int, found: _Found) -> Pixels:
+    """One image, with its facts added to `found`; values of 16 bits are taken to fill `depth` of them."""
     try:
         with Image.open(file) as image:
-            return _eight_bits(image)
+            if image.mode.startswith("I"):
+                pixels, highest = _from_16_bits(np.asarray(image), depth)
+                found.add(_Found(deep=1, highest=highest))
+            else:
+                # Pillow keeps the upper half of 16 bits a colour, and says so in how it unpacks them only.
+                halved = _UPPER_HALF.search(str(image.tile)) is not None
+                pixels = _eight_bits(image)
+                if halved:
+                    found.add(_Found(deep=1, highest=int(pixels.max()) << 8 | 0xFF, colour=file))
+            found.turned += _turned(image)
+            return pixels
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise BadInput(
             f"{shown(file)}: is not an image that can be read ({one_line(error, 80)}); mend or remove it"
         ) from None
 
 
+def _turned(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+    except Exception:  # damaged EXIF data can raise anything, and the pixels are good without it
+        return False
+
+
 def _eight_bits(image: Image.Image) -> Pixels:
     if image.mode in ("1", "L", "LA", "La"):
         return np.asarray(image.convert("L"))
-    if image.mode.startswith("I"):
-        return _from_16_bits(np.asarray(image))
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers")
+        raise ValueError("floating-point pixels of no known range: save it with 8 or 16 bits")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")  # first, since a palette's transparency may be spelled in bytes
     return np.asarray(image.convert("RGB"))
 
 
-def _from_16_bits(pixels: NDArray[Any]) -> Pixels:
-    if pixels.min() < 0 or pixels.max() > 0xFFFF:
+def _from_16_bits(pixels: NDArray[Any], depth: int) -> tuple[Pixels, int]:
+    highest = int(pixels.max())
+    if pixels.min() < 0 or highest > MOST:
         raise ValueError("its pixels have more than 16 bits")
-    return (pixels >> 8).astype(np.uint8)
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below `folder` in sorted order, but not hidden ones nor those that file managers leave.
-
-    Links are followed; a folder reached twice, such as by a link to its parent, is read once. BadInput names a link
-    that leads nowhere.
-    """
-    seen: set[str] = set()
-    for where, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-        seen.add(os.path.realpath(where))
-        folders[:] = sorted(
-            name for name in folders if _wanted(name) and os.path.realpath(f"{where}/{name}") not in seen
-        )
-        for name in sorted(filter(_wanted, names)):
-            file = Path(where, name)
-            if not file.exists():
-                raise BadInput(f"{shown(file)}: is a link that leads nowhere; mend or remove it")
-            yield file
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _wanted(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in ("thumbs.db", "desktop.ini")
+    return to_bytes(pixels, depth), highest

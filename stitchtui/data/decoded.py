@@ -1,7 +1,8 @@
-"""Decoded images kept on disk, and used again while the files' names, sizes and times stay the same."""
+"""Decoded images and notes on them kept on disk, and used again while files' names, sizes and times stay the same."""
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import zlib
@@ -11,15 +12,15 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from stitchtui.data.decode import Pixels, Progress, decode
+from stitchtui.data.decode import Decoded, Progress, decode
 from stitchtui.places import cache_directory
 
-# Raised whenever the same files would decode to other pixels.
-FORMAT = 1
+# Raised whenever the same files would decode to other pixels or notes.
+FORMAT = 2
 
 
-def decoded(root: Path, files: Sequence[Path], progress: Progress | None = None) -> Pixels:
-    """The pixels of `files` below `root`, as `decode` gives them; from the cache where possible.
+def decoded(root: Path, files: Sequence[Path], progress: Progress | None = None) -> Decoded:
+    """The `files` below `root` as `decode` gives them; from the cache where possible.
 
     A damaged cache file is made anew; one that can't be written costs time later, and a line in the log.
     """
@@ -29,7 +30,7 @@ def decoded(root: Path, files: Sequence[Path], progress: Progress | None = None)
         images = decode(files, progress)
         _write(place, images)
     elif progress is not None:
-        progress(len(images), len(images))
+        progress(len(files), len(files))
     return images
 
 
@@ -43,24 +44,28 @@ def _place(root: Path, files: Sequence[Path]) -> Path:
     return cache_directory() / "decoded" / f"{where}-{listing.hexdigest()[:32]}.safetensors"
 
 
-def _read(place: Path) -> Pixels | None:
+def _read(place: Path) -> Decoded | None:
     try:
         with safe_open(place, framework="numpy") as file:
-            images: Pixels = file.get_tensor("images")
-            return images if file.metadata()["crc32"] == _checksum(images) else None
-    except (OSError, SafetensorError, KeyError, TypeError):
+            facts = file.metadata()
+            images = Decoded(file.get_tensor("images"), tuple(json.loads(facts["notes"])))
+            return images if facts["crc32"] == _checksum(images) else None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
 
 
-def _checksum(images: Pixels) -> str:
-    return f"{zlib.crc32(images.reshape(-1).data):08x} {images.dtype} {list(images.shape)}"
+def _checksum(images: Decoded) -> str:
+    pixels = images.pixels
+    crc = zlib.crc32(json.dumps(images.notes).encode(), zlib.crc32(pixels.reshape(-1).data))
+    return f"{crc:08x} {pixels.dtype} {list(pixels.shape)}"
 
 
-def _write(place: Path, images: Pixels) -> None:
+def _write(place: Path, images: Decoded) -> None:
     part = place.with_suffix(f".{os.getpid()}.part")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"images": images}, part, metadata={"crc32": _checksum(images)})
+        facts = {"crc32": _checksum(images), "notes": json.dumps(images.notes)}
+        save_file({"images": images.pixels}, part, metadata=facts)
         part.replace(place)
         for other in place.parent.glob(f"{place.name.split('-')[0]}-*.safetensors"):
             if other != place:

@@ -1,22 +1,25 @@
-"""Images from class folders: `train/` and `test/` (or `val/`) in a folder, or one set of classes to split.
+"""Images from class folders: a training and a test part in a folder, or one set of classes to split.
 
 Files lie class by class, so the training images are shuffled once, always in the same way: an index range of
 them (`train_range`) then holds every class. What is in a class's folder counts as an image, at any depth.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from stitchtui.data.dataset import Part
-from stitchtui.data.decode import Progress, files_below
+from stitchtui.data.decode import Progress
 from stitchtui.data.decoded import decoded
+from stitchtui.data.parts import ANNOTATIONS, IMAGES, find_parts, part_name
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import generator, stratified_split
-from stitchtui.data.words import one_line, shown
+from stitchtui.data.tree import Tree
+from stitchtui.data.words import one_line, shown, some
 from stitchtui.errors import BadInput
 
 
@@ -24,8 +27,11 @@ from stitchtui.errors import BadInput
 class Listing:
     """The files of a folder of classes, class by class, and the name of each file's class."""
 
+    part: Path
     files: list[Path]
     classes: list[str]
+    empty: list[str] = field(default_factory=list)  # the class folders without images
+    notes: tuple[str, ...] = ()
 
 
 def load_folder(path: str, test_fraction: float, seed: int, progress: Progress | None = None) -> Raw:
@@ -37,21 +43,22 @@ def load_folder(path: str, test_fraction: float, seed: int, progress: Progress |
     said = f"data.name: folder:{shown(path)}"
     if not path or not root.is_dir():
         raise BadInput(f"{said}: no such folder; expected one with train/ and test/, or one of class folders")
+    tree = Tree()
     try:
-        parts = _parts(root, said)
-        listings = [_listing(part, said) for part in parts]
+        parts = find_parts(root, tree, said)
+        listings = [_listing(part, tree, said) for part in parts.folders]
     except OSError as error:
         raise BadInput(f"{said}: can't be read ({one_line(error)})") from None
     names = sorted(set(listings[0].classes))
-    _check_classes(parts, listings, names, said)
+    _check_classes(listings, names, said)
     index = {name: label for label, name in enumerate(names)}
     labels = [torch.tensor([index[name] for name in listing.classes]) for listing in listings]
-    files = [file for listing in listings for file in listing.files]
-    images = torch.from_numpy(decoded(root, files, progress))
-    whole = Part(images, torch.cat(labels))
+    images = decoded(root, [file for listing in listings for file in listing.files], progress)
+    whole = Part(torch.from_numpy(images.pixels), torch.cat(labels))
     train, test = _split(labels, test_fraction, seed)
     train = train[torch.randperm(len(train), generator=generator("folder order", 0))]
-    return Raw(_take(whole, train), _take(whole, test), tuple(shown(name) for name in names))
+    notes = (*parts.notes, *(note for each in listings for note in each.notes), *tree.notes(), *images.notes)
+    return Raw(_take(whole, train), _take(whole, test), tuple(shown(name) for name in names), notes)
 
 
 def _take(part: Part, indices: Tensor) -> Part:
@@ -66,44 +73,63 @@ def _split(labels: list[Tensor], test_fraction: float, seed: int) -> tuple[Tenso
     return torch.arange(first), torch.arange(first, both)
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _parts(root: Path, said: str) -> list[Path]:
-    there = {folder.name: folder for folder in _folders(root)}
-    test = there.get("test") or there.get("val")
-    if "train" in there and test is not None:
-        return [there["train"], test]
-    if "train" in there and _folders(there["train"]):
-        raise BadInput(f"{said}: has train/ but neither test/ nor val/; expected both parts")
-    if test is not None and _folders(test):
-        raise BadInput(f"{said}: has {test.name}/ but no train/; expected both parts")
-    return [root]
-
-
-def _listing(part: Path, said: str) -> Listing:
-    folders = _folders(part)
+def _listing(part: Path, tree: Tree, said: str) -> Listing:
+    folders = tree.folders(part)
+    if (part / ANNOTATIONS).is_file() and all(folder.name == IMAGES for folder in folders):
+        return _annotated(part, tree)
     if not folders:
         raise BadInput(f"{said}: {shown(part)} has no class folders; expected one folder of images for each class")
-    found = [(file, folder.name) for folder in folders for file in files_below(folder)]
-    return Listing([file for file, _ in found], [name for _, name in found])
+    found = [(file, folder.name) for folder in folders for file in tree.files(folder)]
+    empty = sorted({folder.name for folder in folders} - {name for _, name in found})
+    return Listing(
+        part, [file for file, _ in found], [name for _, name in found], empty, tuple(_notes(part, folders, tree))
+    )
 
 
-def _check_classes(parts: list[Path], listings: list[Listing], names: list[str], said: str) -> None:
-    empty = [folder.name for folder in _folders(parts[0]) if folder.name not in set(names)]
-    if empty:
-        raise BadInput(f"{said}: class folder {shown(parts[0] / empty[0])} holds no images")
+def _notes(part: Path, folders: list[Path], tree: Tree) -> Iterator[str]:
+    if loose := tree.loose(part):
+        yield f"{loose} files beside the class folders in {shown(part)} are left out: they have no class"
+    if like := [folder.name for folder in folders if part_name(folder.name)]:
+        yield f"taken for classes, though called like parts: {some(like)}"
+
+
+def _annotated(part: Path, tree: Tree) -> Listing:
+    """The images of Tiny ImageNet's val/: all in one folder, with a file that names each one's class."""
+    place = part / ANNOTATIONS
+    said = shown(place)
+    classes: dict[str, str] = {}
+    for number, line in enumerate(place.read_bytes().decode("utf-8", "replace").splitlines(), 1):
+        words = line.split("\t")
+        if len(words) < 2 or classes.get(words[0], words[1]) != words[1]:
+            raise BadInput(
+                f"{said}: line {number}: '{shown(line[:60])}'; expected FILE, a tab, and the file's one class"
+            )
+        classes[words[0]] = words[1]
+    files = {file.name: file for file in tree.files(part / IMAGES)}
+    if lacking := sorted(set(files) - set(classes)):
+        raise BadInput(f"{said}: names no class for {some(lacking)}; expected one for every image")
+    if lost := sorted(set(classes) - set(files)):
+        raise BadInput(f"{said}: names images that are not in {IMAGES}/: {some(lost)}")
+    ordered = sorted(files, key=lambda name: (classes[name], name))
+    return Listing(part, [files[name] for name in ordered], [classes[name] for name in ordered])
+
+
+def _check_classes(listings: list[Listing], names: list[str], said: str) -> None:
+    first, last = listings[0], listings[-1]
+    if first.empty:
+        raise BadInput(f"{said}: class folder {shown(first.part / first.empty[0])} holds no images")
     if len(names) < 2:
-        raise BadInput(f"{said}: {shown(parts[0])} holds one class folder, {shown(names[0])}; expected two or more")
+        raise BadInput(f"{said}: {shown(first.part)} holds one class folder, {some(names)}; expected two or more")
     if len(listings) == 1:
-        _check_room(listings[0], said)
+        _check_room(first, said)
         return
-    strange = sorted(set(listings[1].classes) - set(names))
+    strange = sorted(set(last.classes) - set(names))
     if strange:
-        raise BadInput(f"{said}: class {shown(strange[0])} is in {parts[1].name}/ but not in train/")
-    if not listings[1].files:
-        raise BadInput(f"{said}: {shown(parts[1])} holds no images")
+        raise BadInput(
+            f"{said}: class {shown(strange[0])} is in {shown(last.part.name)}/ but not in {shown(first.part.name)}/"
+        )
+    if not last.files:
+        raise BadInput(f"{said}: {shown(last.part)} holds no images")
 
 
 def _check_room(listing: Listing, said: str) -> None:

@@ -13,6 +13,7 @@ from stitchtui.data import decode as decoding
 from stitchtui.data import decoded as caching
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
+from stitchtui.data.tree import Tree
 from stitchtui.errors import BadInput
 from stitchtui.experiment import DataSpec
 
@@ -132,7 +133,7 @@ def test_one_colour_image_makes_all_images_colour(tmp_path: Path, colour: str, m
     for seed in range(8):
         put(root / "ab"[seed // 4] / f"{seed}.png", seed, (6, 5))
     put(root / colour, 9)
-    images = torch.from_numpy(decoding.decode(sorted(root.glob("*/*.png"))))
+    images = torch.from_numpy(decoding.decode(sorted(root.glob("*/*.png"))).pixels)
     index = 0 if colour.startswith("a") else 7
     assert seeds_of(images[index : index + 1]) == [9]
     for seed in set(range(8)) - {index}:
@@ -147,7 +148,7 @@ def test_palettes_alpha_and_16_bits_become_eight_bits_a_channel(tmp_path: Path) 
     palette = Image.fromarray(pixels(2, 4, 4) % 4)
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
     palette.save(tmp_path / "2.png", transparency=b"\x00\xff\x80\xff")
-    decoded = decoding.decode([tmp_path / f"{i}.png" for i in range(3)])
+    decoded = decoding.decode([tmp_path / f"{i}.png" for i in range(3)]).pixels
     assert (decoded[0] == pixels(0, 4, 4)).all()
     assert (decoded[1] == pixels(1, 4, 4, 4)[..., :3].transpose(2, 0, 1)).all()
     table = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
@@ -158,32 +159,32 @@ def test_several_processes_decode_to_the_same_and_tell_their_progress(
     classes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "CHUNK", 7)
-    files = list(decoding.files_below(classes))
+    files = list(Tree().files(classes))
     told: list[tuple[int, int]] = []
     both = decoding.decode(files, lambda done, total: told.append((done, total)), processes=2)
     assert told == [(7, 20), (14, 20), (20, 20)]
-    assert (both == decoding.decode(files, processes=1)).all()
+    assert (both.pixels == decoding.decode(files, processes=1).pixels).all()
 
 
 def test_an_error_in_another_process_arrives_as_bad_input(classes: Path) -> None:
-    files = list(decoding.files_below(classes))
+    files = list(Tree().files(classes))
     files[3].write_bytes(b"no image")
     with pytest.raises(BadInput, match=r"03\.png: is not an image"):
         decoding.decode(files, processes=2)
 
 
 def test_decoding_goes_on_alone_where_processes_cannot_start(classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = list(decoding.files_below(classes))
-    expected = decoding.decode(files, processes=1)
+    files = list(Tree().files(classes))
+    expected = decoding.decode(files, processes=1).pixels
     # Each process ends before it has taken any work, as where its main module can't be imported.
     monkeypatch.setattr(decoding, "_leave_with_parent", sys.exit)
-    assert (decoding.decode(files, processes=2) == expected).all()
+    assert (decoding.decode(files, processes=2).pixels == expected).all()
 
 
 def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
 
-    def counted(files: list[Path], progress: decoding.Progress | None = None) -> decoding.Pixels:
+    def counted(files: list[Path], progress: decoding.Progress | None = None) -> decoding.Decoded:
         calls.append(len(files))
         return decoding.decode(files, progress)
 
@@ -270,7 +271,7 @@ def test_a_torn_image_is_named(classes: Path) -> None:
 
 def test_floating_point_pixels_are_refused(classes: Path) -> None:
     Image.fromarray(np.zeros((6, 5), dtype=np.float32)).save(classes / "cat" / "05.tiff")
-    bad(classes, r"cat/05\.tiff: .*floating-point")
+    bad(classes, r"cat/05\.tiff: .*floating-point pixels of no known range: save it with 8 or 16 bits")
 
 
 def test_a_link_that_leads_nowhere_is_named(classes: Path) -> None:
