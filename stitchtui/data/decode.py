@@ -73,6 +73,7 @@ def decode(files: Sequence[Path], progress: Progress | None = None, processes: i
     depth = bits(found.highest)
     if found.deep and depth < 16:
         _check_depth(found, depth, len(files))
+        found.pixels = None  # before there are others: a set may fill the memory
         found.pixels = _read(files, size, depth, count, progress).pixels
     assert found.pixels is not None
     return Decoded(found.pixels, tuple(_notes(found, len(files))))

@@ -15,7 +15,7 @@ from torch import Tensor
 from stitchtui.data.dataset import Part
 from stitchtui.data.decode import Progress
 from stitchtui.data.decoded import decoded
-from stitchtui.data.parts import ANNOTATIONS, IMAGES, find_parts, part_name
+from stitchtui.data.parts import ANNOTATIONS, IMAGES, check_classes, find_parts, part_name
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import generator, stratified_split
 from stitchtui.data.tree import Tree
@@ -31,7 +31,7 @@ class Listing:
     files: list[Path]
     classes: list[str]
     empty: list[str] = field(default_factory=list)  # the class folders without images
-    notes: tuple[str, ...] = ()
+    loose: int = 0  # how many files lie beside the class folders
 
 
 def load_folder(path: str, test_fraction: float, seed: int, progress: Progress | None = None) -> Raw:
@@ -57,7 +57,7 @@ def load_folder(path: str, test_fraction: float, seed: int, progress: Progress |
     whole = Part(torch.from_numpy(images.pixels), torch.cat(labels))
     train, test = _split(labels, test_fraction, seed)
     train = train[torch.randperm(len(train), generator=generator("folder order", 0))]
-    notes = (*parts.notes, *(note for each in listings for note in each.notes), *tree.notes(), *images.notes)
+    notes = (*parts.notes, *_notes(listings, names), *tree.notes(), *images.notes)
     return Raw(_take(whole, train), _take(whole, test), tuple(shown(name) for name in names), notes)
 
 
@@ -80,16 +80,17 @@ def _listing(part: Path, tree: Tree, said: str) -> Listing:
     if not folders:
         raise BadInput(f"{said}: {shown(part)} has no class folders; expected one folder of images for each class")
     found = [(file, folder.name) for folder in folders for file in tree.files(folder)]
+    files = [file for file, _ in found]
+    check_classes(part, folders, files, said)
     empty = sorted({folder.name for folder in folders} - {name for _, name in found})
-    return Listing(
-        part, [file for file, _ in found], [name for _, name in found], empty, tuple(_notes(part, folders, tree))
-    )
+    return Listing(part, files, [name for _, name in found], empty, tree.loose(part))
 
 
-def _notes(part: Path, folders: list[Path], tree: Tree) -> Iterator[str]:
-    if loose := tree.loose(part):
-        yield f"{loose} files beside the class folders in {shown(part)} are left out: they have no class"
-    if like := [folder.name for folder in folders if part_name(folder.name)]:
+def _notes(listings: list[Listing], names: list[str]) -> Iterator[str]:
+    for listing in listings:
+        if listing.loose:
+            yield f"files in {shown(listing.part)} that lie in no class folder, and are left out: {listing.loose}"
+    if like := [name for name in names if part_name(name)]:
         yield f"taken for classes, though called like parts: {some(like)}"
 
 

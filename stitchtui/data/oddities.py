@@ -11,7 +11,7 @@ from stitchtui.errors import BadInput
 
 
 def check(raw: Raw, said: str) -> None:
-    """Raise BadInput, starting with `said`, for pixels that hardly vary and classes that only the test part has."""
+    """Raise BadInput, starting with `said`, for pixels that hardly vary, and classes that can't be learned."""
     for part, images in (("training", raw.train.images), ("test", raw.test.images)):
         if facts.hardly_varies(images):
             raise BadInput(
@@ -20,6 +20,8 @@ def check(raw: Raw, said: str) -> None:
                 "check how they were saved"
             )
     in_training, in_test = _counts(raw)
+    if sum(seen > 0 for seen in in_training) < 2:
+        raise BadInput(f"{said}: all training images are of one class; expected two or more")
     unseen = [name for name, seen, tested in zip(raw.classes, in_training, in_test, strict=True) if tested and not seen]
     if unseen:
         raise BadInput(

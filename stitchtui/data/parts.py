@@ -11,7 +11,7 @@ from stitchtui.errors import BadInput
 
 # Where several can be the test part, the first of them is.
 WORDS = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trainval"),
     "test": ("test", "testing"),
     "val": ("val", "valid", "validation"),
     "eval": ("eval", "evaluation"),
@@ -83,7 +83,8 @@ def find_parts(root: Path, tree: Tree, said: str) -> Parts:
 
 
 def _has_classes(part: Path, tree: Tree) -> bool:
-    return (part / ANNOTATIONS).is_file() or any(folder.name != IMAGES for folder in tree.folders(part))
+    folders = tree.folders(_inner(part, tree))
+    return (part / ANNOTATIONS).is_file() or any(folder.name != IMAGES for folder in folders)
 
 
 def _chosen(pairs: list[tuple[Path, Path]], named: Mapping[Path, Name], said: str) -> tuple[Path, Path]:
@@ -97,12 +98,30 @@ def _chosen(pairs: list[tuple[Path, Path]], named: Mapping[Path, Name], said: st
 
 
 def _inner(part: Path, tree: Tree) -> Path:
-    """The folder of class folders in `part`: archives often hold seg_train/seg_train/."""
-    folders = tree.folders(part)
-    while len(folders) == 1 and part_name(folders[0].name) == part_name(part.name):
-        part = folders[0]
-        folders = tree.folders(part)
+    """The folder of class folders in `part`: archives often hold seg_train/seg_train/, or train/images/."""
+    name, folders = part_name(part.name), tree.folders(part)
+    while (
+        len(folders) == 1
+        and (folders[0].name == IMAGES or part_name(folders[0].name) == name)
+        and (below := tree.folders(folders[0]))
+    ):
+        part, folders = folders[0], below
     return part
+
+
+def check_classes(part: Path, classes: list[Path], files: list[Path], said: str) -> None:
+    """Raise BadInput, starting with `said`, where `classes` in `part` are parts, or their `files` lie in such."""
+    named = {folder: name for folder in classes if (name := part_name(folder.name))}
+    if _paired(named) or len(named) == len(classes):
+        names = some([f"{folder.name}/" for folder in named])
+        raise BadInput(f"{said}: {shown(part)} holds {names}, called like parts; expected class folders there")
+    for folder in sorted({file.parent for file in files}):
+        below = folder.relative_to(part).parts
+        if like := [name for name in below[1:] if (read := part_name(name)) and not read.rest]:
+            raise BadInput(
+                f"{said}: {shown(like[0])}/ is called like a part but lies in {shown(part / below[0])}, which would be "
+                "a class; expected the folder that holds train/ and test/: name that, or give this one another name"
+            )
 
 
 def _paired(named: Mapping[Path, Name]) -> bool:

@@ -90,6 +90,11 @@ def test_classes_that_only_the_test_part_has_are_refused(tmp_path: Path) -> None
         load(tmp_path, IMAGES[:30], IMAGES[30:], y_train=LABELS[:30] % 3)
 
 
+def test_training_images_of_one_class_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="all training images are of one class; expected two or more"):
+        load(tmp_path, IMAGES[:30], IMAGES[30:], y_train=LABELS[:30] * 0, y_test=LABELS[30:] * 0)
+
+
 def test_gaps_between_labels_are_said(tmp_path: Path) -> None:
     dataset = load(tmp_path, IMAGES[:30], IMAGES[30:], LABELS[:30] * 5, LABELS[30:] * 5)
     assert len(dataset.classes) == 16

@@ -72,6 +72,7 @@ def sizes(dataset: Dataset) -> tuple[int, int, tuple[str, ...]]:
         ("seg_train", "seg_test"),
         ("ILSVRC2012_img_train", "ILSVRC2012_img_val"),
         ("train2017", "val2017"),
+        ("trainval", "test"),
     ],
 )
 def test_folders_called_like_parts_are_the_parts(root: Path, train: str, test: str) -> None:
@@ -207,6 +208,37 @@ def test_parts_that_do_not_make_a_pair_are_refused(root: Path, folders: list[str
     bad(root, expected)
 
 
+def test_parts_within_a_class_are_refused_with_the_folder_to_name(root: Path) -> None:
+    part(root / "data" / "train", 0)
+    part(root / "data" / "test", 10)
+    bad(root, r"test/ is called like a part but lies in .*data, which would be a class; .*: name that")
+    part(root / "more", 20)
+    bad(root, r"test/ is called like a part but lies in .*data")
+
+
+def test_parts_within_a_part_are_refused(root: Path) -> None:
+    for name in ("train", "test"):
+        part(root / name / "train", 0)
+        part(root / name / "test", 10)
+    bad(root, r"train holds test/, train/, called like parts; expected class folders there")
+
+
+def test_class_folders_may_lie_in_a_folder_of_images(root: Path) -> None:
+    part(root / "train" / "images", 0, 6)
+    part(root / "test" / "images", 10)
+    assert sizes(load(root)) == (6, 4, ("cat", "dog"))
+
+
+def test_a_class_called_train_is_one_within_parts_and_said_once(root: Path) -> None:
+    part(root / "train", 0, 6)
+    part(root / "test", 10)
+    for name in ("train", "test"):
+        (root / name / "dog").rename(root / name / "train")
+    dataset = load(root)
+    assert sizes(dataset) == (6, 4, ("cat", "train"))
+    assert dataset.notes == ("taken for classes, though called like parts: train",)
+
+
 def test_a_class_whose_name_says_more_than_a_part_is_a_class_and_said(root: Path) -> None:
     for number, name in enumerate(("bullet_train", "test_tube", "cat")):
         for seed in range(5):
@@ -252,7 +284,7 @@ def test_images_beside_the_class_folders_are_left_out_and_said(root: Path) -> No
     flat(root)
     (root / "README.md").write_text("about them")
     (note,) = load(root).notes
-    assert note == f"3 files beside the class folders in {root} are left out: they have no class"
+    assert note == f"files in {root} that lie in no class folder, and are left out: 3"
 
 
 @pytest.mark.parametrize(
