@@ -1,9 +1,10 @@
 """Calls that torch.fx would run, or fail at, while it traces a network, put into the graph as they are instead.
 
-New tensors whose size is read off another one; and autograd functions, whose backward pass would be lost if their
-forward pass were looked into.
+New tensors whose size is read off another one; how many images there are; and autograd functions, whose backward
+pass would be lost if their forward pass were looked into.
 """
 
+import builtins
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -17,6 +18,9 @@ _NEW = (
     *("arange", "as_tensor", "empty", "eye", "finfo", "full", "iinfo", "linspace", "logspace", "ones", "rand"),
     *("randint", "randn", "randperm", "scalar_tensor", "tensor", "tril_indices", "triu_indices", "zeros"),
 )
+
+
+_len = len
 
 
 class AutogradFunction:
@@ -37,6 +41,7 @@ def recorded() -> Iterator[None]:
         for name in _NEW:
             function = getattr(torch, name)
             stack.enter_context(patch.object(torch, name, _or_node(function, function)))
+        stack.enter_context(patch.object(builtins, "len", _length))
         for kind in _autograd_functions():
             with_context = kind.setup_context is torch.autograd.Function.setup_context
             forward = _or_node(kind.forward, AutogradFunction(kind), 1 if with_context else 0)
@@ -45,6 +50,15 @@ def recorded() -> Iterator[None]:
                 prepare = _unless_symbolic(kind.setup_context)
                 stack.enter_context(patch.object(kind, "setup_context", staticmethod(prepare)))
         yield
+
+
+def _length(of: Any) -> Any:
+    try:
+        return _len(of)
+    except RuntimeError:  # of a symbolic value, such as a batch, whose length isn't always the same
+        if isinstance(of, fx.Proxy):
+            return of.tracer.create_proxy("call_function", _len, (of,), {})
+        raise
 
 
 def _or_node(function: Callable[..., Any], target: Callable[..., Any], hidden: int = 0) -> Callable[..., Any]:

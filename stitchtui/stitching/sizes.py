@@ -14,7 +14,7 @@ _METHODS = {"size", "dim", "ndimension", "numel", "nelement", "is_floating_point
 _ALIKE = {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like"}
 _NEW = {"new_zeros", "new_ones", "new_empty", "new_full", "new_tensor"}
 _AS_ANOTHER = {"expand_as", "view_as", "reshape_as", "type_as", "to"}
-_FUNCTIONS = {getattr(torch, name, None) for name in _METHODS | _ALIKE} - {None}
+_FUNCTIONS = {len} | {getattr(torch, name, None) for name in _METHODS | _ALIKE} - {None}
 
 
 class Sizes:
@@ -75,6 +75,9 @@ class SizeProxy(fx.Proxy):
 
     def __index__(self) -> int:
         return operator.index(self.tracer.number(self))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise fx.proxy.TraceError("a part of a tensor is written over (x[...] = y)")
 
     def __len__(self) -> int:
         length = self.tracer.known(self, len)

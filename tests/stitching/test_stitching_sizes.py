@@ -11,7 +11,7 @@ from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.cuts import Traced
+from stitchtui.stitching.cuts import Traced, Untraceable
 
 CHANNELS, SIDE = 3, 4
 Step = tuple[str, int]
@@ -120,3 +120,24 @@ def test_what_is_as_large_as_another_tensor_has_its_dtype() -> None:
             return self.head(x.mean((2, 3)) + torch.ones_like(whole).sum((1, 2, 3), dtype=whole.dtype)[:, None])
 
     assert_chains(frozen(Whole(), 0), 8)
+
+
+def test_how_many_images_there_are_is_a_size_too() -> None:
+    class Counted(SmallConv):
+        def forward(self, x: Tensor) -> Tensor:
+            images = len(x)
+            return self.head(self.blocks(self.stem(x)).mean((2, 3)).view(images, -1))
+
+    read, plain = assert_chains(frozen(Counted(), 0), 8), Traced(frozen(SmallConv(), 0), torch.rand(2, 3, 8, 8))
+    assert len(read.cuts) == len(plain.cuts) + 1  # the view
+
+
+def test_a_part_of_a_tensor_that_is_written_over_is_named() -> None:
+    class Written(SmallConv):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            x[:, 0] = 0
+            return self.head(self.blocks(x).mean((2, 3)))
+
+    with pytest.raises(Untraceable, match=r"a part of a tensor is written over .* `x\[:, 0\] = 0`"):
+        Traced(frozen(Written(), 0), torch.rand(2, 3, 8, 8))
