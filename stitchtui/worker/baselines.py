@@ -15,9 +15,10 @@ from stitchtui.stitching.evaluate import Scores, scores_of
 from stitchtui.stitching.modes import training_difference
 from stitchtui.stitching.probe import linear_probes
 from stitchtui.stitching.stitches import parameter_count
+from stitchtui.stitching.stopped import IMAGES, what_stops
 from stitchtui.stitching.tails import Tail, TailRecipe, tail_of, train_tails
 from stitchtui.worker.column import MEMORY_RAN_OUT, Column, Keep, Reuse
-from stitchtui.worker.feed import in_order
+from stitchtui.worker.feed import in_order, pixels
 from stitchtui.worker.places import Chains, Place, chains, cuts_of
 from stitchtui.worker.recorder import Recorder
 from stitchtui.worker.session import Session
@@ -106,6 +107,9 @@ class TailColumn(Column):
     def _measure(self, place: Place) -> None:
         started = time.monotonic()
         both = chains(self.session, self.ends, cuts_of([place]))
+        if what := self._stop(both):
+            self.fail(place, f"no gradient reaches the layers after the cut: {what} lets none through")
+            return
         tail = self.tail(both, place)
         self.train(both, tail, self.steps)
         scores = self._scores(both, tail)
@@ -116,6 +120,13 @@ class TailColumn(Column):
         facts: dict[str, float] = {"stitch_parameters": parameter_count(tail.layers), "steps": self.steps}
         facts["seconds"] = time.monotonic() - started
         self.say(place, self.compared(scores) | facts, wrong=scores.wrong_text)
+
+    def _stop(self, both: Chains) -> str | None:
+        """The operation of the top that would leave its first layers as they are, if there is one."""
+        ((_, high),) = both.ends
+        with torch.no_grad():
+            x = both.top.features(pixels(self.session.dataset.train.images[:IMAGES]), high)[-1]
+        return what_stops(both.top.segments[high:], x)
 
     def _entrance(self, place: Place) -> nn.Module:
         """What leads from the bottom's tensor to the top: nothing where the shapes agree, else an affine map."""

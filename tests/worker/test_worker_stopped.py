@@ -32,7 +32,7 @@ class Detached(Plain):
 REASON = "no gradient reaches the stitch: detach lets none through"
 
 
-def wanted(folder: Path, tops: list[str], **stitch: object) -> Experiment:
+def wanted(folder: Path, tops: list[str], controls: tuple[str, ...] = (), **stitch: object) -> Experiment:
     file = folder / "networks.py"
     file.write_text(NETWORKS)
     kinds = {"a": "Plain", "plain": "Plain", "detached": "Detached"}
@@ -42,7 +42,7 @@ def wanted(folder: Path, tops: list[str], **stitch: object) -> Experiment:
     }
     pairs = [{"bottom": "a", "top": top} for top in tops]
     return experiment(
-        networks=networks, pairs=pairs, controls=[], stitch={"steps": 5, "cuts": ["one", "two"], **stitch}
+        networks=networks, pairs=pairs, controls=controls, stitch={"steps": 5, "cuts": ["one", "two"], **stitch}
     )
 
 
@@ -69,3 +69,10 @@ def test_tops_that_are_trained_in_one_go_keep_their_numbers_beside_one_that_stop
     found = {key: value for key, value in measures(both).items() if key in expected}
     assert found == expected
     assert {event["cut"] for event in failed(both)} == {"one"}
+
+
+def test_the_layers_of_a_top_are_not_said_to_be_trained_either_where_no_gradient_comes(tmp_path: Path) -> None:
+    directory = new_run(wanted(tmp_path, ["detached"], ("retrained_top",)), tmp_path / "runs")[0]
+    reasons = {event["cut"]: event["reason"] for event in failed(directory) if "retrained" in event["task"]}
+    assert reasons == {"one": "no gradient reaches the layers after the cut: detach lets none through"}
+    assert "two" in {cut for task, cut in measures(directory) if "retrained" in task}
