@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Protocol
 
 from stitchtui.run import control
-from stitchtui.run.directory import RunDirectory, read_object
+from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
@@ -55,7 +55,7 @@ def watch(
         if condition in _ENDED and begun >= sessions:
             let_go(directory, pause)
             return state, condition
-        gone = condition == "lost" or (condition in _ENDED and not is_alive(directory))
+        gone = condition == "lost" or (condition in _ENDED and not control.is_alive(directory))
         if gone and silent:  # looked once more after it was gone: it may have written until then
             return state, "lost"
         silent = gone
@@ -63,16 +63,10 @@ def watch(
             pause(POLL)
 
 
-def is_alive(directory: RunDirectory) -> bool:
-    """Whether the worker that was launched last is there, or the one that says that it works on the run."""
-    known = (read_object(directory.launched), directory.read_info())
-    return any(control.liveness(info) == "alive" for info in known if info)
-
-
 def let_go(directory: RunDirectory, pause: Callable[[float], None]) -> None:
     """Give a worker that has said its end the time to leave, so that the run can be resumed at once."""
     for _ in range(round(LEAVING / POLL)):
-        if not is_alive(directory):
+        if not control.is_alive(directory):
             return
         pause(POLL)
 

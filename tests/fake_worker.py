@@ -17,10 +17,11 @@ def tasks():
     return [pair, mirror]
 
 
-def begun(resumed=False, name="fake-run"):
+def begun(resumed=False, name="fake-run", process=None):
     versions = {"stitchtui": "0"}
     facts = {"run": name, "experiment": {"name": name, "epsilon": 3.0}, "tasks": tasks()}
-    return {"type": "run_started", **facts, "device": "cpu", "versions": versions, "resumed": resumed}
+    said = {"versions": versions, "resumed": resumed, "process": process or {}}
+    return {"type": "run_started", **facts, "device": "cpu", **said}
 
 
 def network(name):
@@ -79,7 +80,7 @@ def main():
         writer.write(event["type"], **{key: value for key, value in event.items() if key != "type"})
 
     with EventWriter(directory.events) as writer:
-        write(begun(resumed=directory.events.stat().st_size > 0, name=directory.name))
+        write(begun(directory.events.stat().st_size > 0, directory.name, describe_process()))
         if ending == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         if ending == "waits":

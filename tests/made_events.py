@@ -22,7 +22,7 @@ def event(type, t=1000.0, **fields):
     return {"t": t, "type": type, **fields}
 
 
-def run_started(made=None, t=1000.0, resumed=False, tasks=None):
+def run_started(made=None, t=1000.0, resumed=False, tasks=None, **fields):
     made = made or experiment()
     planned = [task.as_dict() for task in plan(made)] if tasks is None else tasks
     return event(
@@ -34,6 +34,7 @@ def run_started(made=None, t=1000.0, resumed=False, tasks=None):
         device="cpu",
         versions={"stitchtui": "0.1.0"},
         resumed=resumed,
+        **fields,
     )
 
 

@@ -10,7 +10,7 @@ import typer
 from stitchtui.commands.common import output, print_wrapped, say
 from stitchtui.errors import BadInput, ExitCode, RunFailed
 from stitchtui.files import write_atomically
-from stitchtui.live import View, is_alive, sessions_so_far, view_for, watch
+from stitchtui.live import View, sessions_so_far, view_for, watch
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
@@ -112,7 +112,7 @@ def _stop(directory: RunDirectory) -> None:
 
 def _forget(directory: RunDirectory, state: RunState) -> None:
     """Remove a run that holds nothing, so that `last` isn't a typo; not while a worker is at it."""
-    if any(cell.status == "finished" for cell in state.cells.values()) or is_alive(directory):
+    if any(cell.status == "finished" for cell in state.cells.values()) or control.is_alive(directory):
         return
     shutil.rmtree(directory.path, ignore_errors=True)
     say("nothing was measured, so the run's directory is removed again")

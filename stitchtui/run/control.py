@@ -17,14 +17,14 @@ from stitchtui.errors import BadInput
 from stitchtui.files import write_atomically
 from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.events import parse
-from stitchtui.run.lock import claim, release
-from stitchtui.run.process import Liveness, describe_process, leads_its_group, liveness, process_of
+from stitchtui.run.lock import turn
+from stitchtui.run.process import Liveness, describe_process, leads_its_group, liveness, process_of, same_process
 from stitchtui.text import plain
 
 if TYPE_CHECKING:
     from stitchtui.run.state import RunState
 
-__all__ = ["claim", "describe_process", "launch", "liveness", "release", "status", "stop"]
+__all__ = ["AlreadyRunning", "describe_process", "launch", "liveness", "status", "stop"]
 
 RunCondition = Literal["starting", "running", "done", "failed", "stopped", "lost", "elsewhere"]
 
@@ -32,15 +32,18 @@ WORKER = (sys.executable, "-m", "stitchtui.worker")
 _END_OF_LOG = 1 << 16  # bytes, more than the longest last event
 
 
+class AlreadyRunning(BadInput):
+    """A worker can't be put to a run that another is at."""
+
+
 def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Sequence[str] = WORKER) -> int:
     """Start `command` on the run, in a session of its own that outlives this terminal; returns its pid.
 
-    Raises BadInput when a worker is at it already.
+    Raises AlreadyRunning when a worker is at it.
     """
-    _, live = _worker(directory)
-    if live == "alive":
-        raise BadInput(f"run {plain(directory.name)}: is running already; `stitchtui attach` shows it")
-    with directory.log.open("ab") as log:
+    with turn(directory), directory.log.open("ab") as log:
+        if is_alive(directory):
+            raise AlreadyRunning(f"run {plain(directory.name)}: is running already; `stitchtui attach` shows it")
         process = subprocess.Popen(
             [*command, str(directory.path.absolute()), *extra_args],
             stdin=subprocess.DEVNULL,
@@ -48,7 +51,7 @@ def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Seq
             stderr=log,
             start_new_session=True,
         )
-    write_atomically(directory.launched, json.dumps(describe_process(process.pid)))
+        write_atomically(directory.launched, json.dumps(describe_process(process.pid)))
     # Reaps the worker should it end before this process does, and keeps the Popen object until then.
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid
@@ -71,18 +74,18 @@ def status(directory: RunDirectory, state: "RunState") -> RunCondition:
     """How the run is: what its log (already folded into `state`) says, and what its process says."""
     info, live = _worker(directory)
     if live == "alive":
-        if info["create_time"] > (state.updated or 0.0):
-            return "starting"  # also again: what the log ends with was said by an earlier worker
-        return "starting" if state.status == "empty" else state.status
+        # Also again: what the log ends with may have been said by an earlier worker.
+        return state.status if state.status != "empty" and same_process(info, state.process) else "starting"
     if state.status in ("done", "failed", "stopped"):
         return state.status
     if live == "elsewhere":
         return "elsewhere"
-    return "running" if _ended_since(directory, state) else "lost"
+    # Its end may have come after the log was read: then the next poll will bring it.
+    return "running" if _has_ended(directory) else "lost"
 
 
-def _ended_since(directory: RunDirectory, state: "RunState") -> bool:
-    """Whether the log's last line is an end that `state` hasn't seen: the next poll will bring it."""
+def _has_ended(directory: RunDirectory) -> bool:
+    """Whether the log's last line is an end."""
     try:
         with directory.events.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _END_OF_LOG))
@@ -90,7 +93,7 @@ def _ended_since(directory: RunDirectory, state: "RunState") -> bool:
     except OSError:
         return False
     event = parse(end.rstrip(b"\n").rpartition(b"\n")[2])
-    return event is not None and event["type"] == "run_finished" and event["t"] != state.finished
+    return event is not None and event["type"] == "run_finished"
 
 
 def stop(directory: RunDirectory, grace: float = 10.0) -> bool:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.lock import claim, release
+
 CHUNK = 1 << 18  # bytes a read
 MARK = 256  # bytes that tell the log we know from another
 
@@ -17,7 +20,7 @@ Event = dict[str, Any]
 
 REQUIRED: dict[str, frozenset[str]] = {
     # the run's name, experiment (as `Experiment.plain()`), tasks (as `Task.as_dict()`), device, versions,
-    # resumed (whether the log held events before)
+    # resumed (whether the log held events before); process (who says so, as `describe_process` describes it)
     "run_started": frozenset({"run", "experiment", "tasks", "device", "versions", "resumed"}),
     # name, train, test (numbers of images), classes (names), shape [c, h, w], mean, std, digest
     "data_ready": frozenset({"name", "train", "test", "classes"}),
@@ -52,10 +55,17 @@ REQUIRED: dict[str, frozenset[str]] = {
 
 
 class EventWriter:
-    """Appends events to a log, one whole line a write; a log has one writer at a time (see `lock`)."""
+    """Appends events to a run's log, one whole line a write; while it is open, its process alone can write there."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        """Raises BadInput when another process holds the run that the log at `path` belongs to, or may."""
+        self._directory = RunDirectory(path.parent)
+        self._lock = claim(self._directory)
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError:
+            release(self._directory, self._lock)
+            raise
         size = os.fstat(self._file).st_size
         self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
@@ -67,10 +77,11 @@ class EventWriter:
         return event
 
     def close(self) -> None:
-        """Close the log; further writes are errors."""
+        """Close the log and give the run back; further writes are errors."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+            release(self._directory, self._lock)
 
     def __enter__(self) -> Self:
         return self

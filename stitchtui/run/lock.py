@@ -1,13 +1,10 @@
-"""One writer for each run: a lock file, made whole at once, that names the process holding it; sound on NFS too."""
+"""One writer for each run, and turns for what changes it: locks of the system, which nobody that died can hold."""
 
-import contextlib
-import hashlib
 import json
-import os
-import secrets
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from stitchtui.errors import BadInput
 from stitchtui.files import write_atomically
@@ -15,109 +12,86 @@ from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.process import describe_process, liveness
 from stitchtui.text import plain
 
-_WRITING = 1.0  # seconds that a lock may stay without a name in it while its holder writes one
-_TURNS = 20  # looks at who holds the lock before giving up
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_PATIENCE = 10.0  # seconds; a turn takes milliseconds, more on a slow network file system
 
 
-def claim(directory: RunDirectory) -> None:
-    """Make this process the run's only worker, taking over from one that died on this host.
+def claim(directory: RunDirectory) -> "BaseFileLock":
+    """Make this process the run's only writer until it ends or gives the run back by `release`.
 
-    Raises BadInput when another process holds the run, or may: one on another host can't be asked.
+    What decides is the system's lock, which holds as long as its process does. The name beside it is for people, and
+    for a file system that locks on one machine alone. Raises BadInput when another process holds the run, or may.
     """
+    lock = _locked(directory, directory.path / ".lock", 0.0)
+    if lock is None:
+        raise BadInput(f"run {plain(directory.name)}: {_holder(directory)} is working on it; stop that first")
     try:
-        for _ in range(_TURNS):
-            if _make(directory.lock):
-                return
-            holder = _holder(directory.lock)
-            state = liveness(holder)
-            if holder and state != "dead":
-                raise BadInput(_held_by(directory, holder, state))
-            if _take_over(directory, holder):
-                return
-            time.sleep(0.02)
-    except OSError as error:
-        why = plain(error.strerror or error)
-        raise BadInput(f"{plain(directory.lock)}: can't be made ({why}); is this a run you may write?") from None
-    raise BadInput(f"run {plain(directory.name)}: others keep taking its lock; try again")
+        _refuse_unless_free(directory)
+        write_atomically(directory.lock, json.dumps(describe_process()))
+    except BaseException as error:
+        lock.release()
+        if isinstance(error, OSError):
+            raise _cannot_lock(directory.lock, error) from None
+        raise
+    return lock
 
 
-def release(directory: RunDirectory) -> None:
-    """Give the run back, if this process holds it."""
-    holder = _named(directory.lock)
-    if holder and holder["pid"] == os.getpid() and liveness(holder) == "alive":
-        for token in directory.path.glob(".lock-after-*"):
-            with contextlib.suppress(OSError):
-                token.unlink()
-        directory.lock.unlink(missing_ok=True)
+def release(directory: RunDirectory, lock: "BaseFileLock") -> None:
+    """Give the run back."""
+    directory.lock.unlink(missing_ok=True)
+    lock.release()
 
 
-def _take_over(directory: RunDirectory, dead: dict[str, Any]) -> bool:
-    """Replace a dead holder's lock. Of all that try, one may: the one that makes the token named after the dead holder.
+@contextmanager
+def turn(directory: RunDirectory) -> Iterator[None]:
+    """The time in which this process alone reads and changes what is asked of the run, or puts a worker to it.
 
-    The lock itself is never removed, so that nobody can slip in between. Should the one with the token die before it
-    is done, the next token decides.
+    Raises BadInput when others don't let it come to that.
     """
-    words = json.dumps(dead, sort_keys=True)
-    for turn in range(_TURNS):
-        key = hashlib.sha256(f"{words} {turn}".encode()).hexdigest()[:16]
-        token = directory.lock.with_name(f".lock-after-{key}")
-        if _make(token):
-            if _named(directory.lock) != dead:  # it was taken over and given back while we looked
-                token.unlink(missing_ok=True)
-                return False
-            write_atomically(directory.lock, json.dumps(describe_process()))
-            return True
-        if liveness(_holder(token)) != "dead":
-            return False
-    return False
-
-
-def _make(path: Path) -> bool:
-    """Make the file with this process's name in it, unless there is one already."""
-    text = json.dumps(describe_process())
-    mine = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    mine.write_text(text, "utf-8")
+    lock = _locked(directory, directory.path / ".turn", _PATIENCE)
+    if lock is None:
+        raise BadInput(f"run {plain(directory.name)}: another process is changing it and doesn't end; try again")
     try:
-        os.link(mine, path)  # never seen without its content
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        return _make_in_two_steps(path, text)
+        yield
     finally:
-        mine.unlink(missing_ok=True)
-    return True
+        lock.release()
 
 
-def _make_in_two_steps(path: Path, text: str) -> bool:
+def _locked(directory: RunDirectory, path: Path, patience: float) -> "BaseFileLock | None":
+    """The system's lock on the file at `path`, or None when it isn't to be had within `patience` seconds."""
+    from filelock import FileLock, Timeout  # imported late: whoever only reads a run locks nothing
+
+    if not directory.path.is_dir():  # some versions of filelock would make it
+        raise _cannot_lock(path, FileNotFoundError("no such directory"))
+    lock = FileLock(path)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        return False
-    return True
+        lock.acquire(timeout=patience, blocking=patience > 0)
+    except Timeout:
+        return None
+    except (OSError, NotImplementedError) as error:
+        raise _cannot_lock(path, error) from None
+    return lock
 
 
-def _named(path: Path) -> dict[str, Any]:
-    holder = read_object(path)
-    return holder if {"pid", "host", "create_time"} <= holder.keys() else {}
+def _cannot_lock(path: Path, error: Exception) -> BadInput:
+    why = plain(getattr(error, "strerror", None) or error)
+    return BadInput(f"{plain(path)}: can't be made and locked ({why}); is this a run you may write?")
 
 
-def _holder(path: Path) -> dict[str, Any]:
-    """Who the file names; nobody if it still is without a name after the time that writing one takes."""
-    end = time.monotonic() + _WRITING
-    while True:
-        if holder := _named(path):
-            return holder
-        if time.monotonic() > end or not path.exists():
-            return {}
-        time.sleep(0.02)
+def _refuse_unless_free(directory: RunDirectory) -> None:
+    """Raises BadInput where the run was not given back by someone who may be alive all the same."""
+    holder = read_object(directory.lock)
+    if {"pid", "host"} <= holder.keys() and liveness(holder) != "dead":
+        raise BadInput(
+            f"run {plain(directory.name)}: {_holder(directory)} holds it and can't be asked from here; "
+            f"if it is over, delete {plain(directory.lock)}"
+        )
 
 
-def _held_by(directory: RunDirectory, holder: dict[str, Any], state: str) -> str:
-    who = f"process {plain(holder['pid'])} on {plain(holder['host'])}"
-    if state == "alive":
-        return f"run {plain(directory.name)}: {who} is working on it; stop that first"
-    return (
-        f"run {plain(directory.name)}: {who} holds it and can't be asked from here; "
-        f"if it is over, delete {plain(directory.lock)}"
-    )
+def _holder(directory: RunDirectory) -> str:
+    holder = read_object(directory.lock)
+    if {"pid", "host"} <= holder.keys():
+        return f"process {plain(holder['pid'])} on {plain(holder['host'])}"
+    return "another process"  # which is just about to say its name

@@ -29,6 +29,7 @@ class RunState:
     device: str = ""
     memory: int | None = None  # bytes that the run held when it last said so
     versions: dict[str, Any] = field(default_factory=dict)
+    process: dict[str, Any] = field(default_factory=dict)  # the worker that began last, as it describes itself
     experiment: dict[str, Any] = field(default_factory=dict)
     status: RunStatus = "empty"
     reason: str | None = None
@@ -143,11 +144,12 @@ def _run_started(state: RunState, event: Event, moment: float) -> None:
     run, device = fields.text(event["run"]), fields.text(event["device"])
     versions, epsilon = fields.mapping(event["versions"]), fields.number(experiment.get("epsilon", 3.0))
     name, title = fields.text(experiment.get("name", run)), fields.text(experiment.get("title", ""))
+    process = fields.mapping(event.get("process", {}))
     resumed, again = fields.truth(event["resumed"]), fields.truth(event.get("again", False))
     used = [end for task in planned for end in (task.bottom, task.top)]
     networks = [TaskState(_network_task(name), "network") for name in dict.fromkeys(used)]
     state.run, state.device, state.versions, state.experiment = run, device, versions, experiment
-    state.name, state.title, state.epsilon = name, title, epsilon
+    state.name, state.title, state.epsilon, state.process = name, title, epsilon, process
     if not again:
         if resumed and state.status == "running":  # the worker before was lost
             state.processor = None

@@ -19,7 +19,6 @@ from stitchtui.errors import BadInput, ExitCode, RunFailed
 from stitchtui.files import write_atomically
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter
-from stitchtui.run.lock import claim, release
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 from stitchtui.worker.recorder import Recorder, Stopped
@@ -31,15 +30,12 @@ def main() -> int:
     arguments = _arguments()
     directory = RunDirectory(arguments.directory)
     try:
-        claim(directory)
-    except BadInput as error:
+        log = EventWriter(directory.events)
+    except (BadInput, OSError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    try:
-        with EventWriter(directory.events) as log:
-            return _work(directory, log, arguments)
-    finally:
-        release(directory)
+    with log:
+        return _work(directory, log, arguments)
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,6 +19,7 @@ from stitchtui.networks import training
 from stitchtui.networks.obtain import obtain, training_order
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.plan import NUMERICS, Task, plan
+from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 from stitchtui.stitching.stitches import parameter_count
 from stitchtui.worker.checks import check_ends
@@ -61,6 +62,7 @@ class Runner:
             versions=versions(),
             resumed=self.earlier.status != "empty",
             again=again,
+            process=describe_process(),
         )
 
     def run(self, device: torch.device, memory: int | None = None) -> None:

@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from made_events import event, experiment, run_started
 
 import stitchtui
 from stitchtui.errors import BadInput
-from stitchtui.run.control import describe_process, launch, liveness, status, stop
+from stitchtui.run import process
+from stitchtui.run.control import AlreadyRunning, describe_process, launch, liveness, status, stop
 from stitchtui.run.directory import create, read_object
 from stitchtui.run.state import RunState
 
@@ -114,14 +116,52 @@ def test_a_worker_that_ended_leaves_no_zombie(directory):
     wait_for(lambda: not psutil.pid_exists(pid), "the worker is reaped")
 
 
-def test_this_process_is_alive_and_another_start_time_or_pid_is_dead():
+def test_this_process_is_alive_and_another_start_boot_or_pid_is_dead():
     here = describe_process()
     assert here["pid"] == os.getpid()
-    assert liveness(here) == "alive"
-    assert liveness({**here, "create_time": here["create_time"] + 0.5}) == "alive"
-    assert liveness({**here, "create_time": here["create_time"] - 60}) == "dead"
+    assert liveness(json.loads(json.dumps(here))) == "alive"
+    assert liveness({**here, "start": here["start"] - 1}) == "dead"
+    assert liveness({**here, "boot": "another"}) == "dead"
     assert liveness(dead_process()) == "dead"
     assert liveness({**here, "pid": 10**30}) == "dead"
+
+
+def test_a_process_is_the_same_when_the_clock_is_set(monkeypatch):
+    here = describe_process()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 1.0)
+    monkeypatch.setattr(time, "time", lambda: 1.0)
+    assert describe_process() == here
+    assert liveness(here) == "alive"
+
+
+def test_a_process_whose_name_holds_brackets_and_blanks_is_described(tmp_path):
+    link = tmp_path / "a) b (c"
+    link.symlink_to(sys.executable)
+    with subprocess.Popen([link, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        described = describe_process(process.pid)
+        assert described["start"] >= describe_process()["start"]
+        assert liveness(described) == "alive"
+        process.communicate(b"\n")
+
+
+def test_where_there_is_no_proc_the_start_is_the_kernels_time_of_it(monkeypatch):
+    def nothing(*_):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(process.Path, "read_bytes", nothing)
+    monkeypatch.setattr(process.Path, "read_text", nothing)
+    here = describe_process()
+    assert (here["boot"], here["start"]) == ("", psutil.Process().create_time())
+    assert liveness(json.loads(json.dumps(here))) == "alive"
+    assert liveness({**here, "start": here["start"] + 60}) == "dead"
+
+
+def test_what_an_earlier_version_wrote_is_dead_or_unknown():
+    dead, alive = (
+        {"pid": who["pid"], "host": who["host"], "create_time": 1.0} for who in (dead_process(), describe_process())
+    )
+    assert (liveness(dead), liveness(alive)) == ("dead", "unknown")
+    assert liveness({**dead, "host": "far away"}) == "elsewhere"
 
 
 def test_a_process_of_another_host_is_elsewhere():
@@ -139,7 +179,16 @@ def test_a_zombie_is_dead():
 
 @pytest.mark.parametrize(
     "spoilt",
-    [{"pid": "1"}, {"pid": -1}, {"pid": 1.5}, {"pid": True}, {"host": None}, {"host": 3}, {"create_time": "x"}],
+    [
+        {"pid": "1"},
+        {"pid": -1},
+        {"pid": 1.5},
+        {"pid": True},
+        {"host": None},
+        {"host": 3},
+        {"start": "x"},
+        {"boot": None},
+    ],
 )
 def test_what_is_no_process_is_unknown(spoilt):
     assert liveness({**describe_process(), **spoilt}) == "unknown"
@@ -187,7 +236,7 @@ def test_a_run_whose_worker_is_on_another_host_cannot_be_stopped_here(directory)
         stop(directory)
 
 
-@pytest.mark.parametrize("info", [{}, {"pid": "x"}, {**describe_process(), "create_time": 1.0}])
+@pytest.mark.parametrize("info", [{}, {"pid": "x"}, {**describe_process(), "start": 1}])
 def test_a_run_that_is_not_running_cannot_be_stopped(directory, info):
     directory.write_info(info)
     with pytest.raises(BadInput, match="is not running"):
@@ -197,16 +246,18 @@ def test_a_run_that_is_not_running_cannot_be_stopped(directory, info):
 def test_a_launched_run_is_starting_until_its_log_begins_and_then_running(directory):
     launch(directory, command=python(SLEEPER))
     assert status(directory, RunState()) == "starting"
-    assert status(directory, folded(run_started(t=time.time() + 5))) == "running"
+    assert status(directory, folded(run_started(process=read_object(directory.launched)))) == "running"
 
 
 def test_a_resumed_run_is_starting_until_its_new_worker_speaks(directory):
     directory.write_info(dead_process())
-    stopped = [run_started(t=1000.0), event("run_finished", 1001.0, status="stopped")]
+    later = time.time() + 3600  # the clock may have been set back since
+    stopped = [run_started(t=later, process=dead_process()), event("run_finished", later, status="stopped")]
     assert status(directory, folded(*stopped)) == "stopped"
     launch(directory, command=python(SLEEPER))
     assert status(directory, folded(*stopped)) == "starting"
-    assert status(directory, folded(*stopped, run_started(t=time.time() + 5, resumed=True))) == "running"
+    again = run_started(t=1.0, resumed=True, process=read_object(directory.launched))
+    assert status(directory, folded(*stopped, again)) == "running"
 
 
 @pytest.mark.parametrize("ended", ["done", "failed", "stopped"])
@@ -245,3 +296,21 @@ def test_a_malformed_run_json_makes_a_run_lost_and_crashes_nothing(directory, co
     directory.launched.write_bytes(content)
     directory.events.write_bytes(b"\x00\xff\n{}\n")
     assert status(directory, RunState.load(directory.events)) == "lost"
+
+
+def test_of_many_that_launch_at_once_one_does(directory):
+    refused = []
+
+    def try_to():
+        try:
+            launch(directory, command=python(SLEEPER))
+        except AlreadyRunning as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=try_to) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
+    assert all("is running already" in each for each in refused)

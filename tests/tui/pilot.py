@@ -16,6 +16,7 @@ from stitchtui.experiment import Experiment
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter
 from stitchtui.run.plan import plan
+from stitchtui.run.process import describe_process
 
 ROOT = Path(__file__).parents[2]
 CUTS = ("stem", "block1", "block2")
@@ -171,6 +172,7 @@ def write_start(writer, experiment, cuts=CUTS, name="20260102-030405-tiny", netw
         device="cpu (2 threads)",
         versions={"stitchtui": "0.1.0"},
         resumed=False,
+        process=describe_process(),
     )
     if not networks:
         return
