@@ -1,6 +1,7 @@
 """`stitchtui add`: more columns for a run that exists: another stitch, more seeds, every cut with every cut."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,7 +63,8 @@ def add(
     request = _request(experiment, laid_over, set_ or [], pair or [])
     tasks = asking.ask(directory, request, quick_state(directory))
     if not control.is_alive(directory):
-        return watching.start(directory, arguments, detach, as_json)
+        with suppress(control.AlreadyRunning):  # by someone else who asked for more just now
+            return watching.start(directory, arguments, detach, as_json)
     say(f"run {directory.name}: its worker comes to it after the column that it is at")
     if detach:
         return None

@@ -1,19 +1,22 @@
 """Asking a run for more columns: they join its grid, whether its worker is at work, has ended or was lost."""
 
+import contextlib
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from stitchtui.errors import BadInput
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventReader
+from stitchtui.run.lock import turn
 from stitchtui.run.state import RunState
 from stitchtui.text import plain
 
 if TYPE_CHECKING:
     from stitchtui.experiment import Request
 
+_Launched = TypeVar("_Launched")
 _LOOK_EVERY = 0.5  # seconds
 
 
@@ -26,12 +29,13 @@ def ask(directory: RunDirectory, request: "Request", state: RunState) -> list[st
 
     if control.status(directory, state) == "elsewhere":
         raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; ask there")
-    before = {task.id for task in plan(directory.read_experiment())}
-    wanted = directory.with_request(request)
-    new = [task.id for task in plan(wanted) if task.id not in before]
-    if not new:
-        raise BadInput(f"run {plain(directory.name)}: has this already")
-    directory.write_experiment(wanted)
+    with turn(directory):  # else of two that ask at once, the slower would write over what the other asked for
+        before = {task.id for task in plan(directory.read_experiment())}
+        wanted = directory.with_request(request)
+        new = [task.id for task in plan(wanted) if task.id not in before]
+        if not new:
+            raise BadInput(f"run {plain(directory.name)}: has this already")
+        directory.write_experiment(wanted)
     return new
 
 
@@ -59,8 +63,8 @@ def added(directory: RunDirectory, state: RunState) -> bool:
     return planned > {task.id for task in list(state.tasks.values()) if task.kind == "column"}
 
 
-def see_to(directory: RunDirectory, tasks: list[str], launch: Callable[[], object]) -> None:
-    """Wait until a worker has taken up `tasks`, and `launch` one where none is at work.
+def see_to(directory: RunDirectory, tasks: list[str], launch: Callable[[], _Launched]) -> _Launched | None:
+    """Wait until a worker has taken up `tasks`, and `launch` one where none is at work; returns what that returned.
 
     A worker looks for what was asked for after each column; one that ended just then hasn't seen it.
     """
@@ -69,8 +73,8 @@ def see_to(directory: RunDirectory, tasks: list[str], launch: Callable[[], objec
         alive = control.is_alive(directory)
         known.apply_all(reader.poll())
         if set(tasks) <= known.tasks.keys():
-            return
+            return None
         if not alive:
-            launch()
-            return
+            with contextlib.suppress(control.AlreadyRunning):  # someone else did, who may have asked for more as well
+                return launch()
         time.sleep(_LOOK_EVERY)

@@ -52,17 +52,14 @@ def ask(app: App[Any], directory: RunDirectory, request: Request, state: RunStat
 
     def asked() -> str:
         tasks = asking.ask(directory, request, state)
-        threading.Thread(target=asking.see_to, args=(directory, tasks, launch), daemon=True).start()
+        in_background(app, lambda: asking.see_to(directory, tasks, lambda: resumed(directory)))
         return f"asked for {counted(len(tasks), 'more column')}; the worker comes to them after the column it is at"
-
-    def launch() -> None:
-        in_background(app, lambda: resumed(directory))
 
     in_background(app, asked)
 
 
-def in_background(app: App[Any], work: Callable[[], str]) -> None:
-    """Do `work` in a thread that doesn't keep the app from closing, and say the line that it returns.
+def in_background(app: App[Any], work: Callable[[], str | None]) -> None:
+    """Do `work` in a thread that doesn't keep the app from closing, and say the line that it returns, if it does.
 
     A line raised as BadInput, RunFailed or OSError is said as an error.
     """
@@ -72,8 +69,9 @@ def in_background(app: App[Any], work: Callable[[], str]) -> None:
             message, severe = work(), False
         except (BadInput, RunFailed, OSError) as error:
             message, severe = plain(error), True
-        with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
-            app.notify(message, severity="error" if severe else "information", markup=False)
+        if message is not None:
+            with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+                app.notify(message, severity="error" if severe else "information", markup=False)
 
     threading.Thread(target=run, daemon=True).start()
 

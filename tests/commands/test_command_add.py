@@ -6,6 +6,8 @@ import pytest
 from small_runs import experiment
 
 from stitchtui import cli
+from stitchtui.run import control
+from stitchtui.run.control import AlreadyRunning
 from stitchtui.run.directory import create
 from stitchtui.run.plan import plan
 from stitchtui.text import read_size
@@ -71,3 +73,13 @@ def test_a_size_is_read_as_a_person_says_it(text, count):
 def test_a_size_that_can_not_be_read_is_one_line(directory, capsys):
     assert cli.invoke(["add", directory.name, "--epochs", "9", "--memory", "lots"]) == 2
     assert "--memory lots: expected a size" in capsys.readouterr().err
+
+
+def test_an_asker_that_another_ones_worker_comes_before_goes_on_all_the_same(directory, monkeypatch, capsys):
+    def launched_already(*_):
+        raise AlreadyRunning("run x: is running already")
+
+    monkeypatch.setattr(control, "launch", launched_already)
+    assert cli.invoke(["add", directory.name, "--epochs", "9", "--detach"]) == 0
+    assert "its worker comes to it" in capsys.readouterr().err
+    assert len(directory.read_experiment().also) == 1

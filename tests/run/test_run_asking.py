@@ -1,11 +1,14 @@
 """What is left of a run that is done: cells that failed and could be tried again, columns that were added."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from made_events import event, experiment, whole_run
 
-from stitchtui.run.asking import outstanding
+from stitchtui.run.asking import outstanding, see_to
+from stitchtui.run.control import AlreadyRunning
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
@@ -56,3 +59,43 @@ def test_a_cell_that_failed_is_left_unless_none_can_be(finished):
     assert outstanding(directory, state)
     state.apply(event("cell_failed", misfit=True, **failed))
     assert not outstanding(directory, state)
+
+
+ASKER = (
+    "import sys; from pathlib import Path; from stitchtui.experiment import Request\n"
+    "from stitchtui.run.asking import ask; from stitchtui.run.directory import RunDirectory\n"
+    "from stitchtui.run.state import RunState\n"
+    "directory, steps = RunDirectory(Path(sys.argv[1])), int(sys.argv[2])\n"
+    "stitch = directory.read_experiment().stitch\n"
+    "print('ready', flush=True); sys.stdin.readline()\n"
+    "ask(directory, Request(stitch=stitch.model_copy(update={'steps': steps})), RunState())\n"
+)
+
+
+def test_of_many_that_ask_at_once_every_request_is_there(finished):
+    directory, _ = finished
+    steps = range(10, 15)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    commands = [[sys.executable, "-c", ASKER, str(directory.path), str(number)] for number in steps]
+    askers = [subprocess.Popen(command, **pipes) for command in commands]
+    assert [asker.stdout.readline() for asker in askers] == ["ready\n"] * len(steps)
+    for asker in askers:
+        asker.stdin.write("\n")
+        asker.stdin.flush()
+    for asker in askers:
+        asker.communicate()
+    assert [asker.returncode for asker in askers] == [0] * len(steps)
+    assert sorted(request.stitch.steps for request in directory.read_experiment().also) == list(steps)
+
+
+def test_what_was_asked_for_is_waited_for_where_someone_else_launched_a_worker_just_before(finished):
+    directory, state = finished
+    tasks = [task.id for task in state.tasks.values() if task.kind == "column"]
+
+    def launch():
+        directory.events.write_text("".join(json.dumps(each) + "\n" for each in whole_run()))
+        raise AlreadyRunning("run x: is running already")
+
+    assert see_to(directory, tasks, launch) is None
+    directory.events.unlink()
+    assert see_to(directory, tasks, lambda: "launched") == "launched"
