@@ -1,5 +1,6 @@
 """Watching a run while it goes on: a live grid on a terminal, plain lines in a pipe, or its events as JSON lines."""
 
+import contextlib
 import json
 import sys
 import time
@@ -226,8 +227,9 @@ class LiveView:
             self._live.update(picture, refresh=True)
 
     def close(self) -> None:
-        """Take the picture away and show the cursor again."""
-        self._live.stop()
+        """Take the picture away and show the cursor again, unless the terminal itself is gone."""
+        with contextlib.suppress(OSError):
+            self._live.stop()
 
 
 def _speaks_unicode(console: "Console") -> bool:

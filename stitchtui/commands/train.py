@@ -15,6 +15,7 @@ import typer
 from stitchtui.commands import flags
 from stitchtui.commands.common import Device, Threads, say
 from stitchtui.errors import BadInput, ExitCode
+from stitchtui.signals import ending_signals
 from stitchtui.text import duration, plain
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _check_target(target: Path, identity: str) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """A question whether Ctrl-C or a SIGTERM came; a second one interrupts at once."""
+    """A question whether Ctrl-C, a SIGTERM or a SIGHUP came; a second one interrupts at once."""
     asked = False
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -162,7 +163,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         asked = True
         signal.signal(number, signal.default_int_handler)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *ending_signals())}
     try:
         yield lambda: asked
     finally:

@@ -4,16 +4,18 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import typer
 
 from stitchtui.commands.common import output, print_wrapped, say
 from stitchtui.errors import BadInput, ExitCode, RunFailed
 from stitchtui.files import write_atomically
-from stitchtui.live import View, sessions_so_far, view_for, watch
+from stitchtui.live import sessions_so_far, view_for, watch
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
+from stitchtui.signals import leaving_in_order
 from stitchtui.text import plain, read_size
 
 _LOG_END = 4096  # bytes
@@ -66,9 +68,9 @@ def follow(
     directory: RunDirectory, as_json: bool, on_interrupt: Callable[[], None], sessions: int, new: bool = False
 ) -> None:
     """Watch a run, then print its grid on stdout. Raises RunFailed or BadInput when it didn't end well."""
-    view = view_for(as_json)
     try:
-        state, ending = _watch(directory, view, sessions)
+        with leaving_in_order(), closing(view_for(as_json)) as view:
+            state, ending = watch(directory, view, sessions)
     except KeyboardInterrupt:
         on_interrupt()
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -90,13 +92,6 @@ def _exit_where_rejected(directory: RunDirectory, state: RunState) -> None:
         which = ", ".join(str(claim.index + 1) for claim in against)
         say(f"run {directory.name}: {len(against)} of {len(state.claims)} claims rejected: {which}")
         raise typer.Exit(ExitCode.CLAIM_REJECTED)
-
-
-def _watch(directory: RunDirectory, view: View, sessions: int) -> tuple[RunState, str]:
-    try:
-        return watch(directory, view, sessions)
-    finally:
-        view.close()
 
 
 def _stop(directory: RunDirectory) -> None:

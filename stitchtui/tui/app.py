@@ -1,5 +1,6 @@
 """The terminal app: which screen is on, which run is watched, and what every screen shares."""
 
+import asyncio
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,6 +13,8 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
 
+from stitchtui.errors import ExitCode
+from stitchtui.signals import ended_by, ending_signals
 from stitchtui.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.colours import RAMPS, Palette, depth_of
@@ -70,6 +73,11 @@ class StitchApp(App[str | None]):
     def get_default_screen(self) -> Screen[Any]:
         """The first picture; all that it can do without is loaded behind it."""
         return FirstScreen()
+
+    def on_load(self) -> None:
+        """Leave in the ordinary way when a signal ends the app, so that the terminal is as it was."""
+        for number in ending_signals():
+            asyncio.get_running_loop().add_signal_handler(number, self._leave, ended_by(number))
 
     def on_mount(self) -> None:
         """Go on once the first picture is on the terminal."""
@@ -261,5 +269,8 @@ class StitchApp(App[str | None]):
 
     def action_leave(self) -> None:
         """Leave the app; a run that is going on goes on, and the shell says so."""
+        self._leave(ExitCode.DONE)
+
+    def _leave(self, code: int) -> None:
         directory = self.watched.directory
-        self.exit(directory.name if directory and self.watched.goes_on else None)
+        self.exit(directory.name if directory and self.watched.goes_on else None, code)

@@ -95,14 +95,15 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert shown.out == ""
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(somewhere: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_or_an_ending_signal_saves_and_the_same_command_goes_on(somewhere: Path, number: int) -> None:
     call = [sys.executable, "-m", "stitchtui", *SMALL, "--epochs", "3000", "--train-size", "640"]
     root = Path(command.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(call, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     assert "step" in process.stderr.readline()  # it trains
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "The same command goes on from there" in err

@@ -1,6 +1,14 @@
-from pilot import make_run, wait_for, wait_for_text
+"""Leaving: a screen before it is drawn, and the terminal as it was found, also when a signal ends the program."""
+
+import os
+import signal
+import termios
+
+import pytest
+from pilot import LONG, Terminal, make_run, wait_for, wait_for_text
 
 from stitchtui.places import runs_directory
+from stitchtui.run.control import describe_process
 from stitchtui.tui.app import StitchApp
 
 
@@ -13,3 +21,37 @@ async def test_screens_that_are_left_before_they_are_drawn_do_no_harm():
         await pilot.press("j")
         await wait_for(pilot, lambda: type(pilot.app.screen).__name__ == "GridScreen", "the grid is back")
         await wait_for_text(pilot, "a > b at block1")
+
+
+APP = {"\x1b[?1049h": "\x1b[?1049l", "\x1b[?1000h": "\x1b[?1000l", "\x1b[?2004h": "\x1b[?2004l"}
+CURSOR = {"\x1b[?25l": "\x1b[?25h"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("words", "modes"), [((), APP | CURSOR), (("attach", "last"), CURSOR)])
+def test_a_signal_that_ends_the_program_leaves_the_terminal_as_it_was(number, words, modes):
+    directory = make_run(runs_directory(), until="direct")
+    directory.write_info(describe_process())  # so that the run goes on
+    terminal = Terminal(*words)
+    try:
+        before = termios.tcgetattr(terminal.file)
+        terminal.wait_for(lambda: "block2" in terminal.written, "the grid is drawn")
+        os.kill(terminal.process.pid, number)
+        while terminal.process.poll() is None or terminal.read():
+            terminal.read()
+        assert terminal.process.wait(LONG) == 128 + number
+        for begin, end in modes.items():
+            assert -1 < terminal.written.rfind(begin) < terminal.written.rfind(end), (begin, end)
+        assert termios.tcgetattr(terminal.file) == before
+        said = f"run {directory.name} goes on" in terminal.written
+        assert said == (number == signal.SIGTERM and not words)
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("words", [(), ("attach", "last")])
+def test_a_terminal_that_goes_away_ends_the_program(words):
+    make_run(runs_directory(), until="direct").write_info(describe_process())
+    terminal = Terminal(*words)
+    terminal.wait_for(lambda: "block2" in terminal.written, "the grid is drawn")
+    assert terminal.close() == 128 + signal.SIGHUP

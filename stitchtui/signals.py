@@ -1,0 +1,36 @@
+"""The signals that end a program which has the terminal: it puts that back as it was before it goes."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+def ending_signals() -> list[signal.Signals]:
+    """SIGTERM and SIGHUP, but for what this process was told to ignore, as `nohup` does."""
+    known = (signal.SIGTERM, signal.SIGHUP)
+    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def ended_by(number: int) -> int:
+    """The exit code of a program that a signal ended, as shells have it."""
+    return 128 + number
+
+
+@contextlib.contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """Meanwhile an ending signal raises SystemExit, so that whoever drew on the terminal takes it away again."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        for each in before:  # one is enough: a second would come between what is being put back
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(ended_by(number))
+
+    before = {number: signal.getsignal(number) for number in ending_signals()}
+    for number in before:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
