@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from stitchtui.errors import BadInput
+from stitchtui.errors import BadInput, RunFailed
 from stitchtui.files import write_atomically
 from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.events import parse
@@ -39,7 +39,7 @@ class AlreadyRunning(BadInput):
 def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Sequence[str] = WORKER) -> int:
     """Start `command` on the run, in a session of its own that outlives this terminal; returns its pid.
 
-    Raises AlreadyRunning when a worker is at it.
+    Raises AlreadyRunning when a worker is at it, RunFailed where it can't be written which one this is.
     """
     with turn(directory), directory.log.open("ab") as log:
         if is_alive(directory):
@@ -51,7 +51,12 @@ def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Seq
             stderr=log,
             start_new_session=True,
         )
-        write_atomically(directory.launched, json.dumps(describe_process(process.pid)))
+        try:
+            write_atomically(directory.launched, json.dumps(describe_process(process.pid)))
+        except OSError as error:
+            process.kill()  # nobody would find it again
+            process.wait()
+            raise RunFailed(f"{plain(directory.launched)}: can't be written ({plain(error.strerror)})") from None
     # Reaps the worker should it end before this process does, and keeps the Popen object until then.
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid

@@ -1,5 +1,6 @@
 """The event types of a run, and the append-only JSONL log of them: one writer, any number of tailing readers."""
 
+import contextlib
 import io
 import json
 import math
@@ -14,6 +15,7 @@ from stitchtui.run.lock import claim, release
 
 CHUNK = 1 << 18  # bytes a read
 MARK = 256  # bytes that tell the log we know from another
+ROOM = 1 << 16  # bytes of the disk that are kept for a log's last words
 
 Event = dict[str, Any]
 """One JSON object: `t` (seconds since 1970), `type`, and what the type needs (see REQUIRED)."""
@@ -66,6 +68,9 @@ class EventWriter:
         except OSError:
             release(self._directory, self._lock)
             raise
+        self._room = path.with_name(".room")
+        with contextlib.suppress(OSError):  # then there is none to keep
+            self._room.write_bytes(os.urandom(ROOM))  # which no file system makes smaller
         size = os.fstat(self._file).st_size
         self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
@@ -76,9 +81,15 @@ class EventWriter:
         self._append(line.encode("utf-8", "replace") + b"\n")
         return event
 
+    def make_room(self) -> None:
+        """Give up the room that is kept, so that last words can be written to a disk that is full."""
+        with contextlib.suppress(OSError):
+            self._room.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close the log and give the run back; further writes are errors."""
         if self._file >= 0:
+            self.make_room()
             os.close(self._file)
             self._file = -1
             release(self._directory, self._lock)
@@ -93,8 +104,12 @@ class EventWriter:
         if self._torn:  # by a writer that was killed, or by a disk that was full
             data = b"\n" + data
         self._torn = True
-        while data:
-            data = data[os.write(self._file, data) :]
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            error.filename = str(self._directory.events)
+            raise
         self._torn = False
 
 

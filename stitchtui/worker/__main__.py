@@ -1,6 +1,7 @@
 """`python -m stitchtui.worker RUN_DIRECTORY`: does a run's work, detached; all that it has to say is events."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -16,11 +17,12 @@ import torch
 
 from stitchtui import device as devices
 from stitchtui.errors import BadInput, ExitCode, RunFailed
-from stitchtui.files import write_atomically
+from stitchtui.files import is_disk_full, write_atomically
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
+from stitchtui.text import plain
 from stitchtui.worker.recorder import Recorder, Stopped
 from stitchtui.worker.runner import Runner, versions
 
@@ -57,17 +59,22 @@ def _work(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespa
         return _finish(directory, log, ExitCode.DONE, "stopped", "asked to stop")
     except BadInput as error:
         return _finish(directory, log, ExitCode.BAD_INPUT, "failed", str(error), bad_input=True)
-    except RunFailed as error:
-        return _finish(directory, log, ExitCode.FAILED, "failed", str(error))
     except Exception as error:
-        if devices.is_out_of_memory(error):
-            reason = "out of memory; try a lower evaluation_batch or stitch.batch_size, or fewer --cuts"
-            return _finish(directory, log, ExitCode.FAILED, "failed", reason)
-        # a fault of ours: the traceback goes into worker.log
-        traceback.print_exc()
-        reason = f"internal error: {type(error).__name__}: {(str(error).splitlines() or [''])[0]} (see {directory.log})"
-        return _finish(directory, log, ExitCode.FAILED, "failed", reason)
+        return _finish(directory, log, ExitCode.FAILED, "failed", _reason(directory, error))
     return _finish(directory, log, ExitCode.DONE, "done", None)
+
+
+def _reason(directory: RunDirectory, error: Exception) -> str:
+    """Why the run failed, in one line; the traceback of a fault of ours goes into worker.log."""
+    if isinstance(error, RunFailed):
+        return str(error)
+    if devices.is_out_of_memory(error):
+        return "out of memory; try a lower evaluation_batch or stitch.batch_size, or fewer --cuts"
+    if is_disk_full(error):
+        return _unwritten(directory, error)
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+    return f"internal error: {type(error).__name__}: {(str(error).splitlines() or [''])[0]} (see {directory.log})"
 
 
 def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespace, asked: list[int]) -> None:
@@ -101,9 +108,38 @@ def _object(value: object) -> dict[str, Any]:
 def _finish(
     directory: RunDirectory, log: EventWriter, code: ExitCode, status: str, reason: str | None, **facts: Any
 ) -> int:
-    log.write("run_finished", status=status, reason=reason, processor=_processor_seconds(), **facts)
-    write_atomically(directory.result, json.dumps(_result(RunState.load(directory.events)), indent=1) + "\n")
+    """Say the run's end and write its result: that first where it is done, since who hears so will look for it."""
+    end = {"status": status, "reason": reason, "processor": _processor_seconds(), **facts}
+    try:
+        if status == "done":
+            _write_result(directory, end)
+    except OSError as error:
+        code, end = ExitCode.FAILED, {**end, "status": "failed", "reason": _unwritten(directory, error)}
+    log.make_room()
+    if end["status"] == "failed":
+        with contextlib.suppress(OSError):
+            print(end["reason"], file=sys.stderr)
+    try:
+        log.write("run_finished", **end)
+        if end["status"] != "done":
+            _write_result(directory, end)
+    except OSError:  # all that can be told any more is told by the exit code: a run without an end counts as lost
+        return code or ExitCode.FAILED
     return code
+
+
+def _unwritten(directory: RunDirectory, error: Exception) -> str:
+    """The line that says which file can't be written, why, and what to do."""
+    why = (str(error).splitlines() or [""])[0]
+    if isinstance(error, OSError):
+        why = f"{error.filename or 'the disk'}: can't be written ({error.strerror or error})"
+    return f"{plain(why)}; put that right, then `stitchtui resume {plain(directory.name)}` goes on with what is missing"
+
+
+def _write_result(directory: RunDirectory, end: dict[str, Any]) -> None:
+    state = RunState.load(directory.events)
+    state.apply({"t": time.time(), "type": "run_finished", **end})
+    write_atomically(directory.result, json.dumps(_result(state), indent=1) + "\n")
 
 
 def _processor_seconds() -> float:

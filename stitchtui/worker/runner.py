@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from stitchtui import __version__
@@ -15,6 +15,7 @@ from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.errors import RunFailed
 from stitchtui.experiment import Experiment
+from stitchtui.files import write_atomically
 from stitchtui.networks import training
 from stitchtui.networks.obtain import obtain, training_order
 from stitchtui.run.directory import RunDirectory
@@ -224,7 +225,7 @@ class Runner:
         path = self.directory.stitches / f"{_file_name(task)}.safetensors"
         path.parent.mkdir(exist_ok=True)
         facts = {key: str(value) for key, value in task.as_dict().items()}
-        save_file(contiguous, path, metadata=facts)
+        write_atomically(path, safetensors.torch.save(contiguous, facts))
 
 
 def _file_name(task: Task) -> str:

@@ -15,7 +15,7 @@ import pytest
 from made_events import event, experiment, run_started
 
 import stitchtui
-from stitchtui.errors import BadInput
+from stitchtui.errors import BadInput, RunFailed
 from stitchtui.run import process
 from stitchtui.run.control import AlreadyRunning, describe_process, launch, liveness, status, stop
 from stitchtui.run.directory import create, read_object
@@ -314,3 +314,11 @@ def test_of_many_that_launch_at_once_one_does(directory):
         thread.join()
     assert len(refused) == 3
     assert all("is running already" in each for each in refused)
+
+
+def test_a_worker_that_nobody_could_find_again_is_not_left_running(directory):
+    directory.launched.mkdir()
+    before = set(psutil.Process().children())
+    with pytest.raises(RunFailed, match=r"launch\.json: can't be written \(Is a directory\)"):
+        launch(directory, command=python(SLEEPER))
+    assert set(psutil.Process().children()) <= before

@@ -119,8 +119,7 @@ def test_a_second_worker_on_the_same_run_leaves_the_first_alone() -> None:
 
 def test_a_fault_of_ours_is_named_in_the_log_with_its_traceback_in_the_workers() -> None:
     directory = create(experiment(**ONE_PAIR))
-    directory.stitches.rmdir()
-    directory.stitches.write_text("in the way of the stitches")
+    directory.info.mkdir()  # in the way of run.json
     assert worker(directory).wait(120) == 1
     state = RunState.load(directory.events)
     assert state.status == "failed"
