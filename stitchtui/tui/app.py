@@ -139,7 +139,8 @@ class StitchApp(App[str | None]):
         if self._look == before:
             return
         try:
-            write_look(look_path(), self._look)
+            kept, _ = read_look(look_path(), self.available_themes)  # in which another app may have changed the rest
+            write_look(look_path(), replace(kept, **chosen))
         except OSError as error:
             why = f"{plain(look_path())}: can't be written ({plain(error.strerror or error)})"
             self._warn([f"{why}; the colours are forgotten when you leave"])

@@ -83,6 +83,16 @@ async def test_choosing_a_ramp_keeps_the_theme_that_can_not_be_had_now(monkeypat
         assert 'theme = "nord"' in look_path().read_text()
 
 
+async def test_a_choice_keeps_what_another_app_chose_meanwhile():
+    make_run(runs_directory())
+    async with StitchApp().run_test() as pilot:
+        await wait_for_text(pilot, "block2")
+        write_look(look_path(), Look("nord"))
+        await pilot.press("C")
+        await wait_for(pilot, lambda: "viridis" in look_path().read_text(), "it is written")
+    assert read_look(look_path(), THEMES)[0] == Look("nord", "viridis")
+
+
 async def test_starting_and_leaving_writes_nothing():
     make_run(runs_directory())
     async with StitchApp().run_test() as pilot:
