@@ -37,23 +37,23 @@ class View(Protocol):
 
 
 def watch(
-    directory: RunDirectory, view: View, sessions: int = 1, pause: Callable[[float], None] = time.sleep
+    directory: RunDirectory, view: View, ends: int = 1, pause: Callable[[float], None] = time.sleep
 ) -> tuple[RunState, str]:
     """Follow a run until it ends; returns its state and how it ended: done, failed, stopped or lost.
 
-    `sessions` is how often the log must say that the run began before its end counts: a resumed run's log holds the
-    end of the session before. A run that belongs to another machine is followed until its log ends it.
+    `ends` is how many of them the log must hold before the last one counts: a resumed run's log holds the end of the
+    session before. A run that belongs to another machine is followed until its log ends it.
     """
-    reader, state, begun, silent = EventReader(directory.events), RunState(), 0, False
+    reader, state, ended, silent = EventReader(directory.events), RunState(), 0, False
     while True:
         events = reader.poll()
         if reader.restarted:
-            state, begun = RunState(), 0
+            state, ended = RunState(), 0
         state.apply_all(events)
-        begun += sum(event["type"] == "run_started" for event in events)
+        ended += sum(event["type"] == "run_finished" for event in events)
         view.update(events, state)
         condition = control.status(directory, state)
-        if condition in _ENDED and begun >= sessions:
+        if condition in _ENDED and ended >= ends:
             let_go(directory, pause)
             return state, condition
         gone = condition == "lost" or (condition in _ENDED and not control.is_alive(directory))
@@ -72,9 +72,9 @@ def let_go(directory: RunDirectory, pause: Callable[[float], None]) -> None:
         pause(POLL)
 
 
-def sessions_so_far(directory: RunDirectory) -> int:
-    """How often the run's log says that the run began."""
-    return sum(event["type"] == "run_started" for event in EventReader(directory.events).poll())
+def ends_so_far(directory: RunDirectory) -> int:
+    """How often the run's log says that the run ended."""
+    return sum(event["type"] == "run_finished" for event in EventReader(directory.events).poll())
 
 
 def view_for(as_json: bool) -> View:

@@ -2,12 +2,18 @@
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from types import FrameType
 
+HUNG_UP = 129
+"""The exit code of a program whose terminal went away."""
+
 
 def ending_signals() -> list[signal.Signals]:
-    """SIGTERM and SIGHUP, but for what this process was told to ignore, as `nohup` does."""
+    """SIGTERM and SIGHUP, but for what this process was told to ignore, as `nohup` does; none where there are none."""
+    if sys.platform == "win32":
+        return []
     known = (signal.SIGTERM, signal.SIGHUP)
     return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
 

@@ -275,6 +275,15 @@ def test_a_log_without_end_and_without_process_is_lost(tmp_path):
     assert set(state.networks) == {"a", "b"}
 
 
+def test_a_resumed_run_that_ends_before_it_begins_again_says_why(tmp_path):
+    end = {"t": 1_700_000_200.0, **made.ended("failed", reason="run.json: can't be written")}
+    made.write_log(tmp_path / "events.jsonl", [*made.whole_run()[:-1], made.whole_run()[-1] | {"status": "stopped"}])
+    assert live.watch(RunDirectory(tmp_path), Recorder(), ends=2)[1] == "lost"
+    made.write_log(tmp_path / "events.jsonl", [*made.whole_run(), end])
+    state, ending = live.watch(RunDirectory(tmp_path), Recorder(), ends=2)
+    assert (ending, state.reason) == ("failed", "run.json: can't be written")
+
+
 def test_without_a_terminal_lines_are_written_and_json_when_asked(monkeypatch):
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert isinstance(live.view_for(False), live.PlainView)

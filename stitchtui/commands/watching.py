@@ -11,7 +11,7 @@ import typer
 from stitchtui.commands.common import output, print_wrapped, say
 from stitchtui.errors import BadInput, ExitCode, RunFailed
 from stitchtui.files import write_atomically
-from stitchtui.live import sessions_so_far, view_for, watch
+from stitchtui.live import ends_so_far, view_for, watch
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
@@ -46,13 +46,13 @@ def start(directory: RunDirectory, arguments: Sequence[str], detach: bool, as_js
         write_atomically(
             directory.command, (shlex.join(["stitchtui", *sys.argv[1:]]) + "\n").encode("utf-8", "replace")
         )
-    sessions = sessions_so_far(directory) + 1
+    ends = ends_so_far(directory) + 1
     control.launch(directory, arguments)
     if detach:
         typer.echo(directory.name)
         return
     say(f"run {directory.name} in {directory.path}; leaving this terminal doesn't stop it, Ctrl-C does")
-    follow(directory, as_json, lambda: _stop(directory), sessions, new)
+    follow(directory, as_json, lambda: _stop(directory), ends, new)
 
 
 def attach(directory: RunDirectory, as_json: bool) -> None:
@@ -61,16 +61,16 @@ def attach(directory: RunDirectory, as_json: bool) -> None:
     def leave() -> None:
         say(f"left; the run goes on: `stitchtui attach {directory.name}`")
 
-    follow(directory, as_json, leave, sessions=0)
+    follow(directory, as_json, leave, ends=0)
 
 
 def follow(
-    directory: RunDirectory, as_json: bool, on_interrupt: Callable[[], None], sessions: int, new: bool = False
+    directory: RunDirectory, as_json: bool, on_interrupt: Callable[[], None], ends: int, new: bool = False
 ) -> None:
     """Watch a run, then print its grid on stdout. Raises RunFailed or BadInput when it didn't end well."""
     try:
         with leaving_in_order(), closing(view_for(as_json)) as view:
-            state, ending = watch(directory, view, sessions)
+            state, ending = watch(directory, view, ends)
     except KeyboardInterrupt:
         on_interrupt()
         raise typer.Exit(ExitCode.INTERRUPTED) from None

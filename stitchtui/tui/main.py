@@ -1,10 +1,9 @@
 """Start the terminal app, and say on the way out what goes on without it."""
 
-import signal
 from typing import TYPE_CHECKING
 
 from stitchtui.errors import ExitCode
-from stitchtui.signals import ended_by
+from stitchtui.signals import HUNG_UP
 from stitchtui.text import plain
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def main(run: str | None = None, ascii: bool = False) -> int:
 
     app = StitchApp(directory, ascii)
     going_on = app.run()
-    if going_on and app.return_code != ended_by(signal.SIGHUP):  # which says that the terminal is gone
+    if going_on and app.return_code != HUNG_UP:  # nobody is there to read it
         name = plain(going_on)
         print(f"run {name} goes on; `stitchtui` shows it again, `stitchtui stop {name}` stops it")
     return app.return_code or ExitCode.DONE

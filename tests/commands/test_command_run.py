@@ -145,11 +145,11 @@ def test_a_run_whose_input_is_bad_is_kept_once_a_cell_is_measured(workplace, cap
     end = {"t": 1_700_000_099.0, **fake.ended("failed", bad_input=True), "reason": "the stitch no longer fits"}
     fake.write_log(path / "events.jsonl", [*fake.whole_run()[:-1], end])
     with pytest.raises(BadInput, match="no longer fits"):
-        watching.follow(RunDirectory(path), False, lambda: None, sessions=1, new=True)
+        watching.follow(RunDirectory(path), False, lambda: None, ends=1, new=True)
     assert path.is_dir()
     fake.write_log(path / "events.jsonl", [*fake.whole_run()[:5], end])
     with pytest.raises(BadInput, match="no longer fits"):
-        watching.follow(RunDirectory(path), False, lambda: None, sessions=1, new=True)
+        watching.follow(RunDirectory(path), False, lambda: None, ends=1, new=True)
     assert not path.exists()
 
 
