@@ -3,14 +3,16 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from stitchtui import __version__
 from stitchtui.errors import BadInput, ExitCode, RunFailed, not_known
+from stitchtui.files import FULL
 from stitchtui.text import plain
 
 
@@ -107,7 +109,15 @@ def main() -> None:
     """Run the command that the process was started with, and exit with its code."""
     # Read once, when torch is loaded, here or in a worker: threads that wait by spinning starve a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_streams()
     sys.exit(invoke(sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    """Open /dev/null for the standard streams that are closed, before another file takes their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -117,16 +127,24 @@ def invoke(arguments: Sequence[str]) -> int:
         code = _start_app(words) if _wants_app(words) else _run_command(words or ["--help"])
         sys.stdout.flush()
     except BrokenPipeError:
-        # whoever read our output has what it wanted; without this, the interpreter would complain while it exits
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
+        code = ExitCode.FAILED  # whoever read our output has what it wanted
     except (KeyboardInterrupt, typer.Abort):
-        return ExitCode.INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except Exception as error:
         if debug and not _is_expected(error):
             raise
-        return _complain(error)
+        code = _complain(error)
+    _let_go(sys.stdout)
+    _let_go(sys.stderr)
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _let_go(stream: TextIO) -> None:
+    """Drop what `stream` can't write: the interpreter would try again, and complain, while it exits."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run_command(words: list[str]) -> object:
@@ -167,10 +185,13 @@ def _complain(error: Exception) -> int:
         code = ExitCode.BAD_INPUT
     elif _is_usage(error):
         code, text = ExitCode.BAD_INPUT, _usage(error)
+    elif isinstance(error, OSError) and error.errno in FULL:
+        text = f"{error.filename or 'output'}: can't be written ({error.strerror})"
     elif not isinstance(error, RunFailed):
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
         text = f"unexpected {what} (add --debug for the traceback)"
-    print(f"stitchtui: {plain(' '.join(text.split()))}", file=sys.stderr)
+    with suppress(OSError):  # stderr may be full, too
+        print(f"stitchtui: {plain(' '.join(text.split()))}", file=sys.stderr, flush=True)
     return code
 
 

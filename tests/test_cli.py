@@ -133,10 +133,54 @@ def test_a_command_chooses_its_exit_code(command):
     assert cli.invoke(["broken"]) == 3
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-    command = [sys.executable, "-m", "stitchtui", "--help"]
+def leaving(*words, **streams):
+    """How `stitchtui` ends with these words and streams."""
+    return subprocess.run([sys.executable, "-m", "stitchtui", *words], cwd=ROOT, check=False, **streams)
+
+
+COMPLAINT = b"stitchtui: output: can't be written (No space left on device)\n"
+PRINTING = [
+    ["--help"],
+    ["--version"],
+    ["presets"],
+    ["presets", "quickstart"],
+    ["runs", "--json"],
+    ["report", "--columns"],
+]
+
+
+@pytest.mark.parametrize("words", PRINTING)
+def test_a_reader_that_leaves_early_is_no_error(words):
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, check=False)
+    done = leaving(*words, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("words", PRINTING)
+def test_a_full_disk_is_one_line(words):
+    with Path("/dev/full").open("wb") as full:
+        done = leaving(*words, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, COMPLAINT)
+
+
+@pytest.mark.parametrize(("words", "code"), [(["presets"], 1), (["nonesuch"], 2)])
+def test_where_nothing_can_be_said_the_code_still_says_it(words, code):
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert leaving(*words, stdout=writing, stderr=writing).returncode == code
+    os.close(writing)
+
+
+def test_an_output_that_was_closed_is_no_error(tmp_path):
+    command = f"{sys.executable} -m stitchtui presets 2> {tmp_path / 'said'} >&- <&-"
+    assert subprocess.run(["sh", "-c", command], cwd=ROOT, check=False).returncode == 0
+    assert (tmp_path / "said").read_bytes() == b""
+
+
+def test_a_file_that_can_not_be_written_any_longer_is_named(command, capsys):
+    command(raising(OSError(28, "No space left on device", "runs/x/run.json")))
+    assert cli.invoke(["broken"]) == 1
+    assert capsys.readouterr().err == "stitchtui: runs/x/run.json: can't be written (No space left on device)\n"

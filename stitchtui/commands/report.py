@@ -189,13 +189,10 @@ def _deliver(content: str | bytes, out: Path | None) -> None:
     if out is None:
         typer.echo(data, nl=False)  # bytes: the same file whatever the terminal's encoding
         return
-    from stitchtui.files import write_atomically
+    from stitchtui.files import write_out
     from stitchtui.text import plain
 
-    try:
-        write_atomically(out, data)
-    except OSError as error:
-        raise BadInput(f"{plain(out)}: can't be written ({plain(error.strerror)})") from None
+    write_out(out, data)
     typer.echo(f"wrote {plain(out)}", err=True)
 
 

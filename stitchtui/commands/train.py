@@ -143,8 +143,8 @@ def _check_target(target: Path, identity: str) -> None:
 
     if target.is_dir():
         raise BadInput(f"--out {plain(target)}: is a directory; expected a file")
-    if not target.exists():
-        return
+    if not target.is_file():
+        return  # nothing is there, or a device or a pipe, which is written to
     try:
         metadata = checkpoints.read(target).metadata
     except BadInput:

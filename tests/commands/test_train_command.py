@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -68,6 +69,33 @@ def test_a_file_that_holds_something_else_is_never_replaced(
     assert "--out mine.safetensors: exists and holds something else" in capsys.readouterr().err
     assert (somewhere / "mine.safetensors").read_text() == "precious"
     assert invoke([*SMALL, "--out", str(somewhere)]) == 2
+
+
+def test_a_pipe_takes_the_checkpoint_and_stays_a_pipe(somewhere: Path) -> None:
+    pipe, read = somewhere / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    assert invoke([*SMALL, "--out", "pipe"]) == 0
+    reader.join(30)
+    (somewhere / "copy").write_bytes(read[0])
+    assert checkpoints.read(somewhere / "copy").metadata is not None
+    assert pipe.is_fifo()
+
+
+def test_a_full_disk_is_one_line_and_the_network_stays_in_the_cache(
+    somewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, _content: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    assert invoke(SMALL) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(checkpoints, "write_atomically", full)
+    assert invoke([*SMALL, "--out", "elsewhere.safetensors"]) == 1
+    shown = capsys.readouterr().err
+    assert "taken from the cache" in shown
+    assert shown.endswith("stitchtui: elsewhere.safetensors: can't be written: No space left on device\n")
 
 
 @pytest.mark.parametrize(

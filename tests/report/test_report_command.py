@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,19 @@ def test_file_that_cannot_be_written_is_one_clear_line(run: Path, tmp_path: Path
     result = call("last", "--out", str(tmp_path / "missing" / "report.csv"))
     assert isinstance(result.exception, BadInput)
     assert "can't be written" in str(result.exception)
+
+
+@pytest.mark.parametrize("flags", [["--csv", "--out"], ["--html"], ["--png"]])
+def test_a_pipe_is_written_to_and_stays(run: Path, tmp_path: Path, flags: list[str]) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    call("last", *flags, str(pipe))
+    reader.join(30)
+    begin = {"--csv": b"run,task,", "--html": b"<!doctype html>", "--png": b"\x89PNG"}[flags[0]]
+    assert read[0].lower().startswith(begin.lower())
+    assert pipe.is_fifo()
 
 
 def test_unknown_run_is_bad_input(run: Path) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import functools
 import os
 import sys
@@ -316,6 +317,22 @@ async def test_export_into_a_place_that_can_not_be_written_says_why_and_stays(th
         await wait_for_text(pilot, "can't be written")
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, RunsScreen), "escape leaves")
+
+
+async def test_export_into_a_pipe_waits_for_a_reader_without_stopping_the_app(three_runs, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    async with little().run_test(size=(80, 24)) as pilot:
+        await to(pilot, DONE)
+        await pilot.press("e")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ExportScreen), "it asks how")
+        pilot.app.screen.query_one("#path", Input).value = str(pipe)
+        await pilot.press("enter")
+        await wait_for_text(pilot, "reading the run")
+        assert pilot.app.said == []
+        assert (await asyncio.to_thread(pipe.read_bytes)).startswith(b"run,task,")
+        await wait_for(pilot, lambda: pilot.app.said, "it is written")
+    assert pipe.is_fifo() and str(pipe) in pilot.app.said[-1]
 
 
 async def test_export_warns_before_it_replaces_a_file(three_runs, tmp_path):

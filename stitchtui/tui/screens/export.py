@@ -15,8 +15,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from stitchtui.errors import BadInput
-from stitchtui.files import write_atomically
+from stitchtui.errors import BadInput, RunFailed
+from stitchtui.files import write_out
 from stitchtui.report import export
 from stitchtui.report.wording import printable, shortened
 from stitchtui.run import control
@@ -40,6 +40,12 @@ class _Loaded(Message):
     def __init__(self, state: RunState, condition: str, path: Path) -> None:
         super().__init__()
         self.state, self.condition, self.path = state, condition, path
+
+
+class _Written(Message):
+    def __init__(self, path: Path, count: int) -> None:
+        super().__init__()
+        self.path, self.count = path, count
 
 
 class _Failed(Message):
@@ -100,7 +106,7 @@ class ExportScreen(ModalScreen[Path | None]):
     @on(Input.Changed, "#path")
     def _path_changed(self, event: Input.Changed) -> None:
         path = _path(event.value)
-        self._say("a file of this name is there and will be replaced" if path and _is_there(path) else "")
+        self._say("a file of this name is there and will be replaced" if path and _is_file(path) else "")
         self._draw_where()
 
     def on_resize(self) -> None:
@@ -142,15 +148,24 @@ class ExportScreen(ModalScreen[Path | None]):
     @on(_Loaded)
     def _loaded(self, message: _Loaded) -> None:
         if not self.is_current:
-            return None  # left while the run was read
+            return  # left while the run was read
+        arguments = (message.state, message.condition, self._kind, message.path)
+        threading.Thread(target=self._write, args=arguments, daemon=True).start()
+
+    def _write(self, state: RunState, condition: str, kind: Kind, path: Path) -> None:
+        message: Message  # from a thread: a pipe takes what is written only once somebody reads it
         try:
-            written = write(message.state, message.condition, self._kind, message.path)
-        except BadInput as error:
-            self._busy = False
-            return self._say(str(error))
-        self.app.notify(f"wrote {plain(message.path)} ({size(written)})", markup=False)
-        self.dismiss(message.path)
-        return None
+            message = _Written(path, write(state, condition, kind, path))
+        except (BadInput, RunFailed) as error:
+            message = _Failed(str(error))
+        with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+            self.post_message(message)
+
+    @on(_Written)
+    def _written(self, message: _Written) -> None:
+        self.app.notify(f"wrote {plain(message.path)} ({size(message.count)})", markup=False)
+        if self.is_current:
+            self.dismiss(message.path)
 
     @on(_Failed)
     def _failed(self, message: _Failed) -> None:
@@ -179,21 +194,17 @@ def _from_home(path: Path) -> str:
         return str(path)
 
 
-def _is_there(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     try:
-        return path.exists()
+        return path.is_file()
     except (OSError, ValueError):
         return False
 
 
 def write(state: RunState, condition: str, kind: Kind, path: Path) -> int:
-    """Write the run's numbers as `kind` to `path`; returns the number of bytes. Raises BadInput."""
+    """Write the run's numbers as `kind` to `path`; returns the number of bytes. Raises BadInput or RunFailed."""
     data = text_of(state, condition, kind).encode("utf-8")
-    try:
-        write_atomically(path, data)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise BadInput(f"{plain(path)}: can't be written ({plain(why)}); choose another place") from None
+    write_out(path, data)
     return len(data)
 
 
