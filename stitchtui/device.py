@@ -1,6 +1,8 @@
 """The only module that asks what the machine can do: devices, their best training precision, their memory."""
 
+import errno
 import platform
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -9,6 +11,15 @@ import psutil
 import torch
 
 from stitchtui.errors import BadInput
+
+# How a device, its libraries and the CPU's allocator say so where torch has no error of its own: Metal, what calls CUDA
+# or HIP past torch's allocator, cuBLAS and its sisters, malloc. A library that is "not initialized" may lack memory or
+# something else, and says nothing of it.
+_MEMORY_RAN_OUT = re.compile(
+    r"out of memory|OutOfMemory|(can't|cannot) allocate memory|not enough memory|insufficient memory|bad_alloc"
+    r"|invalid buffer size: [\d.]+ [kmgtp]i?b|(_STATUS|cufft|hipfft)_(\w+_)?alloc(ation)?_failed|_status_memory_error",
+    re.IGNORECASE,
+)
 
 
 def pick(name: str) -> torch.device:
@@ -67,10 +78,11 @@ def compute_in_full_float32() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: on a GPU that is an error of its own, on a CPU a RuntimeError that says so."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    )
+    """Whether memory ran out, on a device or on the machine: an error of its own, or one that says so in words."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = isinstance(error, RuntimeError) and _MEMORY_RAN_OUT.search(str(error)) is not None
+    return said or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def peak_memory(device: torch.device) -> int:

@@ -16,6 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
+from stitchtui.device import is_out_of_memory
 from stitchtui.errors import BadInput, RunFailed
 from stitchtui.files import write_atomically
 from stitchtui.networks import weight_names
@@ -183,6 +184,8 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     except pickle.UnpicklingError as error:
         raise _bad(path, _refused(str(error))) from None
     except Exception as error:  # a damaged file makes torch raise whatever its bytes lead to
+        if is_out_of_memory(error):
+            raise _bad(path, "asks for more memory than there is: it is damaged, or too large for here") from None
         if "TorchScript" in str(error):
             raise _bad(path, f"is a TorchScript archive, which is code; {_RESAVE}") from None
         raise _bad(path, f"is damaged or cut short: {reason(error)}") from None

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from stitchtui.data.dataset import Dataset
+from stitchtui.device import is_out_of_memory
 from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import NetworkSpec, Normalisation
 from stitchtui.networks import architectures, checkpoints, linear_heads, own, own_code, scales
@@ -266,4 +267,6 @@ def _says_what_fails(shape: tuple[int, int, int]) -> Iterator[None]:
     except BadInput:
         raise
     except Exception as error:  # a user's forward can raise anything
+        if is_out_of_memory(error):
+            raise
         raise BadInput(f"the network can't take images of {'x'.join(map(str, shape))}: {reason(error)}") from None

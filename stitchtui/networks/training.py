@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from stitchtui.data import batches
 from stitchtui.data.dataset import Augmentation, Part
-from stitchtui.device import training_dtype
+from stitchtui.device import is_out_of_memory, training_dtype
 from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import Normalisation, TrainSpec
 from stitchtui.networks.checkpoints import keep
@@ -107,7 +107,9 @@ def train(module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, st
         module.to(memory_format=job.memory_format)
         _train(module, job, partial, on_step, stop)
         module.to(memory_format=torch.contiguous_format)
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         batch = job.recipe.batch_size
         raise RunFailed(f"out of memory in training with batch_size {batch}; use a smaller one") from None
 

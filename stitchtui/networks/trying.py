@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from stitchtui.data.dataset import Dataset
+from stitchtui.device import is_out_of_memory
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Normalisation
 from stitchtui.networks.network import logits, normalise
@@ -27,6 +28,8 @@ def try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architect
         with torch.no_grad():
             scores = logits(module(normalise(images, scale.mean, scale.std)))
     except Exception as error:  # a user's forward can raise anything
+        if is_out_of_memory(error):
+            raise
         size = "x".join(str(side) for side in dataset.shape)
         raise BadInput(f"{name}: fails on images of {size}: {reason(error)}") from None
     if not head and scores.shape != (len(images), classes):

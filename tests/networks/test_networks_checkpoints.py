@@ -72,6 +72,18 @@ def test_weights_that_share_memory_or_lie_channels_last_are_saved(tmp_path: Path
     assert weight_digest(loaded) == weight_digest(tied)
 
 
+def test_a_file_that_asks_for_too_much_memory_may_be_damaged_or_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def large(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4503599627370496 bytes.")
+
+    torch.save(network(1).state_dict(), tmp_path / "a.pth")
+    monkeypatch.setattr(torch, "load", large)
+    with pytest.raises(BadInput, match=r"a\.pth: asks for more memory than there is"):
+        read(tmp_path / "a.pth")
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize(
     "wrap",

@@ -32,6 +32,9 @@ class Fixed(Net):
 class Broken(Net):
     def forward(self, x):
         raise KeyError("nothing here")
+class Large(Net):
+    def forward(self, x):
+        raise RuntimeError("MPS backend out of memory")
 class Dictionary(Net):
     def forward(self, x):
         return {"logits": super().forward(x)}
@@ -216,6 +219,11 @@ def test_own_code_is_trained_kept_and_run_again_only_when_asked(code: Path) -> N
 )
 def test_own_code_that_cant_be_used_is_one_line(code: Path, name: str, said: str) -> None:
     assert said in refusal(changed(architecture=f"{code}:{name}", width=1.0))
+
+
+def test_a_network_that_is_too_large_for_here_is_no_bad_input(code: Path) -> None:
+    with pytest.raises(RuntimeError, match="MPS backend out of memory"):
+        get(changed(architecture=f"{code}:Large", width=1.0))
 
 
 def test_weights_of_torchvision_come_with_imagenets_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:

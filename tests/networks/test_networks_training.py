@@ -123,9 +123,14 @@ def test_a_module_without_parameters_is_refused(tmp_path: Path) -> None:
         train(nn.Flatten(), job(), tmp_path / "a", lambda _: None, lambda: False)
 
 
-def test_running_out_of_memory_says_to_use_a_smaller_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("MPS backend out of memory")]
+)
+def test_running_out_of_memory_says_to_use_a_smaller_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def full(*_args: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr(training, "_step", full)
     with pytest.raises(RunFailed, match="batch_size 16; use a smaller one"):
