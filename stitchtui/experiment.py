@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from stitchtui.claims.spec import ClaimSpec, check_claims
 from stitchtui.errors import not_known
 from stitchtui.network_seeds import MOST_SEEDS
+from stitchtui.settings import dotted
 from stitchtui.stitching.capacity import FAMILIES
 
 Augment = Literal["auto", "none", "crop", "crop_flip"]
@@ -323,12 +324,12 @@ class Experiment(Spec):
         return self
 
     def _check_start(self, name: str, start: str | None) -> None:
-        seen = [name]
+        seen, key = [name], dotted(("networks", name, "start_from"))
         while start is not None:
             if start not in self.networks:
-                raise ValueError(f"networks.{name}.start_from: {not_known(start, self.networks)}")
+                raise ValueError(f"{key}: {not_known(start, self.networks)}")
             if start in seen:
-                raise ValueError(f"networks.{name}.start_from: expected a network that doesn't start from this one")
+                raise ValueError(f"{key}: expected a network that doesn't start from this one")
             seen.append(start)
             start = self.networks[start].start_from
 

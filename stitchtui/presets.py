@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from stitchtui import validation
 from stitchtui.errors import BadInput, not_known
-from stitchtui.experiment import HUBS, Experiment
+from stitchtui.experiment import HUBS, Experiment, NetworkSpec
 from stitchtui.paper.curves import curves, named
 from stitchtui.places import presets_directory
 from stitchtui.settings import Key, Setting, absolute, dotted, laid, leaves, read_override, unusable
@@ -49,7 +49,8 @@ def load_preset(
     document = absolute(read_toml(path, shown), path.parent)
     scales = _scales(document.pop("scales", {}), shown)
     document.setdefault("name", printable_name(path.stem))
-    layers = [*_overlay(scales, scale, shown), *_from_command_line(overrides, settings)]
+    chosen = _overlay(scales, scale, shown, path.parent)
+    layers = [*chosen, *_from_command_line(overrides, settings, _names(document, chosen))]
     _refuse_scale(document if scales else {}, f"{shown}: ", layers)
     if scale is not None:
         document["scale"] = scale
@@ -92,12 +93,18 @@ def from_pair(
         "networks": networks,
         "pairs": pairs,
     }
-    return _experiment(absolute(document, Path.cwd()), "", _from_command_line(overrides, settings))
+    return from_document(document, settings, overrides)
 
 
-def from_document(document: dict[str, Any], settings: Sequence[Setting] = ()) -> Experiment:
-    """The experiment that `document`, laid out as in TOML, says with `settings` laid over it. Raises BadInput."""
-    return _experiment(absolute(document, Path.cwd()), "", _from_command_line((), settings))
+def from_document(
+    document: dict[str, Any], settings: Sequence[Setting] = (), overrides: Sequence[str] = ()
+) -> Experiment:
+    """The experiment that `document`, laid out as in TOML, says with `settings` and `overrides` laid over it.
+
+    Raises BadInput.
+    """
+    layers = _from_command_line(overrides, settings, _names(document))
+    return _experiment(absolute(document, Path.cwd()), "", layers)
 
 
 def _network(source: str, architecture: str | None) -> dict[str, Any]:
@@ -194,7 +201,7 @@ def _scales(scales: Any, shown: str) -> dict[str, Any]:
     raise BadInput(f"{shown}: scales: expected tables, such as [scales.mini]")
 
 
-def _overlay(scales: dict[str, Any], scale: str | None, shown: str) -> list[Setting]:
+def _overlay(scales: dict[str, Any], scale: str | None, shown: str, folder: Path) -> list[Setting]:
     if scale is None:
         return []
     if not scales:
@@ -203,7 +210,7 @@ def _overlay(scales: dict[str, Any], scale: str | None, shown: str) -> list[Sett
         listed = ", ".join(dotted((name,)) for name in scales)
         raise BadInput(f"--scale: {not_known(plain(scale), scales)} ({shown} has: {listed})")
     origin = f"{shown}: {dotted(('scales', scale))}"
-    return [Setting(path, value, origin, ".") for path, value in leaves(scales[scale]) if path]
+    return [Setting(path, absolute(value, folder, path), origin, ".") for path, value in leaves(scales[scale]) if path]
 
 
 def _refuse_scale(document: dict[str, Any], origin: str, layers: Sequence[Setting]) -> None:
@@ -212,10 +219,40 @@ def _refuse_scale(document: dict[str, Any], origin: str, layers: Sequence[Settin
         raise BadInput(_line(("scale",), "only says which scale was chosen; choose one with --scale", origin, layers))
 
 
-def _from_command_line(overrides: Sequence[str], settings: Sequence[Setting]) -> list[Setting]:
-    given = [*settings, *map(read_override, overrides)]
+def _names(document: dict[str, Any], layers: Sequence[Setting] = ()) -> list[str]:
+    """The networks that there are with `layers` over the document."""
+    networks = document.get("networks")
+    said = networks if isinstance(networks, dict) else {}
+    return list(dict.fromkeys([*said, *(layer.path[1] for layer in layers if _makes_network(layer))]))
+
+
+def _from_command_line(overrides: Sequence[str], settings: Sequence[Setting], networks: Sequence[str]) -> list[Setting]:
+    """What the command line lays over a document that has these networks, file paths from the working directory."""
+    known = _names({"networks": dict.fromkeys(networks)}, [*settings, *map(read_override, overrides)])
+    given = [*settings, *(_override(text, known) for text in overrides)]
     here = Path.cwd()
     return [Setting(s.path, absolute(s.value, here, s.path), s.origin, s.joint) for s in given]
+
+
+def _makes_network(setting: Setting) -> bool:
+    """Whether it says where a network comes from, which it does for one that isn't there yet, too."""
+    match setting.path:
+        case ("networks", _):
+            return isinstance(setting.value, dict)
+        case ("networks", _, "architecture" | "checkpoint"):
+            return True
+    return False
+
+
+def _override(text: str, networks: Collection[str]) -> Setting:
+    """--set's `text` where these networks are known. Raises BadInput that says the nearest for a name that isn't."""
+    setting = read_override(text, networks, NetworkSpec.model_fields)
+    match setting.path:
+        case ("networks", name, *below) if networks and name not in networks:
+            keys = (index for index, part in enumerate(below) if part in NetworkSpec.model_fields)
+            typed = ".".join([name, *below[: next(keys, 0)]])
+            raise BadInput(f"{setting.label(setting.path)}: network {not_known(plain(typed), networks)}")
+    return setting
 
 
 def _experiment(document: dict[str, Any], origin: str, layers: Sequence[Setting]) -> Experiment:

@@ -3,7 +3,7 @@
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,12 @@ from stitchtui.text import plain
 
 Key = tuple[str, ...]
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_PART = r"""\s*(?:(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*|[^.=]*)"""  # of a key: quoted, else up to the next dot
+_SAID = re.compile(r"""((?:[\w-]|"(?:[^"\\]|\\.)*"|\.)+): (.*)""", re.DOTALL)
+_PARTS = re.compile(rf"({_PART})\.")
+_OVERRIDE = re.compile(rf"({_PART}(?:\.{_PART})*)=(.*)", re.DOTALL)
+_AFTER_NAME = re.compile(rf"(\s*(?:\.{_PART})+|\s*(?==\s*\{{))=(.*)", re.DOTALL)  # a key of it, or its whole table
+_NETWORKS = re.compile(r"\s*networks\s*\.\s*(?![\s\"'])")  # what a network's name without quotes comes after
 
 
 @dataclass(frozen=True)
@@ -33,28 +39,57 @@ class Setting:
 
 
 def dotted(path: Sequence[str]) -> str:
-    """A key as TOML writes it: `networks.a.width`, quoted where a part isn't bare."""
-    return ".".join(part if _BARE.fullmatch(part) else f'"{plain(part)}"' for part in path)
+    """A key as TOML writes it: `networks.a.width`, quoted where a part isn't bare; `read_key` reads it back."""
+    return ".".join(part if _BARE.fullmatch(part) else f'"{_escaped(part)}"' for part in path)
 
 
-def read_override(text: str) -> Setting:
-    """`a.b=value` of --set as a Setting; what is no TOML value is taken as text. Raises BadInput."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
+def _escaped(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(c if plain(c) == c else f"\\u{ord(c):04x}" for c in escaped)
+
+
+def read_key(text: str) -> Key:
+    """The parts of a key, quoted as in TOML where they hold dots; what isn't quoted may hold anything else."""
+    return tuple(_unquoted(part.strip()) for part in _PARTS.findall(f"{text}."))
+
+
+def key_and_words(message: str) -> tuple[Key, str]:
+    """The key that a message begins with, as `dotted` writes it, and what is said of it; no key where it has none."""
+    found = _SAID.fullmatch(message)
+    return ((), message) if found is None else (read_key(found[1]), found[2])
+
+
+def _unquoted(part: str) -> str:
+    value = _value(part) if part.startswith(('"', "'")) else part
+    return value if isinstance(value, str) else part
+
+
+def read_override(text: str, networks: Collection[str] = (), keys: Collection[str] = ()) -> Setting:
+    """`a.b=value` of --set as a Setting; what is no TOML value is taken as text. Raises BadInput.
+
+    The name of one of `networks`, whose tables hold `keys`, needs no quotes, whatever it holds.
+    """
+    found = _OVERRIDE.fullmatch(text)
+    if found is None or not found[1].strip():
         raise BadInput(f"--set {plain(text)}: expected KEY=VALUE, such as stitch.epochs=8")
-    return Setting(_key(key.strip()), _value(value), "--set", " ")
+    if (named := _network(text, networks, keys)) is None:
+        return Setting(read_key(found[1]), _value(found[2]), "--set", " ")
+    name, after = named
+    return Setting(("networks", name, *read_key(after[1])[1:]), _value(after[2]), "--set", " ")
 
 
-def _key(text: str) -> Key:
-    try:
-        node: Any = tomllib.loads(f"{text} = 0") if "\n" not in text else None
-    except tomllib.TOMLDecodeError:
-        node = None
-    path: list[str] = []
-    while isinstance(node, dict) and len(node) == 1:
-        [(part, node)] = node.items()
-        path.append(part)
-    return tuple(path) if node == 0 and path else tuple(text.split("."))
+def _network(text: str, networks: Collection[str], keys: Collection[str]) -> tuple[str, re.Match[str]] | None:
+    """Which of `networks` an override names without quotes, the longest that fits, and what comes after the name."""
+    begin = _NETWORKS.match(text)
+    rest = text[begin.end() :] if begin else ""
+    after = {name: _AFTER_NAME.fullmatch(rest.removeprefix(name)) for name in networks if rest.startswith(name)}
+    fitting = {name: more for name, more in after.items() if more is not None}
+    with_key = [name for name, more in fitting.items() if any(part in keys for part in read_key(more[1])[1:2])]
+    if len(with_key) > 1:
+        ways = " or ".join(f'networks."{_escaped(name)}"' for name in sorted(with_key, key=len)[:2])
+        raise BadInput(f"--set {plain(text)}: may be about two networks; write {ways}")
+    name = max(with_key or fitting, key=len, default=None)
+    return None if name is None else (name, fitting[name])
 
 
 def _value(text: str) -> Any:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stitchtui.errors import not_known
-from stitchtui.settings import Key
+from stitchtui.settings import Key, key_and_words
 from stitchtui.text import plain
 
 _KINDS = {
@@ -77,10 +77,7 @@ def _said(path: Key, all_details: list[ErrorDetails], model: type[BaseModel]) ->
 
 def _own_words(path: Key, text: str) -> tuple[Key, str]:
     """A validator's own message; one for the whole experiment says which key it is about itself."""
-    named = re.match(r"([\w.]+): (.*)", text)
-    if path or not named:
-        return path, text
-    return tuple(named[1].split(".")), named[2]
+    return (path, text) if path else key_and_words(text)
 
 
 def _expected(details: ErrorDetails) -> str:

@@ -119,6 +119,47 @@ def test_a_preset_is_found_by_name_and_a_file_by_path(small):
     assert load_preset("./small.toml").networks["b"].seed == 1
 
 
+@pytest.mark.parametrize("key", ["networks.x.pth", 'networks."x.pth"'])
+def test_a_network_after_a_file_whose_name_has_dots_can_be_set(tmp_path, monkeypatch, key):
+    monkeypatch.chdir(tmp_path)
+    overrides = [f"{key}.normalisation=none", f"{key}.head=linear.pt"]
+    made = from_pair("x.pth.tar", "b.pt", overrides=["data.name=digits", *overrides])
+    assert made.networks["x.pth"].normalisation == "none"
+    assert made.networks["x.pth"].head == str(tmp_path / "linear.pt")
+    with pytest.raises(BadInput, match=re.escape("""--set networks."x.pth".normalisation: 'non' is not known""")):
+        from_pair("x.pth.tar", "b.pt", overrides=[f"{key}.normalisation=non"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["networks.zz.seed=1"], "--set networks.zz.seed: network 'zz' is not known; expected one of: a, b.v2"),
+        (["networks.b.v3.seed=1"], "--set networks.b.v3.seed: network 'b.v3' is not known; nearest: 'b.v2'"),
+        (['networks."b.v3".seed=1'], """--set networks."b.v3".seed: network 'b.v3' is not known; nearest: 'b.v2'"""),
+        (["networks.b.seed=1"], "--set networks.b.seed: network 'b' is not known; expected one of: a, b.v2"),
+        (["networks.b.v2.sed=1"], """--set networks."b.v2".sed: 'sed' is not known; nearest: 'seed'"""),
+    ],
+)
+def test_a_network_that_there_is_not_suggests_the_nearest(tmp_path, monkeypatch, overrides, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL.replace("networks.b]", 'networks."b.v2"]').replace('"b" }', '"b.v2" }'))
+    assert complaint("small.toml", overrides=overrides).startswith(expected)
+
+
+def test_a_network_that_is_made_on_the_command_line_is_known_there(small):
+    made = load_preset(small, overrides=["networks.c.d.seed=3", 'networks."c.d".architecture=digits_cnn'])
+    assert (made.networks["c.d"].seed, made.networks["c.d"].architecture) == (3, "digits_cnn")
+
+
+def test_paths_of_a_scale_are_relative_to_the_file(tmp_path, monkeypatch):
+    (tmp_path / "presets").mkdir()
+    text = SMALL + '[scales.kept.networks.a]\ncheckpoint = "kept/a.pt"\n'
+    (tmp_path / "presets" / "small.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    made = load_preset("presets/small.toml", "kept")
+    assert made.networks["a"].checkpoint == str(tmp_path / "presets" / "kept" / "a.pt")
+
+
 def test_an_unknown_preset_suggests_the_nearest():
     assert complaint("quikstart").startswith("preset 'quikstart' is not known; nearest: 'quickstart'")
 

@@ -1,9 +1,12 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchtui.errors import BadInput
-from stitchtui.settings import absolute, dotted, laid, leaves, read_override
+from stitchtui.settings import Setting, absolute, dotted, key_and_words, laid, leaves, read_key, read_override
+from stitchtui.text import plain
 
 PARTS = st.text(min_size=1, max_size=8)
 KEYS = st.lists(PARTS, min_size=1, max_size=4).map(tuple)
@@ -62,7 +65,70 @@ def test_an_index_that_a_list_does_not_have_is_refused(index):
 
 def test_a_key_is_quoted_where_toml_needs_it_and_never_carries_control_characters():
     assert dotted(("networks", "a.b", "width")) == 'networks."a.b".width'
-    assert dotted(("a\x1b[31m",)) == '"a?[31m"'
+    assert dotted(("a\x1b[31m",)) == '"a\\u001b[31m"'
+
+
+@given(KEYS)
+def test_a_key_that_is_written_is_read_back_and_is_safe_to_print(path):
+    text = dotted(path)
+    assert plain(text) == text
+    assert read_key(text) == path
+    assert read_override(f"{text}=3") == Setting(path, 3, "--set", " ")
+    assert key_and_words(f"{text}: is wrong: x=3") == (path, "is wrong: x=3")
+
+
+@pytest.mark.parametrize("message", ["expected: nothing", "is: wrong", "no key at all", 'half "quoted: x'])
+def test_words_before_a_colon_are_a_key_only_where_they_look_like_one(message):
+    expected = {"expected: nothing": (("expected",), "nothing"), "is: wrong": (("is",), "wrong")}
+    assert key_and_words(message) == expected.get(message, ((), message))
+
+
+KNOWN = ["a", "x", "x.pth", "a b", "c=d", "it's", "networks", "seed", '"q"', "a.labels"]
+FIELDS = ["seed", "labels", "train", "normalisation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("networks.x.pth.normalisation=none", ("x.pth", "normalisation"), "none"),
+        ("networks.x.seed=1", ("x", "seed"), 1),
+        ("networks . x.pth . train . epochs = 1", ("x.pth", "train", "epochs"), 1),
+        ("networks.x.pth={seed=1}", ("x.pth",), {"seed": 1}),
+        ("networks.x.pth = {seed=1}", ("x.pth",), {"seed": 1}),
+        ("networks.x.pth.sed=1", ("x.pth", "sed"), 1),
+        ('networks."x.pth".seed=1', ("x.pth", "seed"), 1),
+        ("networks.'x.pth'.seed=1", ("x.pth", "seed"), 1),
+        ('networks.x."pth".seed=1', ("x", "pth", "seed"), 1),
+        ("networks.a b.seed=1", ("a b", "seed"), 1),
+        ("networks.c=d.seed=1", ("c=d", "seed"), 1),
+        ("networks.c=d.normalisation=a=b", ("c=d", "normalisation"), "a=b"),
+        ('networks."c=d".seed=1', ("c=d", "seed"), 1),
+        ("networks.it's.seed=1", ("it's", "seed"), 1),
+        ("networks.networks.seed=1", ("networks", "seed"), 1),
+        ("networks.seed.seed=1", ("seed", "seed"), 1),
+        ('networks."\\"q\\"".seed=1', ('"q"', "seed"), 1),
+        ("networks.new.seed=1", ("new", "seed"), 1),
+        ('networks."a".labels.seed=1', ("a", "labels", "seed"), 1),
+        ('networks."a.labels".seed=1', ("a.labels", "seed"), 1),
+    ],
+)
+def test_a_known_networks_name_needs_no_quotes_and_the_longest_that_fits_is_meant(text, path, value):
+    setting = read_override(text, KNOWN, FIELDS)
+    assert (setting.path, setting.value) == (("networks", *path), value)
+
+
+def test_an_override_that_may_be_about_two_networks_is_refused():
+    expected = 'may be about two networks; write networks."a" or networks."a.labels"'
+    with pytest.raises(BadInput, match=re.escape(expected)):
+        read_override("networks.a.labels.seed=1", KNOWN, FIELDS)
+
+
+NAMES = st.text(min_size=1, max_size=6).filter(lambda name: name.strip() == name and name[0] not in "\"'")
+
+
+@given(NAMES, st.sampled_from(FIELDS))
+def test_the_name_of_the_only_network_needs_no_quotes_whatever_it_holds(name, key):
+    assert read_override(f"networks.{name}.{key}=1", [name], FIELDS).path == ("networks", name, key)
 
 
 def test_only_file_paths_are_made_absolute(tmp_path):

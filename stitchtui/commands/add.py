@@ -94,7 +94,7 @@ def _request(
 
 
 def _pair(text: str, known: dict[str, dict[str, str]]) -> dict[str, str]:
-    name = ">".join(part.strip() for part in text.split(">"))
+    name = text if text in known else ">".join(part.strip() for part in text.split(">"))
     if name not in known:
         raise BadInput(f"--pair: {not_known(plain(name), known)}")
     return known[name]

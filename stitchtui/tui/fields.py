@@ -19,7 +19,7 @@ LISTS = ("cuts", "controls")
 BY_HAND = ","  # the choice to type them; no name holds a comma
 OWN = "own_"  # what the field for the typing is called after
 
-_KEYS = re.compile(r"--([a-z_-]+)|\b(?:stitch|data|networks\.[^.]+)\.(\w+)")
+_KEYS = re.compile(r"""--([a-z_-]+)|\b(?:stitch|data|networks\.(?:"(?:[^"\\]|\\.)*"|[^."]+))\.(\w+)""")
 _OTHER_NAMES = {"name": "data", "leaf": "leaves", "trust-code": "trust_code"}
 
 

@@ -24,7 +24,7 @@ def build(draft: "Draft", names: Sequence[str]) -> Experiment:
     laid_over = [*flags.settings(**_flags(draft, names)), *_without_flag(draft, names)]
     overrides = _free(draft) if FREE in names else []
     if draft.document is not None:
-        return from_document(draft.document, [*laid_over, *map(read_override, overrides)])
+        return from_document(draft.document, laid_over, overrides)
     bottom, top = draft.picked["bottom"], draft.picked["top"]
     own = [Setting(path, text, "--architecture") for path, text in _own_architectures(draft)]
     experiment = from_pair(

@@ -14,6 +14,7 @@ from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import Cuts, Experiment, StitchSpec
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.run.plan import Task
+from stitchtui.settings import dotted
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.controls import recalibrate, reinitialised
 from stitchtui.stitching.cuts import Cut, Traced, Untraceable
@@ -83,7 +84,7 @@ class Session:
         stitch, dataset, digest = self.stitch_of(task), self.dataset, self.dataset.digest
         spec = self.experiment.networks[task.top]
         if stitch.train_on == "top" and spec.subset is not None:
-            dataset = subset(dataset, spec.subset, f"networks.{task.top}.subset")
+            dataset = subset(dataset, spec.subset, dotted(("networks", task.top, "subset")))
             digest = dataset.digest
         if stitch.train_size is not None:
             dataset, digest = limited(dataset, stitch.train_size, 0), f"{digest}, {stitch.train_size} images"

@@ -17,7 +17,7 @@ from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.misfit import Misfit
 from stitchtui.tui import draft, fit, sources
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.fields import BY_HAND
+from stitchtui.tui.fields import BY_HAND, field_of
 from stitchtui.tui.fit import Stitching
 from stitchtui.tui.sources import Source
 
@@ -65,6 +65,33 @@ def test_the_command_line_makes_the_same_experiment(pair, carried_out, values):
     assert carried_out(pair.command()) == experiment
     changed = Draft(picked=pair.picked).check()[0]
     assert (experiment == changed) == (values == {}), "every one of them changes it"
+
+
+@pytest.mark.parametrize("name", ["x.pth.tar", "a b.pt", "c=d.pt", 'it\'s "so".pt', "f;.pth"])
+@pytest.mark.parametrize("own", [True, False])
+def test_the_command_line_works_whatever_the_files_are_called(tmp_path, monkeypatch, carried_out, name, own):
+    monkeypatch.chdir(tmp_path)
+    for file in (name, "b.pt"):
+        (tmp_path / file).write_bytes(b"x")
+    made = Draft(picked={"bottom": Source(name, name, "./"), "top": Source("b.pt", "b.pt", "./")})
+    made.architectures = {"bottom": "resnet20"} if own else {"bottom": "resnet20", "top": "resnet56"}
+    experiment, problems = made.check()
+    assert problems == {}
+    assert experiment.networks[pair_names(name, "b.pt")[0]].architecture == "resnet20"
+    assert carried_out(made.command()) == experiment
+
+
+def test_a_key_of_a_network_whose_name_has_dots_is_the_fields_own(tmp_path, monkeypatch, carried_out):
+    monkeypatch.chdir(tmp_path)
+    for file in ("x.pth.tar", "b.pt"):
+        (tmp_path / file).write_bytes(b"x")
+    made = Draft(picked={"bottom": Source("x.pth.tar", "x", "./"), "top": Source("b.pt", "b.pt", "./")})
+    made.values = {"set": 'networks.x.pth.normalisation=none; networks."x.pth".width=2'}
+    experiment, problems = made.check()
+    assert problems == {}
+    assert (experiment.networks["x.pth"].normalisation, experiment.networks["x.pth"].width) == ("none", 2)
+    assert carried_out(made.command()) == experiment
+    assert field_of('networks."x.pth".head: is wrong') == "head"
 
 
 def test_defaults_are_left_out_of_the_command_line_but_for_the_data(pair):
