@@ -1,6 +1,7 @@
 """Values laid over a preset: where each goes, who asked for it, and how an error names the place."""
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -151,11 +152,9 @@ def absolute(node: Any, base: Path, path: Key = ()) -> Any:
 def _resolved(text: str, base: Path) -> str:
     if not text or "\x00" in text:
         return text  # left for the check that says what is wrong with it
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError:  # `~somebody` that this machine doesn't know
-        path = Path(text)
-    return str(base.absolute() / path)
+    # As text: a Path would take `./~` for a home directory, and write `/a/./b` anew each time it is read.
+    expanded = os.path.expanduser(text)  # noqa: PTH111
+    return expanded if os.path.isabs(expanded) else str(base.absolute() / expanded)  # noqa: PTH117
 
 
 def unusable(node: Any, path: Key = ()) -> tuple[Key, str] | None:

@@ -1,13 +1,15 @@
 import re
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stitchtui.errors import BadInput
 from stitchtui.settings import Setting, absolute, dotted, key_and_words, laid, leaves, read_key, read_override
 from stitchtui.text import plain
 
+PATHS = st.lists(st.sampled_from(["", ".", "..", "~", "~root", "a", "b c", "x.pt"]) | st.text(max_size=4), max_size=5)
 PARTS = st.text(min_size=1, max_size=8)
 KEYS = st.lists(PARTS, min_size=1, max_size=4).map(tuple)
 TREES = st.recursive(st.integers(), lambda node: st.dictionaries(PARTS, node, min_size=1, max_size=3), max_leaves=8)
@@ -150,3 +152,42 @@ def test_only_file_paths_are_made_absolute(tmp_path):
             "c": {"architecture": "resnet20"},
         },
     }
+
+
+def checkpoint(text, base):
+    """The path of a checkpoint that is called `text` in a file in the folder `base`."""
+    return absolute({"networks": {"a": {"checkpoint": text}}}, base)["networks"]["a"]["checkpoint"]
+
+
+@given(PATHS.map("/".join))
+@example("/.")
+@example("//a")
+@example("/a/./b")
+@example("/a/../b/")
+@example("~")
+@example("./~")
+def test_a_path_that_was_made_absolute_is_never_changed_again(text):
+    once = checkpoint(text, Path("/base"))
+    assert checkpoint(once, Path("/another")) == once
+    if text.startswith("/"):
+        assert once == text
+    elif text and "\x00" not in text:
+        assert Path(once).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("./x", "/base/x"),
+        ("a//b", "/base/a/b"),
+        ("x/..", "/base/x/.."),
+        ("~", "/home/me"),
+        ("~/x", "/home/me/x"),
+        ("./~", "/base/~"),
+        ("a/~", "/base/a/~"),
+        ("~nobody-of-this-name/x", "/base/~nobody-of-this-name/x"),
+    ],
+)
+def test_a_relative_path_begins_at_the_folder_and_a_tilde_at_home(text, expected, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert checkpoint(text, Path("/base")) == expected
