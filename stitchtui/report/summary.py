@@ -19,7 +19,18 @@ def summary_lines(state: RunState, *, condition: str | None = None) -> list[str]
     `condition` is what `run.control.status` says; without it the run is as its last event left it. Names from outside
     are made plain; the text isn't escaped for rich, so print it with markup off.
     """
-    parts = (_data, _networks, _reading, _verdicts, paper_lines, reading_lines, _end_points, _random_bottom, _failed)
+    parts = (
+        _data,
+        _networks,
+        _reading,
+        _verdicts,
+        _empty,
+        paper_lines,
+        reading_lines,
+        _end_points,
+        _random_bottom,
+        _failed,
+    )
     rest = (claim_lines, _reused, _checks, _warnings)
     facts = (line for part in (*parts, *rest) for line in part(state))
     return [printable(line) for line in (*_run(state, condition or state.status), *facts)]
@@ -81,13 +92,28 @@ def _reading(state: RunState) -> Iterable[str]:
 
 
 def _verdicts(state: RunState) -> Iterable[str]:
+    empty = _without_numbers(state)
     for column in state.columns():
-        if column.control:
+        if column.control or column in empty:
             continue
         verdict = state.verdict(column)
         found = f"{verdict} at epsilon {state.epsilon:g} points" if verdict else "no verdict yet"
         counts = _direct_counts(state, column) if verdict else ""
         yield f"{column_name(column)}: {found}{_largest(state, column)}{counts}"
+
+
+def _empty(state: RunState) -> Iterable[str]:
+    """Columns that are over and have no number at all, with the reason that most of their cells have."""
+    for column in _without_numbers(state):
+        reasons = Counter(cell.reason for cell in state.cells.values() if cell.task in column.task_ids)
+        most = reasons.most_common(1)[0][0] if reasons else "it has no cuts"
+        yield f"{column_name(column)}: no cell has a number: {most or 'no reason given'}"
+
+
+def _without_numbers(state: RunState) -> list[Column]:
+    measured = {cell.task for cell in state.cells.values() if cell.status == "finished"}
+    over = {task.id for task in state.tasks.values() if task.status in ("finished", "failed")} - measured
+    return [column for column in (*state.columns(), *state.crosses()) if over.issuperset(column.task_ids)]
 
 
 def _largest(state: RunState, column: Column) -> str:

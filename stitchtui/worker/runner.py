@@ -1,6 +1,7 @@
 """A whole run: data, networks, then every task of the plan, said to `emit` as events."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +14,7 @@ from stitchtui import __version__
 from stitchtui.claims.judge import judge_all
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
-from stitchtui.errors import RunFailed
+from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import Experiment
 from stitchtui.files import write_atomically
 from stitchtui.networks import training
@@ -75,14 +76,17 @@ class Runner:
         session = Session(self.experiment, device, self._data().to(device), memory)
         columns = Columns(session, self.record, reuse=self.reuse.find, keep=self._keep)
         self._networks(session)
+        self._check_measurable(session, columns)
         done: set[str] = set()
         while tasks := [t for t in plan(self.experiment) if t.id not in done]:
             done |= self._first_of(tasks, columns)
             self._take_up(session)
         session.verify_frozen(*session.loaded.values())
         self.record.emit("check", name="every network is unchanged after the run", passed=True)
-        for claim in judge_all(RunState.load(self.directory.events)):
+        state = RunState.load(self.directory.events)
+        for claim in judge_all(state):
             self.record.emit("claim", **asdict(claim))
+        _check_measured(state)
 
     def _networks(self, session: Session) -> None:
         try:
@@ -92,6 +96,21 @@ class Runner:
                     self._network(session, name)
         except training.Stopped:
             raise Stopped from None
+
+    def _check_measurable(self, session: Session, columns: Columns) -> None:
+        """Raises BadInput where no cell of a pair can have a number, whatever is trained."""
+        own, reasons = _own_tasks(RunState.load(self.directory.events)), Counter[str]()
+        for column in (columns.column(task) for task in plan(self.experiment) if task.id in own):
+            for place in column.places:
+                if (reason := column.misfit(place)) is None:
+                    return
+                reasons[reason] += 1
+        if reasons:
+            raise BadInput(f"nothing to measure: no cuts of a pair can be joined: {reasons.most_common(1)[0][0]}")
+        bare = next((name for name, loaded in session.loaded.items() if not loaded.traced.cuts), None)
+        if bare is None:
+            raise BadInput("stitch.cuts: nothing to measure: expected a cut or more, got none")
+        raise BadInput(f"nothing to measure: network '{bare}' has no place where one tensor carries everything")
 
     def _first_of(self, tasks: Sequence[Task], columns: Columns) -> set[str]:
         """Carry out the first of these tasks, and with it those that can be trained in one go; returns their ids."""
@@ -226,6 +245,21 @@ class Runner:
         path.parent.mkdir(exist_ok=True)
         facts = {key: str(value) for key, value in task.as_dict().items()}
         write_atomically(path, safetensors.torch.save(contiguous, facts))
+
+
+def _own_tasks(state: RunState) -> set[str]:
+    """The tasks of the pairs' own columns: no controls, and no direct matching beside what was asked for."""
+    columns = (*state.columns(), *state.crosses())
+    return {task for column in columns if not column.control for task in column.task_ids}
+
+
+def _check_measured(state: RunState) -> None:
+    """Raises RunFailed where none of the pairs' own cells has a number."""
+    own = _own_tasks(state)
+    cells = [cell for cell in state.cells.values() if cell.task in own]
+    if all(cell.status != "finished" for cell in cells):
+        (reason, count), *_ = Counter(cell.reason or "no reason given" for cell in cells).most_common(1)
+        raise RunFailed(f"no stitch that was asked for has a number: {reason} ({count} of {len(cells)} cells)")
 
 
 def _file_name(task: Task) -> str:

@@ -79,6 +79,19 @@ def test_failed_cells_are_grouped_by_reason() -> None:
     assert "failed: 1 cell, loss is infinite" in text
 
 
+def test_a_column_without_any_number_says_so_in_place_of_a_verdict() -> None:
+    spec = experiment(seeds=1)
+    events = started(spec)
+    for task in plan(spec):
+        fails = not task.control and task.objective == "task"
+        events += [] if fails else [*column_events(task), {"type": "task_finished", "task": task.id, "seconds": 1.0}]
+        cut = {"task": task.id, "cut": "stem", "reason": "out of memory"}
+        events += [{"type": "cell_failed", **cut}, {"type": "task_finished", "task": task.id, "seconds": 1.0}] * fails
+    lines = summary_lines(fold(events))
+    assert "a > b: no cell has a number: out of memory" in lines
+    assert not any("a > b: undecided" in line or "a > b: no verdict" in line for line in lines)
+
+
 def test_reused_cells_are_counted_by_the_run_they_come_from() -> None:
     spec = experiment(seeds=1)
     task = plan(spec)[0]

@@ -9,6 +9,7 @@ from stitchtui.data.loading import load_dataset
 from stitchtui.errors import BadInput, RunFailed
 from stitchtui.experiment import NetworkSpec, TrainSpec
 from stitchtui.networks.obtain import cache_path, obtain
+from stitchtui.report.summary import summary_lines
 from stitchtui.run import asking
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import read_events
@@ -312,10 +313,63 @@ def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.Monke
         original(self, both, cells, steps)
 
     monkeypatch.setattr(columns.StitchColumn, "train", diverging)
-    _, state = new_run(experiment(controls=[], stitch={"cuts": ["block4"]}))
+    wanted = experiment(controls=[], stitch={"cuts": ["block4"]})
+    directory = create(wanted)
+    with pytest.raises(RunFailed, match=r"no stitch that was asked for has a number: its training .* \(2 of 2 cells\)"):
+        run_here(directory, wanted)
+    state = RunState.load(directory.events)
     failed = [c for (task, _), c in state.cells.items() if " task " in task]
     assert {c.status for c in failed} == {"failed"}
     assert all("training diverged" in c.reason and "lower stitch.learning_rate" in c.reason for c in failed)
+
+
+def test_a_run_in_which_one_column_diverges_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = columns.StitchColumn.train
+
+    def diverging(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
+        if self.task.bottom == "seed0":
+            with torch.no_grad():
+                cells[0].stitch.weight.fill_(float("inf"))
+        original(self, both, cells, steps)
+
+    monkeypatch.setattr(columns.StitchColumn, "train", diverging)
+    _, state = new_run(experiment(controls=[], stitch={"cuts": ["block4"]}))
+    said = [line for line in summary_lines(state) if "no cell has a number" in line]
+    assert [line.partition(": no cell")[0] for line in said] == ["seed0 > seed1"]
+    assert "its training diverged" in said[0]
+    assert not any(line.startswith("seed0 > seed1: undecided") for line in summary_lines(state))
+
+
+NO_CUT = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.layer = nn.Linear(64, num_classes)
+    def forward(self, x):
+        return self.layer(x.flatten(1)) + x.mean((1, 2, 3))[:, None]
+"""
+
+
+def test_networks_without_a_cut_leave_nothing_to_measure(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NO_CUT)
+    networks = {
+        f"seed{seed}": {"architecture": f"{tmp_path}/net.py:Net", "seed": seed, "train": TRAIN} for seed in (0, 1)
+    }
+    for stitch in ({}, {"cuts": "all", "pairing": "all"}):
+        with pytest.raises(BadInput, match="nothing to measure: network 'seed0' has no place where one tensor"):
+            new_run(experiment(networks=networks, stitch=stitch))
+
+
+def test_cuts_that_are_none_leave_nothing_to_measure() -> None:
+    with pytest.raises(BadInput, match=r"stitch\.cuts: nothing to measure: expected a cut or more"):
+        new_run(experiment(stitch={"cuts": []}))
+
+
+def test_cuts_that_no_stitch_can_join_leave_nothing_to_measure() -> None:
+    wider = {"seed1": {"architecture": "digits_cnn", "width": 1.0, "seed": 1, "train": TRAIN}}
+    with pytest.raises(BadInput, match="no cuts of a pair can be joined: identity needs equal shapes: bottom"):
+        new_run(experiment(networks=experiment().plain()["networks"] | wider, stitch={"family": "identity"}))
 
 
 @pytest.mark.parametrize(
