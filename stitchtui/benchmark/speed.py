@@ -37,9 +37,10 @@ def speed(subject: Subject) -> Speed:
     """Times, by turns, the published way, a column step, its tails, and the layers that the arithmetic is in."""
     bottom, top = subject.chains(subject.cuts)
     column = fit.Column(top, subject.cells(subject.cuts))
+    plain = fit.Trainer(bottom, [column], replace(subject.recipe(), fold=False))  # its operations have known FLOPs
+    plain.compare(subject.batch[0])
     with FlopCounterMode(display=False) as flops:  # counts in this thread only: a trainer that isn't open has no other
-        plain = replace(subject.recipe(), fold=False)  # whose operations have FLOPs that are known
-        fit.Trainer(bottom, [column], plain).step(1, *subject.batch)
+        plain.step(1, *subject.batch)
     with fit.Trainer(bottom, [column], replace(subject.recipe(), scaled=True)) as trainer:  # as runs train
         count = _Counter()
         layers = _Layers(trainer, subject)

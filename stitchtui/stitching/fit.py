@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 Report = Callable[[int, Callable[[], Progress]], None]
+Remark = Callable[[int, str], None]
+"""Told, of the column of this number, what a person should know of how it is trained."""
 
 
 def train_column(
@@ -42,6 +44,7 @@ def train_column(
     *,
     replay: Replay | None = None,
     report: Report = lambda *_: None,
+    remark: Remark = lambda *_: None,
 ) -> list[float]:
     """Train every cell's stitch on (images in [0, 1], labels), one batch a step, until `recipe.steps`.
 
@@ -51,7 +54,7 @@ def train_column(
     FloatingPointError when no cell is left. Returns each cell's training loss over the last tenth of the steps, from
     before each step; nothing where no stitch learns.
     """
-    return train_columns(bottom, [Column(top, cells)], batches, recipe, replay=replay, report=report)
+    return train_columns(bottom, [Column(top, cells)], batches, recipe, replay=replay, report=report, remark=remark)
 
 
 def train_columns(
@@ -62,17 +65,19 @@ def train_columns(
     *,
     replay: Replay | None = None,
     report: Report = lambda *_: None,
+    remark: Remark = lambda *_: None,
 ) -> list[float]:
     """Train the columns of several tops on one bottom, which runs once a step for all; see `train_column`.
 
-    What is said of cells is said of all columns' cells, in order. With `replay` the bottom runs for the first views
+    What is said of cells is said of all columns' cells, in order; `remark` is told what stands in for a network whose
+    copy, on the first batch, doesn't do what it does. With `replay` the bottom runs for the first views
     of the images only; raises ViewsTooLarge, before any step, where they and a step don't fit into `recipe.memory`.
     """
     cells = [c for column in columns for c in column.cells]
     if not any(True for c in cells for _ in c.stitch.parameters()):
         return []
     with Trainer(bottom, columns, recipe) as trainer:
-        fed = _fed(trainer, batches, replay)
+        fed = _fed(trainer, batches, replay, remark)
         for step, (features, images, labels) in enumerate(islice(fed, recipe.steps), 1):
             trainer.learn(step, features, images, labels)
             report(step, partial(trainer.tally.progress, step))
@@ -82,16 +87,25 @@ def train_columns(
 
 
 def _fed(
-    trainer: Trainer, batches: Iterable[tuple[Tensor, Tensor]], replay: Replay | None
+    trainer: Trainer, batches: Iterable[tuple[Tensor, Tensor]], replay: Replay | None, remark: Remark
 ) -> Iterator[tuple[Features, Tensor, Tensor]]:
     """The bottom's features, images and labels of each batch."""
-    fresh = ((trainer.features(images), images, labels) for images, labels in batches)
+    fresh = _fresh(trainer, batches, remark)
     if replay is None:
         return fresh
     if trainer.recipe.objective != TASK:
         raise ValueError("only the task's objective can go on from kept features: the others need the top's own")
     read = {c.bottom for column in trainer.columns for c in column.cells}
     return replayed(fresh, replay, read, trainer.reserve)
+
+
+def _fresh(
+    trainer: Trainer, batches: Iterable[tuple[Tensor, Tensor]], remark: Remark
+) -> Iterator[tuple[Features, Tensor, Tensor]]:
+    for images, labels in batches:
+        for column, text in trainer.compare(images):
+            remark(column, text)
+        yield trainer.features(images), images, labels
 
 
 def best_of(starts: Sequence[Sequence[Cell]], losses: Sequence[float]) -> list[int]:

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from stitchtui.stitching.blocks import function_name
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.exact import calls, is_exactly
 from stitchtui.stitching.fused import fuse
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -27,7 +27,8 @@ def folded(chain: Chain, dtype: torch.dtype, first: int = 0, last: int | None = 
     """The chain with its segments `first` up to `last` (not included; the end if None) replaced by folded copies.
 
     Weights of convolutions and linear layers are in `dtype`, as autocast would make them at every call. BatchNorms
-    that normalise by the batch are left as they are.
+    that normalise by the batch are left as they are, and so is every layer that is more than torch's own: with a hook,
+    a parametrisation or a forward() of its own, or with numbers that aren't float32.
     """
     if not chain.segments:  # class-cluster noise: there is nothing to fold, and the batches are told to this one
         return chain
@@ -98,9 +99,9 @@ class _Folding:
         statistics = self._statistics(node)
         if statistics is None:
             return
-        before = node.all_input_nodes[0]
+        before = self._batch_normed(node)
         layer = self._layer(before)
-        if type(layer) in CONVOLUTIONS and len(before.users) == 1:
+        if _is_foldable(layer, *CONVOLUTIONS) and len(before.users) == 1:
             self._replace(node, _convolution(layer, statistics), before.all_input_nodes[0])
             self.graph.erase_node(before)
         else:
@@ -108,13 +109,20 @@ class _Folding:
 
     def _statistics(self, node: fx.Node) -> _Statistics | None:
         layer = self._layer(node)
-        if type(layer) in BATCH_NORMS:
+        if _is_foldable(layer, *BATCH_NORMS):
             return _of_layer(layer)
-        if node.op == "call_function" and node.target is F.batch_norm:
-            call = inspect.signature(F.batch_norm).bind(*self._read(node.args), **self._read(node.kwargs))
-            call.apply_defaults()
-            return _of_call(call.arguments)
-        return None
+        return _of_call(self._call(node)) if _is_functional_batch_norm(node) else None
+
+    def _batch_normed(self, node: fx.Node) -> fx.Node:
+        """What a BatchNorm is given."""
+        given: fx.Node = self._call(node)["input"] if _is_functional_batch_norm(node) else node.all_input_nodes[0]
+        return given
+
+    def _call(self, node: fx.Node) -> dict[str, Any]:
+        """The arguments of a functional BatchNorm by name."""
+        call = inspect.signature(F.batch_norm).bind(*self._read(node.args), **self._read(node.kwargs))
+        call.apply_defaults()
+        return call.arguments
 
     def _read(self, arguments: Any) -> Any:
         """The arguments with the network's tensors in place of the nodes that fetch them."""
@@ -127,10 +135,10 @@ class _Folding:
 
     def _pool(self, node: fx.Node) -> None:
         layer: Any = self._layer(node)
-        whole = isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1))
-        if whole or (_is_call(node, "adaptive_avg_pool2d") and node.args[1:] in ((1,), ((1, 1),)) and not node.kwargs):
+        whole = is_exactly(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1))
+        if whole or (calls(node, "adaptive_avg_pool2d") and node.args[1:] in ((1,), ((1, 1),)) and not node.kwargs):
             self._replace(node, GlobalAverage(keepdim=True), node.all_input_nodes[0])
-        elif _is_call(node, "mean") and node.args[1:] in (((2, 3),), ([2, 3],)) and not node.kwargs:
+        elif calls(node, "mean") and node.args[1:] in (((2, 3),), ([2, 3],)) and not node.kwargs:
             self._replace(node, GlobalAverage(keepdim=False), node.all_input_nodes[0])
 
     def _attend(self, node: fx.Node) -> None:
@@ -139,7 +147,7 @@ class _Folding:
 
     def _cast(self, node: fx.Node, dtype: torch.dtype) -> None:
         layer: Any = self._layer(node)
-        if type(layer) in (*CONVOLUTIONS, nn.Linear):
+        if _is_foldable(layer, *CONVOLUTIONS, nn.Linear):
             own = copy.deepcopy(layer).to(dtype)
             if isinstance(own, nn.Conv2d):
                 own = own.to(memory_format=torch.channels_last)
@@ -152,8 +160,13 @@ def _changes(arguments: Mapping[str, Any]) -> bool:
     return any(name not in plain or value != plain[name] for name, value in arguments.items())
 
 
-def _is_call(node: fx.Node, name: str) -> bool:
-    return node.op in ("call_function", "call_method") and function_name(node) == name
+def _is_foldable(layer: Any, *kinds: type[nn.Module]) -> bool:
+    numbers = layer.state_dict().values() if is_exactly(layer, *kinds) else []
+    return bool(numbers) and all(t.dtype == torch.float32 or not t.is_floating_point() for t in numbers)
+
+
+def _is_functional_batch_norm(node: fx.Node) -> bool:
+    return node.op == "call_function" and node.target is F.batch_norm
 
 
 def _fetch(module: nn.Module, path: str) -> Any:
@@ -169,7 +182,8 @@ def _of_layer(layer: Any) -> _Statistics | None:
 
 def _of_call(arguments: dict[str, Any]) -> _Statistics | None:
     tensors = [arguments[name] for name in ("running_mean", "running_var", "weight", "bias")]
-    known = all(isinstance(t, Tensor) for t in tensors[:2]) and all(t is None or isinstance(t, Tensor) for t in tensors)
+    known = all(t is None or (isinstance(t, Tensor) and t.dtype == torch.float32) for t in tensors)
+    known = known and tensors[0] is not None and tensors[1] is not None
     if arguments["training"] is not False or not known or not isinstance(arguments["eps"], float):
         return None
     mean, variance, weight, bias = tensors
@@ -184,7 +198,7 @@ def _convolution(layer: Any, s: _Statistics) -> nn.Module:
 
 def _pixel_step(node: fx.Node) -> int | None:
     """n for x[:, :, ::n, ::n]."""
-    index: Any = node.args[1] if _is_call(node, "getitem") else None
+    index: Any = node.args[1] if calls(node, "getitem") else None
     if not isinstance(index, tuple) or len(index) != 4 or any(not isinstance(s, slice) for s in index):
         return None
     whole, step = slice(None), index[2]
@@ -228,7 +242,9 @@ class Subsample(nn.Module):
         self.step = step
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, channels, height / n, width / n], rounded up."""
+        """[batch, channels, height, width] to [batch, channels, height / n, width / n], rounded up; or volumes."""
+        if x.dim() != 4:  # which have no channels last
+            return x[:, :, :: self.step, :: self.step]
         subsample: Callable[[Tensor, int], Tensor] = _Subsample.apply
         return subsample(x, self.step)
 
@@ -258,9 +274,11 @@ class GlobalAverage(nn.Module):
         self.keepdim = keepdim
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, channels], or with two axes of 1 kept."""
+        """[batch, channels, height, width] to [batch, channels], or with two axes of 1 kept; or what is no map."""
+        if x.dim() != 4:
+            return F.adaptive_avg_pool2d(x, 1) if self.keepdim else x.mean((2, 3))
         average: Callable[[Tensor], Tensor] = _GlobalAverage.apply
-        means = average(x) if x.dim() == 4 else x.mean((2, 3), keepdim=True)
+        means = average(x)
         return means if self.keepdim else means.squeeze((2, 3))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from stitchtui.stitching.blocks import function_name
+from stitchtui.stitching.exact import calls, is_exactly
 
 _POINTWISE = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 _REORDERED = getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None)
@@ -21,7 +21,7 @@ def fuse(module: fx.GraphModule) -> None:
     """Replace the module's convolutions by fused ones, where they can be computed so; for frozen weights only."""
     for node in list(module.graph.nodes):
         layer: Any = module.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if type(layer) is nn.Conv2d and _can_be_fused(layer):
+        if is_exactly(layer, nn.Conv2d) and _can_be_fused(layer):
             _fuse_one(module, node, layer)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
@@ -84,14 +84,13 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 
 
 def _adds(node: fx.Node) -> bool:
-    is_call = node.op in ("call_function", "call_method") and function_name(node) == "add"
-    return is_call and not node.kwargs and len(node.args) == 2 and len(node.all_input_nodes) == 2
+    return calls(node, "add") and not node.kwargs and len(node.args) == 2 and len(node.all_input_nodes) == 2
 
 
 def _is_relu(module: fx.GraphModule, node: fx.Node) -> bool:
     if node.op == "call_module":
-        return type(module.get_submodule(str(node.target))) is nn.ReLU
-    return node.op in ("call_function", "call_method") and function_name(node) == "relu"
+        return is_exactly(module.get_submodule(str(node.target)), nn.ReLU)
+    return calls(node, "relu")
 
 
 class FusedConvolution(nn.Module):

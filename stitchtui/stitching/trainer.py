@@ -1,8 +1,8 @@
 """The steps of the column trainer: what is made ready once, and what every batch then takes."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -14,8 +14,9 @@ from stitchtui.stitching import column as joining
 from stitchtui.stitching import objectives
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.column import Cell, Column, Features, column_outputs, numbers
+from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated, faithful
 from stitchtui.stitching.crew import Crew
-from stitchtui.stitching.fold import BATCH_NORMS, folded
+from stitchtui.stitching.fold import BATCH_NORMS
 from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
 from stitchtui.stitching.replay import ViewsTooLarge
 from stitchtui.stitching.streamed import channel_axis
@@ -62,7 +63,9 @@ class Trainer:
         self.recipe = recipe
         cells = [c for column in columns for c in column.cells]
         self.reach = max(c.bottom for c in cells)
-        self.bottom, self.columns = self._made_cheap(bottom, columns)
+        self.parts = self._parts(bottom, columns)
+        self.compared = False
+        self._take(copies(self.parts, recipe.dtype, recipe.fold), columns)
         self.plans: list[_Plan] = []
         self.kept = 0  # bytes of features that are kept beside what a step takes
         stitches = [c.stitch.train() for c in cells]
@@ -86,15 +89,30 @@ class Trainer:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def _made_cheap(self, bottom: Chain, columns: Sequence[Column]) -> tuple[Chain, list[Column]]:
-        if not self.recipe.fold:
-            return bottom, list(columns)
-        dtype, matched = self.recipe.dtype, self.recipe.objective != objectives.TASK
-        cheap = []
-        for column in columns:
-            first = 0 if matched else min(c.top for c in column.cells)
-            cheap.append(Column(folded(column.top, dtype, first), column.cells))
-        return folded(bottom, dtype, 0, self.reach), cheap
+    def _parts(self, bottom: Chain, columns: Sequence[Column]) -> list[Part]:
+        """What is run of the bottom, and of each column's top: all of it where the objective reads more than labels."""
+        matched = self.recipe.objective != objectives.TASK
+        tops = (
+            Part("top", column.top, 0 if matched else min(c.top for c in column.cells), column.top.output, True)
+            for column in columns
+        )
+        return [Part("bottom", bottom, 0, self.reach, backward=False), *tops]
+
+    def _take(self, made: Copies, columns: Sequence[Column]) -> None:
+        self.made, self.dtype = made, made.dtype
+        self.bottom, *tops = made.chains
+        self.columns = [Column(top, column.cells) for top, column in zip(tops, columns, strict=True)]
+
+    def compare(self, images: Tensor) -> list[tuple[int, str]]:
+        """Before the first step, have no copy run that doesn't do what its network does on `images`.
+
+        Returns what is to be said of that: of which column, and in words.
+        """
+        if self.compared:
+            return []
+        self.compared = True
+        self._take(faithful(self.parts, self.made, images), self.columns)
+        return [(max(0, part - 1), note) for part, note in self.made.notes]
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> None:
         """Step number `step`, from 1 to the recipe's `steps`: one batch of images in [0, 1] for every cell."""
@@ -169,7 +187,7 @@ class Trainer:
         if self.crew.size == 1:
             return [turn]
         turn = sorted(turn, key=lambda k: column.cells[k].top)
-        sizes = [batch * numbers(column.top, column.cells[k].top) * self.recipe.dtype.itemsize for k in turn]
+        sizes = [batch * numbers(column.top, column.cells[k].top) * self.dtype.itemsize for k in turn]
         return [[turn[i] for i in group] for group in split(sizes, joining.JOINED_BYTES)]
 
     def reserve(self, kept: int) -> None:
@@ -178,6 +196,7 @@ class Trainer:
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The bottom's tensors at its boundaries; each thread of a crew runs it on some of the images."""
+        self.compare(images)
         parts = images.chunk(self.crew.size) if self._is_shared_out(len(images)) else (images,)
         found = self.crew.do([partial(self._features_of, part) for part in parts])
         if len(found) == 1:
@@ -191,7 +210,7 @@ class Trainer:
     def _is_shared_out(self, batch: int) -> bool:
         """Whether the bottom is worth a crew, and normalises no image by the others of its batch."""
         largest = max(numbers(self.bottom, k) for k in range(self.reach + 1))
-        if self.crew.size == 1 or batch * largest * self.recipe.dtype.itemsize <= joining.JOINED_BYTES:
+        if self.crew.size == 1 or batch * largest * self.dtype.itemsize <= joining.JOINED_BYTES:
             return False
         return not any(isinstance(m, BATCH_NORMS) and m.training for m in self.bottom.segments.modules())
 
@@ -215,22 +234,8 @@ class Trainer:
             self.last.add(found)
 
     def autocast(self) -> AbstractContextManager:
-        """The precision of the recipe, for the thread that asks."""
-        dtype = self.recipe.dtype
-        return nullcontext() if dtype == torch.float32 else torch.autocast(self.device.type, dtype)
-
-
-@contextmanager
-def evaluated(module: nn.Module) -> Iterator[None]:
-    """In eval mode while open, and layer by layer as it was afterwards."""
-    training = [m for m in module.modules() if m.training]
-    for m in training:
-        m.training = False
-    try:
-        yield
-    finally:
-        for m in training:
-            m.training = True
+        """The precision that is trained in, for the thread that asks."""
+        return autocast(self.device, self.dtype)
 
 
 @dataclass(frozen=True)

@@ -300,7 +300,10 @@ class StitchColumn(Column):
         losses: list[float] = []
         with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
             losses = fit.train_column(
-                *(both.bottom, both.top, cells, batches, self.recipe(steps)), replay=self.replay, report=self._report
+                *(both.bottom, both.top, cells, batches, self.recipe(steps)),
+                replay=self.replay,
+                report=self._report,
+                remark=lambda _, text: self.remark_on_training(text),
             )
         self._done += steps
         return losses
@@ -321,6 +324,10 @@ class StitchColumn(Column):
 
     def _report(self, step: int, progress: Callable[[], fit.Progress]) -> None:
         self.record.step(self.task.id, self._done + step, self._total, lambda: progress_facts(progress()))
+
+    def remark_on_training(self, text: str) -> None:
+        """Say, once in a run, how its networks are trained through."""
+        self.record.warn_once(f"{self.task.column}: {text}")
 
     def measures(
         self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell], whole: bool = True

@@ -24,12 +24,19 @@ class Recorder:
         self.memory: Callable[[], int] | None = None
         self._emit = emit
         self._said = 0.0
+        self._warned: set[str] = set()
 
     def emit(self, kind: str, **facts: Any) -> None:
         """Say an event."""
         if kind == "step" and self.memory is not None:
             facts = {"memory": self.memory(), **facts}
         self._emit(kind, **facts)
+
+    def warn_once(self, text: str) -> None:
+        """Say a warning, unless it has been said before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.emit("warning", text=text)
 
     def check(self) -> None:
         """Raises Stopped when the run is to end."""

@@ -110,7 +110,14 @@ def _train(columns: Sequence[StitchColumn], prepared: Sequence[Prepared]) -> Non
     joined = [fit.Column(ready.both.top, ready.cells) for _, ready in learning]
     batches = first.material.training(first.stitch.batch_size, first.task.seed, bottom)
     with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
-        fit.train_columns(bottom, joined, batches, first.recipe(first.steps), report=report)
+        fit.train_columns(
+            bottom,
+            joined,
+            batches,
+            first.recipe(first.steps),
+            report=report,
+            remark=lambda k, text: columns[k].remark_on_training(text),
+        )
 
 
 def _parts(progress: fit.Progress, sizes: Sequence[int]) -> Iterator[fit.Progress]:

@@ -69,6 +69,14 @@ def test_facts_are_only_computed_when_they_are_said(monkeypatch: pytest.MonkeyPa
     assert len(computed) == 1
 
 
+def test_a_recorder_warns_of_a_thing_once() -> None:
+    said: list[str] = []
+    record = Recorder(lambda kind, **facts: said.append(f"{kind}: {facts['text']}"))
+    for text in ("a", "b", "a"):
+        record.warn_once(text)
+    assert said == ["warning: a", "warning: b"]
+
+
 def test_a_recorder_that_is_asked_to_stop_says_nothing_more() -> None:
     said: list[str] = []
     record = Recorder(lambda kind, **_: said.append(kind), stopping=lambda: True)

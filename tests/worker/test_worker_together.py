@@ -14,7 +14,7 @@ from stitchtui.experiment import Experiment
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import Event, read_events
 from stitchtui.run.state import RunState
-from stitchtui.stitching import fit
+from stitchtui.stitching import fit, fold
 from stitchtui.stitching.trainer import Trainer
 from stitchtui.worker import columns, together
 from stitchtui.worker.recorder import Recorder, Stopped
@@ -103,6 +103,19 @@ def test_the_bottoms_passes_grow_with_the_networks_not_with_the_pairs(
         new_run(all_pairs(*pairs), tmp_path / parent)
         assert len(passes) == count * STEPS
         passes.clear()
+
+
+def test_a_network_whose_copy_is_wrong_is_trained_through_as_it_is_which_the_log_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = all_pairs(("a", "b"), ("a", "c"))
+    right, _ = new_run(wanted, tmp_path / "right")
+    monkeypatch.setattr(fold.GlobalAverage, "forward", lambda own, x: 2 * x.mean((2, 3), keepdim=own.keepdim))
+    found, _ = new_run(wanted, tmp_path / "wrong")
+    said = [e["text"] for e in of(found, "warning") if "copy for training" in e["text"]]
+    assert [text.split("'")[0] for text in said] == ["a > b: the bottom", "a > b: the top", "a > c: the top"]
+    losses = {key: m["loss"] for key, m in measures(right).items()}
+    assert {key: m["loss"] for key, m in measures(found).items()} == pytest.approx(losses, rel=1e-2)
 
 
 def test_each_column_starts_before_its_steps_and_ends_after_its_cells(six: RunDirectory) -> None:
