@@ -77,11 +77,16 @@ def adapter(bottom: Cut, top: Cut) -> Adapter:
     """The adapter between two cuts, by their shapes alone. Raises Misfit where tokens can't be read as a grid.
 
     Spatial size: average pooling down, bilinear up, per axis. Tokens are a map's positions row by row, else a square,
-    in both cases with or without a class token in front.
+    in both cases with or without a class token in front. Volumes meet volumes of their size, and vectors.
     """
     ends = _end(bottom), _end(top)
     if not bottom.positions or not top.positions or bottom.positions == top.positions:
         return Adapter(*ends)
+    if max(len(bottom.positions), len(top.positions)) > 2:
+        raise Misfit(
+            f"a volume can only be joined with one of its size, or with a vector: "
+            f"bottom {shape_of(bottom)}, top {shape_of(top)}"
+        )
     source, target = _layout(bottom.positions, top.positions), _layout(top.positions, bottom.positions)
     for cut, layout in ((bottom, source), (top, target)):
         if layout is None:
@@ -116,12 +121,12 @@ def _layout(positions: tuple[int, ...], beside: tuple[int, ...]) -> Layout | Non
 
 
 def _has_class_token(positions: tuple[int, ...]) -> bool:
-    layout = _layout(positions, ())
+    layout = _layout(positions, ()) if len(positions) == 1 else None
     return layout is not None and layout.class_token
 
 
 def _positions(positions: tuple[int, ...]) -> str:
-    return f"{positions[0]}x{positions[1]} positions" if len(positions) == 2 else f"{positions[0]} tokens"
+    return f"{positions[0]} tokens" if len(positions) == 1 else "x".join(map(str, positions)) + " positions"
 
 
 def _grid_steps(source: Layout, target: Layout) -> list[str]:

@@ -99,7 +99,8 @@ def _reasons(bottom: Cut, top: Cut, stitching: Stitching) -> Iterator[str]:
     if family.name == "identity" and (bottom["shape"] != top["shape"] or bottom["channel_axis"] != top["channel_axis"]):
         yield "identity needs equal shapes"
     if not _adaptable(_positions(bottom), _positions(top)):
-        yield "tokens that are no square can't be read as a grid"
+        volume = max(len(_positions(bottom)), len(_positions(top))) > 2
+        yield "a volume needs one of its size" if volume else "tokens that are no square can't be read as a grid"
     if family.equal_channels and below != above:
         yield f"{family.name} needs equal channels"
     if family.name == "orthogonal" and above < below:
@@ -128,7 +129,7 @@ def _adaptable(bottom: list[int], top: list[int]) -> bool:
     """Whether the positions of one can be turned into the other's."""
     if not bottom or not top or bottom == top:
         return True
-    return _is_grid(bottom, top) and _is_grid(top, bottom)
+    return max(len(bottom), len(top)) < 3 and _is_grid(bottom, top) and _is_grid(top, bottom)
 
 
 def _is_grid(positions: list[int], beside: list[int]) -> bool:

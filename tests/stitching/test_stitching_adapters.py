@@ -22,6 +22,11 @@ def vector(axis: int = -1, channels: int = 3) -> Cut:
     return Cut("v", (channels,), axis, True)
 
 
+def volume(depth: int, height: int, width: int, axis: int = 1, channels: int = 3) -> Cut:
+    positions = (depth, height, width)
+    return Cut("x", (channels, *positions) if axis == 1 else (*positions, channels), axis, True)
+
+
 AXES = st.sampled_from([1, -1])
 CUTS = st.one_of(
     st.builds(grid, SIDES, SIDES, AXES),
@@ -134,6 +139,10 @@ def test_bilinear_interpolation_keeps_a_slope_away_from_the_edges() -> None:
         (tokens(65), vector(), "class token of 65 tokens"),
         (vector(), grid(8, 8), "vector to all 8x8 positions"),
         (grid(2, 3), tokens(6), "grid to tokens"),
+        (volume(5, 2, 3), volume(5, 2, 3), ""),
+        (volume(5, 2, 3), volume(5, 2, 3, -1), "channels first to last"),
+        (volume(5, 2, 3), vector(), "mean of 5x2x3 positions"),
+        (vector(), volume(5, 2, 3), "vector to all 5x2x3 positions"),
     ],
 )
 def test_an_adapter_says_what_it_does(bottom: Cut, top: Cut, name: str) -> None:
@@ -144,6 +153,25 @@ def test_an_adapter_says_what_it_does(bottom: Cut, top: Cut, name: str) -> None:
 def test_tokens_that_are_no_grid_are_refused_in_one_line(bottom: Cut, top: Cut) -> None:
     with pytest.raises(Misfit, match=r"^\d+ tokens can't be read as a grid .*: bottom \S+, top \S+$"):
         adapter(bottom, top)
+
+
+@pytest.mark.parametrize(
+    "bottom, top", [(volume(4, 8, 8), volume(2, 8, 8)), (volume(1, 8, 8), grid(8, 8)), (tokens(256), volume(4, 8, 8))]
+)
+def test_volumes_of_different_sizes_are_refused_in_one_line(bottom: Cut, top: Cut) -> None:
+    with pytest.raises(Misfit, match=r"^a volume can only be joined with one of its size.*: bottom \S+, top \S+$"):
+        adapter(bottom, top)
+
+
+@given(st.builds(volume, SIDES, SIDES, SIDES, AXES), AXES)
+def test_volumes_of_one_size_and_vectors_meet(cut: Cut, axis: int) -> None:
+    x = features(cut)
+    turned = adapter(cut, volume(*cut.positions, axis))(x)
+    assert torch.equal(turned.movedim(axis, 1), x.movedim(cut.channel_axis, 1))
+    mean = adapter(cut, vector())(x)
+    torch.testing.assert_close(mean, x.movedim(cut.channel_axis, 1).flatten(2).mean(2))
+    spread = adapter(vector(), cut)(mean).movedim(cut.channel_axis, 1)
+    assert torch.equal(spread, mean[..., None, None, None].expand(2, 3, *cut.positions))
 
 
 def test_tokens_that_are_no_grid_still_meet_as_many_tokens_and_vectors() -> None:

@@ -256,14 +256,17 @@ def test_a_family_that_fits_nowhere_is_the_field_at_fault_unless_none_would_fit(
 
 
 places = st.one_of(
-    st.just(()), st.tuples(st.integers(1, 20)), st.tuples(st.sampled_from([1, 3, 4, 8]), st.sampled_from([1, 3, 4, 8]))
+    st.just(()),
+    st.tuples(st.integers(1, 20)),
+    st.tuples(*[st.sampled_from([1, 3, 4, 8])] * 2),
+    st.tuples(*[st.sampled_from([1, 4])] * 3),
 )
 channels = st.sampled_from([1, 3, 16, 8192, 16_384])
 
 
 @st.composite
 def shaped(draw):
-    """A cut of any shape: a vector, tokens or a map, its channels first or last."""
+    """A cut of any shape: a vector, tokens, a map or a volume, its channels first or last."""
     positions, count = draw(places), draw(channels)
     axis = -1 if not positions else draw(st.sampled_from([1, -1]))
     return (count, *positions) if axis == 1 else (*positions, count), axis
