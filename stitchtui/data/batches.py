@@ -12,6 +12,22 @@ def order(n: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator)
 
 
+def sizes(count: int, size: int) -> list[int]:
+    """How many of `count` images each batch takes; a last image by itself goes with the batch before it.
+
+    Many a network squeezes the axis of a batch of one image away.
+    """
+    whole, rest = divmod(count, size)
+    if rest == 1 and whole:
+        return [*[size] * (whole - 1), size + 1]
+    return [size] * whole + [rest] * (rest > 0)
+
+
+def split(tensor: Tensor, size: int) -> tuple[Tensor, ...]:
+    """`tensor` [images, ...] in batches of such `sizes`."""
+    return tensor.split(sizes(len(tensor), size))
+
+
 def augment(images: Tensor, kind: Augmentation, generator: torch.Generator) -> Tensor:
     """The images as training sees them: uint8 [b, c, h, w] in and out; `generator` is the CPU's.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui import places
+from stitchtui.data.batches import split
 from stitchtui.data.dataset import Part
 from stitchtui.errors import BadInput
 from stitchtui.experiment import Normalisation
@@ -132,7 +133,7 @@ def _features(
     """What `layer` is fed for every training image, as they are, in order: float32 [images, features]."""
     fed: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].float()))
-    batches = lesson.part.images.split(BATCH)
+    batches = split(lesson.part.images, BATCH)
     # Before it is fitted a head of zeros answers with the first class, at the loss of not knowing.
     guess = 100.0 * float((lesson.part.labels == 0).float().mean())
     try:

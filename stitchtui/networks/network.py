@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from stitchtui.data.batches import split
 from stitchtui.data.dataset import Part
 
 Source = Literal["trained", "cached", "checkpoint", "pretrained", "random"]
@@ -62,7 +63,7 @@ def error_percent(module: nn.Module, mean: tuple[float, ...], std: tuple[float, 
     module.eval()
     wrong = torch.zeros((), dtype=torch.int64, device=part.labels.device)
     with torch.no_grad(), torch.autocast(part.labels.device.type, enabled=False):
-        for images, labels in zip(part.images.split(batch), part.labels.split(batch), strict=True):
+        for images, labels in zip(split(part.images, batch), split(part.labels, batch), strict=True):
             wrong += (logits(module(normalise(images, mean, std))).argmax(1) != labels).sum()
     module.train(was_training)
     return 100.0 * wrong.item() / len(part)

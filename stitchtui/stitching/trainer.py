@@ -197,7 +197,7 @@ class Trainer:
     def features(self, images: Tensor) -> list[Tensor]:
         """The bottom's tensors at its boundaries; each thread of a crew runs it on some of the images."""
         self.compare(images)
-        parts = images.chunk(self.crew.size) if self._is_shared_out(len(images)) else (images,)
+        parts = images.tensor_split(self.crew.size) if self._is_shared_out(len(images)) else (images,)
         found = self.crew.do([partial(self._features_of, part) for part in parts])
         if len(found) == 1:
             return found[0]
@@ -208,9 +208,13 @@ class Trainer:
             return self.bottom.features(images, self.reach)
 
     def _is_shared_out(self, batch: int) -> bool:
-        """Whether the bottom is worth a crew, and normalises no image by the others of its batch."""
+        """Whether the bottom is worth a crew, and neither normalises nor squeezes an image by how many there are."""
         largest = max(numbers(self.bottom, k) for k in range(self.reach + 1))
-        if self.crew.size == 1 or batch * largest * self.dtype.itemsize <= joining.JOINED_BYTES:
+        if (
+            self.crew.size == 1
+            or batch < 2 * self.crew.size
+            or batch * largest * self.dtype.itemsize <= joining.JOINED_BYTES
+        ):
             return False
         return not any(isinstance(m, BATCH_NORMS) and m.training for m in self.bottom.segments.modules())
 

@@ -157,7 +157,7 @@ def cut_rows(
         size = "x".join(map(str, shape))
         raise BadInput(f"the network can't take images of {size}: {reason(error)}") from None
     blocks, others = {cut.name for cut in traced.select("blocks")}, traced.other_names
-    facts = Chain(traced, traced.cuts).facts(example[:1])
+    facts = Chain(traced, traced.cuts).facts(example[:2])
     rows = [
         {
             "name": cut.name,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from stitchtui.data.batches import augment, order
+from stitchtui.data.batches import augment, order, split
 from stitchtui.data.dataset import Dataset, Part
 
 
@@ -27,7 +27,7 @@ def steps_in(epochs: float, images: int, batch_size: int) -> int:
 
 def in_order(part: Part, batch_size: int, ticking: Callable[[int], None]) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image once; `ticking(images)` is called before each batch with its size, and may raise to end the pass."""
-    for images, labels in zip(part.images.split(batch_size), part.labels.split(batch_size), strict=True):
+    for images, labels in zip(split(part.images, batch_size), split(part.labels, batch_size), strict=True):
         ticking(len(images))
         yield pixels(images), labels
 

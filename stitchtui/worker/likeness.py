@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stitchtui.data.batches import split
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.outlying import OwnActivations, own_activations
 from stitchtui.stitching.similarity import Alignment, Alignments, MinibatchCka, linear_cka
@@ -112,7 +113,7 @@ class Likeness:
     def _features(self, both: Chains, images: int, ticking: Ticking) -> Iterator[list[Tensor]]:
         """Batches of each cut's features, the bottom's first; once if both are one network."""
         test = self._shuffled(images)
-        for batch in test.split(min(CKA_BATCH, self._block(both, PASS_BYTES))):
+        for batch in split(test, min(CKA_BATCH, self._block(both, PASS_BYTES))):
             ticking(len(batch))
             yield _at_cuts(both, batch)
 

@@ -205,7 +205,7 @@ class Runner:
     def _say_network(self, session: Session, loaded: Loaded) -> None:
         network = loaded.network
         cuts = session.cuts_of(loaded)
-        facts = session.chain(loaded, cuts).facts(pixels(session.dataset.test.images[:1]))
+        facts = session.chain(loaded, cuts).facts(pixels(session.dataset.test.images[:2]))
         self.record.emit(
             "network_ready",
             network=network.name,

@@ -19,6 +19,7 @@ from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.controls import recalibrate, reinitialised
 from stitchtui.stitching.cuts import Cut, Traced, Untraceable
 from stitchtui.stitching.evaluate import Scores, base_scores
+from stitchtui.stitching.precision import in_float32
 from stitchtui.worker.classes import taught_other_classes
 from stitchtui.worker.feed import in_order, pixels
 from stitchtui.worker.material import LESS, Ends, Material, Noise, limited, shuffled
@@ -37,6 +38,7 @@ class Loaded:
     traced: Traced
     normalise: Normalise
     origin: str  # the name of the network of the experiment that it is, or was before a control changed it
+    dtypes: dict[str, torch.dtype] = field(default_factory=dict)  # at the boundaries that have been looked at, by name
 
 
 @dataclass
@@ -59,9 +61,28 @@ class Session:
             traced = Traced(network.module, example, leaves)
         except Untraceable as error:
             raise BadInput(f"network '{network.name}': {error}") from None
+        self._check_single_images(network, example)
         traced.lay_out_channels_last()
         self.loaded[network.name] = Loaded(network, traced, normalise, origin or network.name)
         return self.loaded[network.name]
+
+    def _check_single_images(self, network: Network, example: torch.Tensor) -> None:
+        """Raises BadInput where the network gives an image by itself other scores, and the run would ask for them."""
+        sizes = {
+            "evaluation_batch": min(self.experiment.evaluation_batch, len(self.dataset.test)),
+            "stitch.batch_size": min(r.stitch.batch_size for r in self.experiment.requests),
+            "train images": len(self.dataset.train),
+        }
+        single = next((name for name, size in sizes.items() if size == 1), None)
+        if single is None:
+            return
+        with torch.no_grad():
+            shapes = [network.module(example[:count].clone()).shape for count in (1, len(example))]
+        if shapes[0] != (1, *shapes[1][1:]):
+            raise BadInput(
+                f"network '{network.name}': gives scores of shape {list(shapes[0])} for one image (a squeeze() may "
+                f"take the batch's axis away), and {single} is 1; expected 2 or more"
+            )
 
     def example(self, loaded: Loaded) -> torch.Tensor:
         """A few training images as the network takes them."""
@@ -179,8 +200,14 @@ class Session:
         return taught_other_classes(self.experiment, loaded.origin)
 
     def chain(self, loaded: Loaded, cuts: Sequence[Cut]) -> Chain:
-        """The network cut at `cuts`, from pixels in [0, 1] to class scores."""
-        return Chain(loaded.traced, cuts, loaded.normalise)
+        """The network cut at `cuts`, from pixels in [0, 1] to class scores; float32 at every boundary."""
+        chain = Chain(loaded.traced, cuts, loaded.normalise)
+        names = ["input", *(cut.name for cut in cuts), "output"]
+        if not loaded.dtypes.keys() >= set(names):
+            with torch.no_grad():
+                found = chain.features(pixels(self.dataset.train.images[:EXAMPLE_IMAGES]))
+            loaded.dtypes |= {name: tensor.dtype for name, tensor in zip(names, found, strict=True)}
+        return in_float32(chain, [loaded.dtypes[name] for name in names])
 
     def base(self, loaded: Loaded, ticking: Callable[[int], None]) -> Scores:
         """The unstitched network's answers on the test part of its own labels, computed once."""

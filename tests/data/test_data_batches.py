@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchtui.data.batches import augment, crop, flip, order
+from stitchtui.data.batches import augment, crop, flip, order, sizes, split
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -28,6 +28,17 @@ def window_of(image: torch.Tensor, down: int, right: int, padding: int) -> torch
                 if 0 <= from_y < height and 0 <= from_x < width:
                     window[c, y, x] = image[c, from_y, from_x]
     return window
+
+
+@given(count=st.integers(0, 300), size=st.integers(1, 40))
+def test_batches_in_order_hold_every_image_and_none_is_by_itself_unless_asked_for(count: int, size: int) -> None:
+    found = sizes(count, size)
+    assert sum(found) == count
+    assert all(found)
+    assert len(found) <= -(-count // size)
+    assert max(found, default=0) <= size + 1
+    assert 1 not in found or size == 1 or count == 1
+    assert torch.equal(torch.cat([torch.empty(0), *split(torch.arange(count), size)]), torch.arange(count).float())
 
 
 @settings(deadline=None)

@@ -113,6 +113,51 @@ def outcome(chain: Chain) -> tuple[list[Tensor], Tensor]:
     return [t.detach() for t in tensors], x.grad
 
 
+class Volume(nn.Module):
+    """What has five axes: an average and a step over two of them are none that folding has a better way for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn, self.head = nn.Conv3d(3, 6, 3, padding=1), nn.BatchNorm3d(6), nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn(self.conv(torch.stack([x, 2 * x], 2))))
+        return self.head(x[:, :, ::2, ::2].repeat(1, 1, 2, 1, 1).mean((2, 3)).flatten(1)[:, :12])
+
+
+class Half(SmallConv):
+    """In bfloat16 by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bfloat16()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.bfloat16()).float()
+
+
+class Double(SmallConv):
+    def __init__(self) -> None:
+        super().__init__()
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.double()).float()
+
+
+@pytest.mark.parametrize("build", [Volume, Half, Double])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_networks_of_other_numbers_and_axes_are_run_as_they_are(build: type[nn.Module], dtype: torch.dtype) -> None:
+    chain = chain_of(frozen(build(), 0))
+    made = compared(chain, dtype)
+    assert made.notes == []
+    assert made.dtype == dtype
+    with copies.autocast(IMAGES.device, made.dtype):
+        torch.testing.assert_close(
+            made.chains[0].features(IMAGES)[-1], chain.features(IMAGES)[-1], rtol=1e-2, atol=1e-2
+        )
+
+
 @pytest.mark.parametrize("habit", HABITS)
 def test_layers_that_are_more_than_torchs_own_are_not_folded(habit: Callable[[SmallConv], None]) -> None:
     chain = with_habit(habit)
