@@ -1,6 +1,10 @@
+import copy
+from collections.abc import Callable
+
+import pytest
 import torch
 from small_networks import SmallConv, SmallVit, frozen
-from torch import nn
+from torch import Tensor, nn
 
 from stitchtui.stitching.controls import recalibrate, reinitialised
 
@@ -13,6 +17,64 @@ def test_nothing_learnt_is_left_in_a_reinitialised_network() -> None:
         for name, value in trained.items():
             assert (fresh[name] < 5).all(), name  # every single number, however deep its module lies
             assert torch.equal(network.state_dict()[name], value)  # the original stays as it is
+
+
+class Centred(nn.Module):
+    """A parametrisation that can't say what it makes a weight from."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight - weight.mean((1, 2, 3), keepdim=True)
+
+
+def centred(layer: nn.Module) -> nn.Module:
+    return nn.utils.parametrize.register_parametrization(layer, "weight", Centred())
+
+
+NORMS: list[Callable[[nn.Module], nn.Module]] = [
+    nn.utils.weight_norm,
+    nn.utils.parametrizations.weight_norm,
+    nn.utils.spectral_norm,
+    nn.utils.parametrizations.spectral_norm,
+    centred,
+]
+
+
+def effective(layer: nn.Module) -> Tensor:
+    """The weight that a layer computes with in eval mode: what it makes of single pixels."""
+    layer.eval()
+    pixels = torch.eye(27).view(27, 3, 3, 3)
+    with torch.no_grad():
+        return (layer(pixels)[:, :, 1, 1] - layer.bias).T.reshape(-1, 3, 3, 3)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated")
+@pytest.mark.parametrize("norm", NORMS)
+def test_weights_that_are_computed_from_others_are_drawn_anew_as_any(norm: Callable[[nn.Module], nn.Module]) -> None:
+    trained = nn.Conv2d(3, 6, 3, padding=1)
+    with torch.no_grad():
+        trained.weight.mul_(50).add_(3)
+    network = nn.Sequential(norm(copy.deepcopy(trained))).eval().requires_grad_(False)
+    network(torch.rand(1, 3, 4, 4))  # as it was looked at before: the older norms leave their last weight on the layer
+    plain = effective(reinitialised(nn.Sequential(trained), 7)[0])
+    fresh = reinitialised(network, 7)
+    found = effective(fresh[0])
+    if norm is centred:
+        plain = Centred()(plain)
+    if norm in (nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm):
+        plain = plain / torch.linalg.matrix_norm(plain.flatten(1), 2)
+    torch.testing.assert_close(found, plain, rtol=1e-2, atol=1e-3)
+    learnt = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
+    assert not any(torch.equal(fresh.state_dict()[k], v) for k, v in learnt.items())
+
+
+def test_a_layer_whose_reset_forgets_a_parameter_keeps_nothing_learnt() -> None:
+    class Scaled(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(3, 3)
+            self.gain = nn.Parameter(torch.full((3, 3), 9.0))
+
+    gain = reinitialised(nn.Sequential(Scaled()), 0)[0].gain
+    assert bool((gain.abs() < 0.2).all())
 
 
 def test_a_seed_decides_the_whole_network() -> None:
