@@ -1,6 +1,6 @@
 """Cells whose stitch no gradient reaches, so that training would leave it as it is, and the operation that stops it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -66,8 +66,8 @@ def what_stops(segments: Iterable[nn.Module], x: Tensor) -> str | None:
     """
     seen: list[_Seen] = []
     value = x = x.detach().requires_grad_(True)
-    for segment in segments:
-        value = _Watch(segment, seen).run(value) if isinstance(segment, fx.GraphModule) else segment(value)
+    for part in _parts(segments):
+        value = _Watch(part, seen).run(value) if isinstance(part, fx.GraphModule) else part(value)
     if value.requires_grad:
         weights = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
         (value * weights).sum().backward()
@@ -78,6 +78,15 @@ def what_stops(segments: Iterable[nn.Module], x: Tensor) -> str | None:
     else:
         stops = [node for node, _, made in seen if not any(t.requires_grad for t in made)]
     return _name(stops[-1]) if stops else None
+
+
+def _parts(segments: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    """The segments, and what each consists of where that is several modules in order."""
+    for segment in segments:
+        if type(segment) is nn.Sequential:
+            yield from _parts(segment)
+        else:
+            yield segment
 
 
 _Seen = tuple[fx.Node, list[Tensor], list[Tensor]]

@@ -14,6 +14,7 @@ from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.column import Cell
 from stitchtui.stitching.cuts import Traced, Untraceable
 from stitchtui.stitching.families import Affine
+from stitchtui.stitching.precision import in_float32
 from stitchtui.stitching.stopped import stopped, what_stops
 
 IMAGES, LABELS = torch.rand(8, 3, 8, 8), torch.arange(8) % 4
@@ -161,6 +162,13 @@ def test_what_lets_no_gradient_through_is_named(network: nn.Module, operation: s
     assert found[0] == operation
     assert found[-1] is None
     assert found == sorted(found, key=lambda what: what is None), "below the operation every cut, above it none"
+
+
+def test_it_is_named_in_a_network_of_other_numbers_too() -> None:
+    network = frozen(Detached(), 0).double()
+    traced = Traced(network, IMAGES[:2].double())
+    chain = in_float32(Chain(traced, traced.cuts), [torch.float64] * (len(traced.cuts) + 2))
+    assert what_stops(chain.segments[1:], chain.features(IMAGES)[1]) == "detach"
 
 
 def cells(chain: Chain) -> list[Cell]:
