@@ -12,6 +12,8 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 CONSTANTS = {"weight": 1.0, "scale": 1.0, "gamma": 1.0, "bias": 0.0, "beta": 0.0}
 """What normalisations that bring no reset_parameters of their own start from."""
+NAMES_ITSELF = "a forward() or a hook set on one of its layers goes on using the layer's own weights in a copy"
+"""What is to be said where a copy still reads the original."""
 _TURNS = 30  # of a spectral norm's power iteration, which in eval mode takes its vectors as they are
 
 
@@ -31,6 +33,27 @@ def reinitialised(network: nn.Module, seed: int) -> nn.Module:
         for module in fresh.modules():
             _restart(module)
     return fresh.to(device)
+
+
+def still_reads(fresh: nn.Module, network: nn.Module, x: Tensor) -> bool:
+    """Whether a copy of `network` computes with the weights of `network` itself, given `x`.
+
+    So does one with a forward() or a hook that was set on a layer and names that layer: no copy can change whom it
+    means.
+    """
+    weights = [p for p in network.parameters() if p.is_floating_point()]
+    before = [p.requires_grad for p in weights]
+    try:
+        for p in weights:
+            p.requires_grad_(True)
+        with torch.enable_grad():
+            made = fresh(x)
+            if not made.requires_grad:
+                return False
+            return any(g is not None for g in torch.autograd.grad(made.sum(), weights, allow_unused=True))
+    finally:
+        for p, was in zip(weights, before, strict=True):
+            p.requires_grad_(was)
 
 
 def _restart(module: nn.Module) -> None:

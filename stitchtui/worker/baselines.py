@@ -11,6 +11,7 @@ from stitchtui.device import is_out_of_memory, training_dtype
 from stitchtui.run.controls import control_named
 from stitchtui.run.plan import Task
 from stitchtui.stitching import adapters, stitches
+from stitchtui.stitching.controls import NAMES_ITSELF, still_reads
 from stitchtui.stitching.evaluate import Scores, scores_of
 from stitchtui.stitching.modes import training_difference
 from stitchtui.stitching.probe import linear_probes
@@ -107,10 +108,16 @@ class TailColumn(Column):
     def _measure(self, place: Place) -> None:
         started = time.monotonic()
         both = chains(self.session, self.ends, cuts_of([place]))
-        if what := self._stop(both):
+        ((_, high),) = both.ends
+        with torch.no_grad():
+            x = both.top.features(pixels(self.session.dataset.train.images[:IMAGES]), high)[-1]
+        if what := what_stops(both.top.segments[high:], x):
             self.fail(place, f"no gradient reaches the layers after the cut: {what} lets none through")
             return
         tail = self.tail(both, place)
+        if still_reads(tail.layers[-1], both.top.after(high), x):  # type: ignore[index]
+            self.fail(place, f"{NAMES_ITSELF}, so that {self.ends.top.network.name} can't be trained further")
+            return
         self.train(both, tail, self.steps)
         scores = self._scores(both, tail)
         self.session.verify_frozen(self.ends.bottom, self.ends.top)
@@ -120,13 +127,6 @@ class TailColumn(Column):
         facts: dict[str, float] = {"stitch_parameters": parameter_count(tail.layers), "steps": self.steps}
         facts["seconds"] = time.monotonic() - started
         self.say(place, self.compared(scores) | facts, wrong=scores.wrong_text)
-
-    def _stop(self, both: Chains) -> str | None:
-        """The operation of the top that would leave its first layers as they are, if there is one."""
-        ((_, high),) = both.ends
-        with torch.no_grad():
-            x = both.top.features(pixels(self.session.dataset.train.images[:IMAGES]), high)[-1]
-        return what_stops(both.top.segments[high:], x)
 
     def _entrance(self, place: Place) -> nn.Module:
         """What leads from the bottom's tensor to the top: nothing where the shapes agree, else an affine map."""

@@ -16,7 +16,7 @@ from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.run.plan import Task
 from stitchtui.settings import dotted
 from stitchtui.stitching.chain import Chain, Normalise
-from stitchtui.stitching.controls import recalibrate, reinitialised
+from stitchtui.stitching.controls import NAMES_ITSELF, recalibrate, reinitialised, still_reads
 from stitchtui.stitching.cuts import Cut, Traced, Untraceable
 from stitchtui.stitching.evaluate import Scores, base_scores
 from stitchtui.stitching.precision import in_float32
@@ -129,6 +129,11 @@ class Session:
         words = f"random control {self.experiment.control_seed} {trained.network.digest}"
         seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big")
         module = reinitialised(trained.network.module, seed).to(memory_format=torch.contiguous_format)
+        if still_reads(module, trained.network.module, self.example(trained)):
+            raise BadInput(
+                f"network '{trained.network.name}': {NAMES_ITSELF}, so that it has no random control; write that as a "
+                "method of the layer's class, or leave the control out with --controls"
+            )
         recalibrate(module, (trained.normalise(pixels(i)).contiguous() for i in self._calibration_batches()))
         network = Network(
             name=name,

@@ -1,4 +1,5 @@
 import copy
+import types
 from collections.abc import Callable
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, nn
 
-from stitchtui.stitching.controls import recalibrate, reinitialised
+from stitchtui.stitching.controls import recalibrate, reinitialised, still_reads
 
 
 def test_nothing_learnt_is_left_in_a_reinitialised_network() -> None:
@@ -75,6 +76,28 @@ def test_a_layer_whose_reset_forgets_a_parameter_keeps_nothing_learnt() -> None:
 
     gain = reinitialised(nn.Sequential(Scaled()), 0)[0].gain
     assert bool((gain.abs() < 0.2).all())
+
+
+def bound(layer: nn.Module) -> None:
+    layer.forward = types.MethodType(lambda own, x: own._conv_forward(x, own.weight, own.bias), layer)
+
+
+def named(layer: nn.Module) -> None:
+    layer.forward = lambda x: layer._conv_forward(x, layer.weight, layer.bias)
+
+
+def hooked(layer: nn.Module) -> None:
+    layer.register_forward_hook(lambda _, __, out: out * layer.weight.mean())
+
+
+@pytest.mark.parametrize("change, reads", [(lambda _: None, False), (bound, False), (named, True), (hooked, True)])
+def test_a_copy_that_goes_on_reading_the_originals_weights_is_known(
+    change: Callable[[nn.Module], None], reads: bool
+) -> None:
+    network = frozen(SmallConv(), 0)
+    change(network.stem[0])
+    assert still_reads(reinitialised(network, 0), network, torch.rand(2, 3, 8, 8)) is reads
+    assert not any(p.requires_grad for p in network.parameters())
 
 
 def test_a_seed_decides_the_whole_network() -> None:

@@ -9,6 +9,7 @@ from small_runs import experiment, measures, new_run
 
 from stitchtui.errors import BadInput
 from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import read_events
 
 CLASSES = """
 import torch
@@ -51,6 +52,12 @@ class Between(Plain):
 
     def forward(self, x):
         return self.head((self.features(x) * self.scale).float())
+
+class Patched(Plain):
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        more = self.more
+        more.forward = lambda x: more._conv_forward(x, more.weight, more.bias)
 
 class Squeezed(Plain):
     def forward(self, x):
@@ -120,3 +127,16 @@ def test_where_batches_of_one_image_are_asked_for_such_a_network_is_refused(work
     with pytest.raises(BadInput, match=r"'a': gives scores of shape \[10\] for one image .* evaluation_batch is 1"):
         run(workplace, "Squeezed", "Squeezed", evaluation_batch=1)
     run(workplace, "Plain", "Plain", evaluation_batch=1)
+
+
+def test_a_network_whose_copies_would_read_its_own_weights_has_no_random_control(workplace: Path) -> None:
+    with pytest.raises(BadInput, match=r"network 'a': a forward.. or a hook set on one of its layers .* --controls"):
+        run(workplace, "Patched", "Plain", controls=["random_bottom"])
+    run(workplace, "Patched", "Plain")
+
+
+def test_nor_can_its_layers_be_trained_further(workplace: Path) -> None:
+    directory = run(workplace, "Plain", "Patched", controls=["fine_tuned_top"])
+    failed = [e for e in read_events(directory.events) if e["type"] == "cell_failed"]
+    assert [e["cut"] for e in failed] == ["bn+relu"]  # the tail after the other cut is without that layer
+    assert "so that b can't be trained further" in failed[0]["reason"]
