@@ -175,6 +175,7 @@ class NetworkSpec(Spec):
     normalisation: Literal["auto", "data", "none", "imagenet"] | Normalisation = "auto"
     leaves: tuple[str, ...] = ()
     head: str | None = None
+    part: str | None = Field(None, min_length=1)  # which of several networks in the checkpoint
     trust_code: bool = False  # that `hub:` may run its repository's code
     subset: Subset | None = None
     labels: LabelSpec | None = None
@@ -192,6 +193,8 @@ class NetworkSpec(Spec):
             raise ValueError("expected a `checkpoint`, or an `architecture` to train or load")
         if self.checkpoint is not None and self.weights is not None:
             raise ValueError("expected `checkpoint` or `weights`, not both")
+        if self.part is not None and self.checkpoint is None:
+            raise ValueError("part: expected a `checkpoint`, which it is a part of")
         if self.frozen and self.start_from is None:
             raise ValueError("frozen: expected `start_from`, the network whose layers are kept")
         return self

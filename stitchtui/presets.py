@@ -66,14 +66,15 @@ def from_pair(
     normalisation: str | None = None,
     leaves: Sequence[str] = (),
     head: str | None = None,
+    part: str | None = None,
     trust_code: bool = False,
     overrides: Sequence[str] = (),
     settings: Sequence[Setting] = (),
 ) -> Experiment:
     """The experiment that stitches `bottom` to `top`: checkpoints' paths, or names of networks with their weights.
 
-    One architecture holds for both networks, two for the bottom and the top; `normalisation`, `leaves`, `head` and
-    `trust_code` hold for both. `both` asks for both directions.
+    One architecture holds for both networks, two for the bottom and the top; `normalisation`, `leaves`, `head`,
+    `part` and `trust_code` hold for both. `both` asks for both directions.
     Paths are relative to the working directory. Raises BadInput.
     """
     if len(architectures) > 2:
@@ -84,6 +85,11 @@ def from_pair(
     same = {key: value for key, value in shared.items() if value}
     networks = {bottom_name: {**same, **_network(bottom, first)}}
     networks.setdefault(top_name, {**same, **_network(top, last)})
+    files = [network for network in networks.values() if "checkpoint" in network]
+    if part and not files:
+        raise BadInput("--part: is for a checkpoint; published networks are whole")
+    for network in files if part else ():
+        network["part"] = part
     pairs = [{"bottom": bottom_name, "top": top_name}]
     if both and bottom_name != top_name:
         pairs.append({"bottom": top_name, "top": bottom_name})

@@ -34,6 +34,15 @@ def test_leaves_head_and_trust_hold_for_both_networks(tmp_path: Path, monkeypatc
     assert not any(spec.trust_code or spec.leaves or spec.head for spec in from_pair("a.pt", "b.pt").networks.values())
 
 
+def test_a_part_holds_for_checkpoints_and_not_for_what_is_published() -> None:
+    networks = from_pair("a.pt", "timm:resnet18", part="teacher").networks
+    assert {name: spec.part for name, spec in networks.items()} == {"a": "teacher", "resnet18": None}
+    with pytest.raises(BadInput, match="--part: is for a checkpoint"):
+        from_pair("timm:resnet18", "timm:resnet34", part="teacher")
+    with pytest.raises(BadInput, match=r"networks\.resnet18: part: expected a `checkpoint`"):
+        from_pair("a.pt", "timm:resnet18", overrides=["networks.resnet18.part=teacher"])
+
+
 def test_a_head_that_is_not_there_is_found_before_a_run_starts(tmp_path: Path) -> None:
     (tmp_path / "a.pt").touch()
     experiment = from_pair(str(tmp_path / "a.pt"), str(tmp_path / "a.pt"), head=str(tmp_path / "none.pt"))

@@ -83,6 +83,7 @@ def bench(
     normalisation: flags.Normalisation = None,
     leaf: flags.Leaf = None,
     head: flags.Head = None,
+    part: flags.Part = None,
     trust_code: flags.TrustCode = False,
     device: Device = None,
     threads: Threads = None,
@@ -102,7 +103,9 @@ def bench(
     cell, with its evaluation but without its augmentation. Ours is timed as it runs, from least squares to
     evaluation. Loading images and networks is left out of both.
     """
-    pair = {"normalisation": normalisation, "leaves": leaf or [], "head": head, "trust_code": trust_code}
+    pair = {
+        "normalisation": normalisation, "leaves": leaf or [], "head": head, "part": part, "trust_code": trust_code
+    }  # fmt: skip
     laid_over = {"--data": data, "--train-size": train_size, "--test-size": test_size}
     if networks:
         _refuse({"--width": width, "--shape": shape}, "is for random weights; BOTTOM and TOP come with theirs")

@@ -31,6 +31,7 @@ def cuts(
     option: flags.Option = None,
     leaf: flags.Leaf = None,
     head: flags.Head = None,
+    part: flags.Part = None,
     trust_code: flags.TrustCode = False,
     every: Annotated[bool, typer.Option("--all", help="List every cut, not only those where a block ends.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
@@ -40,7 +41,9 @@ def cuts(
     For each: its name, the tensor's shape for one image, the share of the network's FLOPs before it, and the
     parameters before it. The names are what --cuts of `stitchtui run` takes.
     """
-    given = {"width": width, "options": flags.options(option or []), "head": head, "trust_code": trust_code}
+    given = {
+        "width": width, "options": flags.options(option or []), "head": head, "part": part, "trust_code": trust_code
+    }  # fmt: skip
     module, image, notes = _network(network, architecture, image_shape(shape), classes, given)
     from stitchtui.worker.answers import cut_rows
 
@@ -83,6 +86,9 @@ def _network(
     from stitchtui.experiment import NetworkSpec
     from stitchtui.networks.obtain import from_file, from_name
 
+    part = given.pop("part")
     if Path(source).exists() or source.endswith((".pt", ".pth", ".safetensors", ".bin", ".tar")):
-        return from_file(NetworkSpec(checkpoint=source, architecture=architecture, **given), shape, classes)
+        return from_file(NetworkSpec(checkpoint=source, architecture=architecture, part=part, **given), shape, classes)
+    if part is not None:
+        raise BadInput("--part: is for a checkpoint; give the file of one")
     return from_name(NetworkSpec(architecture=source, **given), shape, classes), shape, ()

@@ -95,12 +95,18 @@ Head = Annotated[
         "--head", metavar="train|FILE", help="For backbones: train a linear head on this data, or load one from FILE."
     ),
 ]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        "--part", metavar="NAME", help="Which of several networks in a checkpoint: ema, student, teacher, a prefix."
+    ),
+]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Let hub:OWNER/REPO:ENTRY run that repository's code on this machine.")
 ]
 SHARED = (
     *(("--normalisation", "normalisation"), ("--leaf", "leaves")),
-    *(("--head", "head"), ("--trust-code", "trust_code")),
+    *(("--head", "head"), ("--part", "part"), ("--trust-code", "trust_code")),
 )
 """The flags that say the same of both networks of a pair, and the keys that they set."""
 Both = Annotated[bool, typer.Option("--both", help="With BOTTOM TOP: measure the other direction too.")]

@@ -56,6 +56,7 @@ def run(
     normalisation: flags.Normalisation = None,
     leaf: flags.Leaf = None,
     head: flags.Head = None,
+    part: flags.Part = None,
     trust_code: flags.TrustCode = False,
     device: Device = None,
     threads: Threads = None,
@@ -81,7 +82,9 @@ def run(
         cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,
         network_seeds=network_seeds, data=data, controls=controls,
     )  # fmt: skip
-    shared = {"normalisation": normalisation, "leaves": leaf or [], "head": head, "trust_code": trust_code}
+    shared = {
+        "normalisation": normalisation, "leaves": leaf or [], "head": head, "part": part, "trust_code": trust_code
+    }  # fmt: skip
     pair = {"both": both, "architectures": architecture or [], **shared}
     experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)
     checks.check_files(experiment)

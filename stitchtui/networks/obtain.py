@@ -13,7 +13,7 @@ from stitchtui.data.dataset import Dataset
 from stitchtui.device import is_out_of_memory
 from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import NetworkSpec, Normalisation
-from stitchtui.networks import architectures, checkpoints, linear_heads, own, own_code, scales
+from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, own, own_code, scales
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.heads import linear
 from stitchtui.networks.making import Making, architecture_of, naming, own_data, seeded
@@ -109,10 +109,10 @@ def from_file(
         classes, shape = metadata.classes, metadata.shape
     module = architectures.build(name, classes, shape, width, options, trust_code=spec.trust_code).eval()
     if spec.head is None:
-        return module, shape, checkpoints.load_into(module, checkpoint, classes)
+        return module, shape, fitting.load_into(module, checkpoint, classes, part=spec.part)
     with _says_what_fails(shape):
         without = linear_heads.parameters(module, torch.zeros(2, *shape), classes)
-        notes = checkpoints.load_into(module, checkpoint, classes, without)
+        notes = fitting.load_into(module, checkpoint, classes, without, spec.part)
         return linear_heads.attach(module, torch.zeros(2, *shape), classes)[0], shape, notes
 
 
@@ -146,7 +146,7 @@ class _Given(Making):
         scale = scales.chosen(self.spec, self.data, None if metadata is None else scales.stored(path, metadata))
         module = self.build(architecture, width, options, scale)
         without = linear_heads.parameters(module, self.example(scale), self.classes) if self.spec.head else ()
-        notes = checkpoints.load_into(module, checkpoint, self.classes, without)
+        notes = fitting.load_into(module, checkpoint, self.classes, without, self.spec.part)
         module = self._with_head(module, architecture, scale, on_step, stop)
         network = self.finished(module, architectures.canonical(architecture), "checkpoint", scale, notes=notes)
         if metadata is not None or self.spec.normalisation != "auto":

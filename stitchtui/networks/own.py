@@ -14,7 +14,7 @@ from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.subsets import generator, random_subset
 from stitchtui.errors import BadInput
 from stitchtui.experiment import NetworkSpec, Normalisation, TrainSpec
-from stitchtui.networks import architectures, checkpoints, from_timm, own_code, scales
+from stitchtui.networks import architectures, checkpoints, fitting, from_timm, own_code, scales
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.frozen import start_from
 from stitchtui.networks.making import EVALUATION_BATCH, Making, architecture_of, own_data, seeded
@@ -41,7 +41,7 @@ def trained(making: Making, start: Network | None, on_step: OnStep, stop: Callab
         source = "trained"
         metadata = _train(making, module, path, start, on_step, stop)
     # Read back even when just trained, so that a fresh network is the same to the bit as a cached one.
-    checkpoints.load_into(module, checkpoints.read(path), making.classes)
+    fitting.load_into(module, checkpoints.read(path), making.classes)
     error = metadata.error if metadata.data_digest == data.digest else None
     return making.finished(module, architecture, source, scale, error=error)
 

@@ -25,8 +25,8 @@ from stitchtui.tui.fields import (
 )
 from stitchtui.tui.sources import Source
 
-_DEFAULTS = {"both": "no", "device": "auto", "head": "", "leaves": "", "trust_code": "no", FREE: ""}
-_FLAG_OF = {"head": "--head", "leaves": "--leaf", "trust_code": "--trust-code"}
+_DEFAULTS = {"both": "no", "device": "auto", "head": "", "part": "", "leaves": "", "trust_code": "no", FREE: ""}
+_FLAG_OF = {"head": "--head", "part": "--part", "leaves": "--leaf", "trust_code": "--trust-code"}
 
 
 @dataclass
@@ -104,7 +104,8 @@ class Draft:
 
     def of_networks(self) -> dict[str, Any]:
         """What is said of both networks, where something is."""
-        said = {"head": self.value("head").strip(), "leaves": fit.names_of(self.value("leaves"))}
+        said: dict[str, Any] = {name: self.value(name).strip() for name in ("head", "part")}
+        said["leaves"] = fit.names_of(self.value("leaves"))
         return {name: value for name, value in said.items() if value} | (
             {"trust_code": True} if self.value("trust_code") == "yes" else {}
         )

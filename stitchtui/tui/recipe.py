@@ -108,7 +108,7 @@ def command(draft: "Draft") -> str:
 def _of_networks(draft: "Draft") -> list[str]:
     if draft.document is not None:
         return []
-    words = [] if not draft.value("head") else ["--head", draft.value("head")]
+    words = [word for name in ("head", "part") if draft.value(name) for word in (f"--{name}", draft.value(name))]
     words += [word for leaf in fit.names_of(draft.value("leaves")) for word in ("--leaf", leaf)]
     words += ["--trust-code"] if draft.value("trust_code") == "yes" else []
     said = _own_architectures(draft)

@@ -55,12 +55,15 @@ class Asked:
     options: dict[str, bool | int | float | str] | None = None
     leaves: tuple[str, ...] = ()
     head: str | None = None
+    part: str | None = None
     trust_code: bool = False
 
     @property
     def spec(self) -> NetworkSpec:
         """The network as an experiment says it."""
         said = {field: getattr(self, field) for field in ("checkpoint", "architecture", "weights", "width", "head")}
+        if self.checkpoint is not None:
+            said["part"] = self.part  # said of both networks, of which one may be published
         return NetworkSpec(**said, options=self.options or {}, trust_code=self.trust_code)
 
 

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from stitchtui.errors import BadInput, RunFailed
 
 Answer = dict[str, Any]
-_SOURCE = ("checkpoint", "architecture", "weights", "width", "options", "leaves", "head", "trust_code")
+_SOURCE = ("checkpoint", "architecture", "weights", "width", "options", "leaves", "head", "part", "trust_code")
 
 
 class Inspector:

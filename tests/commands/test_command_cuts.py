@@ -131,7 +131,25 @@ def test_a_backbone_is_listed_with_the_head_that_it_is_to_get(
     assert cuts(*asked, "--head", "train") == 0
     captured = capsys.readouterr()
     assert [row["name"] for row in json.loads(captured.out)] == ["conv1+max_pool2d", "conv2+mean"]
-    assert "note: left out what only its training needed: projection_head" in captured.err
+    assert "note: took module, left out projection_head" in captured.err
+
+
+def test_one_of_several_networks_in_a_file_is_listed_as_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spaces: dict[str, type[nn.Module]] = {}
+    (tmp_path / "net.py").write_text(NET)
+    exec(NET, spaces)
+    networks = {name: spaces["Net"]().state_dict() for name in ("student", "teacher")}
+    torch.save({f"{name}.{key}": value for name, state in networks.items() for key, value in state.items()}, "a.ckpt")
+    asked = ("a.ckpt", "--architecture", "net.py:Net", "--shape", "3,16,16", "--json")
+    assert cuts(*asked) == 2
+    assert "holds 2 networks that fit, at student, teacher; choose one by its name" in capsys.readouterr().err
+    assert cuts(*asked, "--part", "teacher") == 0
+    assert "note: took teacher, left out student" in capsys.readouterr().err
+    assert cuts("resnet20", "--part", "teacher") == 2
+    assert "--part: is for a checkpoint" in capsys.readouterr().err
 
 
 def test_code_of_a_hub_is_not_run_unasked(capsys: pytest.CaptureFixture[str]) -> None:

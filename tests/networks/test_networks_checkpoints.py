@@ -1,12 +1,17 @@
 """Checkpoints come back as they were written; what can't be read is one clear line, and reading runs no code."""
 
+import argparse
+import gzip
 import json
 import os
 import pickle
 import re
+import tarfile
 import threading
 import warnings
-from collections import OrderedDict
+import zipfile
+from collections import OrderedDict, defaultdict, deque
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +24,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from stitchtui.errors import BadInput, RunFailed
-from stitchtui.networks.checkpoints import Metadata, keep, load_into, read, save
+from stitchtui.networks.checkpoints import Metadata, keep, read, save
+from stitchtui.networks.fitting import load_into
 from stitchtui.networks.network import weight_digest
 
 METADATA = Metadata(architecture="digits_cnn", classes=3, shape=(1, 8, 8), mean=(0.3,), std=(0.2,), error=1.5)
@@ -240,9 +246,69 @@ def test_a_file_without_weights_says_what_it_holds(tmp_path: Path, content: Any,
     assert said in refusal(tmp_path / "a.pt")
 
 
-def test_numpy_arrays_in_a_pickle_are_not_read(tmp_path: Path) -> None:
+def test_weights_that_are_numpys_arrays_are_refused_with_what_to_do(tmp_path: Path) -> None:
     torch.save({"conv.weight": np.zeros(3)}, tmp_path / "a.pt")
-    assert "numpy" in refusal(tmp_path / "a.pt")
+    assert "holds no weights; expected a state dict (names to tensors), found: conv.weight (numpy's arrays" in refusal(
+        tmp_path / "a.pt"
+    )
+
+
+BESIDE = {
+    "a number of numpy's": np.float64(0.93),
+    "an array": np.eye(3),
+    "an array of objects": np.array([{"a": 1}, None], dtype=object),
+    "a path": Path("/x"),
+    "a dictionary of lists": defaultdict(list, a=[1]),
+    "a deque": deque([1, 2], maxlen=3),
+    "settings": argparse.Namespace(lr=0.1, out=Path("x")),
+    "a date": datetime(2024, 1, 1, tzinfo=UTC),
+    "itself": [],
+}
+BESIDE["itself"].append(BESIDE["itself"])
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("kind", BESIDE)
+def test_settings_and_scores_beside_the_weights_are_read_as_data(tmp_path: Path, kind: str, legacy: bool) -> None:
+    saved, loaded = network(1), network(2)
+    whole = {"state_dict": saved.state_dict(), "beside": BESIDE[kind], "epoch": 3}
+    torch.save(whole, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
+    assert load_into(loaded, read(tmp_path / "a.pt"), 3) == ()
+    assert weight_digest(loaded) == weight_digest(saved)
+
+
+def test_a_state_dict_that_makes_its_own_keys_is_one(tmp_path: Path) -> None:
+    torch.save({"model": defaultdict(list, network(1).state_dict())}, tmp_path / "a.pt")
+    loaded = network(2)
+    load_into(loaded, read(tmp_path / "a.pt"), 3)
+    assert weight_digest(loaded) == weight_digest(network(1))
+
+
+def test_nothing_of_what_stands_beside_the_weights_is_called(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    torch.save({**network().state_dict(), "a": np.array([Runs(made)], dtype=object)}, tmp_path / "a.pt")
+    assert "would run code" in refusal(tmp_path / "a.pt")
+    assert not made.exists()
+
+
+def test_dictionaries_that_share_what_they_hold_are_walked_once(tmp_path: Path) -> None:
+    nested: dict[str, Any] = dict(network(1).state_dict())
+    for _ in range(60):  # two to the sixtieth places
+        nested = {"a": nested, "b": nested}
+    torch.save(nested, tmp_path / "a.pt")
+    load_into(network(2), read(tmp_path / "a.pt"), 3)
+
+
+def test_a_packed_checkpoint_is_to_be_unpacked(tmp_path: Path) -> None:
+    torch.save(network().state_dict(), tmp_path / "a.pt")
+    (tmp_path / "a.pt.gz").write_bytes(gzip.compress((tmp_path / "a.pt").read_bytes()))
+    assert "is packed (gzip); unpack it" in refusal(tmp_path / "a.pt.gz")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(tmp_path / "a.pt", "a.pt")
+    assert "is a tar archive; unpack it" in refusal(tmp_path / "a.tar")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.pt", "a.pt")
+    assert "is a zip archive of other files (a.pt); unpack it" in refusal(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize(
@@ -262,8 +328,9 @@ def test_damaged_or_newer_metadata_is_named(tmp_path: Path, metadata: str, said:
 
 def test_names_from_a_file_cant_reach_the_terminal_as_control_characters(tmp_path: Path) -> None:
     torch.save({**network().state_dict(), "\x1b[2Jevil": torch.zeros(1)}, tmp_path / "a.pt")
-    text = refusal(tmp_path / "a.pt")
-    assert "unexpected ?[2Jevil" in text
+    assert load_into(network(), read(tmp_path / "a.pt"), 3) == ("left out ?[2Jevil",)
+    torch.save({"\x1b[2Jevil": torch.zeros(1)}, tmp_path / "a.pt")
+    assert "unexpected ?[2Jevil" in refusal(tmp_path / "a.pt")
 
 
 def test_writers_at_once_leave_one_whole_file_and_nothing_else(tmp_path: Path) -> None:

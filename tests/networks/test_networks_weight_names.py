@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui.errors import BadInput
-from stitchtui.networks import checkpoints
+from stitchtui.networks import checkpoints, fitting
 
 State = dict[str, Tensor]
 
@@ -35,19 +35,25 @@ def random(*names: str) -> State:
     return {name: torch.rand(2) for name in names}
 
 
-def load(path: Path, saved: Any, without: tuple[str, ...] = ("fc.weight", "fc.bias")) -> tuple[str, ...]:
+def load(
+    path: Path, saved: Any, without: tuple[str, ...] = ("fc.weight", "fc.bias"), part: str | None = None
+) -> tuple[str, ...]:
     """Saves it, loads it into a backbone, and checks that every weight arrived."""
     torch.save(saved, path)
     torch.manual_seed(2)
     network = Backbone()
-    notes = checkpoints.load_into(network, checkpoints.read(path), 10, without)
+    notes = fitting.load_into(network, checkpoints.read(path), 10, without, part)
     for name, value in state().items():
         torch.testing.assert_close(network.state_dict()[name], value)
     return notes
 
 
+def other(prefix: str) -> State:
+    return {key: value + 1 for key, value in state(prefix).items()}
+
+
 DINO = {
-    "student": {**state("module.backbone."), **random("module.head.mlp.0.weight", "module.head.last_layer.weight_g")},
+    "student": {**other("module.backbone."), **random("module.head.mlp.0.weight", "module.head.last_layer.weight_g")},
     "teacher": {**state("backbone."), **random("head.mlp.0.weight", "head.last_layer.weight_g")},
     "optimizer": {"state": {}},
     "epoch": 800,
@@ -68,7 +74,7 @@ MOCO = {
     "state_dict": {
         **state("module.encoder_q."),
         **random("module.encoder_q.fc.0.weight", "module.encoder_q.fc.2.weight"),
-        **{key: value + 1 for key, value in state("module.encoder_k.").items()},
+        **other("module.encoder_k."),
         **random("module.queue", "module.queue_ptr"),
     },
 }
@@ -78,14 +84,20 @@ MOCO = {
     ("saved", "notes"),
     [
         (state(), ()),
-        (DINO, ("took teacher, left out student", "left out what only its training needed: head")),
-        (SWAV, ("left out what only its training needed: projection_head, prototypes",)),
-        (SIMCLR, ("took trunk, left out heads",)),
-        (MOCO, ("left out what only its training needed: encoder_k, queue, queue_ptr and 1 more",)),
+        (SWAV, ("took module, left out projection_head, prototypes",)),
+        (SIMCLR, ("took classy_state_dict.base_model.model.trunk._feature_blocks, left out heads",)),
+        (
+            MOCO,
+            (
+                "left out state_dict.module.encoder_k, a moving average of the weights:"
+                " part = 'state_dict.module.encoder_k' (--part state_dict.module.encoder_k) takes it",
+                "took state_dict.module.encoder_q, left out fc, queue, queue_ptr",
+            ),
+        ),
         ({"state_dict": state("backbone.", fc=True)}, ("left out its own last layer: fc",)),
-        (state("module.") | random("module.aux1.fc.bias"), ("left out auxiliary classifiers: aux1",)),
+        (state("module.") | random("module.aux1.fc.bias"), ("took module, left out aux1",)),
     ],
-    ids=["dino's backbone", "dino, whole", "swav", "simclr of vissl", "moco", "a classifier", "auxiliary"],
+    ids=["dino's backbone", "swav", "simclr of vissl", "moco", "a classifier", "auxiliary"],
 )
 def test_a_backbone_is_found_in_each_layout_and_what_is_left_out_is_said(
     tmp_path: Path, saved: Any, notes: tuple[str, ...]
@@ -93,10 +105,18 @@ def test_a_backbone_is_found_in_each_layout_and_what_is_left_out_is_said(
     assert load(tmp_path / "a.pth.tar", saved) == notes
 
 
+def test_of_a_student_and_a_teacher_one_has_to_be_chosen(tmp_path: Path) -> None:
+    notes = load(tmp_path / "a.pth", DINO, part="teacher")
+    assert notes == ("took teacher.backbone, left out student, head",)
+    torch.save(DINO, tmp_path / "a.pth")
+    with pytest.raises(BadInput, match=r"at teacher\.backbone, student\.module\.backbone; .*--part"):
+        fitting.load_into(Backbone(), checkpoints.read(tmp_path / "a.pth"), 10, ("fc.weight", "fc.bias"))
+
+
 def refusal(path: Path, saved: Any) -> str:
     torch.save(saved, path)
     with pytest.raises(BadInput) as caught:
-        checkpoints.load_into(Backbone(), checkpoints.read(path), 10)
+        fitting.load_into(Backbone(), checkpoints.read(path), 10)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -111,8 +131,8 @@ def test_anything_else_is_a_list_of_what_is_missing_and_what_is_not_expected(tmp
     wrong = {key.replace("layer1", "stage1"): value for key, value in state("module.", fc=True).items()}
     text = refusal(tmp_path / "a.pt", wrong)
     assert "missing layer1.0.weight, layer1.0.bias; unexpected stage1.0.weight, stage1.0.bias" in text
-    text = refusal(tmp_path / "b.pt", {**state(), **random("projector.0.weight")})
-    assert "missing fc.weight, fc.bias; unexpected projector.0.weight" in text or "holds a backbone" in text
+    text = refusal(tmp_path / "b.pt", {**state("module."), **random("module.projector.0.weight")})
+    assert "holds a backbone without class scores (missing fc.weight, fc.bias)" in text
 
 
 def test_settings_beside_the_weights_run_nothing_and_code_still_is_refused(tmp_path: Path) -> None:

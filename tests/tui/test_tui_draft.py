@@ -54,7 +54,7 @@ def carried_out(monkeypatch):
         {"data": "digits", "epochs": "2.5", "seeds": "3", "controls": "none", "cuts": "layer1,layer2"},
         {"family": "low_rank", "rank": "16", "objective": "soft", "start": "random", "best_of": "3", "pairing": "all"},
         {"cuts": "a", "top_cuts": "b, c d", "controls": "self_stitch,cluster_noise", "both": "yes"},
-        {"head": "train", "leaves": "blocks.0, Attention", "trust_code": "yes"},
+        {"head": "train", "part": "ema", "leaves": "blocks.0, Attention", "trust_code": "yes"},
         {"set": "stitch.l1=0.001; networks.a.normalisation=none;"},
     ],
 )
@@ -107,7 +107,8 @@ def test_a_rank_is_asked_for_where_the_family_has_one_and_a_number_of_starts_whe
 
 
 @pytest.mark.parametrize(
-    ("name", "flag"), [("head", "--head train"), ("leaves", "--leaf X"), ("trust_code", "--trust-code")]
+    ("name", "flag"),
+    [("head", "--head train"), ("part", "--part NAME"), ("leaves", "--leaf X"), ("trust_code", "--trust-code")],
 )
 def test_what_a_network_lacks_becomes_a_field_once_the_inspector_has_said_so(pair, name, flag):
     assert not pair.applies(name)

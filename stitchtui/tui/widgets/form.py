@@ -51,7 +51,7 @@ LABELS = {
 }  # fmt: skip
 _ORDER = (
     "cuts", f"{OWN}cuts", "top_cuts", "pairing", "family", "rank", "objective", "start", "best_of", "epochs", "seeds",
-    "controls", f"{OWN}controls", "data", *ENDS, "head", "leaves", "trust_code", "both", "device", FREE,
+    "controls", f"{OWN}controls", "data", *ENDS, "head", "part", "leaves", "trust_code", "both", "device", FREE,
 )  # fmt: skip
 _EMPTY = {
     "epochs": "such as 4",
@@ -61,6 +61,7 @@ _EMPTY = {
     "rank": "such as 8",
     "best_of": "such as 3",
     "head": "train, or a file",
+    "part": "such as teacher",
     "leaves": "modules, with commas",
     FREE: "such as stitch.l1=0.001",
     "bottom": "its architecture",
@@ -82,6 +83,7 @@ _HINTS = {
     "rank": "of its map",
     "best_of": "so many random starts",
     "head": "train, or a head's file",
+    "part": "of the checkpoint",
     "leaves": "modules taken whole",
     "trust_code": "of the hub's repository",
     FREE: "KEY=VALUE; KEY=VALUE",
