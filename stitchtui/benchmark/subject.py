@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from stitchtui.errors import BadInput
 from stitchtui.networks import architectures
 from stitchtui.networks.network import freeze
+from stitchtui.networks.trying import look
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.controls import recalibrate
@@ -156,6 +157,7 @@ def _random(options: Options, seed: int, images: Tensor) -> Base:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = architectures.build(options.architecture, CLASSES, options.shape, options.width).to(images.device)
+    look(module, options.shape)
     recalibrate(module, [images])  # random weights alone let activations grow without bound
     try:
         return Base(freeze(module), images[:5])

@@ -34,7 +34,10 @@ Architecture = Annotated[
     ),
 ]
 Width = Annotated[float | None, typer.Option("--width", help="Multiplies the channels of every layer. [default: 1]")]
-Shape = Annotated[str | None, typer.Option("--shape", help="One image's channels,height,width. [default: 3,32,32]")]
+Shape = Annotated[
+    str | None,
+    typer.Option("--shape", help="One image's channels,height,width. [default: the network's own, or 3,32,32]"),
+]
 Cuts = Annotated[
     str, typer.Option("--cuts", metavar="blocks|all|A,B", help="Where to cut: block by block, everywhere, or here.")
 ]
@@ -116,7 +119,7 @@ def bench(
         experiment = None
     chosen = cuts if cuts in ("blocks", "all") else tuple(word.strip() for word in cuts.split(",") if word.strip())
     made = {"architecture": (architecture or ["resnet20"])[-1], "width": 1.0 if width is None else width}
-    options = _options({**made, "cuts": chosen, "batch_size": batch_size, "rounds": rounds}, shape or "3,32,32")
+    options = _options({**made, "cuts": chosen, "batch_size": batch_size, "rounds": rounds}, shape)
     found = _measured(options, experiment, _lengths(lengths), train_published, (device or "auto", threads, precision))
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
@@ -132,11 +135,15 @@ def _refuse(given: Mapping[str, object], why: str) -> None:
             raise BadInput(f"{flag}: {why}")
 
 
-def _options(made: dict[str, Any], shape: str) -> "Options":
+def _options(made: dict[str, Any], shape: str | None) -> "Options":
     from stitchtui.benchmark.subject import Options
     from stitchtui.commands.cuts import image_shape
+    from stitchtui.networks import architectures
+    from stitchtui.networks.sizes import USUAL
 
-    return Options(**made, shape=image_shape(shape))
+    if shape is not None:
+        return Options(**made, shape=image_shape(shape))
+    return Options(**made, shape=architectures.published_shape(made["architecture"]) or USUAL)
 
 
 def _experiment(networks: Sequence[str], pair: dict[str, Any], data: Mapping[str, object]) -> "Experiment":

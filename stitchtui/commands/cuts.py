@@ -24,8 +24,12 @@ def cuts(
         typer.Option("--architecture", help="What a foreign checkpoint is for: a name, or path/to/file.py:Class."),
     ] = None,
     shape: Annotated[
-        str, typer.Option("--shape", help="One image's channels,height,width, where the file doesn't say.")
-    ] = "3,32,32",
+        str | None,
+        typer.Option(
+            "--shape",
+            help="One image's channels,height,width, where the file doesn't say. [default: its own, or 3,32,32]",
+        ),
+    ] = None,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Classes, where the file doesn't say.")] = 10,
     width: Annotated[float, typer.Option("--width", help="Multiplies the channels of every layer.")] = 1.0,
     option: flags.Option = None,
@@ -44,9 +48,15 @@ def cuts(
     given = {
         "width": width, "options": flags.options(option or []), "head": head, "part": part, "trust_code": trust_code
     }  # fmt: skip
-    module, image, notes = _network(network, architecture, image_shape(shape), classes, given)
+    from stitchtui.networks.trying import WrongImages
     from stitchtui.worker.answers import cut_rows
 
+    said = None if shape is None else image_shape(shape)
+    try:
+        module, image, notes = _network(network, architecture, said, classes, given)
+    except WrongImages as error:
+        hint = "; say what it takes: --shape channels,height,width" if said is None else ""
+        raise BadInput(f"{error}{hint}") from None
     found, traced = cut_rows(module, image, tuple(leaf or ()))
     for note in (*notes, *traced):
         say(f"note: {plain(note)}")
@@ -79,7 +89,7 @@ def image_shape(text: str) -> tuple[int, int, int]:
 
 
 def _network(
-    source: str, architecture: str | None, shape: tuple[int, int, int], classes: int, given: dict[str, Any]
+    source: str, architecture: str | None, shape: tuple[int, int, int] | None, classes: int, given: dict[str, Any]
 ) -> tuple["nn.Module", tuple[int, int, int], tuple[str, ...]]:
     from pathlib import Path
 
@@ -91,4 +101,4 @@ def _network(
         return from_file(NetworkSpec(checkpoint=source, architecture=architecture, part=part, **given), shape, classes)
     if part is not None:
         raise BadInput("--part: is for a checkpoint; give the file of one")
-    return from_name(NetworkSpec(architecture=source, **given), shape, classes), shape, ()
+    return from_name(NetworkSpec(architecture=source, **given), shape, classes)

@@ -13,6 +13,8 @@ from stitchtui.networks.digits import digits_cnn
 from stitchtui.networks.myrtle import myrtle5
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.resnet import basic_resnet, bottleneck_resnet, resnet18
+from stitchtui.networks.sizes import USUAL, Shape
+from stitchtui.networks.trying import shaped
 from stitchtui.networks.vit import vit
 from stitchtui.text import plain
 
@@ -82,6 +84,18 @@ def published_scale(architecture: str, weights: str) -> Normalisation:
     return from_torchvision.published_scale(name.removeprefix(from_torchvision.PREFIX), weights)
 
 
+def published_shape(architecture: str, weights: str | None = None) -> Shape | None:
+    """One image's shape as the publisher of `architecture` says it; None where nobody does. Raises BadInput."""
+    name = canonical(architecture, weights)
+    if name.startswith(from_timm.PREFIX):
+        return from_timm.image_shape(name.removeprefix(from_timm.PREFIX), weights)
+    if name.startswith(from_hubs.HF):
+        return from_hubs.image_shape(name)
+    if name.startswith(from_torchvision.PREFIX):
+        return from_torchvision.image_shape(name.removeprefix(from_torchvision.PREFIX), weights)
+    return None
+
+
 def check_weights(architecture: str, weights: str, classes: int, *, new_head: bool) -> None:
     """Raises BadInput for published weights that don't exist, or whose classes aren't the data's. Fetches nothing."""
     name = canonical(architecture, weights)
@@ -104,7 +118,7 @@ def weights_have_arrived(architecture: str, weights: str) -> bool:
 def build(
     architecture: str,
     classes: int,
-    shape: tuple[int, int, int],
+    shape: Shape | None,
     width: float = 1.0,
     options: Mapping[str, Option] | None = None,
     *,
@@ -114,10 +128,27 @@ def build(
 ) -> nn.Module:
     """A network with `classes` outputs for images of `shape` [channels, height, width], from torch's global seed.
 
+    Where no shape is known, it is the usual one for those that take any, and lazy layers, which don't, are refused.
     `weights` are published ones by name; where they are for other classes, `new_head` replaces their last layer.
-    Raises BadInput for a name, width, option or weights that can't be used, and for code that isn't trusted.
+    Raises BadInput for a name, width, option or weights that can't be used, and for code that isn't trusted; and
+    WrongImages where lazy layers can't take their shapes from such images.
     """
     name = canonical(architecture, weights)
+    made = _built(name, classes, shape or USUAL, width, options, weights, new_head=new_head, trust_code=trust_code)
+    return shaped(made, shape)
+
+
+def _built(  # noqa: PLR0917
+    name: str,
+    classes: int,
+    shape: Shape,
+    width: float,
+    options: Mapping[str, Option] | None,
+    weights: str | None,
+    *,
+    new_head: bool,
+    trust_code: bool,
+) -> nn.Module:
     chosen = options or {}
     try:
         if name in OWN:

@@ -14,6 +14,7 @@ from stitchtui.experiment import HUBS, Normalisation
 from stitchtui.networks import from_timm, heads
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.scales import IMAGENET
+from stitchtui.networks.sizes import USUAL, Shape, from_size
 from stitchtui.text import plain
 
 HF, HUB = HUBS
@@ -72,6 +73,21 @@ def published_scale(reference: str) -> Normalisation:
     if mean is None or std is None:
         raise BadInput(f"{plain(reference)}: doesn't say what its images are normalised by; set `normalisation`")
     return Normalisation(mean=tuple(mean), std=tuple(std))
+
+
+def image_shape(reference: str) -> Shape | None:
+    """One image's shape that a repository of the Hugging Face Hub says its network expects; None if it doesn't say."""
+    config = _config(reference)
+    if _is_timms(config):
+        return from_size((config.get("pretrained_cfg") or {}).get("input_size"))
+    size = config.get("image_size")
+    if size is None:
+        said = _read(reference, "preprocessor_config.json") or {}
+        size = said.get("crop_size") if said.get("do_center_crop") else said.get("size")
+        size = size or said.get("size")
+    if isinstance(size, Mapping):
+        size = [size["height"], size["width"]] if {"height", "width"} <= size.keys() else size.get("shortest_edge")
+    return from_size(size, config.get("num_channels", USUAL[0]))
 
 
 def from_torch_hub(reference: str, options: Mapping[str, Any], trust_code: bool) -> nn.Module:

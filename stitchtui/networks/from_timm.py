@@ -9,6 +9,7 @@ from torch import nn
 from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import Normalisation
 from stitchtui.networks.reasons import reason
+from stitchtui.networks.sizes import Shape, from_size
 from stitchtui.text import plain
 
 PREFIX = "timm:"
@@ -118,6 +119,12 @@ def published_scale(name: str) -> Normalisation:
     """The normalisation that the published weights of `name` expect."""
     settings = config(name)
     return Normalisation(mean=tuple(settings.mean), std=tuple(settings.std))
+
+
+def image_shape(name: str, weights: str | None) -> Shape | None:
+    """One image's shape that the published weights of `name` were trained with. Raises BadInput."""
+    settings = config(name if weights is None else tagged(name, weights))
+    return from_size(getattr(settings, "input_size", None))
 
 
 def version() -> str:

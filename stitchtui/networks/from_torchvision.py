@@ -12,6 +12,7 @@ from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import Normalisation
 from stitchtui.networks import heads
 from stitchtui.networks.reasons import reason
+from stitchtui.networks.sizes import Shape, from_size
 
 PREFIX = "torchvision:"
 # Their auxiliary classifiers train a second output that nothing here reads.
@@ -65,6 +66,11 @@ def published_scale(name: str, weights: str) -> Normalisation:
     """The normalisation that the published weights of `name` expect. Raises BadInput for weights it doesn't have."""
     preset = _known(name, _member(weights)).transforms()
     return Normalisation(mean=tuple(preset.mean), std=tuple(preset.std))
+
+
+def image_shape(name: str, weights: str | None) -> Shape | None:
+    """One image's shape that the published `weights` of `name` are scored with; torchvision's usual ones for None."""
+    return from_size(_known(name, _member(weights or "pretrained")).transforms().crop_size)
 
 
 def with_outputs(network: nn.Module, classes: int) -> nn.Module:

@@ -1,7 +1,6 @@
 """A network by its specification: from a checkpoint, from published weights, or trained here and kept."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,17 @@ import torch
 from torch import nn
 
 from stitchtui.data.dataset import Dataset
-from stitchtui.device import is_out_of_memory
 from stitchtui.errors import BadInput, not_known
 from stitchtui.experiment import NetworkSpec, Normalisation
-from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, own, own_code, scales
+from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, own, own_code, scales, sizes
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.heads import linear
 from stitchtui.networks.making import Making, architecture_of, naming, own_data, seeded
 from stitchtui.networks.network import Network, freeze
 from stitchtui.networks.own import cache_path
-from stitchtui.networks.reasons import reason
+from stitchtui.networks.sizes import USUAL, Shape
 from stitchtui.networks.training import OnStep
+from stitchtui.networks.trying import look
 from stitchtui.text import plain
 
 __all__ = ["at_hand", "cache_path", "from_file", "from_name", "obtain", "training_order"]
@@ -93,13 +92,15 @@ def training_order(names: Iterable[str], networks: Mapping[str, NetworkSpec]) ->
     return list(found)
 
 
-def from_file(
-    spec: NetworkSpec, shape: tuple[int, int, int], classes: int
-) -> tuple[nn.Module, tuple[int, int, int], tuple[str, ...]]:
-    """The network in `spec`'s checkpoint, in eval mode, without any data; its images' shape; notes of its loading.
+Looked = tuple[nn.Module, Shape, tuple[str, ...]]
+"""A network in eval mode that no data are known for, one image's shape, and notes of how it came to be."""
 
-    Shape, classes and width are what the file says, where it says. A head that `spec` asks for is there, with random
-    weights. Raises BadInput as `obtain` does.
+
+def from_file(spec: NetworkSpec, shape: Shape | None, classes: int) -> Looked:
+    """The network in `spec`'s checkpoint.
+
+    Shape, classes and width are what the file says, where it says; where nobody says a shape, the network's own. A
+    head that `spec` asks for is there, with random weights. Raises BadInput as `obtain` does, and WrongImages.
     """
     path = Path(spec.checkpoint or "").expanduser()
     checkpoint = checkpoints.read(path)
@@ -107,31 +108,47 @@ def from_file(
     name, width, options = _what_to_build(path, spec, metadata)
     if metadata is not None:
         classes, shape = metadata.classes, metadata.shape
-    module = architectures.build(name, classes, shape, width, options, trust_code=spec.trust_code).eval()
+    said = spec.model_copy(update={"architecture": name, "width": width, "options": options})
+    module, shape, notes = _looked_at(said, shape, classes)
     if spec.head is None:
-        return module, shape, fitting.load_into(module, checkpoint, classes, part=spec.part)
-    with _says_what_fails(shape):
-        without = linear_heads.parameters(module, torch.zeros(2, *shape), classes)
-        notes = fitting.load_into(module, checkpoint, classes, without, spec.part)
-        return linear_heads.attach(module, torch.zeros(2, *shape), classes)[0], shape, notes
+        return module, shape, (*notes, *fitting.load_into(module, checkpoint, classes, part=spec.part))
+    without = linear_heads.parameters(module, torch.zeros(2, *shape), classes)
+    notes += fitting.load_into(module, checkpoint, classes, without, spec.part)
+    return linear_heads.attach(module, torch.zeros(2, *shape), classes)[0], shape, notes
 
 
-def from_name(spec: NetworkSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """The network of `spec`'s architecture in eval mode, without published weights that would have to be fetched.
+def from_name(spec: NetworkSpec, shape: Shape | None, classes: int) -> Looked:
+    """The network of `spec`'s architecture, without published weights that would have to be fetched.
 
-    A head that `spec` asks for is there, with random weights. Raises BadInput as `obtain` does.
+    Where nobody says a shape, it is the network's own. A head that `spec` asks for is there, with random weights.
+    Raises BadInput as `obtain` does, and WrongImages.
     """
     headed = spec.head is not None
     architecture = architectures.canonical(architecture_of(spec), spec.weights)
     if spec.weights is not None:
         architectures.check_weights(architecture, spec.weights, classes, new_head=headed)
-    module = architectures.build(
-        architecture, classes, shape, spec.width, spec.options, new_head=headed, trust_code=spec.trust_code
-    ).eval()
+    module, shape, notes = _looked_at(spec.model_copy(update={"architecture": architecture}), shape, classes)
     if not headed:
-        return module
-    with _says_what_fails(shape):
-        return linear_heads.attach(module, torch.zeros(2, *shape), classes)[0]
+        return module, shape, notes
+    return linear_heads.attach(module, torch.zeros(2, *shape), classes)[0], shape, notes
+
+
+def _looked_at(spec: NetworkSpec, given: Shape | None, classes: int) -> Looked:
+    """The network that `spec` names, for images of the shape that is given, or else of its own or the usual one."""
+    name = architecture_of(spec)
+    said = given or architectures.published_shape(name, spec.weights)
+    module = architectures.build(
+        *(name, classes, said, spec.width, spec.options),
+        new_head=spec.head is not None,
+        trust_code=spec.trust_code,
+    ).eval()
+    if given is None:
+        said = sizes.own(module) or said
+    if given is None or spec.head is not None:
+        look(module, said or USUAL)
+    if given is not None or said is None:
+        return module, said or USUAL, ()
+    return module, said, (f"looked at with {sizes.spelled(said)} images, its own size",)
 
 
 class _Given(Making):
@@ -258,15 +275,3 @@ def _what_to_build(path: Path, spec: NetworkSpec, metadata: Metadata | None) -> 
     if architecture != said and not both_own:
         return architecture, spec.width, spec.options
     return architecture, spec.width if spec.width != 1.0 else metadata.width, spec.options or metadata.options
-
-
-@contextmanager
-def _says_what_fails(shape: tuple[int, int, int]) -> Iterator[None]:
-    try:
-        yield
-    except BadInput:
-        raise
-    except Exception as error:  # a user's forward can raise anything
-        if is_out_of_memory(error):
-            raise
-        raise BadInput(f"the network can't take images of {'x'.join(map(str, shape))}: {reason(error)}") from None

@@ -1,7 +1,11 @@
 """Two images through a network, so that what can't work is one line now and not a traceback later."""
 
+import contextlib
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 
 from stitchtui.data.dataset import Dataset
 from stitchtui.device import is_out_of_memory
@@ -9,31 +13,77 @@ from stitchtui.errors import BadInput
 from stitchtui.experiment import Normalisation
 from stitchtui.networks.network import logits, normalise
 from stitchtui.networks.reasons import reason
+from stitchtui.networks.sizes import Shape, spelled
 from stitchtui.text import plain
 
 IMAGES = 2
 
 
+class WrongImages(BadInput):
+    """A network can't take images of a size: whoever chose the size may know what to do."""
+
+
 def try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architecture: str, *, head: bool) -> None:
     """Raises BadInput unless `module` takes the images and gives class scores; with `head`, any numbers will do."""
     name = f"architecture {plain(architecture)}"
-    first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)
     channels, classes = dataset.shape[0], len(dataset.classes)
-    if first is not None and first.in_channels != channels:
-        expected = f"expects images of {first.in_channels} channels"
-        raise BadInput(f"{name}: {expected}, those of {dataset.name} have {channels}")
-    images = dataset.test.images[:IMAGES]
+    images = normalise(dataset.test.images[:IMAGES], scale.mean, scale.std)
     module.eval()
     try:
         with torch.no_grad():
-            scores = logits(module(normalise(images, scale.mean, scale.std)))
+            scores = logits(module(images))
     except Exception as error:  # a user's forward can raise anything
         if is_out_of_memory(error):
             raise
-        size = "x".join(str(side) for side in dataset.shape)
-        raise BadInput(f"{name}: fails on images of {size}: {reason(error)}") from None
+        expected = _expected_channels(module, images)
+        if expected is not None:
+            channelled = f"expects images of {expected} channels"
+            raise BadInput(f"{name}: {channelled}, those of {dataset.name} have {channels}") from None
+        raise BadInput(f"{name}: fails on images of {spelled(dataset.shape)}: {reason(error)}") from None
     if not head and scores.shape != (len(images), classes):
         got = f"its output for {len(images)} images has shape {list(scores.shape)}; expected {classes} classes"
         raise BadInput(f"{name}: {got}; if these are features, add head = 'train' or a linear head's file (--head)")
     if not bool(scores.isfinite().all()):
         raise BadInput(f"{name}: its output is not finite on images of {dataset.name}")
+
+
+def look(module: nn.Module, shape: Shape) -> None:
+    """Two images of noughts through `module`, in eval mode. Raises WrongImages where it can't take them."""
+    was_training = module.training
+    device = next((weights.device for weights in module.parameters()), None)
+    images = torch.zeros(IMAGES, *shape, device=device)
+    try:
+        with torch.no_grad():
+            module.eval()(images)
+    except Exception as error:  # a user's forward can raise anything
+        expected = _expected_channels(module, images)
+        why = reason(error) if expected is None else f"it expects {expected} channels"
+        raise WrongImages(f"the network can't take images of {spelled(shape)}: {why}") from None
+    finally:
+        module.train(was_training)
+
+
+def shaped(module: nn.Module, shape: Shape | None) -> nn.Module:
+    """The same module, whose lazy layers have taken their shapes from images of `shape`. Raises WrongImages."""
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        if shape is None:
+            raise WrongImages("the network has lazy layers, which take their shapes from its images")
+        look(module, shape)
+    return module
+
+
+def _expected_channels(module: nn.Module, images: Tensor) -> int | None:
+    """How many channels the first convolution that runs expects, where it gets the images' own and those don't fit."""
+    ran: list[tuple[int, int]] = []
+
+    def note(layer: nn.Module, inputs: tuple[object, ...]) -> None:
+        if isinstance(layer, _ConvNd) and inputs and isinstance(inputs[0], Tensor) and inputs[0].dim() == images.dim():
+            ran.append((layer.in_channels, inputs[0].shape[1]))
+
+    hooks = [layer.register_forward_pre_hook(note) for layer in module.modules() if isinstance(layer, _ConvNd)]
+    with contextlib.suppress(Exception), torch.no_grad():
+        module(images)
+    for hook in hooks:
+        hook.remove()
+    expected, got = ran[0] if ran else (0, 0)
+    return expected if got == images.shape[1] != expected else None

@@ -1,5 +1,6 @@
 """What can be said of a network before a run uses it: its cuts, shapes and facts, from a file or by name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from stitchtui.experiment import DataSpec, NetworkSpec
 from stitchtui.networks import architectures, checkpoints, from_torchvision, own_code
 from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
+from stitchtui.networks.sizes import USUAL, Shape, spelled
+from stitchtui.networks.trying import WrongImages, look
 from stitchtui.places import cache_directory
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced, Untraceable
@@ -21,8 +24,6 @@ from stitchtui.text import plain
 from stitchtui.worker.outline import Outline
 
 Answer = dict[str, Any]
-Shape = tuple[int, int, int]
-
 SHAPES: dict[str, tuple[Shape, int]] = {
     "digits": ((1, 8, 8), 10),
     "mnist": ((1, 28, 28), 10),
@@ -75,20 +76,37 @@ def cuts(asked: Asked) -> Answer:
         raise BadInput("expected a checkpoint or an architecture")
     shape, classes = data_shape(asked.data)
     name = architectures.canonical(asked.architecture, asked.weights)
+    return {"architecture": name, **_in_its_size(asked, shape, lambda shape: _by_name(asked, shape, classes))}
+
+
+def _in_its_size(asked: Asked, shape: Shape, facts: Callable[[Shape | None], Answer]) -> Answer:
+    """The facts for the data's images; where the network can't take them and has a size of its own, in that."""
+    try:
+        return facts(shape)
+    except WrongImages as error:
+        try:
+            found = facts(None)
+        except WrongImages:
+            raise error from None
+        if tuple(found["shape"]) in (shape, USUAL):
+            raise
+        theirs = f"{plain(asked.data)} has images of {spelled(shape)}"
+        return {**found, "misfit": f"{theirs}, the network takes {spelled(tuple(found['shape']))}"}
+
+
+def _by_name(asked: Asked, shape: Shape | None, classes: int) -> Answer:
     facts = _outlined(asked, shape, classes) if asked.head is None else None
-    if facts is None:
-        facts = _facts(from_name(asked.spec, shape, classes), shape, classes, asked.leaves)
-    return {"architecture": name, **facts}
+    return facts or _facts(*from_name(asked.spec, shape, classes), classes, asked.leaves)
 
 
-def _outlined(asked: Asked, shape: Shape, classes: int) -> Answer | None:
+def _outlined(asked: Asked, shape: Shape | None, classes: int) -> Answer | None:
     """What the network's shapes tell, without its weights; None where that takes numbers. Raises BadInput.
 
     The largest of torchvision's would else take a minute and gigabytes, only to be looked at.
     """
     try:
         with Outline():
-            return _facts(from_name(asked.spec, shape, classes), shape, classes, asked.leaves)
+            return _facts(*from_name(asked.spec, shape, classes), classes, asked.leaves)
     except BadInput:
         return None  # the whole network says it better
     except Exception:  # such as a comparison of tensors without numbers
@@ -111,8 +129,9 @@ def _of_checkpoint(asked: Asked, path: Path) -> Answer:
             f"to run that code, type its architecture: {plain(architecture)}"
         )
     shape, classes = (said.shape, said.classes) if said else data_shape(asked.data)
-    module, shape, notes = from_file(asked.spec, shape, classes)
-    facts = _facts(module, shape, classes, asked.leaves, notes)
+    facts = _in_its_size(
+        asked, shape, lambda shape: _facts(*from_file(asked.spec, shape, classes), classes, asked.leaves)
+    )
     answer = {"architecture": architectures.canonical(architecture), **facts}
     if said is not None:
         answer |= {"data": said.data, "test_error": said.error, "seed": said.seed}
@@ -128,9 +147,8 @@ def _misfit(data: str, shape: Shape, classes: int) -> str | None:
     return f"{data} has {channels} channels and {count} classes, the network was made for {shape[0]} and {classes}"
 
 
-def _facts(
-    module: nn.Module, shape: Shape, classes: int, leaves: tuple[str, ...], notes: tuple[str, ...] = ()
-) -> Answer:
+def _facts(module: nn.Module, shape: Shape, notes: tuple[str, ...], classes: int, leaves: tuple[str, ...]) -> Answer:
+    look(module, shape)
     parameters = sum(p.numel() for p in module.parameters())
     rows, traced = cut_rows(module.eval(), shape, leaves)
     return {

@@ -105,7 +105,7 @@ class _NetworkTimer:
         if spec.checkpoint is not None:
             module = from_file(spec, data.shape, len(data.classes))[0]
         else:
-            module = from_name(spec, data.shape, len(data.classes))
+            module = from_name(spec, data.shape, len(data.classes))[0]
         self._add(name, module.to(self.session.device), data)
         return self._scoring(name, len(data.train) + len(data.test))
 

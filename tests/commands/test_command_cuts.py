@@ -134,6 +134,22 @@ def test_a_backbone_is_listed_with_the_head_that_it_is_to_get(
     assert "note: took module, left out projection_head" in captured.err
 
 
+def test_without_a_shape_a_published_network_has_its_own_and_a_class_of_ones_own_is_asked_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cuts("torchvision:vit_b_32", "--json") == 0
+    captured = capsys.readouterr()
+    assert captured.err == "note: looked at with 3x224x224 images, its own size\n"
+    assert json.loads(captured.out)[0]["shape"] == [50, 768]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET.replace("nn.Conv2d(3,", "nn.Conv2d(1,"))
+    assert cuts("net.py:Net") == 2
+    error = capsys.readouterr().err
+    assert "the network can't take images of 3x32x32: it expects 1 channels; say what it takes: --shape" in error
+    assert cuts("net.py:Net", "--shape", "3,16,16") == 2
+    assert "--shape" not in capsys.readouterr().err
+
+
 def test_one_of_several_networks_in_a_file_is_listed_as_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

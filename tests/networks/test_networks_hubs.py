@@ -263,3 +263,37 @@ def test_published_weights_say_what_they_are_fed_with() -> None:
     assert architectures.published_scale("efficientnet_v2_l", "DEFAULT") == half
     assert architectures.published_scale("timm:vit_tiny_patch16_224", "pretrained") == half
     assert architectures.published_scale("torchvision:resnet50", "pretrained").mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("config", "preprocessor", "shape"),
+    [
+        ({"image_size": 224}, {}, (3, 224, 224)),
+        ({"image_size": [32, 64], "num_channels": 1}, {}, (1, 32, 64)),
+        ({}, {"size": 96}, (3, 96, 96)),
+        ({}, {"size": {"height": 64, "width": 48}}, (3, 64, 48)),
+        ({}, {"size": {"shortest_edge": 80}}, (3, 80, 80)),
+        ({}, {"do_center_crop": True, "size": {"shortest_edge": 256}, "crop_size": 224}, (3, 224, 224)),
+        ({}, {}, None),
+        ({"image_size": "large"}, {}, None),
+    ],
+)
+def test_a_repository_says_the_size_of_its_images(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: dict[str, Any],
+    preprocessor: dict[str, Any],
+    shape: tuple[int, int, int] | None,
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", ModuleType("transformers"))
+    configured(tmp_path, "someone/sized", {"model_type": "vit", **config})
+    place = tmp_path / "hf" / "models--someone--sized" / "snapshots" / COMMIT / "preprocessor_config.json"
+    place.write_text(json.dumps(preprocessor))
+    assert architectures.published_shape("hf:someone/sized") == shape
+
+
+def test_timms_networks_have_the_size_of_their_weights(tmp_path: Path) -> None:
+    assert architectures.published_shape("timm:vit_base_patch16_384") == (3, 384, 384)
+    assert architectures.published_shape("timm:resnet18") == (3, 224, 224)
+    in_timms_format(tmp_path, "someone/small", 3)
+    assert architectures.published_shape("hf:someone/small") == (3, 160, 160)

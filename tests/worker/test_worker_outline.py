@@ -37,7 +37,7 @@ def test_it_has_the_cuts_shapes_depths_and_parameters_of_the_whole_network(shape
 
 def test_it_holds_no_numbers():
     with Outline():
-        module = from_name(Asked(data="any", architecture="torchvision:vgg11").spec, (3, 32, 32), 10)
+        module = from_name(Asked(data="any", architecture="torchvision:vgg11").spec, (3, 32, 32), 10)[0]
     assert {weights.device.type for weights in module.parameters()} == {"meta"}
     assert torch.zeros(1).device.type == "cpu", "and what is made after it does"
 
@@ -52,5 +52,10 @@ def test_a_network_that_computes_while_it_is_built_or_run_is_built_whole(shape, 
 def test_what_can_not_be_used_says_why_as_before(shape):
     with pytest.raises(BadInput, match="nearest: 'resnet18'"):
         answers.cuts(Asked(data="any", architecture="torchvision:resnet17"))
-    with pytest.raises(BadInput, match="3x32x32"):
-        answers.cuts(Asked(data="any", architecture="torchvision:vit_b_32"))
+
+
+def test_a_network_that_takes_one_size_only_is_shown_in_that_and_the_data_do_not_fit_it(shape):
+    answer = answers.cuts(Asked(data="any", architecture="torchvision:vit_b_32"))
+    assert answer["shape"] == [3, 224, 224]
+    assert answer["misfit"] == "any has images of 3x32x32, the network takes 3x224x224"
+    assert "looked at with 3x224x224 images, its own size" in answer["notes"]
