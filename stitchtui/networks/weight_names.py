@@ -34,6 +34,12 @@ _RENAMED = (
 )
 _AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|averaged?|momentum|encoder_k)(?:[._]|$)", re.IGNORECASE)
 
+# Words in the names of what training puts beside a network's own layers, and the network does without.
+_OF_TRAINING = frozenset(
+    {"projection", "projector", "proj", "prototypes", "predictor", "contrastive", "queue", "memory", "bank", "decoder"}
+    | {"loss", "criterion", "metric", "metrics", "discriminator", "teacher", "aux", "auxlogits", "head", "heads", "fc"}
+)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -151,6 +157,18 @@ def left_out(fit: Fit, given: Iterable[str]) -> list[str]:
     return list(parts)
 
 
+def layers_beside(fit: Fit, wanted: Wanted) -> list[str]:
+    """The layers among a network's own that it doesn't have and that don't sound as if only training needed them."""
+    if len(modules(name.removeprefix(fit.front) for name in wanted.tensors)) == 1:
+        return []  # what lies beside its one module is no layer of it
+    layers = [
+        name
+        for name in fit.beside
+        if fit.rest[fit.front + name].dim() > 1 or name.endswith(("running_mean", "running_var"))
+    ]
+    return [name for name in modules(layers) if not (_words(name) & _OF_TRAINING or _AVERAGE.search(name))]
+
+
 def modules(names: Iterable[str]) -> list[str]:
     """The first part of each name, once."""
     return list(dict.fromkeys(name.partition(".")[0] for name in names))
@@ -213,6 +231,10 @@ def _common(names: list[str]) -> Iterator[str]:
         if not all(name.startswith(front) for name in names):
             return
         yield front
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[\W\d_]+", name.lower()))
 
 
 def _unwrapped(name: str) -> str:

@@ -188,6 +188,24 @@ def test_a_file_with_one_layer_more_than_the_network_is_refused(tmp_path: Path, 
     assert f"unexpected {extra}" in refusal(tmp_path / "a.pt", under("model.") | {f"model.{extra}": ONE})
 
 
+@pytest.mark.parametrize("layer", ["norm", "attention", "stem"])
+def test_a_layer_that_the_class_does_not_have_is_left_out_only_when_that_is_said(tmp_path: Path, layer: str) -> None:
+    saved = {"state_dict": {**A, f"{layer}.weight": torch.ones(4, 4), f"{layer}.bias": ONE}}
+    text = refusal(tmp_path / "a.pt", saved)
+    assert f"has layers that the architecture doesn't: {layer}; " in text
+    assert "say so: part = 'state_dict' (--part state_dict)" in text
+    state, notes = load(tmp_path / "a.pt", saved, part="state_dict")
+    assert is_a(state)
+    assert notes == (f"took state_dict, left out {layer}",)
+
+
+@pytest.mark.parametrize("name", ["projection_head", "decoder", "loss_fn", "ema_teacher", "aux1", "rotation_head"])
+def test_what_only_training_needed_is_left_out_unasked(tmp_path: Path, name: str) -> None:
+    state, notes = load(tmp_path / "a.pt", {**A, f"{name}.0.weight": torch.ones(4, 4)})
+    assert is_a(state)
+    assert notes == (f"left out {name}",)
+
+
 def test_a_classifier_under_another_name_is_pointed_out(tmp_path: Path) -> None:
     saved = {("backbone." + k if "fc" not in k else k.replace("fc", "classifier")): v for k, v in A.items()}
     text = refusal(tmp_path / "a.pt", saved)
