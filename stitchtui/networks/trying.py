@@ -56,6 +56,8 @@ def look(module: nn.Module, shape: Shape) -> None:
         with torch.no_grad():
             module.eval()(images)
     except Exception as error:  # a user's forward can raise anything
+        if is_out_of_memory(error):
+            raise
         expected = _expected_channels(module, images)
         why = reason(error) if expected is None else f"it expects {expected} channels"
         raise WrongImages(f"the network can't take images of {spelled(shape)}: {why}") from None
