@@ -69,17 +69,17 @@ class Traced:
         self._axes = _axes(read.kinds, fewer.kinds, len(batch), len(batch) - 2)
         self.of_sizes = {edge for edge in self.of_sizes if edge[0] in self._axes}
         self.live = _live_nodes(self.module.graph, self.of_sizes)
-        shapes = {n: s for n, (s, dtype) in read.kinds.items() if dtype.is_floating_point and 2 <= len(s) <= 4}
+        shapes = {n: s for n, (s, dtype) in read.kinds.items() if dtype.is_floating_point and len(s) > 1}
         shapes = {n: s for n, s in shapes.items() if self._axes.get(n) == ((0, 1), *((size, 0) for size in s[1:]))}
         cut_at = cut_nodes(self.live, self.of_sizes)
-        nodes = [n for n in cut_at if n in shapes]
-        self.input, self.output = nodes[0], self.live[-1]
-        inner = [n for n in nodes[1:] if n is not self.output]
+        self.input, self.output = cut_at[0], self.live[-1]
+        axes = {n: _channel_axis(self.module, n, shapes) for n in cut_at[1:] if n in shapes and n is not self.output}
+        inner = [n for n, axis in axes.items() if axis is not None]
         units = units_of(network, self.live)
         ends = {last_positions(n, inner, units, shapes) for n in block_ends(network, self.live, units) if n in inner}
         named = names(inner, self.live, units)
         self.cuts: tuple[Cut, ...] = tuple(
-            Cut(named[n], tuple(shapes[n][1:]), _channel_axis(self.module, n, shapes), n in ends) for n in inner
+            Cut(named[n], tuple(shapes[n][1:]), axis, n in ends) for n, axis in axes.items() if axis is not None
         )
         self.nodes: dict[str, fx.Node] = {named[n]: n for n in inner}
         self._aliases = aliases(inner, self.live, named)
@@ -226,11 +226,12 @@ def _axes(kinds: Mapping[fx.Node, Kind], fewer: Mapping[fx.Node, Kind], many: in
     return found
 
 
-def _channel_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int:
+def _channel_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int | None:
     """1 where the nearest layers read the channels on axis 1, -1 where on the last (vectors, tokens, Swin's maps).
 
-    The search goes both ways through whatever keeps the tensor's shape and order; a layer that tells is one that
-    the tensor goes into, or comes out of.
+    None for more than two axes of positions where no layer tells, such as a map that was cut into windows. The search
+    goes both ways through whatever keeps the tensor's shape and order; a layer that tells is one that the tensor goes
+    into, or comes out of.
     """
     if len(shapes[node]) == 2:
         return -1
@@ -246,7 +247,7 @@ def _channel_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, t
         near = [u for u in here.users if not _reorders(u)] + ([] if _reorders(here) else here.all_input_nodes)
         waiting += [n for n in near if n not in seen]
         seen.update(near)
-    return 1 if len(shapes[node]) == 4 else -1
+    return {3: -1, 4: 1}.get(len(shapes[node]))
 
 
 def _kept_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torch.Size]) -> int | None:
@@ -255,7 +256,7 @@ def _kept_axis(module: fx.GraphModule, node: fx.Node, shapes: dict[fx.Node, torc
     if source not in shapes:
         return None
     axis = _channel_axis(module, source, shapes)
-    return axis if shapes[source][axis] == shapes[node][axis] else None
+    return axis if axis is not None and shapes[source][axis] == shapes[node][axis] else None
 
 
 def _axis_of(module: fx.GraphModule, node: fx.Node) -> int | None:

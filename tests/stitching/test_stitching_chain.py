@@ -324,3 +324,19 @@ def test_weights_of_five_axes_stay_as_they_are_when_the_others_have_their_channe
     assert network.volume.weight.is_contiguous()
     assert network.stem[0].weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(Chain(traced, traced.cuts).features(x)[-1], expected)
+    (volume,) = [cut for cut in traced.cuts if cut.name == "volume"]
+    assert (volume.shape, volume.channel_axis) == ((3, 1, 8, 8), 1)
+
+
+def test_a_map_that_is_cut_into_windows_is_no_cut_where_nothing_tells_its_channels() -> None:
+    class Windows(SmallConv):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            n, c, h, w = x.shape
+            x = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1)
+            x = x.permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w)
+            return self.head(self.blocks(x).mean((2, 3)))
+
+    traced = Traced(frozen(Windows(), 0), torch.rand(2, 3, 8, 8))
+    assert {(cut.channels, cut.channel_axis) for cut in traced.cuts if len(cut.shape) > 1} == {(6, 1)}
+    assert (4, 4, 2, 2, 6) not in {cut.shape for cut in traced.cuts}
