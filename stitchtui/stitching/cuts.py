@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from stitchtui.errors import not_known
 from stitchtui.stitching import tracing
 from stitchtui.stitching.blocks import aliases, block_ends, function_name, last_positions, names, units_of
-from stitchtui.stitching.faithful import check_gradients, check_outputs, own_output
+from stitchtui.stitching.faithful import check_gradients, check_outputs, own_outputs
 from stitchtui.stitching.out_of_place import drop_unused, make_out_of_place
 from stitchtui.stitching.sizes import flows
 
@@ -54,7 +54,7 @@ class Traced:
         graph would compute something else than it does itself.
         """
         batch = tracing.several(example)
-        own = own_output(network, batch), own_output(network, batch)
+        own = own_outputs(network, batch)
         graph = tracing.trace(network, batch, leaves)
         self.module, self.whole = graph.module, graph.whole
         make_out_of_place(self.module)

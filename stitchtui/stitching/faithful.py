@@ -23,6 +23,20 @@ def own_output(network: nn.Module, batch: Tensor) -> Any:
         raise Untraceable(f"{type(network).__name__} fails on images of {size}: {first_line(error)}") from error
 
 
+def own_outputs(network: nn.Module, batch: Tensor) -> tuple[Any, Any]:
+    """What the network itself gives in two calls. Raises Untraceable if it can't take the images, or changes."""
+    first = own_output(network, batch)  # which may fill what it keeps for such sizes
+    before = {name: (id(b), b._version) for name, b in network.named_buffers()}
+    second = own_output(network, batch)
+    changed = [name for name, b in network.named_buffers() if before.get(name) != (id(b), b._version)]
+    if changed:
+        raise Untraceable(
+            f"{type(network).__name__} changes its own {changed[0]} whenever it is called, in eval mode, too, so that "
+            "it can't be frozen: make that depend on self.training"
+        )
+    return first, second
+
+
 def check_outputs(
     graph: Graph, own: tuple[Tensor, Tensor], found: Tensor, fewer: Tensor, written: fx.Node | None
 ) -> None:

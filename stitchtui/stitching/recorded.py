@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import fx
+from torch import fx, nn
 
 _NEW = (
     *("arange", "as_tensor", "empty", "eye", "finfo", "full", "iinfo", "linspace", "logspace", "ones", "rand"),
@@ -50,6 +50,21 @@ def recorded() -> Iterator[None]:
                 prepare = _unless_symbolic(kind.setup_context)
                 stack.enter_context(patch.object(kind, "setup_context", staticmethod(prepare)))
         yield
+
+
+@contextmanager
+def unmarked(network: nn.Module) -> Iterator[None]:
+    """On leaving, no module of `network` holds a symbolic value that its forward() has put there."""
+    held = [(d, dict(d)) for module in network.modules() for d in (vars(module), module._buffers)]
+    try:
+        yield
+    finally:
+        for now, before in held:
+            for key in [key for key, value in now.items() if isinstance(value, fx.Proxy)]:
+                if key in before:
+                    now[key] = before[key]
+                else:
+                    del now[key]
 
 
 def _length(of: Any) -> Any:

@@ -89,7 +89,12 @@ class SizeAttribute(SizeProxy, fx.proxy.Attribute):
 
 
 class SizeTracer(fx.Tracer):
-    """A tracer that goes on where Python asks for a truth, a number or a length that sizes alone decide."""
+    """A tracer that goes on where Python asks for a truth, a number or a length that sizes alone decide.
+
+    Frozen weights and buffers count as known, too.
+    """
+
+    proxy_buffer_attributes = True  # so that a buffer can be given a size that is read off the images
 
     def __init__(self, batches: Sequence[Tensor], functions: tuple[Callable[..., Any], ...] = ()) -> None:
         super().__init__(autowrap_functions=functions)
@@ -153,7 +158,7 @@ def _follows_from_values(node: fx.Node) -> bool:
     seen, waiting = {node}, [node]
     while waiting:
         here = waiting.pop()
-        if here.op in {"placeholder", "get_attr", "call_module"}:
+        if here.op in {"placeholder", "call_module"}:
             return True
         if not _reads_sizes(here):
             fresh = [n for n in here.all_input_nodes if n not in seen]

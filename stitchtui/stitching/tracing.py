@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from stitchtui.errors import not_known
 from stitchtui.stitching.out_of_place import writes_for_effect
-from stitchtui.stitching.recorded import AutogradFunction, recorded
+from stitchtui.stitching.recorded import AutogradFunction, recorded, unmarked
 from stitchtui.stitching.sizes import SizeTracer
 from stitchtui.text import plain
 
@@ -150,7 +150,7 @@ class _Tracer(SizeTracer):
             return entered
 
         # fx changes nn.Module itself while it traces: two threads would restore each other's change.
-        with _ONE_AT_A_TIME, recorded(), patch.object(torch.autocast, "__enter__", noted):
+        with _ONE_AT_A_TIME, unmarked(root), recorded(), patch.object(torch.autocast, "__enter__", noted):
             return super().trace(root, concrete_args)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:

@@ -141,3 +141,20 @@ def test_a_part_of_a_tensor_that_is_written_over_is_named() -> None:
 
     with pytest.raises(Untraceable, match=r"a part of a tensor is written over .* `x\[:, 0\] = 0`"):
         Traced(frozen(Written(), 0), torch.rand(2, 3, 8, 8))
+
+
+def test_a_buffer_is_given_a_size_and_decides_like_a_constant() -> None:
+    class Coordinates(SmallConv):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("where", torch.rand(1, 3, 8, 8))
+            self.register_buffer("wanted", torch.tensor(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.wanted:
+                x = x + self.where.expand(x.shape[0], -1, -1, -1)
+            return super().forward(x)
+
+    plain = Traced(frozen(SmallConv(), 0), torch.rand(2, 3, 8, 8))
+    read = assert_chains(frozen(Coordinates(), 0), 8)
+    assert len(read.cuts) == len(plain.cuts) + 1  # the sum

@@ -8,6 +8,7 @@ import torch
 from chain_checks import assert_chains
 from small_networks import Residual, SmallConv, frozen
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced, Untraceable
@@ -277,3 +278,39 @@ def test_networks_are_traced_and_run_in_several_threads_at_once() -> None:
         for k, one in enumerate(found):
             torch.testing.assert_close(one.result(), expected[k % 4])
     assert nn.Module.__call__ is called
+
+
+def test_a_network_that_changes_a_buffer_at_every_call_is_refused_and_left_as_it_was() -> None:
+    class Counter(SmallConv):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.tensor(0))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls = self.calls + 1
+            return super().forward(x)
+
+    network = frozen(Counter(), 0)
+    with pytest.raises(Untraceable, match=r"^Counter changes its own calls whenever it is called, in eval mode, too"):
+        Traced(network, EXAMPLE)
+    assert isinstance(network.calls, Tensor)
+
+
+def test_what_a_network_keeps_of_its_first_call_is_no_change_and_no_symbol_stays_in_it() -> None:
+    class Keeping(SmallConv):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scale", None)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.scale is None:
+                self.scale = torch.ones(1)
+            self.seen = self.stem(x)
+            self.last = self.seen.shape
+            return self.head(self.blocks(self.seen * self.scale).mean((2, 3)))
+
+    network = frozen(Keeping(), 0)
+    network(EXAMPLE)
+    network.last = (1,)
+    assert_chains(network, 8)
+    assert not [v for m in network.modules() for v in (*vars(m).values(), *m._buffers.values()) if isinstance(v, Proxy)]
