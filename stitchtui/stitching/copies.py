@@ -21,9 +21,9 @@ IMAGES = 4
 TOLERANCES = {torch.float32: (1e-3, 0.05), torch.bfloat16: (0.1, 1.0)}
 """How far a segment's outputs, and the gradients in its input, may be off relative to their norm.
 
-In thirteen untrained networks (ResNets, VGG, DenseNet, MobileNet, ViTs, ...) with one segment to eighty, folding moved outputs by
-1e-6 and gradients by 1e-3, bfloat16 by 0.01 and 0.6: over many ReLUs and maxima, which let through something else
-where two numbers have become one. That their gradients are the right ones is for float32 to show.
+In thirteen untrained networks (ResNets, VGG, DenseNet, MobileNet, ViTs, ...) with one segment to eighty, folding moved
+outputs by 1e-6 and gradients by 1e-3, bfloat16 by 0.01 and 0.6: over many ReLUs and maxima, which let through
+something else where two numbers have become one. That their gradients are the right ones is for float32 to show.
 """
 NOISE = 0.01
 """Of each number that goes into a segment: what is equal by chance would have rounding decide what a ReLU or a maximum
