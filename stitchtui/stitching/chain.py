@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stitchtui.stitching.cuts import Axes, Cut, Traced
+from stitchtui.stitching.cuts import Cut, Traced
+from stitchtui.stitching.segments import segment
 
 
 class Normalise(nn.Module):
@@ -45,7 +46,7 @@ class Chain:
     def __init__(self, traced: Traced, cuts: Sequence[Cut], normalise: nn.Module | None = None) -> None:
         self.cuts = tuple(cuts)
         nodes = [traced.input, *(traced.nodes[c.name] for c in cuts), traced.output]
-        segments: list[nn.Module] = [_segment(traced, start, end) for start, end in itertools.pairwise(nodes)]
+        segments: list[nn.Module] = [segment(traced, start, end) for start, end in itertools.pairwise(nodes)]
         if normalise is not None:
             segments[0] = nn.Sequential(normalise, segments[0])
         self.segments = nn.ModuleList(segments).eval()
@@ -77,8 +78,8 @@ class Chain:
     def features(self, x: Tensor, upto: int | None = None) -> list[Tensor]:
         """The tensors at boundaries 0, 1, ..., `upto` (the output if not given), from one pass."""
         tensors = [x]
-        for segment in self.segments[:upto]:
-            tensors.append(segment(tensors[-1]))
+        for part in self.segments[:upto]:
+            tensors.append(part(tensors[-1]))
         return tensors
 
     def facts(self, example: Tensor) -> list[CutFacts]:
@@ -92,47 +93,3 @@ class Chain:
                 parameters.append(sum(p.numel() for p in segment.parameters()))
         total = max(1, sum(flops))
         return [CutFacts(sum(flops[:i]) / total, sum(parameters[:i])) for i in range(1, len(self.segments))]
-
-
-def stand_in(x: Tensor, shape: tuple[int, ...], axes: Axes, dtype: torch.dtype | None) -> Tensor:
-    """Zeros as large as a tensor below the cut, for what reads its sizes above; they take no memory.
-
-    `x` is the tensor at the cut, [batch, *shape]. `dtype` is
-    that of `x` where it is None. Raises ValueError for images of another size than were traced.
-    """
-    if x.shape[1:] != shape:
-        expected = "x".join(map(str, shape))
-        raise ValueError(f"the tensor at a cut has {list(x.shape)}; expected {expected} for each image, as traced")
-    return x.new_zeros((), dtype=dtype).expand([fixed + each * len(x) for fixed, each in axes])
-
-
-def _segment(traced: Traced, start: fx.Node, end: fx.Node) -> fx.GraphModule:
-    """The nodes that `end` needs, back to `start`, as a module of one tensor."""
-    needed, measured = _needed(traced, start, end)
-    graph = fx.Graph()
-    copies = {start: graph.placeholder("x")}
-    for node in measured:
-        copies[node] = graph.call_function(stand_in, (copies[start], *traced.alike(node, start)))
-    for node in traced.module.graph.nodes:
-        if node in needed:
-            copies[node] = graph.node_copy(node, lambda n: copies[n])
-    graph.output(copies[end])
-    return fx.GraphModule(traced.module, graph)
-
-
-def _needed(traced: Traced, start: fx.Node, end: fx.Node) -> tuple[set[fx.Node], list[fx.Node]]:
-    """The nodes after `start` that `end` needs, and those before it whose sizes it needs, in order."""
-    needed: set[fx.Node] = set()
-    measured: set[fx.Node] = set()
-    waiting = [end]
-    while waiting:
-        node = waiting.pop()
-        if node is start or node in needed:
-            continue
-        needed.add(node)
-        for source in node.all_input_nodes:
-            if (source, node) in traced.of_sizes:
-                measured.add(source)
-            else:
-                waiting.append(source)
-    return needed, [n for n in traced.module.graph.nodes if n in measured - needed - {start}]

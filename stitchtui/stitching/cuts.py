@@ -11,8 +11,9 @@ from torch import Tensor, fx, nn
 from stitchtui.errors import not_known
 from stitchtui.stitching import tracing
 from stitchtui.stitching.blocks import aliases, block_ends, function_name, last_positions, names, units_of
-from stitchtui.stitching.faithful import check_gradients, check_outputs, own_outputs
+from stitchtui.stitching.faithful import check_chain, check_outputs, own_outputs
 from stitchtui.stitching.out_of_place import drop_unused, make_out_of_place
+from stitchtui.stitching.segments import segment
 from stitchtui.stitching.sizes import flows
 
 Untraceable = tracing.Untraceable
@@ -64,7 +65,6 @@ class Traced:
         read = _read(network, self, (batch.clone(), *graph.arguments))
         fewer = _read(network, self, (batch[:-2].clone(), *graph.arguments))
         check_outputs(graph, own, read.scores, fewer.scores, read.written_over())
-        self.notes = (*graph.notes, *check_gradients(network, graph, batch))
         self._kinds = read.kinds
         self._axes = _axes(read.kinds, fewer.kinds, len(batch), len(batch) - 2)
         self.of_sizes = {edge for edge in self.of_sizes if edge[0] in self._axes}
@@ -83,6 +83,9 @@ class Traced:
         )
         self.nodes: dict[str, fx.Node] = {named[n]: n for n in inner}
         self._aliases = aliases(inner, self.live, named)
+        ends_of_segments = itertools.pairwise([self.input, *inner, self.output])
+        chain = nn.Sequential(*(segment(self, start, end) for start, end in ends_of_segments))
+        self.notes = (*graph.notes, *check_chain(network, chain, batch))
 
     def select(self, wanted: str | Sequence[str]) -> tuple[Cut, ...]:
         """The cuts at block level (`blocks`), `all` of them, or those named, in order from the input.

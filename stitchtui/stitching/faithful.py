@@ -85,19 +85,23 @@ def _why(graph: Graph, written: fx.Node | None, *, steady: bool) -> str:
     )
 
 
-def check_gradients(network: nn.Module, graph: Graph, batch: Tensor) -> tuple[str, ...]:
-    """Compare the gradients of both with respect to the images and to a parameter of every layer; returns notes.
+def check_chain(network: nn.Module, chain: nn.Module, batch: Tensor) -> tuple[str, ...]:
+    """Compare class scores, and their gradients in the images and in a parameter of every layer; returns notes.
 
-    A stitch learns through what lies above it, so that equal outputs aren't enough. Raises Untraceable where the
-    graph's gradients are others. Layers that the network puts under torch.no_grad() have gradients in the graph.
+    `chain` is cut at every cut. A stitch learns through what lies above it, so that equal scores aren't enough. Raises
+    Untraceable where the chain differs. Layers that the network puts under torch.no_grad() have gradients in it.
     """
     images = batch[:GRADIENT_IMAGES]
     if images.is_meta:
         return ()
+    name = type(network).__name__
+    with torch.no_grad():
+        if not _close(chain(images.clone()), own_output(network, images)):
+            raise Untraceable(f"{name} computes something else once it is cut; please report this network")
     layers = {path: p for path, layer in network.named_modules() if (p := _smallest(layer)) is not None}
     with _learnable(list(layers.values())):
         own = _gradients(network, images, list(layers.values()))
-        found = _gradients(lambda x: graph.module(x, *graph.arguments), images, list(layers.values()))
+        found = _gradients(chain, images, list(layers.values()))
     if own is None or found is None:
         return ()  # what can't be differentiated at all is found where a stitch would have to learn through it
     pairs = list(zip(("", *layers), own, found, strict=True))
@@ -105,7 +109,7 @@ def check_gradients(network: nn.Module, graph: Graph, batch: Tensor) -> tuple[st
     if wrong is not None:
         what = f"the gradient at {wrong}" if wrong else "the images' gradient"
         raise Untraceable(
-            f"{type(network).__name__}: {what} is another through its graph than through itself (a backward pass of "
+            f"{name}: {what} is another through its graph than through itself (a backward pass of "
             "its own, such as a hook on a tensor, which tracing loses); name the module that has it with --leaf"
         )
     shut = [path for path, a, b in pairs if a is None and b is not None and bool(b.any())]
