@@ -105,6 +105,7 @@ def memory(subject: Subject) -> Memory:
 
     def step(limit: int | None) -> Callable[[], None]:
         trainer = fit.Trainer(bottom, [fit.Column(top, subject.cells(subject.cuts))], subject.recipe(limit))
+        trainer.compare(subject.batch[0])  # once, before the first step
         return lambda: trainer.step(1, *subject.batch)
 
     return Memory(_most(step(None)), estimate, budget, _most(step(budget)))
