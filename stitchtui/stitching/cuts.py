@@ -84,7 +84,8 @@ class Traced:
         self.nodes: dict[str, fx.Node] = {named[n]: n for n in inner}
         self._aliases = aliases(inner, self.live, named)
         ends_of_segments = itertools.pairwise([self.input, *inner, self.output])
-        chain = nn.Sequential(*(segment(self, start, end) for start, end in ends_of_segments))
+        segments = [segment(self, start, end) for start, end in ends_of_segments] if self.of_sizes else [self.module]
+        chain = nn.Sequential(*segments)  # the graph itself, where no cut has to do without a tensor
         self.notes = (*graph.notes, *check_chain(network, chain, batch))
 
     def select(self, wanted: str | Sequence[str]) -> tuple[Cut, ...]:
