@@ -79,7 +79,30 @@ def find_parts(root: Path, tree: Tree, said: str) -> Parts:
     if strict or _paired(named):
         among = bool(strict) and len(strict) < len(folders) and not _paired(named)
         raise BadInput(f"{said}: {_problem(strict or list(named), trains, tests, among)}")
+    _check_is_whole(root, tree, said)
     return Parts((root,))
+
+
+def _check_is_whole(root: Path, tree: Tree, said: str) -> None:
+    """Raise BadInput where `root` itself is called like a part and the other one lies beside it.
+
+    A network that was trained on it would be tested on what it has learnt.
+    """
+    own = part_name(root.absolute().name)
+    try:
+        beside = tree.folders(root.absolute().parent) if own else []
+    except OSError:  # not for us to read
+        return
+    others = [folder for folder in beside if (name := part_name(folder.name)) and _are_a_pair(own, name)]
+    if others:
+        raise BadInput(
+            f"{said}: is called like a part, and {shown(others[0].name)}/ lies beside it; expected the folder that "
+            "holds both (to split this one all the same, name a link to it that is called otherwise)"
+        )
+
+
+def _are_a_pair(one: Name | None, other: Name) -> bool:
+    return one is not None and one.rest == other.rest and (one.part == "train") != (other.part == "train")
 
 
 def _has_classes(part: Path, tree: Tree) -> bool:

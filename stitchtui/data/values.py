@@ -28,7 +28,9 @@ def to_bytes(values: Array, depth: int) -> Pixels:
 
 def range_read(highest: int) -> str:
     """The phrase for the range that was found and what it was taken for."""
-    return f"values up to {highest}, read as {bits(highest)} bits"
+    found = bits(highest)
+    kept = "" if found == 8 else ", of which the upper 8 are kept"
+    return f"values up to {highest}, read as {found} bits{kept}"
 
 
 def all_to_bytes(arrays: Mapping[str, Array], said: str) -> tuple[list[Pixels], tuple[str, ...]]:

@@ -14,6 +14,7 @@ from stitchtui.data import decode as decoding
 from stitchtui.data import decoded as caching
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
+from stitchtui.data.values import range_read
 from stitchtui.errors import BadInput
 from stitchtui.experiment import DataSpec
 
@@ -53,9 +54,9 @@ def decode(root: Path) -> decoding.Decoded:
     ("scale", "note"),
     [
         (1, "16-bit images: values up to 255, read as 8 bits"),
-        (16, "16-bit images: values up to 4080, read as 12 bits"),
-        (256, "16-bit images: values up to 65280, read as 16 bits"),
-        (257, "16-bit images: values up to 65535, read as 16 bits"),
+        (16, "16-bit images: values up to 4080, read as 12 bits, of which the upper 8 are kept"),
+        (256, "16-bit images: values up to 65280, read as 16 bits, of which the upper 8 are kept"),
+        (257, "16-bit images: values up to 65535, read as 16 bits, of which the upper 8 are kept"),
     ],
 )
 def test_values_of_fewer_bits_in_sixteen_are_read_on_their_own_scale(tmp_path: Path, scale: int, note: str) -> None:
@@ -84,19 +85,17 @@ def test_a_dark_image_stays_dark_beside_a_bright_one_of_the_other_part(tmp_path:
     root = put(tmp_path / "deep", 16)
     Image.fromarray(np.full((4, 5), 60000, dtype=np.uint16)).save(root / "test" / "a" / "08.png")
     dataset = load(root)
-    assert dataset.notes == ("16-bit images: values up to 60000, read as 16 bits",)
+    assert dataset.notes == ("16-bit images: values up to 60000, read as 16 bits, of which the upper 8 are kept",)
     assert int(dataset.train.images.max()) == 255 * 16 >> 8
 
 
-@pytest.mark.parametrize(("scale", "values", "bits"), [(257, 65535, 16), (1, 255, 8)])
+@pytest.mark.parametrize(("scale", "values"), [(257, 65535), (1, 255)])
 def test_eight_and_sixteen_bits_mixed_are_read_where_they_share_a_scale(
-    tmp_path: Path, scale: int, values: int, bits: int
+    tmp_path: Path, scale: int, values: int
 ) -> None:
     mixed = load(put(tmp_path / "mixed", scale, 0))
     assert mixed.digest == load(put(tmp_path / "plain", 0)).digest
-    assert mixed.notes == (
-        f"6 of 12 images have 16 bits: values up to {values}, read as {bits} bits; the others have 8",
-    )
+    assert mixed.notes == (f"6 of 12 images have 16 bits: {range_read(values)}; the others have 8",)
 
 
 def test_eight_and_sixteen_bits_mixed_without_a_common_scale_are_refused(tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ def put_rgb16(root: Path, scale: int) -> None:
 def test_sixteen_bits_a_colour_are_read_where_they_fill_their_range(tmp_path: Path) -> None:
     put_rgb16(tmp_path, 257)
     read = decode(tmp_path)
-    assert read.notes == ("16-bit images: values up to 65535, read as 16 bits",)
+    assert read.notes == ("16-bit images: values up to 65535, read as 16 bits, of which the upper 8 are kept",)
     assert (read.pixels[0] == np.stack([pixels(channel) for channel in range(3)])).all()
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
+from stitchtui.data.values import range_read
 from stitchtui.errors import BadInput
 from stitchtui.experiment import DataSpec
 
@@ -166,7 +167,7 @@ def test_sixteen_bits_are_read_on_the_scale_of_both_parts(tmp_path: Path, depth:
     deep = full.astype(np.uint16) << (depth - 8)
     dataset = load(tmp_path, x_train=deep[:8], x_test=deep[8:])
     assert torch.equal(dataset.test.images[:, 0], torch.from_numpy(full[8:]))
-    assert dataset.notes == (f"uint16 images: values up to {deep.max()}, read as {depth} bits",)
+    assert dataset.notes == (f"uint16 images: {range_read(int(deep.max()))}",)
 
 
 @pytest.mark.parametrize(

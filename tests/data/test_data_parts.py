@@ -315,3 +315,18 @@ def test_classes_may_be_called_anything(root: Path, name: str) -> None:
     part(root, 0, 10)
     (root / "dog").rename(root / name)
     assert sorted(load(root).classes) == sorted(["cat", name.replace("\t", "?")])
+
+
+@pytest.mark.parametrize(("named", "beside"), [("Training", "Testing"), ("test", "train"), ("seg_train", "seg_test")])
+def test_one_part_alone_is_not_split_where_the_other_lies_beside_it(root: Path, named: str, beside: str) -> None:
+    part(root / named, 0, 6)
+    part(root / beside, 10)
+    bad(root / named, rf"is called like a part, and {beside}/ lies beside it; expected the folder that holds both")
+    (root / "pictures").symlink_to(root / named)
+    assert sizes(load(root / "pictures"))[2] == ("cat", "dog")
+
+
+def test_a_folder_called_like_a_part_with_none_beside_it_is_split(root: Path) -> None:
+    part(root / "train", 0, 10)
+    part(root / "notes", 10)
+    assert sizes(load(root / "train"))[2] == ("cat", "dog")
