@@ -89,7 +89,8 @@ class Subject:
         self.bottom, self.top = bottom, top
         images, self.labels = batch
         self.device = images.device
-        self.images = images.contiguous()
+        # Cloned: for one channel contiguous() would keep strides with the channels last, which a view() can't take.
+        self.images = images.clone(memory_format=torch.contiguous_format)
         self.batch = images.contiguous(memory_format=torch.channels_last), self.labels
         self.cuts = self._hookable()
 

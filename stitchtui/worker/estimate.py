@@ -113,10 +113,11 @@ class _NetworkTimer:
         """Seconds in which the network sees so many images."""
         loaded, part = self.session.loaded[name], self.session.dataset.test
         size = min(len(part), self.session.experiment.evaluation_batch)
+        chain = self.session.chain(loaded, [])  # as it is scored: a view() of its own may not take channels last
 
         def score(count: int) -> None:
             with torch.no_grad():
-                loaded.network.module(loaded.normalise(pixels(part.images[:count])))
+                chain.features(pixels(part.images[:count]))
 
         return timed(score, size, self.session.device).seconds * images / size
 

@@ -83,3 +83,12 @@ def test_networks_with_unlike_numbers_of_cuts_are_refused_in_one_line(made: Made
     top = Base(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval(), pair.subject.images[:5])
     with pytest.raises(BadInput, match=r"--cuts: the bottom has \d+ and the top \d+; expected as many"):
         Subject(options, pair.subject.bottom, top, pair.subject.plain_batch(), torch.float32)
+
+
+def test_the_published_way_is_given_images_in_the_order_that_a_view_needs(made: Made) -> None:
+    images = torch.rand(4, 1, 8, 8).contiguous(memory_format=torch.channels_last)  # strides alone tell, of one channel
+    subject = made.pair.subject
+    own = Subject(
+        subject.options, subject.bottom, subject.top, (images, torch.zeros(4, dtype=torch.int64)), torch.float32
+    )
+    assert own.images.stride() == (64, 64, 8, 1)

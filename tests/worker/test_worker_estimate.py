@@ -131,3 +131,28 @@ def test_closed_forms_are_counted_once_for_what_shares_their_pass(monkeypatch: p
     )
     counted = [r["task"] for r in estimate(wanted, "cpu") if r["seconds"] == 100.0 * 200]
     assert counted == ["seed0 > seed1 affine direct seed 0", "seed0 > seed1 conv3 direct seed 0"]
+
+
+VIEWING = """
+from torch import nn
+
+class Viewing(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1)
+        self.head = nn.Linear(8 * 4, num_classes)
+
+    def forward(self, x):
+        x = nn.functional.avg_pool2d(self.stem(x).relu(), 4)
+        return self.head(x.view(x.size(0), -1))
+"""
+
+
+def test_a_network_whose_view_takes_no_channels_last_is_timed_like_any_other(tmp_path: Path) -> None:
+    file = tmp_path / "viewing.py"
+    file.write_text(VIEWING)
+    module = build(f"{file}:Viewing", 10, (1, 8, 8))
+    torch.save(module.state_dict(), tmp_path / "viewing.pt")
+    network = {"checkpoint": str(tmp_path / "viewing.pt"), "architecture": f"{file}:Viewing"}
+    wanted = experiment(networks={"a": network, "b": network}, pairs=[{"bottom": "a", "top": "b"}], controls=[])
+    assert all(row["seconds"] >= 0 for row in estimate(wanted, "cpu"))
