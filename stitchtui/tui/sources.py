@@ -16,7 +16,7 @@ from stitchtui.run.directory import RunDirectory
 from stitchtui.text import size
 
 TIMM = "timm:"
-SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".pth.tar", ".pt.tar")
 RUNS, TORCH = "networks of known runs", "torchvision, published weights"
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "stitches"}
 _MOST_FILES, _MOST_RUNS, _MOST_SECONDS = 2_000, 50, 3.0
@@ -88,7 +88,9 @@ def files() -> list[Source]:
 
 
 def _skipped(folder: Path, name: str) -> bool:
-    return name.startswith(".") or name in _SKIPPED or (folder / name / "pyvenv.cfg").is_file()
+    if name.startswith(".") or name in _SKIPPED or (folder / name / "pyvenv.cfg").is_file():
+        return True
+    return folder / name == cache_directory().absolute()
 
 
 def _file(path: Path, group: str) -> Source:

@@ -351,12 +351,19 @@ def test_a_pair_whose_chosen_cuts_differ_in_number_can_not_start_until_a_shared_
 
 def test_checkpoints_are_found_folder_by_folder_without_those_of_packages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("a.pt", "deep/er/b.safetensors", ".hidden/c.pt", "venv/d.pt", "notes.txt", "stitches/e.safetensors"):
+    monkeypatch.setenv("STITCHTUI_CACHE", str(tmp_path / "cache"))
+    wanted = ("a.pt", "run.pth.tar", "deep/er/b.safetensors")
+    unwanted = (".hidden/c.pt", "venv/d.pt", "notes.txt", "data.tar", "stitches/e.safetensors", "cache/f.safetensors")
+    for name in wanted + unwanted:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"\x08")
     (tmp_path / "venv/pyvenv.cfg").write_text("")
-    assert [(s.label, s.group) for s in sources.files()] == [("a.pt", "./"), ("b.safetensors", "deep/er/")]
+    assert [(s.label, s.group) for s in sources.files()] == [
+        ("a.pt", "./"),
+        ("run.pth.tar", "./"),
+        ("b.safetensors", "deep/er/"),
+    ]
 
 
 @pytest.mark.parametrize("head", [b"", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0[]", b"\x0a\0\0\0\0\0\0\0{"])
