@@ -35,7 +35,7 @@ def load_into(
     if not whole:
         raise bad(checkpoint.path, _misfit(module, checkpoint, found[0], wanted, classes))
     fit, averages = _chosen(checkpoint, whole)
-    if part is None and (layers := weight_names.layers_beside(fit, wanted)):
+    if part is None and (layers := weight_names.layers_beside(fit)):
         what = f"has layers that the architecture doesn't: {weight_names.some(layers)}"
         called = plain(fit.called)
         hint = f"if the network does without them, say so: part = '{called}' (--part {called})"

@@ -34,11 +34,18 @@ _RENAMED = (
 )
 _AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|averaged?|momentum|encoder_k)(?:[._]|$)", re.IGNORECASE)
 
-# Words in the names of what training puts beside a network's own layers, and the network does without.
+# What training puts beside a network's own layers, and the network does without: by a word of its name, or by its whole
+# name where the word alone could be a layer's.
 _OF_TRAINING = frozenset(
-    {"projection", "projector", "proj", "prototypes", "predictor", "contrastive", "queue", "memory", "bank", "decoder"}
-    | {"loss", "criterion", "metric", "metrics", "discriminator", "teacher", "aux", "auxlogits", "head", "heads", "fc"}
+    {"loss", "criterion", "metric", "metrics", "discriminator", "teacher", "queue", "prototypes", "projector"}
+    | {"contrastive", "auxlogits"}
 )
+_ONLY_IN_TRAINING = frozenset(
+    {"projection", "projection_head", "proj_head", "predictor", "memory_bank", "decoder", "head", "heads", "fc"}
+    | {"aux", "aux1", "aux2"}
+)
+_COUNTED = frozenset({"total", "count", "correct", "confmat", "tp", "fp", "tn", "fn", "value", "mean_value"})
+"""What measures such as an accuracy keep beside a network, by the last part of the name."""
 
 
 @dataclass(frozen=True)
@@ -157,16 +164,20 @@ def left_out(fit: Fit, given: Iterable[str]) -> list[str]:
     return list(parts)
 
 
-def layers_beside(fit: Fit, wanted: Wanted) -> list[str]:
-    """The layers among a network's own that it doesn't have and that don't sound as if only training needed them."""
-    if len(modules(name.removeprefix(fit.front) for name in wanted.tensors)) == 1:
-        return []  # what lies beside its one module is no layer of it
+def layers_beside(fit: Fit) -> list[str]:
+    """What lies among a network's own layers, isn't one of them, and doesn't sound as if only training needed it."""
     layers = [
         name
         for name in fit.beside
-        if fit.rest[fit.front + name].dim() > 1 or name.endswith(("running_mean", "running_var"))
+        if fit.rest[fit.front + name].is_floating_point() and name.rpartition(".")[2] not in _COUNTED
     ]
-    return [name for name in modules(layers) if not (_words(name) & _OF_TRAINING or _AVERAGE.search(name))]
+    return [name for name in modules(layers) if not _is_of_training(name)]
+
+
+def _is_of_training(module: str) -> bool:
+    return bool(
+        module.lower() in _ONLY_IN_TRAINING or _words(module) & _OF_TRAINING or _AVERAGE.search(module) is not None
+    )
 
 
 def modules(names: Iterable[str]) -> list[str]:

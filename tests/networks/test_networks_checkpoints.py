@@ -327,7 +327,7 @@ def test_damaged_or_newer_metadata_is_named(tmp_path: Path, metadata: str, said:
 
 
 def test_names_from_a_file_cant_reach_the_terminal_as_control_characters(tmp_path: Path) -> None:
-    torch.save({**network().state_dict(), "\x1b[2Jevil": torch.zeros(1)}, tmp_path / "a.pt")
+    torch.save({**network().state_dict(), "\x1b[2Jevil.total": torch.zeros(1)}, tmp_path / "a.pt")
     assert load_into(network(), read(tmp_path / "a.pt"), 3) == ("left out ?[2Jevil",)
     torch.save({"\x1b[2Jevil": torch.zeros(1)}, tmp_path / "a.pt")
     assert "unexpected ?[2Jevil" in refusal(tmp_path / "a.pt")

@@ -188,9 +188,14 @@ def test_a_file_with_one_layer_more_than_the_network_is_refused(tmp_path: Path, 
     assert f"unexpected {extra}" in refusal(tmp_path / "a.pt", under("model.") | {f"model.{extra}": ONE})
 
 
-@pytest.mark.parametrize("layer", ["norm", "attention", "stem"])
-def test_a_layer_that_the_class_does_not_have_is_left_out_only_when_that_is_said(tmp_path: Path, layer: str) -> None:
-    saved = {"state_dict": {**A, f"{layer}.weight": torch.ones(4, 4), f"{layer}.bias": ONE}}
+@pytest.mark.parametrize(
+    "layer", ["norm", "attention", "stem", "dense1", "proj", "memory_attention", "head_drop", "rotation_head"]
+)
+@pytest.mark.parametrize("weight", [torch.ones(4, 4), ONE], ids=["matrix", "scale of a norm"])
+def test_a_layer_that_the_class_does_not_have_is_left_out_only_when_that_is_said(
+    tmp_path: Path, layer: str, weight: torch.Tensor
+) -> None:
+    saved = {"state_dict": {**A, f"{layer}.weight": weight, f"{layer}.bias": ONE}}
     text = refusal(tmp_path / "a.pt", saved)
     assert f"has layers that the architecture doesn't: {layer}; " in text
     assert "say so: part = 'state_dict' (--part state_dict)" in text
@@ -199,7 +204,7 @@ def test_a_layer_that_the_class_does_not_have_is_left_out_only_when_that_is_said
     assert notes == (f"took state_dict, left out {layer}",)
 
 
-@pytest.mark.parametrize("name", ["projection_head", "decoder", "loss_fn", "ema_teacher", "aux1", "rotation_head"])
+@pytest.mark.parametrize("name", ["projection_head", "decoder", "loss_fn", "ema_teacher", "aux1", "head"])
 def test_what_only_training_needed_is_left_out_unasked(tmp_path: Path, name: str) -> None:
     state, notes = load(tmp_path / "a.pt", {**A, f"{name}.0.weight": torch.ones(4, 4)})
     assert is_a(state)
