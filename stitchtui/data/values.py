@@ -45,6 +45,9 @@ def all_to_bytes(arrays: Mapping[str, Array], said: str) -> tuple[list[Pixels], 
         raise BadInput(f"{said}: {each}; {EXPECTED} in both")
     if all(array.dtype == np.uint8 for array in arrays.values()):
         return list(arrays.values()), ()
+    if len({array.dtype.itemsize for array in arrays.values() if array.dtype.kind in "ui"}) > 1:
+        each = " but ".join(f"{name} is {array.dtype}" for name, array in arrays.items())
+        raise BadInput(f"{said}: {each}; what range they share can't be told: {EXPECTED} in both")
     kind, highest = next(iter(kinds.values())), max(array.max() for array in arrays.values())
     if kind == "truth values":
         return [array.astype(np.uint8) * np.uint8(255) for array in arrays.values()], (

@@ -295,3 +295,8 @@ def test_medmnists_names_are_read_and_its_validation_part_is_left_out_and_said(t
     dataset = load_dataset(DataSpec(name=f"npz:{tmp_path / 'med.npz'}"))
     assert dataset.digest == expected.digest
     assert dataset.notes == ("val_images is left out: test_images is the test part",)
+
+
+def test_parts_of_unlike_depths_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="x_train is uint8 but x_test is uint16; what range they share can't be told"):
+        load(tmp_path, x_train=GREY[:8], x_test=GREY[8:].astype(np.uint16) * 16)
