@@ -131,10 +131,10 @@ def _tensors(loaded: Any) -> Held:
     seen: set[int] = set()  # what lies at two places is looked at once; a file may even hold itself
     waiting = [("", loaded)]
     for place, node in waiting:  # grows while it is walked, so that what lies deep comes last
-        if id(node) in seen or not isinstance(node, Mapping | list | tuple):
+        if id(node) in seen or not isinstance(node, dict | list | tuple):
             continue
         seen.add(id(node))
-        for key, value in node.items() if isinstance(node, Mapping) else enumerate(node):
+        for key, value in dict.items(node) if isinstance(node, dict) else enumerate(node):
             if isinstance(node, Mapping) and not isinstance(key, str):
                 continue  # an optimiser's states, which go by number
             if isinstance(value, Tensor):

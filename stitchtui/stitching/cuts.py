@@ -72,8 +72,9 @@ class Traced:
         shapes = {n: s for n, (s, dtype) in read.kinds.items() if dtype.is_floating_point and len(s) > 1}
         shapes = {n: s for n, s in shapes.items() if self._axes.get(n) == ((0, 1), *((size, 0) for size in s[1:]))}
         cut_at = cut_nodes(self.live, self.of_sizes)
-        self.input, self.output = cut_at[0], self.live[-1]
-        axes = {n: _channel_axis(self.module, n, shapes) for n in cut_at[1:] if n in shapes and n is not self.output}
+        self.input, *later = [n for n in cut_at if n in shapes]  # of forward(*inputs) what is first taken from them
+        self.output = self.live[-1]
+        axes = {n: _channel_axis(self.module, n, shapes) for n in later if n is not self.output}
         inner = [n for n, axis in axes.items() if axis is not None]
         units = units_of(network, self.live)
         ends = {last_positions(n, inner, units, shapes) for n in block_ends(network, self.live, units) if n in inner}
@@ -86,7 +87,7 @@ class Traced:
         ends_of_segments = itertools.pairwise([self.input, *inner, self.output])
         segments = [segment(self, start, end) for start, end in ends_of_segments] if self.of_sizes else [self.module]
         chain = nn.Sequential(*segments)  # the graph itself, where no cut has to do without a tensor
-        self.notes = (*graph.notes, *check_chain(network, chain, batch))
+        self.notes = (*graph.notes, *check_chain(network, graph, chain, batch, own[0]))
 
     def select(self, wanted: str | Sequence[str]) -> tuple[Cut, ...]:
         """The cuts at block level (`blocks`), `all` of them, or those named, in order from the input.

@@ -7,10 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from stitchtui.device import is_out_of_memory
 from stitchtui.stitching.tracing import Graph, Untraceable, first_line
 
 GRADIENT_IMAGES = 2
-_TOLERANCE = 1e-3  # of the largest score, or of a gradient's norm
+_TOLERANCE = 1e-3  # of the scores' spread, or of a gradient's norm
+_TOLERANCE_OF_HALVES = 0.05
+_MIXES = (
+    "mixes the images of a batch (such as BatchNorm without running statistics): its cells would depend on each other"
+)
 
 
 def own_output(network: nn.Module, batch: Tensor) -> Any:
@@ -52,15 +57,15 @@ def check_outputs(
     if written is not None or not _close(found, expected):
         raise Untraceable(f"{name} {_why(graph, written, steady=_close(again, expected))}")
     if not _close(fewer, expected[: len(fewer)]):
-        raise Untraceable(
-            f"{name} mixes the images of a batch (such as BatchNorm without running statistics), "
-            "so its cells would depend on each other"
-        )
+        raise Untraceable(f"{name} {_MIXES}")
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:
     """Whether two batches of scores are the same to rounding; NaN is like nothing."""
-    return float((found - expected).abs().max()) <= _TOLERANCE * (1 + float(expected.abs().max()))
+    share = _TOLERANCE if torch.finfo(expected.dtype).bits > 16 else _TOLERANCE_OF_HALVES
+    spread = float(expected.max()) - float(expected.min())  # what tells classes apart, however large or small it is
+    size = float(expected.abs().max())
+    return float((found - expected).abs().max()) <= share * spread + 8 * torch.finfo(expected.dtype).eps * size
 
 
 def _why(graph: Graph, written: fx.Node | None, *, steady: bool) -> str:
@@ -70,9 +75,7 @@ def _why(graph: Graph, written: fx.Node | None, *, steady: bool) -> str:
             "that is always on): make that depend on self.training"
         )
     if written is None and graph.autocast is not None:
-        where = f"in {graph.autocast}" if graph.autocast else "in its own forward()"
-        advice = f"take that module whole (--leaf {graph.autocast})" if graph.autocast else "leave that to its caller"
-        return f"computes under torch.autocast {where}, which a graph doesn't hold: {advice}"
+        return _autocast(graph.autocast)
     if written is not None or graph.in_place:
         where = "" if written is None else f", such as what {written.name} makes,"
         return (
@@ -85,27 +88,43 @@ def _why(graph: Graph, written: fx.Node | None, *, steady: bool) -> str:
     )
 
 
-def check_chain(network: nn.Module, chain: nn.Module, batch: Tensor) -> tuple[str, ...]:
+def _autocast(module: str) -> str:
+    where = f"in {module}" if module else "in its own forward()"
+    advice = f"take that module whole (--leaf {module})" if module else "leave that to its caller"
+    return f"computes under torch.autocast {where}, which a graph doesn't hold: {advice}"
+
+
+def check_chain(network: nn.Module, graph: Graph, chain: nn.Module, batch: Tensor, scores: Tensor) -> tuple[str, ...]:
     """Compare class scores, and their gradients in the images and in a parameter of every layer; returns notes.
 
-    `chain` is cut at every cut. A stitch learns through what lies above it, so that equal scores aren't enough. Raises
-    Untraceable where the chain differs. Layers that the network puts under torch.no_grad() have gradients in it.
+    `chain` is the graph cut at every cut; `scores` are the network's own for the whole batch, of which the last images
+    are looked at, since a network that mixes images may do so in their order. A stitch learns through what lies above
+    it, so that equal scores aren't enough. Raises Untraceable where the chain differs. Layers that the network puts
+    under torch.no_grad() have gradients in it.
     """
-    images = batch[:GRADIENT_IMAGES]
+    images, expected = batch[-GRADIENT_IMAGES:], scores[-GRADIENT_IMAGES:]
     if images.is_meta:
         return ()
     name = type(network).__name__
     with torch.no_grad():
-        if not _close(chain(images.clone()), own_output(network, images)):
-            raise Untraceable(f"{name} computes something else once it is cut; please report this network")
+        found = chain(images.clone())
+    if not _close(found, expected):
+        mixes = _close(found, own_output(network, images))
+        raise Untraceable(
+            f"{name} {_MIXES}"
+            if mixes
+            else f"{name} computes something else once it is cut; please report this network"
+        )
     layers = {path: p for path, layer in network.named_modules() if (p := _smallest(layer)) is not None}
     with _learnable(list(layers.values())):
         own = _gradients(network, images, list(layers.values()))
-        found = _gradients(chain, images, list(layers.values()))
-    if own is None or found is None:
+        cut = _gradients(chain, images, list(layers.values()))
+    if own is None or cut is None:
         return ()  # what can't be differentiated at all is found where a stitch would have to learn through it
-    pairs = list(zip(("", *layers), own, found, strict=True))
+    pairs = list(zip(("", *layers), own, cut, strict=True))
     wrong = next((path for path, a, b in pairs if a is not None and not _same(a, b)), None)
+    if wrong is not None and graph.autocast is not None:
+        raise Untraceable(f"{name} {_autocast(graph.autocast)}")
     if wrong is not None:
         what = f"the gradient at {wrong}" if wrong else "the images' gradient"
         raise Untraceable(
@@ -113,7 +132,9 @@ def check_chain(network: nn.Module, chain: nn.Module, batch: Tensor) -> tuple[st
             "its own, such as a hook on a tensor, which tracing loses); name the module that has it with --leaf"
         )
     shut = [path for path, a, b in pairs if a is None and b is not None and bool(b.any())]
-    return (f"what it computes under torch.no_grad() ({shut[-1]}) is trained through all the same",) if shut else ()
+    if not shut:
+        return ()
+    return (f"what it computes under torch.no_grad() (the last is {shut[-1]}) is trained through all the same",)
 
 
 def _smallest(layer: nn.Module) -> nn.Parameter | None:
@@ -145,7 +166,9 @@ def _gradients(
             if not scores.requires_grad:
                 return [None] * (1 + len(parameters))
             return list(torch.autograd.grad((scores * weights).sum(), [x, *parameters], allow_unused=True))
-    except RuntimeError:  # such as an operation that has no backward pass
+    except RuntimeError as error:  # such as an operation that has no backward pass
+        if is_out_of_memory(error):
+            raise
         return None
 
 

@@ -79,6 +79,18 @@ class SizeProxy(fx.Proxy):
     def __setitem__(self, key: Any, value: Any) -> None:
         raise fx.proxy.TraceError("a part of a tensor is written over (x[...] = y)")
 
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __isub__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
+
+    def __imul__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
+    def __itruediv__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
+
     def __len__(self) -> int:
         length = self.tracer.known(self, len)
         return int(super().__len__() if length is None else length)
@@ -93,8 +105,6 @@ class SizeTracer(fx.Tracer):
 
     Frozen weights and buffers count as known, too.
     """
-
-    proxy_buffer_attributes = True  # so that a buffer can be given a size that is read off the images
 
     def __init__(self, batches: Sequence[Tensor], functions: tuple[Callable[..., Any], ...] = ()) -> None:
         super().__init__(autowrap_functions=functions)

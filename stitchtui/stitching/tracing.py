@@ -63,9 +63,8 @@ def trace(network: nn.Module, batch: Tensor, leaves: Sequence[str] = ()) -> Grap
     plans: dict[str, Plan] = {}
     stuck: list[_Failure] = []
     while True:
-        root = _InOrder(network, plans[""]) if "" in plans else network
-        tracer = _Tracer((batch, batch[:-2], batch[:1]), (*leaves, *(_word(network, f.path) for f in stuck)), plans)
-        found = _attempt(tracer, root, {} if "" in plans else arguments, type(network).__name__)
+        whole = (*leaves, *(_word(network, f.path) for f in stuck))
+        found, tracer = _attempt(network, batch, whole, plans, arguments)
         if isinstance(found, fx.GraphModule):
             if stuck:
                 raise Untraceable(_text(network, stuck)) from stuck[0].error
@@ -176,11 +175,22 @@ class _Tracer(SizeTracer):
             raise
 
 
-def _attempt(tracer: _Tracer, root: nn.Module, arguments: Mapping[str, Any], name: str) -> fx.GraphModule | _Failure:
-    try:
-        return fx.GraphModule(root, tracer.trace(root, dict(arguments) or None), name)
-    except Exception as error:  # whatever the network's own code raises on a symbolic tensor
-        return _Failure(tracer.failed, error)
+def _attempt(
+    network: nn.Module, batch: Tensor, whole: Sequence[str], plans: Mapping[str, Plan], arguments: Mapping[str, Any]
+) -> tuple[fx.GraphModule | _Failure, _Tracer]:
+    """Trace with buffers as they are; where that fails, such as at one that takes a size of the images, as symbols."""
+    root = _InOrder(network, plans[""]) if "" in plans else network
+    given = {} if "" in plans else dict(arguments)
+    failed: tuple[_Failure, _Tracer] | None = None
+    for symbols in (False, True):
+        tracer = _Tracer((batch, batch[:-2], batch[:1]), whole, plans)
+        tracer.proxy_buffer_attributes = symbols
+        try:
+            return fx.GraphModule(root, tracer.trace(root, given or None), type(network).__name__), tracer
+        except Exception as error:  # whatever the network's own code raises on a symbolic tensor
+            failed = failed or (_Failure(tracer.failed, error), tracer)
+    assert failed is not None
+    return failed
 
 
 class _InOrder(nn.Module):

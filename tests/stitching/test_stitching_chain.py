@@ -340,3 +340,14 @@ def test_a_map_that_is_cut_into_windows_is_no_cut_where_nothing_tells_its_channe
     traced = Traced(frozen(Windows(), 0), torch.rand(2, 3, 8, 8))
     assert {(cut.channels, cut.channel_axis) for cut in traced.cuts if len(cut.shape) > 1} == {(6, 1)}
     assert (4, 4, 2, 2, 6) not in {cut.shape for cut in traced.cuts}
+
+
+def test_a_network_that_takes_its_images_as_one_of_several_is_cut_like_any_other() -> None:
+    class Star(SmallConv):
+        def forward(self, *inputs: Tensor) -> Tensor:
+            return super().forward(inputs[0])
+
+    plain, star = (Traced(frozen(kind(), 0), torch.rand(2, 3, 8, 8)) for kind in (SmallConv, Star))
+    assert [c.name for c in star.cuts] == [c.name for c in plain.cuts]
+    x = torch.rand(3, 3, 8, 8)
+    torch.testing.assert_close(Chain(star, star.cuts).features(x)[-1], frozen(SmallConv(), 0)(x))

@@ -247,7 +247,9 @@ def test_layers_under_no_grad_are_trained_through_and_said() -> None:
             return self.head(x.mean((2, 3)))
 
     traced = Traced(frozen(Still(), 0), IMAGES[:2])
-    assert traced.notes == ("what it computes under torch.no_grad() (blocks.1.bn) is trained through all the same",)
+    assert traced.notes == (
+        "what it computes under torch.no_grad() (the last is blocks.1.bn) is trained through all the same",
+    )
     chain = Chain(traced, traced.cuts)
     assert what_stops(chain.segments[1:], chain.features(IMAGES)[1]) is None
 

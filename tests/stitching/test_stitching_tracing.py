@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -314,3 +315,53 @@ def test_what_a_network_keeps_of_its_first_call_is_no_change_and_no_symbol_stays
     network.last = (1,)
     assert_chains(network, 8)
     assert not [v for m in network.modules() for v in (*vars(m).values(), *m._buffers.values()) if isinstance(v, Proxy)]
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0])
+def test_a_network_that_differs_from_its_graph_is_refused_however_small_its_scores_are(scale: float) -> None:
+    class Written(SmallConv):
+        def forward(self, x: Tensor) -> Tensor:
+            before = x = self.stem(x)
+            x += 1
+            return scale * self.head(self.blocks(x + before).mean((2, 3)))
+
+    class Mixing(SmallConv):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            return scale * self.head(self.blocks(x - x.mean(0)).mean((2, 3)))
+
+    assert "writes over its own tensors" in refusal(Written())
+    assert "mixes the images of a batch" in refusal(Mixing())
+
+
+def test_a_network_that_goes_through_its_images_in_order_mixes_them() -> None:
+    class Ordered(SmallConv):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.cumsum(0))
+
+    assert "mixes the images of a batch" in refusal(Ordered())
+
+
+class Buffers(SmallConv):
+    def __init__(self, read: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.register_buffer("wanted", torch.tensor([2.0, 3.0]))
+        self.read = read
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * self.read(self.wanted))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda buffer: int(buffer[0]),
+        lambda buffer: float(buffer.numpy()[1]),
+        lambda buffer: sum(float(one) for one in buffer),
+        lambda buffer: [1.0, 2.0, 3.0][int(buffer[0])],
+        lambda buffer: 2.0 if isinstance(buffer, Tensor) else 1.0,
+        lambda buffer: buffer.clone().fill_(3.0)[0],
+    ],
+)
+def test_what_a_network_reads_off_its_buffers_is_a_constant(read: Callable[[Tensor], Any]) -> None:
+    assert_chains(frozen(Buffers(read), 0), 8)
