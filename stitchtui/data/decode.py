@@ -165,9 +165,10 @@ def _decode_chunk(files: Sequence[Path], size: tuple[int, int], first: Path, dep
     images = [_decode(file, depth, found) for file in files]
     for file, image in zip(files, images, strict=True):
         if image.shape[:2] != size:
+            turned = " (some say in EXIF data how to turn them, which is not done: turn these before)"
             raise BadInput(
                 f"{shown(file)}: is {_spelled(image.shape)} pixels but {shown(first)} is {_spelled(size)}; "
-                "expected one size for all images: resize them first"
+                f"expected one size for all images: resize them first{turned if found.turned else ''}"
             )
     if any(image.ndim == 3 for image in images):
         images = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]

@@ -80,6 +80,13 @@ def find_parts(root: Path, tree: Tree, said: str) -> Parts:
         among = bool(strict) and len(strict) < len(folders) and not _paired(named)
         raise BadInput(f"{said}: {_problem(strict or list(named), trains, tests, among)}")
     _check_is_whole(root, tree, said)
+    below = {tuple(inner.name for inner in tree.folders(folder)) for folder in folders}
+    if len(folders) > 1 and len(below) == 1 and len(next(iter(below))) > 1:
+        alike, inner = some([f"{folder.name}/" for folder in folders]), some([f"{name}/" for name in below.pop()])
+        raise BadInput(
+            f"{said}: {alike} all hold {inner}; if they are parts, call them train/ and test/, if they are classes, "
+            "put their images into one folder each"
+        )
     return Parts((root,))
 
 
@@ -137,7 +144,10 @@ def check_classes(part: Path, classes: list[Path], files: list[Path], said: str)
     named = {folder: name for folder in classes if (name := part_name(folder.name))}
     if _paired(named) or len(named) == len(classes):
         names = some([f"{folder.name}/" for folder in named])
-        raise BadInput(f"{said}: {shown(part)} holds {names}, called like parts; expected class folders there")
+        raise BadInput(
+            f"{said}: {shown(part)} holds {names}, called like parts; expected class folders there: if they are "
+            "classes, give them other names"
+        )
     for folder in sorted({file.parent for file in files}):
         below = folder.relative_to(part).parts
         if like := [name for name in below[1:] if (read := part_name(name)) and not read.rest]:
@@ -170,4 +180,7 @@ def _problem(like: list[Path], trains: list[Path], tests: list[Path], among: boo
         )
     if tests:
         return f"has {names} but no train/ with class folders; expected both parts"
-    return f"{names} have no class folders; expected train/ and test/, in each one folder of images for each class"
+    return (
+        f"{names} have no class folders; expected train/ and test/, in each one folder of images for each class: if "
+        "they are classes, give them other names"
+    )

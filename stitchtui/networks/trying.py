@@ -42,6 +42,8 @@ def try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architect
         raise BadInput(f"{name}: fails on images of {spelled(dataset.shape)}: {reason(error)}") from None
     if not head and scores.shape != (len(images), classes):
         got = f"its output for {len(images)} images has shape {list(scores.shape)}; expected {classes} classes"
+        if scores.dim() != 2 or scores.shape[1] < 2:
+            raise BadInput(f"{name}: {got}, one score for each, as [{len(images)}, {classes}]")
         raise BadInput(f"{name}: {got}; if these are features, add head = 'train' or a linear head's file (--head)")
     if not bool(scores.isfinite().all()):
         raise BadInput(f"{name}: its output is not finite on images of {dataset.name}")

@@ -330,3 +330,16 @@ def test_a_folder_called_like_a_part_with_none_beside_it_is_split(root: Path) ->
     part(root / "train", 0, 10)
     part(root / "notes", 10)
     assert sizes(load(root / "train"))[2] == ("cat", "dog")
+
+
+@pytest.mark.parametrize(("one", "other"), [("trn", "tst"), ("te", "tr"), ("mytest", "mytrain"), ("a", "b")])
+def test_folders_that_hold_the_same_folders_are_not_taken_for_classes(root: Path, one: str, other: str) -> None:
+    part(root / one, 0)
+    part(root / other, 10)
+    bad(root, rf"{one}/, {other}/ all hold cat/, dog/; if they are parts, call them train/ and test/")
+
+
+def test_classes_that_hold_their_images_in_one_folder_each_are_classes(root: Path) -> None:
+    for seed in range(12):
+        put(root / ("ant", "bee")[seed % 2] / "images" / f"{seed}.png", seed)
+    assert load(root).classes == ("ant", "bee")
