@@ -69,18 +69,6 @@ def reaches(start: fx.Node, end: fx.Node, without: fx.Node, inside: set[fx.Node]
     return False
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "densenet121", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
-def test_torchvision_chains_equal_their_networks_at_two_batch_sizes(name: str) -> None:
-    network = torchvision.models.get_model(name, num_classes=5).eval()
-    traced = Traced(network, torch.rand(2, 3, 64, 64))
-    for wanted in ("blocks", "all"):
-        chain = Chain(traced, traced.select(wanted))
-        for batch in (1, 3):
-            x = torch.rand(batch, 3, 64, 64)
-            with torch.no_grad():
-                torch.testing.assert_close(chain.features(x)[-1], network(x))
-
-
 def test_upto_and_after_any_cut_compose_to_the_network() -> None:
     network = frozen(SmallConv(), 0)
     traced = Traced(network, EXAMPLE)

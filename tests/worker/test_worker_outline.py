@@ -11,7 +11,7 @@ from stitchtui.worker.outline import Outline
 
 NAMES = [
     "resnet20", "vit", "digits_cnn", "torchvision:resnet18", "torchvision:efficientnet_b0",
-    "torchvision:regnet_y_400mf", "torchvision:vit_b_32",
+    "torchvision:regnet_y_400mf", pytest.param("torchvision:vit_b_32", marks=pytest.mark.slow),
 ]  # fmt: skip
 
 

@@ -47,7 +47,15 @@ def test_a_worker_does_the_run_and_writes_its_result() -> None:
     assert not directory.lock.exists()
 
 
-@pytest.mark.parametrize("kind, count", [("network_ready", 1), ("task_finished", 1), ("step", 6), ("cell_finished", 9)])
+@pytest.mark.parametrize(
+    "kind, count",
+    [
+        ("network_ready", 1),
+        pytest.param("task_finished", 1, marks=pytest.mark.slow),
+        pytest.param("step", 6, marks=pytest.mark.slow),
+        ("cell_finished", 9),
+    ],
+)
 def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbers(kind: str, count: int) -> None:
     undisturbed = create(experiment(**ONE_PAIR))
     assert worker(undisturbed).wait(120) == 0
