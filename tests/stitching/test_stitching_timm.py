@@ -36,7 +36,17 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# Others of their families stay in every build.
+BY_HAND = {
+    *("vit_tiny_patch16_224", "deit_tiny_patch16_224", "vit_small_patch16_224.dino", "vit_small_patch14_dinov2"),
+    *("vit_base_patch32_clip_224", "vit_base_patch16_siglip_224", "mobilenetv4_conv_small_035"),
+    *("tf_efficientnetv2_b0", "regnety_002", "maxvit_rmlp_pico_rw_256", "resmlp_12_224"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in BY_HAND else name for name in FAMILIES]
+)
 def test_one_network_of_each_family_is_a_chain(name: str) -> None:
     torch.manual_seed(0)
     size, options = FAMILIES[name]
