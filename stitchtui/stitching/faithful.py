@@ -24,6 +24,8 @@ def own_output(network: nn.Module, batch: Tensor) -> Any:
         with torch.no_grad():
             return network(batch.clone())
     except Exception as error:  # whatever the network's own code raises on these images
+        if is_out_of_memory(error):
+            raise
         size = "x".join(map(str, batch.shape[1:]))
         raise Untraceable(f"{type(network).__name__} fails on images of {size}: {first_line(error)}") from error
 

@@ -365,3 +365,12 @@ class Buffers(SmallConv):
 )
 def test_what_a_network_reads_off_its_buffers_is_a_constant(read: Callable[[Tensor], Any]) -> None:
     assert_chains(frozen(Buffers(read), 0), 8)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_networks() -> None:
+    class Large(SmallConv):
+        def forward(self, x: Tensor) -> Tensor:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        Traced(frozen(Large(), 0), EXAMPLE)
