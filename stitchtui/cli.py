@@ -29,7 +29,6 @@ COMMANDS = {
     "presets": CommandInfo("presets", "presets", "List the presets, or print one to start your own from."),
     "train": CommandInfo("train", "train", "Train a network and save it as a checkpoint."),
     "cuts": CommandInfo("cuts", "cuts", "List the places where a network can be cut."),
-    "bench": CommandInfo("bench", "bench", "Measure how fast stitching is on this device."),
     "runs": CommandInfo("runs", "runs", "List the runs, newest first."),
     "attach": CommandInfo("runs", "attach", "Watch a run; Ctrl-C leaves it running."),
     "stop": CommandInfo("runs", "stop", "Ask a run to stop; what it has measured is kept."),

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from held import Held
 from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, nn
 
-from stitchtui.benchmark.held import Held
 from stitchtui.networks import architectures
 from stitchtui.stitching import column as column_module
 from stitchtui.stitching import fit, memory, stitches

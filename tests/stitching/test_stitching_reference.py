@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from reference import CellTrainer, stitched_outputs
 from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
@@ -10,7 +11,6 @@ from stitchtui.networks import architectures
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.cuts import Traced
-from stitchtui.stitching.reference import CellTrainer, stitched_outputs
 
 
 def network(kind: str, seed: int) -> nn.Module:

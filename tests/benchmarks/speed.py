@@ -1,17 +1,24 @@
-"""A column step against the published way, against its bare tails, and against what the arithmetic alone would take."""
+"""A column step against the published way, against its bare tails, and against what the arithmetic alone would take.
+
+Run by hand, with nothing else computing: python tests/benchmarks/speed.py [--width 0.5]
+
+Networks have random weights. The published way takes cell by cell, both networks run whole with a hook at the cut, in
+float32 and with frozen weights. Both ways train on the same batch; reading and augmenting images is left out.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from clock import Spread, interleaved, ratio
+from subject import Subject, random_subject_told
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stitchtui.benchmark.clock import Spread, interleaved, ratio
-from stitchtui.benchmark.subject import Subject
 from stitchtui.stitching import fit
 from stitchtui.stitching.fused import FusedConvolution
 
@@ -42,11 +49,11 @@ def speed(subject: Subject) -> Speed:
     with FlopCounterMode(display=False) as flops:  # counts in this thread only: a trainer that isn't open has no other
         plain.step(1, *subject.batch)
     with fit.Trainer(bottom, [column], replace(subject.recipe(), scaled=True)) as trainer:  # as runs train
-        count = _Counter()
+        steps = count(1)
         layers = _Layers(trainer, subject)
         works: dict[str, Callable[[], object]] = {
             "published": _published(subject),
-            "column": lambda: trainer.step(count(), *subject.batch),
+            "column": lambda: trainer.step(next(steps), *subject.batch),
             "tails": _tails(trainer, column.cells, subject),
             "layers": layers.run,
         }
@@ -65,15 +72,6 @@ def speed(subject: Subject) -> Speed:
         over_tails=ratio(seconds, "column", "tails"),
         over_floor=spread.over(floor),
     )
-
-
-class _Counter:
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self) -> int:
-        self.count += 1
-        return self.count
 
 
 def _published(subject: Subject) -> Callable[[], None]:
@@ -163,3 +161,22 @@ def agreement(subject: Subject) -> Agreement:
     losses = [abs(float(F.cross_entropy(a, subject.labels) - F.cross_entropy(b, subject.labels))) for a, b in pairs]
     same = [100 * float((a.argmax(-1) == b.argmax(-1)).float().mean()) for a, b in pairs]
     return Agreement(AGREEMENT_STEPS, max(losses), min(same))
+
+
+def main() -> None:
+    """Measure, and print ratios with their lowest and highest of all rounds."""
+    subject = random_subject_told(__doc__)
+    print(subject)
+    found, checked = speed(subject), agreement(subject)
+    print(f"published way / column, per epoch: {found.over_published:.2f}")
+    print(f"column step / its bare tails: {found.over_tails:.2f}")
+    print(f"column step / floor at {found.rate / 1e9:,.0f} GFLOP/s: {found.over_floor:.2f}")
+    print(f"seconds: published way {found.published:.4f}, column {found.column:.4f}, tails {found.tails:.4f}")
+    print(
+        f"after {checked.steps} equal steps losses differ by at most {checked.loss_difference:.2g}, and at least "
+        f"{checked.same_answers:.1f} % of the answers are the same"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,9 @@ class Spread:
         """The spread of at least one number."""
         return cls(statistics.median(values), min(values), max(values))
 
+    def __format__(self, form: str) -> str:
+        return f"{self.median:{form}} ({self.low:{form}} to {self.high:{form}})"
+
     def over(self, other: float) -> "Spread":
         """All three divided by `other`."""
         return Spread(self.median / other, self.low / other, self.high / other)

@@ -1,14 +1,17 @@
-"""What a step takes with more cuts, more images and more networks, and how a budget bounds its memory."""
+"""What a step takes with more cuts, more images and more networks, and how a budget bounds its memory.
+
+Run by hand, with nothing else computing: python tests/benchmarks/growth.py [--width 0.5]
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
+from clock import Spread, interleaved
+from held import Held
+from subject import CutPair, Subject, random_subject_told
 from torch import Tensor, nn
 
-from stitchtui.benchmark.clock import Spread, interleaved
-from stitchtui.benchmark.held import Held
-from stitchtui.benchmark.subject import CutPair, Subject
 from stitchtui.stitching import fit
 from stitchtui.stitching.memory import step_costs
 
@@ -122,3 +125,19 @@ def _most(step: Callable[[], None]) -> int:
     with Held() as held:
         step()
     return held.most
+
+
+def main() -> None:
+    """Measure, and print seconds with their lowest and highest of all rounds."""
+    subject = random_subject_told(__doc__)
+    print(subject)
+    for size in growth(subject):
+        each = f"{1000 * size.seconds.median / size.size:.2f} ms each"
+        print(f"{size.size} {size.what}: {size.seconds:.4f} s, {each}; passes of bottoms: {size.bottom_passes}")
+    found = memory(subject)
+    together, estimate, budget, in_turns = (f"{size / (1 << 20):,.0f} MiB" for size in astuple(found))
+    print(f"memory of a step: {together}, expected {estimate}; under a budget of {budget}: {in_turns}")
+
+
+if __name__ == "__main__":
+    main()

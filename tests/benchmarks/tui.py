@@ -1,6 +1,6 @@
 """What the terminal app costs: bytes that reach a pty, seconds to the first paint, CPU, each beside its budget.
 
-Run by hand, with nothing else computing: python tests/budget_tui.py [paint] [live] [keys]
+Run by hand, with nothing else computing: python tests/benchmarks/tui.py [paint] [live] [keys]
 
 CPU and latencies are compared with a bare Textual app that was measured in turn with ours, round by round.
 """
@@ -22,7 +22,7 @@ from statistics import median
 
 import psutil
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tui")]
 
 from pilot import make_experiment, make_run, tasks_of, write_cell, write_step, write_steps, write_task  # noqa: E402

@@ -1,7 +1,6 @@
 """The published way to train a stitch, as plainly as a paper's code: one cell, both networks whole, hooks at the cut.
 
-Nothing measures with it. It is what `stitchtui bench` compares the column trainer with, and what tests check it
-against.
+Benchmarks compare the column trainer's time with it, and tests the numbers.
 """
 
 import torch

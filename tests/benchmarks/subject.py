@@ -1,22 +1,22 @@
 """What is measured: two networks, pairs of cuts with stitches between them, and a batch that stays in place."""
 
 import copy
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from reference import CellTrainer
 from torch import Tensor, nn
 
+from stitchtui import device as devices
 from stitchtui.errors import BadInput
 from stitchtui.networks import architectures
 from stitchtui.networks.network import freeze
-from stitchtui.networks.trying import look
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.controls import recalibrate
-from stitchtui.stitching.cuts import Cut, Traced, Untraceable
-from stitchtui.stitching.reference import CellTrainer
-from stitchtui.text import plain
+from stitchtui.stitching.cuts import Cut, Traced
 
 CLASSES = 10
 MANY_STEPS = 1_000_000
@@ -28,14 +28,33 @@ CutPair = tuple[Cut, Cut]
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may choose."""
+    """How to measure, whatever the networks are; `precision` is what a column is trained in."""
 
-    architecture: str = "resnet20"
-    width: float = 1.0
-    shape: tuple[int, int, int] = (3, 32, 32)
-    cuts: str | tuple[str, ...] = "blocks"
+    cuts: str | Sequence[str] = "blocks"
     batch_size: int = 128
     rounds: int = 5
+    device: str = "auto"
+    precision: str = "auto"
+
+
+def parser(description: str | None) -> ArgumentParser:
+    """A command line with what all benchmarks can be told."""
+    made = ArgumentParser(description=description, formatter_class=ArgumentDefaultsHelpFormatter)
+    made.add_argument("--cuts", default="blocks", help="blocks, all, or names of cuts with commas between them")
+    made.add_argument("--batch-size", type=int, default=128, help="images in a step")
+    made.add_argument("--rounds", type=int, default=5, help="how often everything is timed, by turns")
+    made.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N")
+    made.add_argument("--precision", default="auto", help="of a column's training: auto, float32 or bfloat16")
+    made.add_argument("--threads", type=int, default=torch.get_num_threads(), help="how many CPU threads to use")
+    return made
+
+
+def prepared(told: Namespace) -> Options:
+    """What the command line says, with torch set up as a run sets it up."""
+    devices.compute_in_full_float32()
+    torch.set_num_threads(told.threads)
+    cuts = told.cuts if told.cuts in ("blocks", "all") else told.cuts.split(",")
+    return Options(cuts, told.batch_size, told.rounds, told.device, told.precision)
 
 
 class _Normalised(nn.Module):
@@ -52,7 +71,7 @@ class _Normalised(nn.Module):
 class Base:
     """One network of the pair: whole, as the published way has it, and traced, as a column has it.
 
-    Our side has its channels last, as a run has; the published way keeps PyTorch's own order. Raises Untraceable.
+    Our side has its channels last, as a run has; the published way keeps PyTorch's own order.
     """
 
     def __init__(
@@ -81,18 +100,22 @@ class Base:
 class Subject:
     """Networks, cuts and one batch of a benchmark, on one device."""
 
-    def __init__(
-        self, options: Options, bottom: Base, top: Base, batch: tuple[Tensor, Tensor], dtype: torch.dtype
-    ) -> None:
-        """`batch`: images in [0, 1] and labels, on the device; `dtype` is what a column is trained in."""
-        self.options, self.dtype = options, dtype
+    def __init__(self, options: Options, bottom: Base, top: Base, batch: tuple[Tensor, Tensor]) -> None:
+        """`batch`: images in [0, 1] and labels, on the device."""
+        self.options = options
         self.bottom, self.top = bottom, top
         images, self.labels = batch
         self.device = images.device
+        self.dtype = devices.training_dtype(options.precision, self.device)
         # Cloned: for one channel contiguous() would keep strides with the channels last, which a view() can't take.
         self.images = images.clone(memory_format=torch.contiguous_format)
         self.batch = images.contiguous(memory_format=torch.channels_last), self.labels
         self.cuts = self._hookable()
+
+    def __str__(self) -> str:
+        where = f"{devices.describe(self.device)}, {self.options.rounds} rounds by turns"
+        precision = str(self.dtype).removeprefix("torch.")
+        return f"{len(self.cuts)} cuts, batches of {len(self.labels)}, {precision}, {where}"
 
     def _hookable(self) -> list[CutPair]:
         """The pairs of cuts at which the published way can hook a module."""
@@ -145,22 +168,29 @@ class Subject:
         return self.images, self.labels
 
 
-def random_subject(options: Options, device: torch.device, dtype: torch.dtype) -> Subject:
-    """Two networks of one architecture with random weights, and random images."""
+def random_subject(
+    options: Options, architecture: str = "resnet20", width: float = 1.0, shape: tuple[int, ...] = (3, 32, 32)
+) -> Subject:
+    """Two networks of one architecture with random weights, and random images [channels, height, width]."""
+    device = devices.pick(options.device)
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(options.batch_size, *options.shape, generator=generator).to(device)
+    images = torch.rand(options.batch_size, *shape, generator=generator).to(device)
     labels = torch.randint(CLASSES, (options.batch_size,), generator=generator).to(device)
-    bottom, top = (_random(options, seed, images) for seed in (0, 1))
-    return Subject(options, bottom, top, (images, labels), dtype)
-
-
-def _random(options: Options, seed: int, images: Tensor) -> Base:
-    with torch.random.fork_rng():
+    bases = []
+    for seed in (0, 1):
         torch.manual_seed(seed)
-        module = architectures.build(options.architecture, CLASSES, options.shape, options.width).to(images.device)
-    look(module, options.shape)
-    recalibrate(module, [images])  # random weights alone let activations grow without bound
-    try:
-        return Base(freeze(module), images[:5])
-    except Untraceable as error:
-        raise BadInput(f"--architecture {plain(options.architecture)}: {error}") from None
+        module = architectures.build(architecture, CLASSES, shape, width).to(device)
+        recalibrate(module, [images])  # random weights alone let activations grow without bound
+        bases.append(Base(freeze(module), images[:5]))
+    return Subject(options, *bases, (images, labels))
+
+
+def random_subject_told(description: str | None) -> Subject:
+    """The networks with random weights that the command line asks for."""
+    made = parser(description)
+    made.add_argument("--architecture", default="resnet20", help="what both networks are")
+    made.add_argument("--width", type=float, default=1.0, help="multiplies the channels of every layer")
+    made.add_argument("--shape", default="3,32,32", help="one image's channels,height,width")
+    told = made.parse_args()
+    shape = tuple(int(size) for size in told.shape.split(","))
+    return random_subject(prepared(told), told.architecture, told.width, shape)

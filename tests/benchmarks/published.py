@@ -1,60 +1,44 @@
 """What the published way takes: cell by cell, both networks whole; priced by its steps, or with the clock running."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 import torch
+from clock import Work, interleaved, timed
+from reference import CellTrainer, stitched_outputs
 from torch import nn
+from ways import FEW, PUBLISHED_RATE, RANDOM, Cost, Laboratory, Trial, Way
 
-from stitchtui.benchmark.clock import Spread, Work, interleaved, timed
-from stitchtui.benchmark.ways import FEW, PUBLISHED_RATE, RANDOM, Cost, Laboratory, Trial, Way
-from stitchtui.stitching import fit
 from stitchtui.stitching.evaluate import Scores, scores_of
-from stitchtui.stitching.reference import CellTrainer, stitched_outputs
 from stitchtui.worker.feed import in_order
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Seconds of the published way, cell by cell, and of a column step, timed by turns on the same batch."""
+    """Median seconds of the published way, cell by cell, timed by turns on the same batch."""
 
-    steps: dict[str, list[Spread]]  # one step of each cell, by family
-    evaluations: dict[str, list[Spread]]  # an evaluation of the same batch
+    steps: dict[str, list[float]]  # one step of each cell, by family
+    evaluations: dict[str, list[float]]  # an evaluation of the same batch
     images: int  # in it
-    column_step: Spread  # one step of all cells as one column
 
 
 def prices(laboratory: Laboratory) -> Prices:
     """Time a step and an evaluation of every cell in each family that the published way uses."""
     subject = laboratory.subject
-    column = fit.Column(laboratory.top, subject.cells(subject.cuts))
     families = [way.family for way in (RANDOM, FEW)]
-    with fit.Trainer(laboratory.bottom, [column], subject.recipe()) as trainer:
-        works: dict[str, Work] = {"column": _column_step(trainer, laboratory)}
-        for family in families:
-            for k, published in enumerate(subject.published(family)):
-                works[f"step {family} {k}"] = partial(_step, published, laboratory)
-                works[f"evaluation {family} {k}"] = partial(_evaluate_batch, published, laboratory)
-        seconds = interleaved(works, subject.options.rounds, laboratory.device)
+    works: dict[str, Work] = {}
+    for family in families:
+        for k, published in enumerate(subject.published(family)):
+            works[f"step {family} {k}"] = partial(_step, published, laboratory)
+            works[f"evaluation {family} {k}"] = partial(_evaluate_batch, published, laboratory)
+    seconds = interleaved(works, subject.options.rounds, laboratory.device)
     cells = range(laboratory.cells)
     return Prices(
-        steps={f: [Spread.of(seconds[f"step {f} {k}"]) for k in cells] for f in families},
-        evaluations={f: [Spread.of(seconds[f"evaluation {f} {k}"]) for k in cells] for f in families},
+        steps={f: [median(seconds[f"step {f} {k}"]) for k in cells] for f in families},
+        evaluations={f: [median(seconds[f"evaluation {f} {k}"]) for k in cells] for f in families},
         images=len(subject.labels),
-        column_step=Spread.of(seconds["column"]),
     )
-
-
-def _column_step(trainer: fit.Trainer, laboratory: Laboratory) -> Work:
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        trainer.step(done, *laboratory.subject.batch)
-
-    return step
 
 
 def _step(published: CellTrainer, laboratory: Laboratory) -> None:
@@ -68,7 +52,7 @@ def _evaluate_batch(published: CellTrainer, laboratory: Laboratory) -> None:
     stitched_outputs(published.bottom, published.top, published.cut, published.stitch.eval(), images).argmax(-1)
 
 
-def priced(laboratory: Laboratory, way: Way, epochs: int, price: Prices) -> Trial:
+def priced(laboratory: Laboratory, price: Prices, way: Way, epochs: int) -> Trial:
     """A trial of the published way: penalties by the column trainer, what they cost by its measured steps.
 
     Its augmentation is not counted.
@@ -77,7 +61,7 @@ def priced(laboratory: Laboratory, way: Way, epochs: int, price: Prices) -> Tria
     _, starts = laboratory.started(way)
     steps, share = laboratory.steps(epochs), len(laboratory.dataset.test) / price.images
     each = zip(starts, price.steps[way.family], price.evaluations[way.family], strict=True)
-    costs = [Cost(start, steps * step.median, share * evaluation.median) for start, step, evaluation in each]
+    costs = [Cost(start, steps * step, share * evaluation) for start, step, evaluation in each]
     return Trial(way, epochs, trial.wrong, trial.penalties, costs)
 
 
@@ -110,14 +94,3 @@ def _evaluate(laboratory: Laboratory, cell: int, stitch: nn.Module) -> Scores:
     whole, hooks = (subject.bottom.whole, subject.top.whole), subject.hooks(subject.cuts[cell])
     batches = in_order(laboratory.dataset.test, len(subject.labels), lambda _: None)
     return scores_of(lambda images: stitched_outputs(*whole, hooks, stitch, images.contiguous()), batches)
-
-
-Try = Callable[[Way, int], Trial]
-
-
-def trying(laboratory: Laboratory, *, really: bool) -> tuple[Try, Prices | None]:
-    """How trials of the published way are made: `really` trains every cell by itself; prices where it doesn't."""
-    if really:
-        return partial(clocked, laboratory), None
-    price = prices(laboratory)
-    return lambda way, epochs: priced(laboratory, way, epochs, price), price

@@ -1,4 +1,7 @@
-"""The first numbers of a column, and what keeping the bottom's features saves a cell at a deep cut."""
+"""How soon a column's first numbers are there, and what keeping the bottom's features saves a cell at a deep cut.
+
+Run by hand, with nothing else computing: python tests/benchmarks/first.py quickstart
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
 
+from clock import Spread, ratio, wait
+from pair import pair_parser, pair_told
 from torch import Tensor, nn
+from ways import OURS, Laboratory
 
-from stitchtui.benchmark.clock import Spread, ratio, wait
-from stitchtui.benchmark.ways import OURS, Laboratory
 from stitchtui.stitching import fit
 
 EPOCHS = 3
@@ -120,3 +124,22 @@ def _trained(laboratory: Laboratory, cell: int, *, keep: bool) -> tuple[list[flo
         report=note,
     )
     return [after - before for before, after in pairwise(ends)], loss
+
+
+def main() -> None:
+    """Measure, and print seconds, passes and losses."""
+    laboratory = Laboratory(pair_told(pair_parser(__doc__).parse_args()))
+    print(laboratory.pair)
+    found = first_numbers(laboratory)
+    passes = f"{found.training_passes:.2g} over the training and {found.test_passes:.2g} over the test images"
+    print(f"first numbers of all {found.cells} cuts: {found.seconds:.1f} s; passes: {passes}")
+    kept = kept_features(laboratory)
+    if kept is None:
+        print("no memory for the bottom's features")
+        return
+    print(f"one cell at {kept.cut}, seconds of an epoch: {kept.fresh:.2f}, with kept features {kept.kept:.2f}")
+    print(f"  the first over the second: {kept.over:.2f}; training losses {kept.fresh_loss:.4f}, {kept.kept_loss:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
+from clock import timed
+from pair import Pair
 from torch import Tensor, nn
 
-from stitchtui.benchmark.clock import timed
-from stitchtui.benchmark.pair import Pair
 from stitchtui.data.subsets import generator, random_subset
 from stitchtui.device import memory_budget
-from stitchtui.errors import BadInput, RunFailed
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.direct import AffineMap, fit_direct, moments
 from stitchtui.stitching.evaluate import Scores, column_scores
-from stitchtui.stitching.misfit import Misfit
 from stitchtui.worker.feed import in_order, pixels, steps_in, training_batches
 
 EVALUATION_BATCH = 500
@@ -109,23 +107,15 @@ class Laboratory:
         return self._alone[cell, images]
 
     def _maps(self, cells: Sequence[int], images: int) -> list[AffineMap]:
-        spec = self.pair.stitch
         places = [(k + 1, k + 1) for k in cells]
-        try:
-            found = moments(self.bottom, self.top, places, self._some_training_images(images))
-            return [fit_direct("affine", m, ridge=spec.ridge) for m in found]
-        except Misfit as error:
-            raise BadInput(f"--cuts: {error}") from None
-        except FloatingPointError as error:
-            raise RunFailed(f"least squares: {error}") from None
+        found = moments(self.bottom, self.top, places, self._some_training_images(images))
+        return [fit_direct("affine", m, ridge=self.pair.stitch.ridge) for m in found]
 
     def _some_training_images(self, count: int) -> Iterator[Tensor]:
-        part = self.dataset.train
-        if count < len(part):
-            chosen = random_subset(len(part), count, generator("stitch data", 0)).to(part.images.device)
-            yield from map(pixels, part.images[chosen].split(EVALUATION_BATCH))
-            return
-        yield from map(pixels, part.images.split(EVALUATION_BATCH))
+        images = self.dataset.train.images
+        if count < len(images):
+            images = images[random_subset(len(images), count, generator("stitch data", 0)).to(images.device)]
+        return map(pixels, images.split(EVALUATION_BATCH))
 
     def started(self, way: Way) -> tuple[list[nn.Module], list[float]]:
         """A stitch for every cell where the way starts, and the seconds that it took: per cell, or as a whole."""
@@ -139,10 +129,7 @@ class Laboratory:
 
     def stitch(self, way: Way, cell: int, start: AffineMap | None) -> nn.Module:
         """A stitch of the way's family; it starts as the map, or without one at random, the same at every call."""
-        try:
-            made = stitches.build(way.family, *self.subject.cuts[cell], from_map=start is not None).to(self.device)
-        except Misfit as error:
-            raise BadInput(f"--cuts: {error}") from None
+        made = stitches.build(way.family, *self.subject.cuts[cell], from_map=start is not None).to(self.device)
         if start is None:
             stitches.start_at_random(made, torch.Generator().manual_seed(cell))
         else:

@@ -1,13 +1,24 @@
-"""How long each way takes to the best penalties that any of them reaches, cell by cell and in the mean."""
+"""How long each way takes to the best penalties that any of them reaches, cell by cell and in the mean.
+
+Run by hand, with nothing else computing: python tests/benchmarks/answer.py quickstart --lengths 1,2,4
+
+The published way starts at random (BN-conv-BN) and from least squares on 100 images. A column takes the very steps
+that each cell takes alone, so the published way's penalties come from a float32 column of unchanged networks; its time
+is its measured seconds per step times steps, cell by cell, with its evaluation but without its augmentation. Ours is
+timed as it runs, from least squares to evaluation. Loading images and networks is left out of both.
+"""
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from stitchtui.benchmark.published import Prices, trying
-from stitchtui.benchmark.ways import FEW, OURS, WAYS, Laboratory, Trial, Way
-from stitchtui.report.wording import counted
+from pair import pair_parser, pair_told
+from published import clocked, priced, prices
+from ways import FEW, OURS, WAYS, Laboratory, Trial, Way
+
 from stitchtui.stitching.penalty import Z95, paired_interval
 
 WITHIN = 0.3
@@ -62,43 +73,40 @@ class Noise:
 class Answer:
     """The time to the answer, of every way."""
 
-    really_trained: bool  # whether the published way was trained cell by cell, or its seconds are steps times prices
     lengths: list[int]
-    cuts: list[str]
     best: list[float]  # the lowest penalty of each cell by any way at any length
     best_mean: float
     tried: list[Tried]
     cells: list[Arrival]  # each cell within WITHIN of its best
     mean: list[Arrival]  # the mean over the cells within WITHIN of the best mean
     noise: Noise
-    prices: Prices | None
 
 
 def answer(
     laboratory: Laboratory, lengths: Sequence[int], *, really: bool, tell: Callable[[str], None] = lambda _: None
 ) -> Answer:
-    """Try every way at every length, and say when each arrives."""
+    """Try every way at every length, and say when each arrives.
+
+    `really` trains the published way cell by cell; otherwise its seconds are steps times prices.
+    """
     tell("timing steps of the published way")
-    published, price = trying(laboratory, really=really)
+    published = partial(clocked, laboratory) if really else partial(priced, laboratory, prices(laboratory))
     trials = []
     for way in WAYS:
         for epochs in way.lengths(lengths):
-            tell(f"{way.name}: {counted(epochs, 'epoch')}")
+            tell(f"{way.name}: epochs: {epochs}")
             trials.append(published(way, epochs) if way.published else laboratory.in_a_column(way, epochs))
             tell(f"  mean penalty {_mean(trials[-1].penalties):+.2f}")
     best = [min(cell) for cell in zip(*(t.penalties for t in trials), strict=True)]
     best_mean = min(map(_mean, (t.penalties for t in trials)))
     return Answer(
-        really_trained=really,
         lengths=sorted(set(lengths)),
-        cuts=[bottom.name for bottom, _ in laboratory.subject.cuts],
         best=best,
         best_mean=best_mean,
         tried=[_tried(t, best) for t in trials],
         cells=_against_ours([_cell_by_cell(way, _of(way, trials), best) for way in WAYS]),
         mean=_against_ours([_in_the_mean(way, _of(way, trials), best_mean) for way in WAYS]),
         noise=_noise(trials),
-        prices=price,
     )
 
 
@@ -184,3 +192,45 @@ def _noise(trials: Sequence[Trial]) -> Noise:
     differences = (ours.double() - other.double()).mean(0)
     spread = 100 * Z95 * float(differences.std()) / math.sqrt(images)
     return Noise(images, WITHIN * images / 100, statistics.median(widths), spread)
+
+
+def main() -> None:
+    """Measure, and print every way at every length, and when each arrives."""
+    made = pair_parser(__doc__)
+    made.add_argument("--lengths", default="1,2,4", help="epochs; each length is a training of its own, by every way")
+    made.add_argument(
+        "--train-published", action="store_true", help="train the published way cell by cell, with the clock running"
+    )
+    told = made.parse_args()
+    laboratory = Laboratory(pair_told(told))
+    print(laboratory.pair)
+    lengths = [int(length) for length in told.lengths.split(",")]
+    found = answer(laboratory, lengths, really=told.train_published, tell=partial(print, flush=True))
+    for t in found.tried:
+        above = f"above the best {t.mean_shortfall:.2f} in the mean, {t.largest_shortfall:.2f} at the most"
+        short = f"{t.cells_short} cells short of it by more than {WITHIN}"
+        print(f"{t.way}, epochs {t.epochs}: penalty {t.mean_penalty:+.2f}, {above}; {short}; {t.seconds:,.1f} s")
+    print(
+        f"{WITHIN} points are {found.noise.within:.1f} of {found.noise.images:,} test images; the paired 95 % interval "
+        f"between two ways is ±{found.noise.cell:.2f} for a cell (the median), ±{found.noise.mean:.2f} for the mean"
+    )
+    print(f"every cell within {WITHIN} points of the best of any way and length:")
+    for arrival in found.cells:
+        print(f"  {_said(arrival, found.lengths[-1])}")
+    print(f"the mean over cells within {WITHIN} points of the best mean:")
+    for arrival in found.mean:
+        print(f"  {_said(arrival, found.lengths[-1])}")
+
+
+def _said(a: Arrival, longest: int) -> str:
+    if a.missing:
+        over = "" if a.times_ours_at_least is None else f", {a.times_ours_at_least:.1f} x ours"
+        missed = f"{a.missing} of {len(a.epochs)} not in {longest} epochs, {a.misses_by:.2f} points short at the most"
+        return f"{a.way}: {missed}; more than {a.at_least:,.1f} s{over}"
+    epochs = ", ".join(f"{epochs} ({cells})" for epochs, cells in sorted(Counter(a.epochs).items()))
+    over = "" if a.times_ours is None else f", {a.times_ours:.1f} x ours (at least {a.times_ours_at_least:.1f} x)"
+    return f"{a.way}: epochs (how often) {epochs}, {a.seconds:,.1f} s{over}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""How fast stitching is on this machine: the column trainer against the published way and against what is possible."""
