@@ -33,7 +33,7 @@ def pick(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"--device {name}: not usable here ({first}); expected auto, cpu, cuda or cuda:N") from None
+        raise BadInput.at("--device", f"not usable here ({first}); expected auto, cpu, cuda or cuda:N", name) from None
     return device
 
 

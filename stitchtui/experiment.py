@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stitchtui.claims.spec import ClaimSpec, check_claims
-from stitchtui.errors import not_known
+from stitchtui.errors import WrongKey, not_known
 from stitchtui.network_seeds import MOST_SEEDS
 from stitchtui.settings import dotted
 from stitchtui.stitching.capacity import FAMILIES
@@ -139,7 +139,7 @@ class TrainSpec(Spec):
     @model_validator(mode="after")
     def _stops_within(self) -> "TrainSpec":
         if self.stop_epoch is not None and self.stop_epoch > self.epochs:
-            raise ValueError(f"stop_epoch: expected at most epochs, {self.epochs}, got {self.stop_epoch}")
+            raise WrongKey(f"expected at most epochs, {self.epochs}, got {self.stop_epoch}", "stop_epoch")
         return self
 
 
@@ -192,11 +192,11 @@ class NetworkSpec(Spec):
         if self.checkpoint is None and self.architecture is None:
             raise ValueError("expected a `checkpoint`, or an `architecture` to train or load")
         if self.checkpoint is not None and self.weights is not None:
-            raise ValueError("expected `checkpoint` or `weights`, not both")
+            raise WrongKey("expected `checkpoint` or `weights`, not both", "checkpoint", "weights")
         if self.part is not None and self.checkpoint is None:
-            raise ValueError("part: expected a `checkpoint`, which it is a part of")
+            raise WrongKey("expected a `checkpoint`, which it is a part of", "part")
         if self.frozen and self.start_from is None:
-            raise ValueError("frozen: expected `start_from`, the network whose layers are kept")
+            raise WrongKey("expected `start_from`, the network whose layers are kept", "frozen")
         return self
 
     @property
@@ -259,30 +259,59 @@ class StitchSpec(Spec):
     def _makes_sense(self) -> "StitchSpec":
         family = FAMILIES.get(self.family)
         if self.objective == "direct" and family and not family.closed_form:
-            raise ValueError(f"objective 'direct' has no closed form for family '{self.family}'; use 'affine'")
+            raise WrongKey(
+                f"objective 'direct' has no closed form for family '{self.family}'; use 'affine'", "objective", "family"
+            )
         if self.objective != "direct" and family and not family.trainable and self.family != "identity":
-            raise ValueError(f"family '{self.family}' has nothing that a loss can train; use objective 'direct'")
+            raise WrongKey(
+                f"family '{self.family}' has nothing that a loss can train; use objective 'direct'",
+                *("family", "objective"),
+            )
         if self.l1 and self.family != "affine":
-            raise ValueError(f"l1 makes an affine stitch sparse; with family '{self.family}' expected 0")
+            raise WrongKey(f"l1 makes an affine stitch sparse; with family '{self.family}' expected 0", "l1", "family")
         if self.best_of > 1 and self.start != "random":
-            raise ValueError(f"best_of takes the best of several random starts; start '{self.start}' has only one")
-        if self.objective == "direct" and self.frozen_bn == "batch":
-            raise ValueError("objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'")
-        if self.frozen_bn == "batch" and self.objective not in ("task", "direct"):
-            raise ValueError("the top's own pass for another objective would move its statistics; use frozen_bn 'eval'")
-        if self.batch_size < 2 and (self.family == "bn_affine_bn" or self.frozen_bn == "batch"):
-            raise ValueError("batch_size 1 gives BatchNorm no variance; expected at least 2")
-        if self.best_of > 1 and self.frozen_bn == "batch":
-            raise ValueError(
-                "best_of trains several starts in one batch, which frozen_bn = 'batch' would mix; use 'eval'"
+            raise WrongKey(
+                f"best_of takes the best of several random starts; start '{self.start}' has only one",
+                *("best_of", "start"),
             )
         if self.views and self.objective != "task":
-            raise ValueError(f"views keeps what objective 'task' needs again; with '{self.objective}' expected 0")
-        if self.views and self.frozen_bn == "batch":
-            raise ValueError("views goes on without the bottom, which frozen_bn = 'batch' has to run; use 'eval'")
+            raise WrongKey(
+                f"views keeps what objective 'task' needs again; with '{self.objective}' expected 0",
+                *("views", "objective"),
+            )
+        self._check_statistics()
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"expected seeds that differ, got {list(self.seeds)}")
+            raise WrongKey(f"expected seeds that differ, got {list(self.seeds)}", "seeds")
         return self
+
+    def _check_statistics(self) -> None:
+        """Raises WrongKey where BatchNorm could not do with its batches what is asked of it."""
+        if self.batch_size < 2 and self.family == "bn_affine_bn":
+            raise WrongKey("batch_size 1 gives BatchNorm no variance; expected at least 2", "batch_size", "family")
+        if self.frozen_bn != "batch":
+            return
+        if self.objective == "direct":
+            raise WrongKey(
+                "objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'",
+                *("objective", "frozen_bn"),
+            )
+        if self.objective != "task":
+            raise WrongKey(
+                "the top's own pass for another objective would move its statistics; use frozen_bn 'eval'",
+                *("objective", "frozen_bn"),
+            )
+        if self.batch_size < 2:
+            raise WrongKey("batch_size 1 gives BatchNorm no variance; expected at least 2", "batch_size", "frozen_bn")
+        if self.best_of > 1:
+            raise WrongKey(
+                "best_of trains several starts in one batch, which frozen_bn = 'batch' would mix; use 'eval'",
+                *("best_of", "frozen_bn"),
+            )
+        if self.views:
+            raise WrongKey(
+                "views goes on without the bottom, which frozen_bn = 'batch' has to run; use 'eval'",
+                *("views", "frozen_bn"),
+            )
 
 
 class Request(Spec):
@@ -330,9 +359,9 @@ class Experiment(Spec):
         seen, key = [name], dotted(("networks", name, "start_from"))
         while start is not None:
             if start not in self.networks:
-                raise ValueError(f"{key}: {not_known(start, self.networks)}")
+                raise WrongKey(not_known(start, self.networks), key)
             if start in seen:
-                raise ValueError(f"{key}: expected a network that doesn't start from this one")
+                raise WrongKey("expected a network that doesn't start from this one", key)
             seen.append(start)
             start = self.networks[start].start_from
 
@@ -341,9 +370,9 @@ class Experiment(Spec):
             for end in ("bottom", "top"):
                 name = getattr(pair, end)
                 if name not in self.networks:
-                    raise ValueError(f"{key}.{index}.{end}: {not_known(name, self.networks)}")
+                    raise WrongKey(not_known(name, self.networks), f"{key}.{index}.{end}")
         if len({(p.bottom, p.top) for p in pairs}) != len(pairs):
-            raise ValueError(f"{key}: each bottom and top may appear together once")
+            raise WrongKey("each bottom and top may appear together once", key)
 
     @property
     def requests(self) -> "tuple[Request, ...]":

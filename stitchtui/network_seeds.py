@@ -28,9 +28,10 @@ def in_every_seed(experiment: "Experiment") -> "Experiment":
         return experiment
     mine = _first_seeds(experiment)
     if not mine:
-        raise BadInput(
-            f"network_seeds: expected 1, got {experiment.network_seeds}: no network of this experiment is trained"
-            " here; for more than one stitch use stitch.seeds"
+        raise BadInput.at(
+            "network_seeds",
+            f"expected 1, got {experiment.network_seeds}: no network of this experiment is trained here; for more than"
+            " one stitch use stitch.seeds",
         )
     seeds = range(1, experiment.network_seeds + 1)
     networks = dict(experiment.networks)
@@ -38,9 +39,10 @@ def in_every_seed(experiment: "Experiment") -> "Experiment":
         for name in mine:
             wanted = _reseeded(experiment.networks[name], seed, mine)
             if networks.setdefault(name_in(name, seed), wanted) != wanted:
-                raise BadInput(
-                    f"networks.{name_in(name, seed)}: network_seeds = {experiment.network_seeds} gives this name to"
-                    f" '{name}' trained from another seed; choose another name, or network_seeds = 1"
+                raise BadInput.at(
+                    f"networks.{name_in(name, seed)}",
+                    f"network_seeds = {experiment.network_seeds} gives this name to '{name}' trained from another seed;"
+                    " choose another name, or network_seeds = 1",
                 )
     also = tuple(
         request if request.pairs is None else request.model_copy(update={"pairs": _pairs(request.pairs, mine, seeds)})

@@ -78,7 +78,7 @@ def from_pair(
     Paths are relative to the working directory. Raises BadInput.
     """
     if len(architectures) > 2:
-        raise BadInput(f"--architecture: expected it once or twice, got it {len(architectures)} times")
+        raise BadInput.at("--architecture", f"expected it once or twice, got it {len(architectures)} times")
     bottom_name, top_name = pair_names(bottom, top)
     first, last = (architectures[0], architectures[-1]) if architectures else (None, None)
     shared = {"normalisation": normalisation, "leaves": list(leaves), "head": head, "trust_code": trust_code}
@@ -87,7 +87,7 @@ def from_pair(
     networks.setdefault(top_name, {**same, **_network(top, last)})
     files = [network for network in networks.values() if "checkpoint" in network]
     if part and not files:
-        raise BadInput("--part: is for a checkpoint; published networks are whole")
+        raise BadInput.at("--part", "is for a checkpoint; published networks are whole")
     for network in files if part else ():
         network["part"] = part
     pairs = [{"bottom": bottom_name, "top": top_name}]
@@ -116,7 +116,7 @@ def from_document(
 def _network(source: str, architecture: str | None) -> dict[str, Any]:
     if source.startswith(PUBLISHED):
         if architecture is not None:
-            raise BadInput(f"--architecture: '{plain(source)}' names its own; leave the flag out")
+            raise BadInput.at("--architecture", f"'{plain(source)}' names its own; leave the flag out")
         if not source.startswith((TORCHVISION, "timm:")):  # what lies on a hub has its weights with it
             return {"architecture": source}
         name, _, weights = source.partition("@")
@@ -204,17 +204,17 @@ def _where(message: str) -> str:
 def _scales(scales: Any, shown: str) -> dict[str, Any]:
     if isinstance(scales, dict) and all(isinstance(scale, dict) for scale in scales.values()):
         return scales
-    raise BadInput(f"{shown}: scales: expected tables, such as [scales.mini]")
+    raise BadInput(f"{shown}: scales: expected tables, such as [scales.mini]", "scales")
 
 
 def _overlay(scales: dict[str, Any], scale: str | None, shown: str, folder: Path) -> list[Setting]:
     if scale is None:
         return []
     if not scales:
-        raise BadInput(f"--scale {plain(scale)}: {shown} has no scales; leave the flag out")
+        raise BadInput.at("--scale", f"{shown} has no scales; leave the flag out", scale)
     if scale not in scales:
         listed = ", ".join(dotted((name,)) for name in scales)
-        raise BadInput(f"--scale: {not_known(plain(scale), scales)} ({shown} has: {listed})")
+        raise BadInput.at("--scale", f"{not_known(plain(scale), scales)} ({shown} has: {listed})")
     origin = f"{shown}: {dotted(('scales', scale))}"
     return [Setting(path, absolute(value, folder, path), origin, ".") for path, value in leaves(scales[scale]) if path]
 
@@ -222,7 +222,8 @@ def _overlay(scales: dict[str, Any], scale: str | None, shown: str, folder: Path
 def _refuse_scale(document: dict[str, Any], origin: str, layers: Sequence[Setting]) -> None:
     """Raises BadInput where the name of a scale is given as a value, which would choose none."""
     if "scale" in document or any(layer.path[:1] == ("scale",) for layer in layers):
-        raise BadInput(_line(("scale",), "only says which scale was chosen; choose one with --scale", origin, layers))
+        why = "only says which scale was chosen; choose one with --scale"
+        raise _refusal(validation.Problem(("scale",), why), origin, layers)
 
 
 def _names(document: dict[str, Any], layers: Sequence[Setting] = ()) -> list[str]:
@@ -257,7 +258,7 @@ def _override(text: str, networks: Collection[str]) -> Setting:
         case ("networks", name, *below) if networks and name not in networks:
             keys = (index for index, part in enumerate(below) if part in NetworkSpec.model_fields)
             typed = ".".join([name, *below[: next(keys, 0)]])
-            raise BadInput(f"{setting.label(setting.path)}: network {not_known(plain(typed), networks)}")
+            raise setting.refused(setting.path, f"network {not_known(plain(typed), networks)}")
     return setting
 
 
@@ -267,17 +268,16 @@ def _experiment(document: dict[str, Any], origin: str, layers: Sequence[Setting]
         try:
             document = laid(document, layer.path, layer.value)
         except IndexError as error:
-            raise BadInput(f"{layer.label(layer.path)}: {error}") from None
+            raise layer.refused(layer.path, str(error)) from None
     if problem := unusable(document):
-        raise BadInput(_line(*problem, origin, layers))
+        raise _refusal(validation.Problem(*problem), origin, layers)
     try:
         # through JSON, where strict means that "3" is no number but a list may be a tuple
         experiment = Experiment.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
-        problem = validation.first_problem(error, document, Experiment)
-        raise BadInput(_line(*problem, origin, layers)) from None
+        raise _refusal(validation.first_problem(error, document, Experiment), origin, layers) from None
     if problem := _unknown_curve(experiment):
-        raise BadInput(_line(*problem, origin, layers))
+        raise _refusal(validation.Problem(*problem), origin, layers)
     return experiment
 
 
@@ -304,11 +304,19 @@ def _references(experiment: Experiment) -> Iterator[tuple[Key, str]]:
             yield from (((*path, str(place), "reference"), name) for name in named(pair.reference))
 
 
-def _line(path: tuple[str, ...], text: str, origin: str, layers: Sequence[Setting]) -> str:
-    """One line about the key at `path`; it names who set it last: the file, a scale, a flag or --set."""
-    for layer in reversed(layers):
-        if path[: len(layer.path)] == layer.path:
-            return f"{layer.label(path)}: {text}"
-    beneath = dict.fromkeys(layer.origin for layer in layers if layer.path[: len(path)] == path)
-    with_them = f" (with {', '.join(beneath)})" if beneath else ""
-    return f"{origin}{dotted(path)}{': ' if path else ''}{text}{with_them}"
+def _refusal(problem: validation.Problem, origin: str, layers: Sequence[Setting]) -> BadInput:
+    """The error about a problem; it names who set its key last: the file, a scale, a flag or --set."""
+    path, text, keys = problem
+    if (last := _last(path, layers)) is not None:
+        return last.refused(path, text)
+    beneath = [layer for layer in layers if layer.path[: len(path)] == path]
+    with_them = f" (with {', '.join(dict.fromkeys(layer.origin for layer in beneath))})" if beneath else ""
+    below = [(*path, *key) for key in keys]
+    fields = [last.field(key) for key in below if (last := _last(key, beneath)) is not None]
+    fields += [layer.field(layer.path) for layer in beneath] + [dotted(key) for key in (*below, path)]
+    return BadInput(f"{origin}{dotted(path)}{': ' if path else ''}{text}{with_them}", fields[0] or None)
+
+
+def _last(path: Key, layers: Sequence[Setting]) -> Setting | None:
+    """Who of `layers` set the value at `path` last."""
+    return next((layer for layer in reversed(layers) if path[: len(layer.path)] == layer.path), None)

@@ -15,7 +15,6 @@ from stitchtui.text import plain
 Key = tuple[str, ...]
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PART = r"""\s*(?:(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*|[^.=]*)"""  # of a key: quoted, else up to the next dot
-_SAID = re.compile(r"""((?:[\w-]|"(?:[^"\\]|\\.)*"|\.)+): (.*)""", re.DOTALL)
 _PARTS = re.compile(rf"({_PART})\.")
 _OVERRIDE = re.compile(rf"({_PART}(?:\.{_PART})*)=(.*)", re.DOTALL)
 _AFTER_NAME = re.compile(rf"(\s*(?:\.{_PART})+|\s*(?==\s*\{{))=(.*)", re.DOTALL)  # a key of it, or its whole table
@@ -26,7 +25,8 @@ _NETWORKS = re.compile(r"\s*networks\s*\.\s*(?![\s\"'])")  # what a network's na
 class Setting:
     """One value laid over a document: `path` is its key, `origin` what an error calls it.
 
-    With a `joint`, an error goes on from the origin with it and the key: `--set stitch.epochs`.
+    With a `joint`, an error goes on from the origin with it and the key: `--set stitch.epochs`; a point joins the key
+    of a file.
     """
 
     path: Key
@@ -34,9 +34,15 @@ class Setting:
     origin: str
     joint: str | None = None
 
-    def label(self, path: Key) -> str:
-        """What an error about `path`, at or below this setting's, begins with."""
-        return self.origin if self.joint is None else self.origin + self.joint + dotted(path)
+    def field(self, path: Key) -> str:
+        """What to change where `path`, at or below this setting's, is wrong: its flag, or in a file the key."""
+        return dotted(path) if self.joint == "." else self.origin
+
+    def refused(self, path: Key, why: str) -> BadInput:
+        """The error that says `why` the value at `path`, at or below this setting's, can't be used."""
+        if self.joint == ".":
+            return BadInput(f"{self.origin}.{dotted(path)}: {why}", self.field(path))
+        return BadInput.at(self.origin, why, dotted(path) if self.joint else "")
 
 
 def dotted(path: Sequence[str]) -> str:
@@ -54,12 +60,6 @@ def read_key(text: str) -> Key:
     return tuple(_unquoted(part.strip()) for part in _PARTS.findall(f"{text}."))
 
 
-def key_and_words(message: str) -> tuple[Key, str]:
-    """The key that a message begins with, as `dotted` writes it, and what is said of it; no key where it has none."""
-    found = _SAID.fullmatch(message)
-    return ((), message) if found is None else (read_key(found[1]), found[2])
-
-
 def _unquoted(part: str) -> str:
     value = _value(part) if part.startswith(('"', "'")) else part
     return value if isinstance(value, str) else part
@@ -72,7 +72,7 @@ def read_override(text: str, networks: Collection[str] = (), keys: Collection[st
     """
     found = _OVERRIDE.fullmatch(text)
     if found is None or not found[1].strip():
-        raise BadInput(f"--set {plain(text)}: expected KEY=VALUE, such as stitch.epochs=8")
+        raise BadInput.at("--set", "expected KEY=VALUE, such as stitch.epochs=8", text)
     if (named := _network(text, networks, keys)) is None:
         return Setting(read_key(found[1]), _value(found[2]), "--set", " ")
     name, after = named
@@ -88,7 +88,7 @@ def _network(text: str, networks: Collection[str], keys: Collection[str]) -> tup
     with_key = [name for name, more in fitting.items() if any(part in keys for part in read_key(more[1])[1:2])]
     if len(with_key) > 1:
         ways = " or ".join(f'networks."{_escaped(name)}"' for name in sorted(with_key, key=len)[:2])
-        raise BadInput(f"--set {plain(text)}: may be about two networks; write {ways}")
+        raise BadInput.at("--set", f"may be about two networks; write {ways}", text)
     name = max(with_key or fitting, key=len, default=None)
     return None if name is None else (name, fitting[name])
 

@@ -3,13 +3,13 @@
 import re
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from stitchtui.errors import not_known
-from stitchtui.settings import Key, key_and_words
+from stitchtui.errors import WrongKey, not_known
+from stitchtui.settings import Key, read_key
 from stitchtui.text import plain
 
 _KINDS = {
@@ -30,8 +30,16 @@ _BOUNDS = {
 }
 
 
-def first_problem(error: ValidationError, document: Any, model: type[BaseModel]) -> tuple[Key, str]:
-    """The key of the first problem and what to say about it, with how many more there are.
+class Problem(NamedTuple):
+    """Something wrong: the key, what to say of it, and which keys below it, the first to change first, contradict."""
+
+    path: Key
+    text: str
+    keys: tuple[Key, ...] = ()
+
+
+def first_problem(error: ValidationError, document: Any, model: type[BaseModel]) -> Problem:
+    """The first problem, with how many more there are.
 
     A misspelt key comes before what is missing because of it; of a union's branches, the one that got furthest.
     """
@@ -40,9 +48,9 @@ def first_problem(error: ValidationError, document: Any, model: type[BaseModel])
         problems.setdefault(_key(details, document), []).append(details)
     kept = [path for path in problems if not any(p != path and p[: len(path)] == path for p in problems)]
     kept.sort(key=lambda path: problems[path][0]["type"] != "extra_forbidden")
-    path, text = _said(kept[0], problems[kept[0]], model)
+    first = _said(kept[0], problems[kept[0]], model)
     more = len(kept) - 1
-    return path, f"{text} (and {more} more problem{'s' * (more > 1)})" if more else text
+    return first._replace(text=f"{first.text} (and {more} more problem{'s' * (more > 1)})") if more else first
 
 
 def _key(details: ErrorDetails, document: Any) -> Key:
@@ -60,24 +68,27 @@ def _key(details: ErrorDetails, document: Any) -> Key:
     return tuple(path)
 
 
-def _said(path: Key, all_details: list[ErrorDetails], model: type[BaseModel]) -> tuple[Key, str]:
+def _said(path: Key, all_details: list[ErrorDetails], model: type[BaseModel]) -> Problem:
     details = all_details[0]
     match details["type"]:
         case "extra_forbidden":
-            return path, not_known(plain(path[-1]), known_keys(model, path[:-1]))
+            return Problem(path, not_known(plain(path[-1]), known_keys(model, path[:-1])))
         case "missing":
-            return path, "expected a value, but there is none"
+            return Problem(path, "expected a value, but there is none")
         case "value_error":
-            return _own_words(path, plain(details["ctx"]["error"]))
+            return _own_words(path, details["ctx"]["error"])
         case "literal_error" if isinstance(details["input"], str):
-            return path, not_known(plain(details["input"]), _options(details))
+            return Problem(path, not_known(plain(details["input"]), _options(details)))
     expected = dict.fromkeys(_expected(each) for each in all_details)
-    return path, f"expected {' or '.join(expected)}, got {_shown(details['input'])}"
+    return Problem(path, f"expected {' or '.join(expected)}, got {_shown(details['input'])}")
 
 
-def _own_words(path: Key, text: str) -> tuple[Key, str]:
-    """A validator's own message; one for the whole experiment says which key it is about itself."""
-    return (path, text) if path else key_and_words(text)
+def _own_words(path: Key, error: ValueError) -> Problem:
+    """What a validator of ours says, of what it checked or of keys in it."""
+    if not isinstance(error, WrongKey):
+        return Problem(path, plain(error))
+    keys = tuple(read_key(key) for key in error.keys)
+    return Problem((*path, *keys[0]), plain(error.what)) if len(keys) == 1 else Problem(path, plain(error.what), keys)
 
 
 def _expected(details: ErrorDetails) -> str:

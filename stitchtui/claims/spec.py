@@ -7,7 +7,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from stitchtui.errors import not_known
+from stitchtui.errors import WrongKey, not_known
 from stitchtui.run.controls import CONTROLS
 
 Kind = Literal["at_most", "at_least", "below", "within", "peak", "rises", "falls", "jumps", "error_gap"]
@@ -143,11 +143,11 @@ class ClaimSpec(Part):
         given = [name for name, default in defaults.items() if getattr(self, name) != default]
         for name in grammar.needs:
             if name not in given:
-                raise ValueError(f"{name}: a claim of kind '{self.kind}' needs it, {_EXAMPLES[name]}")
+                raise WrongKey(f"a claim of kind '{self.kind}' needs it, {_EXAMPLES[name]}", name)
         known = (*grammar.needs, *grammar.may, "kind", "source")
         for name in given:
             if name not in known:
-                raise ValueError(f"{name}: a claim of kind '{self.kind}' has no such key; it knows: {', '.join(known)}")
+                raise WrongKey(f"a claim of kind '{self.kind}' has no such key; it knows: {', '.join(known)}", name)
         self._check_counts(grammar)
         _check_cka(self.measure, "value", self.value)
         return self
@@ -157,12 +157,12 @@ class ClaimSpec(Part):
         count = len(self.networks or self.columns)
         if count < grammar.least or (grammar.most is not None and count > grammar.most):
             exactly = "" if grammar.most == grammar.least else " or more"
-            raise ValueError(f"{name}: a claim of kind '{self.kind}' needs {grammar.least}{exactly}, got {count}")
+            raise WrongKey(f"a claim of kind '{self.kind}' needs {grammar.least}{exactly}, got {count}", name)
         compared: Sequence[object] = self.networks or (self.refs if grammar.least > 1 else ())
         if any(one == other for one, other in pairwise(compared)):
-            raise ValueError(f"{name}: expected two that differ, got one beside itself")
+            raise WrongKey("expected two that differ, got one beside itself", name)
         if self.between is not None and not 0 <= self.between[0] < self.between[1] <= 1:
-            raise ValueError(f"between: expected two depths, 0 <= first < second <= 1, got {list(self.between)}")
+            raise WrongKey(f"expected two depths, 0 <= first < second <= 1, got {list(self.between)}", "between")
         _check_cuts(self.cuts)
 
     @property
@@ -173,41 +173,41 @@ class ClaimSpec(Part):
 
 def _check_cka(measure: Measure, key: str, value: float | None) -> None:
     if measure == "cka" and value is not None and not 0 <= value <= 1:
-        raise ValueError(f"{key}: expected a CKA, 0 to 1, got {value:g}")
+        raise WrongKey(f"expected a CKA, 0 to 1, got {value:g}", key)
 
 
 def _check_cuts(cuts: str | CutRange | tuple[str, ...]) -> None:
     # Here and not in CutRange: of a union, pydantic would report every other branch's complaint too.
     if isinstance(cuts, tuple) and not cuts:
-        raise ValueError("cuts: expected one name or more, or 'all'")
+        raise WrongKey("expected one name or more, or 'all'", "cuts")
     if isinstance(cuts, CutRange):
         if cuts.past is None and cuts.until is None:
-            raise ValueError("cuts: expected `past`, `until` or both")
+            raise WrongKey("expected `past`, `until` or both", "cuts")
         if cuts.past is not None and cuts.until is not None and cuts.past > cuts.until:
-            raise ValueError(f"cuts: expected past <= until, got {cuts.past:g} and {cuts.until:g}")
+            raise WrongKey(f"expected past <= until, got {cuts.past:g} and {cuts.until:g}", "cuts")
 
 
 def check_claims(
     claims: Sequence[ClaimSpec], pairs: Iterable[tuple[str, str]], networks: Collection[str], stitch: type[BaseModel]
 ) -> None:
-    """Raises ValueError, with the key, where a claim names a pair, a network or a key of [stitch] that isn't there."""
+    """Raises WrongKey where a claim names a pair, a network or a key of [stitch] that isn't there."""
     known = [f"{bottom} > {top}" for bottom, top in pairs]
     for index, claim in enumerate(claims):
         for place, ref in enumerate(claim.refs):
             key = f"claims.{index}.columns.{place}"
             if ref.pair not in known:
-                raise ValueError(f"{key}: {not_known(ref.pair, known)}")
+                raise WrongKey(not_known(ref.pair, known), key)
             for name, value in ref.stitch.items():
                 _check_stitch(f"{key}.stitch.{name}", name, value, stitch)
         for name in claim.networks:
             if name not in networks:
-                raise ValueError(f"claims.{index}.networks: {not_known(name, networks)}")
+                raise WrongKey(not_known(name, networks), f"claims.{index}.networks")
 
 
 def _check_stitch(key: str, name: str, value: object, stitch: type[BaseModel]) -> None:
     field = stitch.model_fields.get(name)
     if field is None:
-        raise ValueError(f"{key}: {not_known(name, stitch.model_fields)}")
+        raise WrongKey(not_known(name, stitch.model_fields), key)
     options = [option for option in get_args(field.annotation) if isinstance(option, str)]
     if options and isinstance(value, str) and value not in options:
-        raise ValueError(f"{key}: {not_known(value, options)}")
+        raise WrongKey(not_known(value, options), key)

@@ -87,7 +87,7 @@ def _request(
         wanted.append(Setting(("pairs",), [_pair(pair, known) for pair in pairs], "--pair"))
     for setting in wanted:
         if setting.path[0] not in ("stitch", "controls", "pairs"):
-            raise BadInput(f"{setting.label(setting.path)}: belongs to the whole run; start another for it")
+            raise setting.refused(setting.path, "belongs to the whole run; start another for it")
     document["also"] = [*also, {"stitch": document["stitch"]}]
     place = ("also", str(len(also)))
     return from_document(document, [Setting((*place, *s.path), s.value, s.origin, s.joint) for s in wanted]).also[-1]
@@ -96,5 +96,5 @@ def _request(
 def _pair(text: str, known: dict[str, dict[str, str]]) -> dict[str, str]:
     name = text if text in known else ">".join(part.strip() for part in text.split(">"))
     if name not in known:
-        raise BadInput(f"--pair: {not_known(plain(name), known)}")
+        raise BadInput.at("--pair", not_known(plain(name), known))
     return known[name]

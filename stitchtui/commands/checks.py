@@ -14,7 +14,7 @@ from stitchtui.text import plain
 def check_device(device: str | None) -> None:
     """Raises BadInput unless `device` is spelt like one; whether it is there, only torch can say."""
     if device is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise BadInput(f"--device: '{plain(device)}' is not known; expected auto, cpu, mps, cuda or cuda:N")
+        raise BadInput.at("--device", f"'{plain(device)}' is not known; expected auto, cpu, mps, cuda or cuda:N")
 
 
 def check_files(experiment: Experiment) -> None:
@@ -31,7 +31,8 @@ def check_files(experiment: Experiment) -> None:
     if kind == "npz":
         _file("data.name", place, "an .npz file")
     if kind == "folder" and not _is(Path.is_dir, place):
-        raise BadInput(f"data.name: {plain(place)}: no such folder; expected one that holds a folder per class")
+        why = "no such folder; expected one that holds a folder per class"
+        raise BadInput.at("data.name", f"{plain(place)}: {why}")
 
 
 def warn_of_claims(experiment: Experiment) -> None:
@@ -46,7 +47,7 @@ def _file(key: str, place: str, expected: str) -> None:
     if _is(Path.is_file, place):
         return
     problem = "is a folder" if _is(Path.is_dir, place) else "no such file"
-    raise BadInput(f"{key}: {plain(place)}: {problem}; expected {expected}")
+    raise BadInput.at(key, f"{plain(place)}: {problem}; expected {expected}")
 
 
 def _is(kind: Callable[[Path], bool], place: str) -> bool:

@@ -56,7 +56,7 @@ def cuts(
         module, image, notes = _network(network, architecture, said, classes, given)
     except WrongImages as error:
         hint = "; say what it takes: --shape channels,height,width" if said is None else ""
-        raise BadInput(f"{error}{hint}") from None
+        raise BadInput(f"{error}{hint}", "--shape") from None
     found, traced = cut_rows(module, image, tuple(leaf or ()))
     for note in (*notes, *traced):
         say(f"note: {plain(note)}")
@@ -82,9 +82,9 @@ def image_shape(text: str) -> tuple[int, int, int]:
     try:
         channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
     except ValueError:
-        raise BadInput(f"--shape {plain(text)}: expected channels,height,width, such as 3,32,32") from None
+        raise BadInput.at("--shape", "expected channels,height,width, such as 3,32,32", text) from None
     if min(channels, height, width) < 1:
-        raise BadInput(f"--shape {plain(text)}: expected whole numbers above 0")
+        raise BadInput.at("--shape", "expected whole numbers above 0", text)
     return channels, height, width
 
 
@@ -100,5 +100,5 @@ def _network(
     if Path(source).exists() or source.endswith((".pt", ".pth", ".safetensors", ".bin", ".tar")):
         return from_file(NetworkSpec(checkpoint=source, architecture=architecture, part=part, **given), shape, classes)
     if part is not None:
-        raise BadInput("--part: is for a checkpoint; give the file of one")
+        raise BadInput.at("--part", "is for a checkpoint; give the file of one")
     return from_name(NetworkSpec(architecture=source, **given), shape, classes)

@@ -149,7 +149,7 @@ def options(pairs: list[str]) -> dict[str, bool | int | float | str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise BadInput(f"--option {plain(pair)}: expected KEY=VALUE, such as patch=4")
+            raise BadInput.at("--option", "expected KEY=VALUE, such as patch=4", pair)
         found[key.strip()] = _value(value.strip())
     return found
 
@@ -171,7 +171,7 @@ def _words(text: str) -> list[str]:
 
 def _cuts(text: str) -> str | list[str]:
     if not _words(text):
-        raise BadInput("--cuts: expected blocks, all, or names of cuts with commas between them")
+        raise BadInput.at("--cuts", "expected blocks, all, or names of cuts with commas between them")
     return text if text in ("blocks", "all") else _words(text)
 
 
@@ -180,13 +180,13 @@ def _controls(text: str) -> list[str]:
 
 
 def _seeds(text: str) -> list[int]:
-    expected = f"--seeds: expected a number of seeds, or seeds such as 0,1,2, got '{plain(text)}'"
+    refused = BadInput.at("--seeds", f"expected a number of seeds, or seeds such as 0,1,2, got '{plain(text)}'")
     try:
         numbers = [int(word) for word in _words(text)]
     except ValueError:
-        raise BadInput(expected) from None
+        raise refused from None
     if "," not in text and len(numbers) == 1 and 1 <= numbers[0] <= 1000:
         return list(range(numbers[0]))
     if "," not in text or not numbers:
-        raise BadInput(expected)
+        raise refused
     return numbers

@@ -100,10 +100,8 @@ def _format(flags: dict[str, object], out: Path | None) -> str:
     if asked or out is None:
         return asked[0] if asked else "table"
     if out.suffix.lower() not in _SUFFIXES:
-        from stitchtui.text import plain
-
         known = ", ".join(_SUFFIXES)
-        raise BadInput(f"--out {plain(out)}: add --csv, --json or --markdown, or end the name in one of {known}")
+        raise BadInput.at("--out", f"add --csv, --json or --markdown, or end the name in one of {known}", out)
     return _SUFFIXES[out.suffix.lower()]
 
 

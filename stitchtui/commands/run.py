@@ -99,7 +99,7 @@ def run(
 
 def _refuse_both(what: Sequence[str] | None) -> None:
     if what:
-        raise BadInput(f"--resume: goes on with a run as it was planned; leave out '{plain(' '.join(what))}'")
+        raise BadInput.at("--resume", f"goes on with a run as it was planned; leave out '{plain(' '.join(what))}'")
 
 
 def _resume(
@@ -116,7 +116,7 @@ def _experiment(what: Sequence[str], scale: str | None, pair: dict[str, Any], **
     match what:
         case [bottom, top]:
             if scale is not None:
-                raise BadInput("--scale: only a preset has scales; leave it out for BOTTOM TOP")
+                raise BadInput.at("--scale", "only a preset has scales; leave it out for BOTTOM TOP")
             _require_data(**laid_over)
             return from_pair(bottom, top, **pair, **laid_over)
         case [preset]:
@@ -134,7 +134,7 @@ def _require_data(settings: Sequence["Setting"], overrides: Sequence[str]) -> No
     given = [*settings, *map(read_override, overrides)]
     tables = [setting.value for setting in given if setting.path == ("data",) and isinstance(setting.value, dict)]
     if all(setting.path != ("data", "name") for setting in given) and not any("name" in table for table in tables):
-        raise BadInput("--data: expected the images that both networks are for, such as cifar10 or folder:PATH")
+        raise BadInput.at("--data", "expected the images that both networks are for, such as cifar10 or folder:PATH")
 
 
 def _refuse_pair_flags(preset: str, pair: dict[str, Any]) -> None:
@@ -148,7 +148,7 @@ def _refuse_pair_flags(preset: str, pair: dict[str, Any]) -> None:
         *((flag, pair[key]) for flag, key in flags.SHARED),
     ):
         if value:
-            raise BadInput(f"{flag}: is for BOTTOM TOP; in a preset, use --set networks.NAME.KEY=VALUE and pairs")
+            raise BadInput.at(flag, "is for BOTTOM TOP; in a preset, use --set networks.NAME.KEY=VALUE and pairs")
 
 
 def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:

@@ -78,9 +78,9 @@ def _specs(network: dict[str, Any], data: dict[str, Any]) -> tuple["NetworkSpec"
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            path, text = first_problem(error, values, model)
+            path, text, _ = first_problem(error, values, model)
             flag = flags.get(path[-1], path[-1]) if path else "architecture"
-            raise BadInput(f"--{flag.replace('_', '-')}: {text}") from None
+            raise BadInput.at(f"--{flag.replace('_', '-')}", text) from None
 
     return checked(NetworkSpec, network, {"options": "option"}), checked(DataSpec, data, {"name": "data"})
 
@@ -142,7 +142,7 @@ def _check_target(target: Path, identity: str) -> None:
     from stitchtui.networks import checkpoints
 
     if target.is_dir():
-        raise BadInput(f"--out {plain(target)}: is a directory; expected a file")
+        raise BadInput.at("--out", "is a directory; expected a file", target)
     if not target.is_file():
         return  # nothing is there, or a device or a pipe, which is written to
     try:
@@ -150,7 +150,7 @@ def _check_target(target: Path, identity: str) -> None:
     except BadInput:
         metadata = None
     if metadata is None or metadata.identity != identity:
-        raise BadInput(f"--out {plain(target)}: exists and holds something else; move it, or choose another name")
+        raise BadInput.at("--out", "exists and holds something else; move it, or choose another name", target)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def worker_arguments(device: str | None, threads: int | None, memory: str | None
         return chosen
     count = read_size(memory)
     if count is None:
-        raise BadInput(f"--memory {plain(memory)}: expected a size, such as 4G or 512M")
+        raise BadInput.at("--memory", "expected a size, such as 4G or 512M", memory)
     return [*chosen, "--memory", str(count)]
 
 

@@ -53,7 +53,7 @@ def named(reference: object) -> tuple[str, ...]:
 def curve(id: str) -> Curve:
     """The curve called `id`. Raises BadInput that suggests the nearest."""
     if id not in curves():
-        raise BadInput(f"reference: {not_known(id, curves())}")
+        raise BadInput.at("reference", not_known(id, curves()))
     return curves()[id]
 
 

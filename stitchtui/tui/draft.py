@@ -235,18 +235,18 @@ class Draft:
             try:
                 return recipe.build(self, [name for name in EXPERIMENT_FIELDS if name not in problems])
             except BadInput as error:
-                name = field_of(str(error))
+                name = field_of(error.field)
                 if name == "" or name in problems:
                     problems.setdefault("", str(error))
                     return None
-                problems[name] = str(error).removeprefix(f"--{name}: ")
+                problems[name] = error.what
 
     def _check_places(self, experiment: Experiment, problems: dict[str, str]) -> None:
         try:
             check_device(self.value("device"))
             check_files(experiment)
         except BadInput as error:
-            problems.setdefault("data" if str(error).startswith("data.name") else "", str(error))
+            problems.setdefault(field_of(error.field), str(error))
 
     def command(self) -> str:
         """The equivalent `stitchtui run` line; empty where a prepared experiment has no file yet."""

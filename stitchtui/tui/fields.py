@@ -1,7 +1,8 @@
-"""The fields of New: what each sets of an experiment, and which one an error speaks of."""
+"""The fields of New: what each sets of an experiment, and which one a key or a flag is set in."""
 
-import re
 from typing import Literal
+
+from stitchtui.settings import read_key
 
 End = Literal["bottom", "top"]
 ENDS: tuple[End, End] = ("bottom", "top")
@@ -19,8 +20,7 @@ LISTS = ("cuts", "controls")
 BY_HAND = ","  # the choice to type them; no name holds a comma
 OWN = "own_"  # what the field for the typing is called after
 
-_KEYS = re.compile(r"""--([a-z_-]+)|\b(?:stitch|data|networks\.(?:"(?:[^"\\]|\\.)*"|[^."]+))\.(\w+)""")
-_OTHER_NAMES = {"name": "data", "leaf": "leaves", "trust-code": "trust_code"}
+_OTHER_NAMES = {"leaf": "leaves", "trust-code": "trust_code"}
 
 
 def end_of(field: str) -> End:
@@ -28,12 +28,12 @@ def end_of(field: str) -> End:
     return "bottom" if field == "bottom" else "top"
 
 
-def field_of(message: str) -> str:
-    """The field that an error speaks of, by the flag or the key that it names; empty where it names none.
-
-    Of several that contradict each other, the one that its words begin with.
-    """
-    named = [_OTHER_NAMES.get(word, word) for found in _KEYS.finditer(message) if (word := found[1] or found[2])]
-    fields = [name for name in named if name in EXPERIMENT_FIELDS]
-    words = re.findall(r"\w+", message.partition(" (with ")[0])
-    return next((word for word in words if word in fields), fields[0] if fields else "")
+def field_of(key: str | None) -> str:
+    """The field that sets a dotted key or a flag, as BadInput.field names it; empty where none does."""
+    match read_key((key or "").removeprefix("--")):
+        case ("data", "name"):
+            return "data"
+        case ("stitch", name, *_) | ("networks", _, name, *_) | (name, *_):
+            name = _OTHER_NAMES.get(name, name)
+            return name if name in EXPERIMENT_FIELDS else ""
+    return ""

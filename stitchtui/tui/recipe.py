@@ -44,7 +44,7 @@ def _flags(draft: "Draft", names: Sequence[str]) -> dict[str, Any]:
         try:
             changed["epochs"] = float(changed["epochs"])
         except ValueError:
-            raise BadInput(f"--epochs: expected a number, got '{plain(changed['epochs'])}'") from None
+            raise BadInput.at("--epochs", f"expected a number, got '{plain(changed['epochs'])}'") from None
     return changed
 
 

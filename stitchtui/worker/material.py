@@ -66,7 +66,7 @@ def through(bottom: object, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterato
 def limited(dataset: Dataset, size: int, seed: int) -> Dataset:
     """`dataset` with `size` of its training images; of one seed, fewer are a part of more. Raises BadInput."""
     if size > len(dataset.train):
-        raise BadInput(f"stitch.train_size: {size} asked for, but there are {len(dataset.train)} training images")
+        raise BadInput.at("stitch.train_size", f"{size} asked for, but there are {len(dataset.train)} training images")
     chosen = random_subset(len(dataset.train), size, generator("stitch data", seed)).to(dataset.train.labels.device)
     part = replace(dataset.train, images=dataset.train.images[chosen], labels=dataset.train.labels[chosen])
     return replace(dataset, train=part)

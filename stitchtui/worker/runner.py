@@ -109,7 +109,7 @@ class Runner:
             raise BadInput(f"nothing to measure: no cuts of a pair can be joined: {reasons.most_common(1)[0][0]}")
         bare = next((name for name, loaded in session.loaded.items() if not loaded.traced.cuts), None)
         if bare is None:
-            raise BadInput("stitch.cuts: nothing to measure: expected a cut or more, got none")
+            raise BadInput.at("stitch.cuts", "nothing to measure: expected a cut or more, got none")
         raise BadInput(f"nothing to measure: network '{bare}' has no place where one tensor carries everything")
 
     def _first_of(self, tasks: Sequence[Task], columns: Columns) -> set[str]:
