@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from results import OVERVIEW, Page
 
 from stitchtui.cli import COMMANDS
 from stitchtui.presets import list_presets
-from stitchtui.report.blocks import OVERVIEW, Page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stitchtui.report.aside import Aside
-    from stitchtui.report.blocks import Page
     from stitchtui.run.directory import RunDirectory
     from stitchtui.run.state import RunState
 
@@ -56,19 +55,13 @@ def report(
         Path | None,
         typer.Option("--out", help="Write to this file; its ending (.csv .json .md .txt .html .png) may say how."),
     ] = None,
-    into: Annotated[
-        Path | None,
-        typer.Option(
-            "--into", metavar="PAGE", help="Fill the runs' blocks of this Markdown page, as presets/README.md has them."
-        ),
-    ] = None,
     columns: Annotated[bool, typer.Option("--columns", help="Say what each column of the CSV holds.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Use ASCII characters only.")] = False,
     no_plot: Annotated[bool, typer.Option("--no-plot", help="Leave the depth curve out.")] = False,
 ) -> None:
     """Show a run's numbers, or several runs side by side: tables and depth curve, CSV, JSON, Markdown, HTML or PNG.
 
-    Works for runs that are going on, failed, lost or copied from another machine; --into takes those that are done.
+    Works for runs that are going on, failed, lost or copied from another machine.
     """
     if columns:
         from stitchtui.report.columns import columns_text
@@ -76,10 +69,6 @@ def report(
         return typer.echo(columns_text(), nl=False)
     flags: dict[str, object] = {"csv": csv, "json": json, "markdown": markdown, "html": html, "png": png}
     chosen = _format(flags, out)
-    if into is not None:
-        if out is not None or any(flags.values()):
-            raise BadInput("report: --into fills a Markdown page; leave out the other formats and --out")
-        return _fill(into, runs or ["last"])
     target = html or png or out
     if len(runs or []) > 1:
         return _side_by_side(runs or [], chosen, target, ascii)
@@ -121,36 +110,6 @@ def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool
         return _deliver(_written(lambda console: _draw_parts(console, found, ascii)), target)
     console, ascii = _terminal(ascii)
     return _draw_parts(console, found, ascii)
-
-
-def _page(path: Path) -> "Page":
-    from stitchtui.report.blocks import Page
-    from stitchtui.text import plain
-
-    try:
-        return Page(path.read_bytes().decode("utf-8"), plain(path))
-    except OSError as error:
-        raise BadInput(f"--into {plain(path)}: can't be read ({plain(error.strerror)})") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"--into {plain(path)}: is not UTF-8 text; expected a Markdown page") from None
-
-
-def _fill(path: Path, runs: list[str]) -> None:
-    from stitchtui.report.blocks import OVERVIEW
-    from stitchtui.report.results import filled, key_of
-    from stitchtui.text import plain
-
-    page = _page(path)
-    loaded = [_load(run) for run in runs]
-    for directory, _, condition in loaded:
-        if condition != "done":
-            raise BadInput(f"run {plain(directory.name)}: is {condition}; only a run that is done fills a block")
-    states = [state for _, state, _ in loaded]
-    _deliver(filled(page, states, path.parent), path)
-    keys = {key_of(state) for state in states}
-    left = [plain(key) for key in page.keys if key not in keys and key != OVERVIEW]
-    if left:
-        typer.echo(f"without a run, left as they were: {'; '.join(left)}", err=True)
 
 
 def _load(run: str) -> "tuple[RunDirectory, RunState, str]":

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from results import block_lines
 from rich.cells import cell_len
 from synthetic_run import (
     CUTS,
@@ -21,7 +22,6 @@ from stitchtui.experiment import Experiment
 from stitchtui.paper.curves import curve
 from stitchtui.report.depth import depth_plot, round_ticks
 from stitchtui.report.references import references
-from stitchtui.report.results import block_lines
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState

@@ -4,16 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
+from results import Page, block_lines, departures, filled, key_of, main
 from synthetic_run import experiment, finished_run_events, fold, started, timed
-from typer.testing import CliRunner
 
-from stitchtui.commands.report import report
-from stitchtui.errors import BadInput
 from stitchtui.presets import load_preset
-from stitchtui.report.blocks import Page
-from stitchtui.report.departures import departures
-from stitchtui.report.results import block_lines, filled, key_of
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.plan import NUMERICS
 
@@ -71,30 +65,36 @@ def put(name, events):
     (path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in timed(events)), "utf-8")
 
 
-def call(*arguments):
-    app = typer.Typer()
-    app.command()(report)
-    return CliRunner().invoke(app, arguments)
+@pytest.fixture
+def fill(workplace, capsys):
+    """Fill the page with these runs; what it holds then, and what is said on stderr."""
+
+    def call(*runs):
+        main([*runs, "--into", "page.md"])
+        return (workplace / "page.md").read_text("utf-8"), capsys.readouterr().err
+
+    return call
 
 
-def complaint(*arguments):
-    error = call(*arguments).exception
-    assert isinstance(error, BadInput)
-    assert "\n" not in str(error)
-    return str(error)
+@pytest.fixture
+def complaint(workplace, capsys):
+    """Of what can't be done: the line that is said."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        assert left.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return call
 
 
-def fill(workplace, *runs):
-    result = call(*runs, "--into", "page.md")
-    assert result.exception is None, result.exception
-    return (workplace / "page.md").read_text("utf-8"), result.stderr
+# the script
 
 
-# the command
-
-
-def test_a_runs_block_and_its_row_are_filled_and_nothing_else(workplace):
-    text, said = fill(workplace, "tiny")
+def test_a_runs_block_and_its_row_are_filled_and_nothing_else(fill):
+    text, said = fill("tiny")
     outside = text
     for key in ("", "tiny, scale mini"):
         lines = "\n".join(Page(text, "page.md").content(key))
@@ -106,38 +106,39 @@ def test_a_runs_block_and_its_row_are_filled_and_nothing_else(workplace):
     assert "without a run, left as they were: seeds, scale mini" in said
 
 
-def test_filling_twice_gives_the_same_page(workplace):
-    once, _ = fill(workplace, "tiny")
-    assert fill(workplace, "tiny")[0] == once
+def test_filling_twice_gives_the_same_page(fill):
+    once, _ = fill("tiny")
+    assert fill("tiny")[0] == once
 
 
-def test_rows_and_blocks_of_other_runs_stay_when_one_is_filled_again(workplace):
+def test_rows_and_blocks_of_other_runs_stay_when_one_is_filled_again(fill):
     put("seeds", tiny(name="seeds"))
-    both, _ = fill(workplace, "tiny", "seeds")
+    both, _ = fill("tiny", "seeds")
     assert "not run yet" not in both
-    assert fill(workplace, "seeds")[0] == both
-    assert both == fill(workplace, "seeds", "tiny")[0]
+    assert fill("seeds")[0] == both
+    assert both == fill("seeds", "tiny")[0]
 
 
-def test_rows_stand_in_the_order_of_the_pages_blocks(workplace):
+def test_rows_stand_in_the_order_of_the_pages_blocks(fill):
     put("seeds", tiny(name="seeds"))
-    text, _ = fill(workplace, "tiny", "seeds")
+    text, _ = fill("tiny", "seeds")
     assert text.index("| seeds | mini |") < text.index("| [tiny](tiny.toml) | mini |")
 
 
-def test_a_run_that_has_no_block_is_told_which_lines_are_missing(workplace):
+def test_a_run_that_has_no_block_is_told_which_lines_are_missing(complaint, workplace):
     put("other", tiny(scale="paper"))
     missing = "<!-- results: tiny, scale paper --> and <!-- end -->"
     assert complaint("other", "--into", "page.md").endswith(f"expected two lines, {missing}")
     assert (workplace / "page.md").read_text() == PAGE
 
 
-def test_a_run_that_is_not_done_fills_nothing(workplace):
+def test_a_run_that_is_not_done_fills_nothing(complaint):
     put("begun", started(experiment()))
-    assert complaint("begun", "--into", "page.md") == "run begun: is lost; only a run that is done fills a block"
+    said = complaint("begun", "--into", "page.md")
+    assert said == "results: run begun: is lost; only a run that is done fills a block"
 
 
-def test_two_runs_of_one_block_are_refused(workplace):
+def test_two_runs_of_one_block_are_refused(complaint):
     put("again", tiny(run="again"))
     assert "both are of 'tiny, scale mini'" in complaint("tiny", "again", "--into", "page.md")
 
@@ -148,14 +149,13 @@ def test_two_runs_of_one_block_are_refused(workplace):
         (("tiny", "--into", "nowhere.md"), "--into nowhere.md: can't be read (No such file or directory)"),
         (("tiny", "--into", "latin.md"), "--into latin.md: is not UTF-8 text; expected a Markdown page"),
         (("tiny", "--into", "broken.md"), "broken.md: line 1: <!-- end --> ends no block"),
-        (("tiny", "--into", "page.md", "--csv"), "report: --into fills a Markdown page; leave out the other formats"),
         (("nothing", "--into", "page.md"), "run 'nothing': no such run"),
     ],
 )
-def test_what_cannot_be_filled_is_one_line(workplace, arguments, expected):
+def test_what_cannot_be_filled_is_one_line(complaint, workplace, arguments, expected):
     (workplace / "latin.md").write_bytes(b"\xff")
     (workplace / "broken.md").write_text("<!-- end -->\n")
-    assert complaint(*arguments).startswith(expected)
+    assert complaint(*arguments).startswith(f"results: {expected}")
 
 
 # what a block says

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from results import OVERVIEW, Page
 
 from stitchtui.errors import BadInput
-from stitchtui.report.blocks import OVERVIEW, Page
 
 TEXT = """# Page
 Prose with <!-- end --> inside a line.

@@ -1,24 +1,48 @@
-"""Finished runs' own results on a Markdown page: a row each in its table, and a block for each run."""
+"""Write finished runs' results into the Markdown page of the presets: a row each in its table, and a block for each.
 
+Run by hand: python presets/results.py RUN... [--into PAGE]
+
+A block begins with a line `<!-- results: NAME -->`, `<!-- results: NAME, scale SCALE -->` or, for the table over all of
+the page's blocks, `<!-- results -->`, and ends with a line `<!-- end -->`. Everything around them stays as it is.
+"""
+
+import re
+import sys
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import get_args
 from urllib.parse import quote
 
-from stitchtui.errors import BadInput
+from pydantic import ValidationError
+
+from stitchtui.errors import BadInput, ExitCode
+from stitchtui.experiment import Experiment
+from stitchtui.files import write_out
+from stitchtui.network_seeds import in_every_seed
 from stitchtui.paper.curves import Curve, Quantity, curves
-from stitchtui.report.blocks import OVERVIEW, Page
+from stitchtui.presets import list_presets, load_preset
 from stitchtui.report.claims import claims
 from stitchtui.report.cross import cross_title
-from stitchtui.report.departures import departures
 from stitchtui.report.export import cross_markdown
 from stitchtui.report.markdown import escaped, line, table
 from stitchtui.report.places import depths
 from stitchtui.report.references import beside, likeness, named_curves
+from stitchtui.report.unlike import unlike
 from stitchtui.report.wording import column_name, counted, listed, points, signed, time_taken
+from stitchtui.run.control import status
+from stitchtui.run.directory import find
+from stitchtui.run.plan import NUMERICS
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.text import plain
+
+OVERVIEW = ""
+"""The key of the block that holds the table over all others."""
+
+_START = re.compile(r"<!-- results(?:: (?P<key>.*\S))? -->\s*")
+_END = re.compile(r"<!-- end -->\s*")
 
 _HEAD = (
     *("preset", "scale", "networks and their test errors", "cells", "time (of a processor)"),
@@ -30,6 +54,63 @@ _NOT_RUN = "not run yet"
 _SCALE = ", scale "
 _NOTHING = "·"  # where there is no number
 _CHANGES = 12  # keys that are spelt out where a run isn't as its preset says
+
+
+@dataclass(frozen=True)
+class _Block:
+    first: int  # the lines of its two markers
+    last: int
+
+
+class Page:
+    """A page's text and its blocks by key, in the page's order. Raises BadInput where a marker has no partner."""
+
+    def __init__(self, text: str, shown: str) -> None:
+        self.shown = shown
+        self._lines = text.splitlines(keepends=True)
+        self._blocks = self._found()
+
+    @property
+    def keys(self) -> list[str]:
+        """What the blocks are called; the overview among them."""
+        return list(self._blocks)
+
+    def content(self, key: str) -> list[str]:
+        """The lines in a block, without their ends."""
+        block = self._blocks[key]
+        return [text.rstrip("\r\n") for text in self._lines[block.first + 1 : block.last]]
+
+    def filled(self, contents: Mapping[str, Sequence[str]]) -> str:
+        """The page's text with these lines in the blocks of these keys, each set off by an empty line."""
+        lines = list(self._lines)
+        end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+        for key, block in reversed(self._blocks.items()):
+            if key in contents:
+                lines[block.first + 1 : block.last] = [f"{text}{end}" for text in ("", *contents[key], "")]
+        return "".join(lines)
+
+    def _found(self) -> dict[str, _Block]:
+        found: dict[str, _Block] = {}
+        open_at: tuple[str, int] | None = None
+        for place, text in enumerate(self._lines):
+            if start := _START.fullmatch(text):
+                key = start["key"] or OVERVIEW
+                if open_at is not None:
+                    raise self._broken(place, f"a block begins inside that of line {open_at[1] + 1}")
+                if key in found:
+                    raise self._broken(place, f"a second block for '{plain(key)}'; expected one")
+                open_at = key, place
+            elif _END.fullmatch(text):
+                if open_at is None:
+                    raise self._broken(place, "<!-- end --> ends no block")
+                found[open_at[0]] = _Block(open_at[1], place)
+                open_at = None
+        if open_at is not None:
+            raise self._broken(open_at[1], "this block has no end; expected a line <!-- end -->")
+        return found
+
+    def _broken(self, place: int, what: str) -> BadInput:
+        return BadInput(f"{self.shown}: line {place + 1}: {what}")
 
 
 def key_of(state: RunState) -> str:
@@ -244,3 +325,73 @@ def _of_paper(curve: Curve, columns: Sequence[Column]) -> str:
 def _values(curve: Curve, places: Sequence[float]) -> list[str]:
     known = dict(zip(curve.x, curve.values, strict=True))
     return [_value(known[x], curve.quantity) if x in known else _NOTHING for x in places]
+
+
+def departures(state: RunState) -> list[str]:
+    """The keys in which the run differs from its preset, numbers with both values; none where there is no preset.
+
+    `numerics` is among them where this version computes otherwise than the run's did.
+
+    Texts are left out: they may be paths of one machine.
+    """
+    if state.name not in {preset.name for preset in list_presets()}:
+        return []
+    scale = state.experiment.get("scale")
+    try:
+        preset = in_every_seed(load_preset(state.name, scale if isinstance(scale, str) else None))
+        run = in_every_seed(Experiment.model_validate(state.experiment))
+    except BadInput:
+        return ["a scale that the preset doesn't have"]
+    except ValidationError:
+        return ["an experiment that this version can't read"]
+    return [*unlike(preset.plain(), run.plain()), *_numerics(state.versions.get("numerics"))]
+
+
+def _numerics(computed: object) -> list[str]:
+    """That the run was computed otherwise than one of now would be: a log that doesn't say how is an older one."""
+    if computed == str(NUMERICS):
+        return []
+    return [f"numerics {plain(str(computed))} in place of {NUMERICS}" if computed else f"numerics before {NUMERICS}"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fill the blocks of the runs that the command line names."""
+    told = ArgumentParser(description="Write finished runs' results into the page of the presets.")
+    told.add_argument("runs", nargs="+", metavar="RUN", help="a run as `stitchtui report` takes it")
+    page = Path(__file__).with_name("README.md")
+    told.add_argument("--into", type=Path, default=page, metavar="PAGE", help="another page than presets/README.md")
+    given = told.parse_args(arguments)
+    try:
+        fill(given.into, given.runs)
+    except BadInput as error:
+        print(f"results: {error}", file=sys.stderr)
+        sys.exit(ExitCode.BAD_INPUT)
+
+
+def fill(path: Path, names: Sequence[str]) -> None:
+    """Fill the blocks of these runs on the page at `path`. Raises BadInput for a run that isn't done."""
+    try:
+        page = Page(path.read_bytes().decode("utf-8"), plain(path))
+    except OSError as error:
+        raise BadInput(f"--into {plain(path)}: can't be read ({plain(error.strerror)})") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"--into {plain(path)}: is not UTF-8 text; expected a Markdown page") from None
+    states = [_done(name) for name in names]
+    write_out(path, filled(page, states, path.parent).encode("utf-8"))
+    print(f"wrote {plain(path)}", file=sys.stderr)
+    left = [key for key in page.keys if key not in map(key_of, states) and key != OVERVIEW]
+    if left:
+        print(f"without a run, left as they were: {plain('; '.join(left))}", file=sys.stderr)
+
+
+def _done(name: str) -> RunState:
+    directory = find(name)
+    state = RunState.load(directory.events)
+    condition = status(directory, state)
+    if condition != "done":
+        raise BadInput(f"run {plain(directory.name)}: is {condition}; only a run that is done fills a block")
+    return state
+
+
+if __name__ == "__main__":
+    main()
