@@ -18,25 +18,25 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from stitchtui.errors import BadInput, ExitCode
-from stitchtui.experiment import Experiment
-from stitchtui.files import write_out
-from stitchtui.network_seeds import in_every_seed
-from stitchtui.paper.curves import Curve, Quantity, curves
-from stitchtui.presets import list_presets, load_preset
+from stitchtui.base.errors import BadInput, ExitCode
+from stitchtui.base.files import write_out
+from stitchtui.base.text import plain
 from stitchtui.report.claims import claims
 from stitchtui.report.cross import cross_title
+from stitchtui.report.depths import depths
 from stitchtui.report.export import cross_markdown
 from stitchtui.report.markdown import escaped, line, table
-from stitchtui.report.places import depths
 from stitchtui.report.references import beside, likeness, named_curves
-from stitchtui.report.unlike import unlike
+from stitchtui.report.settings_diff import unlike
 from stitchtui.report.wording import column_name, counted, listed, points, signed, time_taken
 from stitchtui.run.control import status
 from stitchtui.run.directory import find
-from stitchtui.run.plan import NUMERICS
 from stitchtui.run.state import Column, RunState, Summary
-from stitchtui.text import plain
+from stitchtui.spec.curves import Curve, Quantity, curves
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.identity import NUMERICS
+from stitchtui.spec.network_seeds import in_every_seed
+from stitchtui.spec.presets import list_presets, load_preset
 
 OVERVIEW = ""
 """The key of the block that holds the table over all others."""

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from stitchtui.worker.session import Loaded, Session
+from stitchtui.measure.loaded import Loaded
+from stitchtui.measure.session import Session
 
 Fed = dict[str, list[Tensor]]
 """The batches of images in [0, 1] that each network was given, by its name."""

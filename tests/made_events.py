@@ -1,7 +1,7 @@
 """Events of a small made-up run, for the tests of everything that reads a log."""
 
-from stitchtui.experiment import Experiment
-from stitchtui.run.plan import plan
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.plan import plan
 
 CUTS = ["input", "conv1", "layer1.0", "layer2.0", "pool"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from stitchtui.experiment import Experiment
+from stitchtui.execute.runner import Runner
+from stitchtui.measure.recorder import Recorder
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import EventWriter, read_events
 from stitchtui.run.state import RunState
-from stitchtui.worker.recorder import Recorder
-from stitchtui.worker.runner import Runner
+from stitchtui.spec.experiment import Experiment
 
 TRAIN = {"epochs": 2, "batch_size": 50, "learning_rate": 0.05, "precision": "float32"}
 
@@ -57,7 +57,7 @@ TOLD = ("--device", "cpu", "--threads", "1")
 
 def worker(directory: RunDirectory, told: Sequence[str] = TOLD) -> subprocess.Popen[bytes]:
     """A worker process on the run, as `launch` starts it but under this test's eyes."""
-    command = [sys.executable, "-m", "stitchtui.worker", str(directory.path)]
+    command = [sys.executable, "-m", "stitchtui.execute.worker", str(directory.path)]
     root = Path(__file__).parents[1]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths}

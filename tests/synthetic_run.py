@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from stitchtui.experiment import Experiment
 from stitchtui.run.events import Event
-from stitchtui.run.plan import NUMERICS, Task, plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.identity import NUMERICS
+from stitchtui.spec.plan import Task, plan
 
 CUTS = ("stem", "layer1.0", "layer2.0")
 DEPTHS = (0.1, 0.5, 0.9)

@@ -34,8 +34,7 @@ def modules(folder):
 
 
 def test_a_run_as_data_and_its_report_load_neither_torch_nor_textual():
-    names = [*modules("run"), *modules("report"), *modules("commands")]
-    names += [f"stitchtui.{name}" for name in ("cli", "live", "presets", "settings", "validation", "experiment")]
+    names = [name for part in ("spec", "stats", "run", "report", "cli") for name in modules(part)]
     assert len(names) > 20
     assert loaded_after(f"import {', '.join(names)}", SCIENCE) == []
 
@@ -48,5 +47,12 @@ def test_the_app_with_all_its_screens_loads_no_torch():
 
 
 def test_the_first_picture_of_the_app_waits_for_nothing_that_it_does_not_show():
-    later = ("pydantic", "plotext", "numpy", "stitchtui.experiment", "stitchtui.presets", "stitchtui.tui.catalogue")
+    later = (
+        "pydantic",
+        "plotext",
+        "numpy",
+        "stitchtui.spec.experiment",
+        "stitchtui.spec.presets",
+        "stitchtui.tui.catalogue",
+    )
     assert loaded_after("import stitchtui.tui.main, stitchtui.tui.app", later) == []

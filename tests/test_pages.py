@@ -7,7 +7,7 @@ import pytest
 from results import OVERVIEW, Page
 
 from stitchtui.cli import COMMANDS
-from stitchtui.presets import list_presets
+from stitchtui.spec.presets import list_presets
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

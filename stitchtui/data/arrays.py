@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Part
 from stitchtui.data.numbering import numbered
 from stitchtui.data.raw import Raw
 from stitchtui.data.values import Array, all_to_bytes
 from stitchtui.data.words import one_line, shown
-from stitchtui.errors import BadInput
 
 NEEDED = ("x_train", "y_train", "x_test", "y_test")
 MEDMNIST = ("train_images", "train_labels", "test_images", "test_labels")

@@ -21,10 +21,10 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import size as spelled_size
 from stitchtui.data.values import MOST, Pixels, bits, range_read, to_bytes
 from stitchtui.data.words import one_line, shown
-from stitchtui.errors import BadInput
-from stitchtui.text import size as spelled_size
 
 Progress = Callable[[int, int], None]
 CHUNK = 256

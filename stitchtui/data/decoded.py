@@ -12,8 +12,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from stitchtui.base.paths import cache_directory
 from stitchtui.data.decode import Decoded, Progress, decode
-from stitchtui.places import cache_directory
 
 # Raised whenever the same files would decode to other pixels or notes.
 FORMAT = 2

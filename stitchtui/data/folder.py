@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Part
 from stitchtui.data.decode import Progress
 from stitchtui.data.decoded import decoded
@@ -20,7 +21,6 @@ from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import generator, stratified_split
 from stitchtui.data.tree import Tree
 from stitchtui.data.words import one_line, shown, some
-from stitchtui.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.data import facts
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.subsets import generator
-from stitchtui.errors import BadInput, not_known
-from stitchtui.text import plain
 
 NoiseKind = Literal["different", "uniform"]
 

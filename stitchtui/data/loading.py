@@ -8,7 +8,7 @@ from stitchtui.data.dataset import Augmentation, Dataset, Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import indices_for_testing, indices_for_training
 from stitchtui.data.words import shown
-from stitchtui.experiment import DataSpec, Subset
+from stitchtui.spec.experiment import DataSpec, Subset
 
 # A mirrored digit is another sign, so only photographs are flipped; 8x8 digits have no margin to crop.
 AUTOMATIC: dict[str, Augmentation] = {"digits": "none", "cifar10": "crop_flip", "cifar100": "crop_flip"}

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from stitchtui.base.errors import BadInput
+from stitchtui.base.paths import cache_directory
 from stitchtui.data.dataset import Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import generator, stratified_split
 from stitchtui.data.words import one_line, shown
-from stitchtui.errors import BadInput
-from stitchtui.places import cache_directory
 
 DIGITS_TEST = 600
 # Seconds of silence after which a download has failed: where packets are dropped it would hang for ever.

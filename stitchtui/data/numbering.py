@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.words import shown, some
-from stitchtui.errors import BadInput
 
 Array = NDArray[Any]
 Numbers = NDArray[np.int64]

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Iterator
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data import facts
 from stitchtui.data.dataset import Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.words import some
-from stitchtui.errors import BadInput
 
 
 def check(raw: Raw, said: str) -> None:

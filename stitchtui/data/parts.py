@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.tree import Tree
 from stitchtui.data.words import shown, some
-from stitchtui.errors import BadInput
 
 # Where several can be the test part, the first of them is.
 WORDS = {

@@ -5,8 +5,8 @@ import hashlib
 import torch
 from torch import Tensor
 
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Subset
+from stitchtui.base.errors import BadInput
+from stitchtui.spec.experiment import Subset
 
 
 def generator(purpose: str, seed: int) -> torch.Generator:

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.words import shown
-from stitchtui.errors import BadInput
 
 # What file managers, network drives and archives leave in folders, and what people keep beside images; lower case.
 FOLDERS = ("@eadir", "__macosx", "#recycle", "$recycle.bin", "system volume information", "lost+found")

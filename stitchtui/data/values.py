@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 
 Array = NDArray[Any]
 Pixels = NDArray[np.uint8]

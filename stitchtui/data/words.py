@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from stitchtui.text import plain
+from stitchtui.base.text import plain
 
 
 def shown(name: str | os.PathLike[str]) -> str:

@@ -6,8 +6,8 @@ from functools import partial
 
 from torch import nn
 
-from stitchtui.errors import BadInput, not_known
-from stitchtui.experiment import Normalisation
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.networks import from_hubs, from_timm, from_torchvision, own_code
 from stitchtui.networks.digits import digits_cnn
 from stitchtui.networks.myrtle import myrtle5
@@ -16,7 +16,7 @@ from stitchtui.networks.resnet import basic_resnet, bottleneck_resnet, resnet18
 from stitchtui.networks.sizes import USUAL, Shape
 from stitchtui.networks.trying import shaped
 from stitchtui.networks.vit import vit
-from stitchtui.text import plain
+from stitchtui.spec.experiment import Normalisation
 
 Option = bool | int | float | str
 

@@ -12,11 +12,11 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
-from stitchtui.errors import BadInput, RunFailed
-from stitchtui.files import write_atomically
+from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.files import write_atomically
+from stitchtui.base.text import plain
 from stitchtui.networks import pickled
 from stitchtui.networks.reasons import reason
-from stitchtui.text import plain
 
 KEY = "stitchtui"  # the safetensors metadata entry that holds ours, as JSON
 VERSION = 1

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from stitchtui.errors import BadInput, not_known
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.networks import weight_names
 from stitchtui.networks.checkpoints import Checkpoint, bad, state_of
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.weight_names import Fit, Wanted
-from stitchtui.text import plain
 
 _TRIED = 3  # so many of the places that don't fit by name are offered to what the network itself makes of names
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stitchtui.errors import BadInput
-from stitchtui.experiment import HUBS, Normalisation
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.networks import from_timm, heads
+from stitchtui.networks.normalisation import IMAGENET
 from stitchtui.networks.reasons import reason
-from stitchtui.networks.scales import IMAGENET
 from stitchtui.networks.sizes import USUAL, Shape, from_size
-from stitchtui.text import plain
+from stitchtui.spec.experiment import HUBS, Normalisation
 
 HF, HUB = HUBS
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from stitchtui.errors import BadInput, not_known
-from stitchtui.experiment import Normalisation
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import Shape, from_size
-from stitchtui.text import plain
+from stitchtui.spec.experiment import Normalisation
 
 PREFIX = "timm:"
 OFFLINE = "where this machine is offline, fetch it once elsewhere and set HF_HOME to that cache"

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from stitchtui.errors import BadInput, not_known
-from stitchtui.experiment import Normalisation
+from stitchtui.base.errors import BadInput, not_known
 from stitchtui.networks import heads
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import Shape, from_size
+from stitchtui.spec.experiment import Normalisation
 
 PREFIX = "torchvision:"
 # Their auxiliary classifiers train a second output that nothing here reads.

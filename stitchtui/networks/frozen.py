@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from stitchtui.errors import BadInput, not_known
-from stitchtui.text import plain
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 
 
 def all_but(module: nn.Module, name: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 
 
 def last_linear(module: nn.Module) -> str:

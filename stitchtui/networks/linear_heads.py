@@ -10,18 +10,18 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from stitchtui import places
+from stitchtui.base import paths
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.data.batches import split
 from stitchtui.data.dataset import Part
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Normalisation
 from stitchtui.networks import checkpoints, heads
 from stitchtui.networks.network import normalise, weight_digest
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.training import OnStep, Stopped
-from stitchtui.run.plan import cell_identity
+from stitchtui.spec.experiment import Normalisation
+from stitchtui.spec.identity import cell_identity
 from stitchtui.stitching.probe import logistic_regression
-from stitchtui.text import plain
 
 TRAIN = "train"  # what a specification says for a head that is to be trained on the data
 L2 = 1e-4
@@ -116,7 +116,7 @@ def train(network: nn.Module, name: str, lesson: Lesson, on_step: OnStep, stop: 
     """
     layer = heads.linear(network, name)
     _fill(layer, torch.zeros_like(layer.weight), torch.zeros_like(layer.bias))  # of no account for the identity
-    path = places.cache_directory() / "heads" / f"{_identity(network, lesson)}.safetensors"
+    path = paths.cache_directory() / "heads" / f"{_identity(network, lesson)}.safetensors"
     try:
         load(path, layer)
     except BadInput:  # not there yet, or damaged

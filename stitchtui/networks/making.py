@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.text import plain
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.labels import relabelled
 from stitchtui.data.loading import subset
-from stitchtui.errors import BadInput, RunFailed
-from stitchtui.experiment import NetworkSpec, Normalisation
 from stitchtui.networks import architectures
 from stitchtui.networks.network import Network, Source, error_percent, freeze, normalise, weight_digest
 from stitchtui.networks.trying import IMAGES, try_out
-from stitchtui.text import plain
+from stitchtui.spec.experiment import NetworkSpec, Normalisation
 
 EVALUATION_BATCH = 500
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 from stitchtui.networks.blocks import Blocks, channels
 
 

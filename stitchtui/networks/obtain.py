@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.data.dataset import Dataset
-from stitchtui.errors import BadInput, not_known
-from stitchtui.experiment import NetworkSpec, Normalisation
-from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, own, own_code, scales, sizes
+from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, normalisation, own, own_code, sizes
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.heads import linear
 from stitchtui.networks.making import Making, architecture_of, naming, own_data, seeded
@@ -20,7 +20,7 @@ from stitchtui.networks.own import cache_path
 from stitchtui.networks.sizes import USUAL, Shape
 from stitchtui.networks.training import OnStep
 from stitchtui.networks.trying import look
-from stitchtui.text import plain
+from stitchtui.spec.experiment import NetworkSpec, Normalisation
 
 __all__ = ["at_hand", "cache_path", "from_file", "from_name", "obtain", "training_order"]
 
@@ -160,7 +160,9 @@ class _Given(Making):
         architecture, width, options = _what_to_build(path, self.spec, metadata)
         if self.spec.head is None and metadata is not None:
             self._check_classes(path, metadata)
-        scale = scales.chosen(self.spec, self.data, None if metadata is None else scales.stored(path, metadata))
+        scale = normalisation.chosen(
+            self.spec, self.data, None if metadata is None else normalisation.stored(path, metadata)
+        )
         module = self.build(architecture, width, options, scale)
         without = linear_heads.parameters(module, self.example(scale), self.classes) if self.spec.head else ()
         notes = fitting.load_into(module, checkpoint, self.classes, without, self.spec.part)
@@ -187,7 +189,7 @@ class _Given(Making):
         architecture = architectures.canonical(architecture_of(self.spec), weights)
         said = self.spec.normalisation == "auto"
         published = architectures.published_scale(architecture, weights) if said else None
-        scale = scales.chosen(self.spec, self.data, published)
+        scale = normalisation.chosen(self.spec, self.data, published)
         module = self.build(architecture, self.spec.width, self.spec.options, scale)
         module = self._with_head(module, architecture, scale, on_step, stop)
         return self.finished(module, architecture, "pretrained", scale)

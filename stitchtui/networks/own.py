@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from stitchtui import places
+from stitchtui.base import paths
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.subsets import generator, random_subset
-from stitchtui.errors import BadInput
-from stitchtui.experiment import NetworkSpec, Normalisation, TrainSpec
-from stitchtui.networks import architectures, checkpoints, fitting, from_timm, own_code, scales
+from stitchtui.networks import architectures, checkpoints, fitting, from_timm, normalisation, own_code
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.frozen import start_from
 from stitchtui.networks.making import EVALUATION_BATCH, Making, architecture_of, own_data, seeded
 from stitchtui.networks.network import Network, Source, error_percent, normalise, tensor_bytes
 from stitchtui.networks.self_supervised import train_self_supervised
 from stitchtui.networks.training import Job, OnStep, train
+from stitchtui.spec.experiment import NetworkSpec, Normalisation, TrainSpec
 from stitchtui.stitching.controls import recalibrate
 
 # Raised whenever a change to architectures or training may change the weights that a specification leads to.
@@ -53,7 +53,7 @@ def untrained(making: Making) -> Network:
     """
     spec, data = making.spec, making.data
     architecture = architectures.canonical(architecture_of(spec))
-    scale = scales.chosen(spec, data, None)
+    scale = normalisation.chosen(spec, data, None)
     module = making.build(architecture, spec.width, spec.options, scale)
     images = data.train.images[_some(len(data.train)).to(making.device)]
     size = min(CALIBRATION_BATCH, len(images))  # all batches of one size, since each counts as much as the next
@@ -72,7 +72,7 @@ def cache_path(spec: NetworkSpec, dataset: Dataset, start: Network | None = None
 
 def scale_of(spec: NetworkSpec, data: Dataset, start: Network | None) -> Normalisation:
     """What the network is fed with: what it begins with says so, unless the specification does."""
-    return scales.chosen(spec, data, None if start is None else Normalisation(mean=start.mean, std=start.std))
+    return normalisation.chosen(spec, data, None if start is None else Normalisation(mean=start.mean, std=start.std))
 
 
 def whole(spec: NetworkSpec) -> NetworkSpec:
@@ -152,7 +152,7 @@ def _cached_metadata(path: Path) -> Metadata | None:
 
 
 def _kept(spec: NetworkSpec, data: Dataset, start: Network | None) -> Path:
-    return places.cache_directory() / "networks" / f"{_identity(spec, data, start)}.safetensors"
+    return paths.cache_directory() / "networks" / f"{_identity(spec, data, start)}.safetensors"
 
 
 def _identity(spec: NetworkSpec, data: Dataset, start: Network | None) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import nn
 
-from stitchtui.errors import BadInput, not_known
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.networks.reasons import reason
-from stitchtui.text import plain
 
 Factory = Callable[..., Any]
 OTHERS = ("torchvision:", "timm:", "hf:", "hub:")  # what is looked up elsewhere

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stitchtui.device import is_out_of_memory
-from stitchtui.errors import BadInput
+from stitchtui.base.device import is_out_of_memory
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.networks.reasons import reason
-from stitchtui.text import plain
 
 RESAVE = "where you trust it, re-save with torch.save(model.state_dict(), 'weights.pt')"
 

@@ -1,6 +1,6 @@
 """An exception from elsewhere as part of a one-line message."""
 
-from stitchtui.text import plain
+from stitchtui.base.text import plain
 
 
 def reason(error: BaseException, limit: int = 200) -> str:

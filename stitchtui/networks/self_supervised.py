@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from torch import nn
 
-from stitchtui.errors import BadInput
-from stitchtui.experiment import TrainSpec
+from stitchtui.base.errors import BadInput
 from stitchtui.networks import heads, simclr
 from stitchtui.networks.frozen import all_but
-from stitchtui.networks.lessons import Lesson, rotation, supervised
+from stitchtui.networks.objectives import Lesson, rotation, supervised
 from stitchtui.networks.training import Job, OnStep, train
+from stitchtui.spec.experiment import TrainSpec
 
 Task = Literal["simclr", "rotation"]
 

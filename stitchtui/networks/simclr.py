@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from stitchtui.networks.lessons import Batch, Lesson
+from stitchtui.networks.objectives import Batch, Lesson
 
 GROUP = 16  # images that share what is drawn; a view draws its groups anew, so that partners hardly ever share it
 

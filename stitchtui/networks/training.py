@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stitchtui.base.device import is_out_of_memory, training_dtype
+from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.data import batches
 from stitchtui.data.dataset import Augmentation, Part
-from stitchtui.device import is_out_of_memory, training_dtype
-from stitchtui.errors import BadInput, RunFailed
-from stitchtui.experiment import Normalisation, TrainSpec
 from stitchtui.networks.checkpoints import keep
 from stitchtui.networks.frozen import frozen
-from stitchtui.networks.lessons import Batch, Lesson, supervised
 from stitchtui.networks.network import normalise
+from stitchtui.networks.objectives import Batch, Lesson, supervised
+from stitchtui.spec.experiment import Normalisation, TrainSpec
 
 OnStep = Callable[[dict[str, Any]], None]
 REPORT_SECONDS = 0.25

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
+from stitchtui.base.device import is_out_of_memory
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.data.dataset import Dataset
-from stitchtui.device import is_out_of_memory
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Normalisation
 from stitchtui.networks.network import logits, normalise
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import Shape, spelled
-from stitchtui.text import plain
+from stitchtui.spec.experiment import Normalisation
 
 IMAGES = 2
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 from stitchtui.networks.blocks import Blocks, channels
 
 POOLS = ("mean", "token")

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from stitchtui.text import plain
+from stitchtui.base.text import plain
 
 SHOWN = 3
 # What wraps a module, or a part of one, and says nothing of it.

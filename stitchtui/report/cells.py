@@ -6,7 +6,7 @@ from typing import Literal
 
 from stitchtui.report.wording import signed
 from stitchtui.run.state import Column, RunState, Summary
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stats.penalty import Interval
 
 Kind = Literal["pending", "failed", "direct", "some_seeds", "reused", "measured"]
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from stitchtui.claims.finding import Judged
 from stitchtui.report.wording import printable
 from stitchtui.run.state import RunState
+from stitchtui.stats.judgement import Judged
 
 CLAIMS_HOW = (
     "judged on 95 % intervals: of each number, or of the difference of two, on the same test images where both are of"
@@ -16,7 +16,7 @@ def claims(state: RunState) -> list[Judged]:
     """The claims as the run's end said them; until then, as far as the run has come."""
     if state.claims or not state.experiment.get("claims"):
         return state.claims
-    from stitchtui.claims.judge import judge_all  # imported late: a run that has said its claims needs no pydantic
+    from stitchtui.report.judging import judge_all  # imported late: a run that has said its claims needs no pydantic
 
     return judge_all(state)
 

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from rich.cells import cell_len
 
-from stitchtui.report.places import depths
+from stitchtui.report.depths import depths
 from stitchtui.report.references import Reference, references
 from stitchtui.report.wording import column_name, printable, shortened, signed, to_ascii
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stats.penalty import Interval
 
 # Marker shapes tell columns apart where colours can't; a pair's are filled, a control's hollow.
 _PAIR_MARKS, _CONTROL_MARKS = "●■▲◆★▼", "○□△◇☆▽"

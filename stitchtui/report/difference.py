@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stitchtui.report.markdown import escaped, table
-from stitchtui.report.unlike import unlike
+from stitchtui.report.settings_diff import unlike
 from stitchtui.report.wording import bounds, column_name, counted, listed, signed
 from stitchtui.run.answers import penalty_of
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.apart import apart_of
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stats.paired_difference import apart_of
+from stitchtui.stats.penalty import Interval
 
 APART = (
     "± counts only images that one of the two gets wrong where both stitch into the same network on the same images, "

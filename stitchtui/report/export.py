@@ -12,9 +12,9 @@ from typing import Any
 from stitchtui.report import cells
 from stitchtui.report.claims import CLAIMS_HOW, claims
 from stitchtui.report.cross import cross_texts, cross_title
+from stitchtui.report.depths import depths
 from stitchtui.report.details import Details, details, meanings
 from stitchtui.report.markdown import escaped, table
-from stitchtui.report.places import depths
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.summary import paper_lines
 from stitchtui.report.wording import bounds, column_name, printable

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
+from stitchtui.report.depths import depths
 from stitchtui.report.ladder import Ladder
-from stitchtui.report.places import depths
 from stitchtui.report.references import Reference, likeness, references
 from stitchtui.report.wording import column_name, printable, shortened, signed
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stats.penalty import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

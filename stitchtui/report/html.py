@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stitchtui.base.text import duration
 from stitchtui.report import cells, figures
 from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.cross import cross_title
@@ -14,10 +15,9 @@ from stitchtui.report.ladder import ladders
 from stitchtui.report.markup import Markup, joined, lines, listing, page, section, table, tag
 from stitchtui.report.summary import summary_lines
 from stitchtui.report.wording import bounds, column_name, normalisation, signed, time_taken
-from stitchtui.run.controls import control_named
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
-from stitchtui.text import duration
+from stitchtui.spec.controls import control_named
 
 _HOW = (
     "Penalty = error(stitched) - error(top), in percentage points of test error, with its paired 95 % interval in"

@@ -12,7 +12,7 @@ from stitchtui.report import cells
 from stitchtui.report.cells import Drawn
 from stitchtui.report.wording import column_name, counted, listed, printable, shortened, to_ascii
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.capacity import FAMILIES
+from stitchtui.spec.families import FAMILIES
 
 _WIDEST_CUT, _NARROWEST_CUT = 24, 10  # terminal cells
 _NARROWEST = 6  # of a family's heading: "affine"

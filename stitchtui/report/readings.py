@@ -6,8 +6,7 @@ from stitchtui.report.wording import column_name
 from stitchtui.run.answers import answered, penalty_of
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Interval
-from stitchtui.stitching.readable import (
+from stitchtui.stats.objections import (
     CutEvidence,
     Judgement,
     OffDiagonal,
@@ -15,6 +14,7 @@ from stitchtui.stitching.readable import (
     judgement,
     triangle,
 )
+from stitchtui.stats.penalty import Interval
 
 # Of a [stitch], what doesn't say how one cell is stitched, or what the column itself says.
 _ELSEWHERE = ("cuts", "top_cuts", "pairing", "seeds", "family", "objective")

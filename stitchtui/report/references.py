@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stitchtui.paper.curves import Curve, Quantity, curves, named
-from stitchtui.report.places import depths
-from stitchtui.run.controls import control_named
+from stitchtui.report.depths import depths
 from stitchtui.run.records import NetworkState
 from stitchtui.run.state import Column, RunState
+from stitchtui.spec.controls import control_named
+from stitchtui.spec.curves import Curve, Quantity, curves, named
 
 
 @dataclass(frozen=True)

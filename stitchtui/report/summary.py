@@ -4,13 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from stitchtui.paper.curves import Curve
+from stitchtui.base.text import duration
 from stitchtui.report.claims import claim_lines
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.references import beside, likeness
 from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed, time_taken
 from stitchtui.run.state import Column, RunState
-from stitchtui.text import duration
+from stitchtui.spec.curves import Curve
 
 
 def summary_lines(state: RunState, *, condition: str | None = None) -> list[str]:

@@ -1,14 +1,15 @@
 """How a report says things: safe names, signed numbers, what each control is called. Shared by every output."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from stitchtui.run.controls import CONTROLS, control_named
+from stitchtui.base.text import duration, plain
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Interval
-from stitchtui.text import duration, plain
+from stitchtui.spec.controls import CONTROLS, control_named
+from stitchtui.stats.penalty import Interval
 
 CONTROL_NAMES = {name: control.words for name, control in CONTROLS.items()}
 
@@ -129,3 +130,9 @@ def significant(value: float) -> str:
     if not 1e-3 <= abs(value) < 9.95:
         return f"{value:.0f}" if 9.95 <= abs(value) < 1e4 else f"{value:.1e}"
     return f"{value:#.2g}"
+
+
+def verdict_counts(state: RunState) -> str:
+    """How many pairs are connected, not connected and undecided: `1 connected, 1 undecided`."""
+    found = Counter(verdict for column in state.columns() if (verdict := state.verdict(column)) is not None)
+    return ", ".join(f"{found[each]} {each}" for each in ("connected", "not connected", "undecided") if found[each])

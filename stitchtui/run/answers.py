@@ -1,9 +1,9 @@
 """A run's numbers with what they rest on: which test images their cells answer wrongly, where the log says it."""
 
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.apart import Answered, Answers
-from stitchtui.stitching.penalty import Interval
-from stitchtui.stitching.wrong import Wrong
+from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.paired_difference import Answered, Answers
+from stitchtui.stats.penalty import Interval
 
 
 def answered(

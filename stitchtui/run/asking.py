@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventReader
 from stitchtui.run.lock import turn
 from stitchtui.run.state import RunState
-from stitchtui.text import plain
 
 if TYPE_CHECKING:
-    from stitchtui.experiment import Request
+    from stitchtui.spec.experiment import Request
 
 _Launched = TypeVar("_Launched")
 _LOOK_EVERY = 0.5  # seconds
@@ -25,7 +25,7 @@ def ask(directory: RunDirectory, request: "Request", state: RunState) -> list[st
 
     Raises BadInput where the run can't have it, has it already, or is on another machine.
     """
-    from stitchtui.run.plan import plan
+    from stitchtui.spec.plan import plan
 
     if control.status(directory, state) == "elsewhere":
         raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; ask there")
@@ -54,7 +54,7 @@ def added(directory: RunDirectory, state: RunState) -> bool:
     settings = directory.settings()
     if not settings or settings == state.experiment:
         return False
-    from stitchtui.run.plan import plan  # imported late: few experiments are changed after their run began
+    from stitchtui.spec.plan import plan  # imported late: few experiments are changed after their run began
 
     try:
         planned = {task.id for task in plan(directory.read_experiment())}

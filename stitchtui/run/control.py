@@ -8,27 +8,29 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from stitchtui.errors import BadInput, RunFailed
-from stitchtui.files import write_atomically
+from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.files import write_atomically
+from stitchtui.base.text import plain
 from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.events import parse
 from stitchtui.run.lock import turn
 from stitchtui.run.process import Liveness, describe_process, leads_its_group, liveness, process_of, same_process
-from stitchtui.text import plain
 
 if TYPE_CHECKING:
     from stitchtui.run.state import RunState
 
-__all__ = ["AlreadyRunning", "describe_process", "launch", "liveness", "status", "stop"]
+__all__ = ["AlreadyRunning", "describe_process", "launch", "let_go", "liveness", "status", "stop"]
 
 RunCondition = Literal["starting", "running", "done", "failed", "stopped", "lost", "elsewhere"]
 
-WORKER = (sys.executable, "-m", "stitchtui.worker")
+WORKER = (sys.executable, "-m", "stitchtui.execute.worker")
+POLL = 0.25  # seconds between looks at a run that goes on
+_LEAVING = 10.0  # seconds that a worker may take from its last event to its exit
 _END_OF_LOG = 1 << 16  # bytes, more than the longest last event
 
 
@@ -140,3 +142,11 @@ def _gone(info: dict[str, Any], seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def let_go(directory: RunDirectory, pause: Callable[[float], None] = time.sleep) -> None:
+    """Give a worker that has said its end the time to leave, so that the run can be resumed at once."""
+    for _ in range(round(_LEAVING / POLL)):
+        if not is_alive(directory):
+            return
+        pause(POLL)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stitchtui.errors import BadInput
-from stitchtui.files import write_atomically
-from stitchtui.places import runs_directory
-from stitchtui.text import plain
+from stitchtui.base.errors import BadInput
+from stitchtui.base.files import write_atomically
+from stitchtui.base.paths import runs_directory
+from stitchtui.base.text import plain
 
 if TYPE_CHECKING:
-    from stitchtui.experiment import Experiment, Request
+    from stitchtui.spec.experiment import Experiment, Request
 
+_LOG_END = 4096  # bytes
 _LARGEST_INFO = 1 << 20  # bytes; no run.json of ours comes near
 
 
@@ -95,7 +96,7 @@ class RunDirectory:
         """The run's experiment. Raises BadInput where it is missing or makes no sense."""
         from pydantic import ValidationError  # imported late: whoever only lists or watches runs needs neither
 
-        from stitchtui.experiment import Experiment
+        from stitchtui.spec.experiment import Experiment
 
         where = plain(self.experiment)
         try:
@@ -106,6 +107,14 @@ class RunDirectory:
             raise BadInput(f"{where}: {key or 'the experiment'}: {plain(first['msg'])}") from None
         except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{where}: can't be read as an experiment: {plain(error)}") from None
+
+    def last_words(self) -> str:
+        """The last line of the worker's log that isn't blank; empty where there is none."""
+        try:
+            end = self.log.read_bytes()[-_LOG_END:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return next((plain(line.strip()) for line in reversed(end.splitlines()) if line.strip()), "")
 
     def settings(self) -> dict[str, Any]:
         """experiment.toml as it stands, without asking whether it makes sense; nothing where it can't be read."""
@@ -125,7 +134,7 @@ class RunDirectory:
         """
         from pydantic import ValidationError
 
-        from stitchtui.network_seeds import in_every_seed
+        from stitchtui.spec.network_seeds import in_every_seed
 
         now = self.read_experiment()
         try:
@@ -160,7 +169,7 @@ def create(experiment: "Experiment", parent: Path | None = None) -> RunDirectory
 
     The experiment in it has its networks in every seed. Raises BadInput where that can't be.
     """
-    from stitchtui.network_seeds import in_every_seed
+    from stitchtui.spec.network_seeds import in_every_seed
 
     experiment = in_every_seed(experiment)
     parent = runs_directory() if parent is None else parent

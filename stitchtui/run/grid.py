@@ -7,9 +7,9 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from statistics import fmean
 
-from stitchtui.run.controls import CONTROLS
 from stitchtui.run.records import Cell, Column, InSeed, NetworkState, Status, Summary, TaskState
-from stitchtui.stitching.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
+from stitchtui.spec.controls import CONTROLS
+from stitchtui.stats.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
 
 _CONTROLS = tuple(CONTROLS)
 

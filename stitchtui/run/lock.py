@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stitchtui.errors import BadInput
-from stitchtui.files import write_atomically
+from stitchtui.base.errors import BadInput
+from stitchtui.base.files import write_atomically
+from stitchtui.base.text import plain
 from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.process import describe_process, liveness
-from stitchtui.text import plain
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -3,28 +3,30 @@
 import math
 from collections.abc import Mapping
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stitchtui.run import fields
 from stitchtui.run.records import TaskState
-
-if TYPE_CHECKING:
-    from stitchtui.run.state import RunState
+from stitchtui.run.state import RunState
 
 # Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
 Group = tuple[str, str, str]
 
 
-def fraction(state: "RunState") -> float:
+def fraction(state: RunState) -> float:
     """The part of the run's steps that is done, 0 to 1; a task of unknown length counts as one step."""
+    if state.status == "done":
+        return 1.0
     expected = _expected(state)
     total = sum(expected.values())
     done = sum(expected[task.id] * _done(task) for task in state.tasks.values())
     return min(1.0, done / total) if total else 0.0
 
 
-def remaining(state: "RunState", now: float) -> float | None:
+def remaining(state: RunState, now: float) -> float | None:
     """Seconds from `now` until all tasks are done, each at the pace of others like it; None if there are none."""
+    if state.status != "running":
+        return None
     expected, paces = _expected(state), _paces(state)
     seconds = 0.0
     for task in state.tasks.values():
@@ -47,7 +49,7 @@ def _done(task: TaskState) -> float:
     return min(1.0, task.step / task.steps) if task.status == "running" and task.steps else 0.0
 
 
-def _paces(state: "RunState") -> dict[Group, float]:
+def _paces(state: RunState) -> dict[Group, float]:
     """Seconds a step, for each group with a task that took steps; those at work together share the time."""
     seconds: dict[Group, float] = {}
     steps: dict[Group, int] = {}
@@ -68,7 +70,7 @@ def _steps_taken(task: TaskState, reused: bool) -> int:
     return task.step - ((task.first_step or 0) if task.kind == "network" else 0)
 
 
-def _expected(state: "RunState") -> dict[str, float]:
+def _expected(state: RunState) -> dict[str, float]:
     known: dict[tuple[Group, str], list[int]] = {}
     for task in state.tasks.values():
         if task.steps:
@@ -76,7 +78,7 @@ def _expected(state: "RunState") -> dict[str, float]:
     return {task.id: _expected_steps(task, known, state) for task in state.tasks.values()}
 
 
-def _expected_steps(task: TaskState, known: Mapping[tuple[Group, str], list[int]], state: "RunState") -> float:
+def _expected_steps(task: TaskState, known: Mapping[tuple[Group, str], list[int]], state: RunState) -> float:
     if task.kind == "data":
         return 1.0  # its steps are images, of which a column sees hundreds in one
     if task.steps or task.status == "finished":
@@ -86,7 +88,7 @@ def _expected_steps(task: TaskState, known: Mapping[tuple[Group, str], list[int]
     return _from_recipe(task, state) or 1.0
 
 
-def _from_recipe(task: TaskState, state: "RunState") -> float | None:
+def _from_recipe(task: TaskState, state: RunState) -> float | None:
     """The steps that the experiment asks for: epochs x training images / batch size."""
     try:
         recipe: Mapping[str, Any] = state.stitch(task.request)

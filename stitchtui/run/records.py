@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from stitchtui.run.controls import control_named
-from stitchtui.stitching.penalty import Interval
+from stitchtui.spec.controls import control_named
+from stitchtui.stats.penalty import Interval
 
 Status = Literal["pending", "running", "finished", "failed"]
 RunStatus = Literal["empty", "running", "done", "failed", "stopped"]

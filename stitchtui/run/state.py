@@ -6,16 +6,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from stitchtui.claims.finding import Judged, as_verdict
-from stitchtui.network_seeds import first_names, said_in
-from stitchtui.run import fields, grid, progress
+from stitchtui.run import fields, grid
 from stitchtui.run.cross import Cross, cross_of
-from stitchtui.run.events import Event, read_events
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import Event, parse, read_events
 from stitchtui.run.fields import Malformed
 from stitchtui.run.records import Cell, Column, NetworkState, RunStatus, Status, Summary, TaskState
-from stitchtui.stitching.penalty import Verdict
+from stitchtui.spec.seed_names import first_names, said_in
+from stitchtui.stats.judgement import Judged, as_verdict
+from stitchtui.stats.penalty import Verdict
 
-__all__ = ["Cell", "Column", "NetworkState", "RunState", "Status", "Summary", "TaskState", "load"]
+__all__ = ["Cell", "Column", "NetworkState", "RunState", "Status", "Summary", "TaskState", "load", "quick_state"]
 
 
 @dataclass
@@ -119,14 +120,6 @@ class RunState:
         """Whether a pair is stitching-connected; None for controls and until every cell is in."""
         return grid.verdict(column, self.tasks, self.cells, self.epsilon)
 
-    def progress(self) -> float:
-        """How much of the run is done, from 0 to 1."""
-        return 1.0 if self.status == "done" else progress.fraction(self)
-
-    def eta(self, now: float) -> float | None:
-        """Seconds from `now` (seconds since 1970) until the run is done; None when that can't be said."""
-        return progress.remaining(self, now) if self.status == "running" else None
-
     @classmethod
     def load(cls, path: Path) -> "RunState":
         """The state after every event of the log at `path`; empty where there is no log."""
@@ -136,6 +129,23 @@ class RunState:
 
 
 load = RunState.load
+
+
+def quick_state(directory: RunDirectory) -> RunState:
+    """The run's state without its training curves: single steps, most of a long log, are skipped unread.
+
+    Only the last step of the log is taken, so that the progress of a running task is known.
+    """
+    state = RunState()
+    try:
+        lines = directory.events.read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return state
+    last = len(lines) - 1
+    for number, line in enumerate(lines):
+        if (number == last or b'"type":"step"' not in line[:80]) and (event := parse(line)) is not None:
+            state.apply(event)
+    return state
 
 
 def _run_started(state: RunState, event: Event, moment: float) -> None:

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stitchtui.spec.families import Misfit
 from stitchtui.stitching.cuts import Cut
-from stitchtui.stitching.misfit import Misfit
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from stitchtui.stitching.capacity import FAMILIES, start_family
-from stitchtui.stitching.misfit import Misfit
+from stitchtui.spec.families import FAMILIES, Misfit, start_family
 
 LEAST_SCALE = 1e-6  # a scaled permutation's scales are positive; where the best would be 0 or less, this is taken
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from stitchtui.spec.families import Misfit
 from stitchtui.stitching.closed_forms import AffineMap
 from stitchtui.stitching.families import (
     TINY,
@@ -16,7 +17,6 @@ from stitchtui.stitching.families import (
     each,
     pointwise,
 )
-from stitchtui.stitching.misfit import Misfit
 from stitchtui.stitching.rows import Rows
 
 _CLOSE = 1e-4  # how far a map may be from obeying a family's rule, in float32

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from stitchtui.base.text import plain
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.fold import folded
 from stitchtui.stitching.streamed import double
-from stitchtui.text import plain
 
 IMAGES = 4
 TOLERANCES = {torch.float32: (1e-3, 0.05), torch.bfloat16: (0.1, 1.0)}

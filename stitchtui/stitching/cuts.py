@@ -8,19 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from stitchtui.errors import not_known
+from stitchtui.base.errors import not_known
 from stitchtui.stitching import tracing
 from stitchtui.stitching.blocks import aliases, block_ends, function_name, last_positions, names, units_of
 from stitchtui.stitching.faithful import check_chain, check_outputs, own_outputs
 from stitchtui.stitching.out_of_place import drop_unused, make_out_of_place
-from stitchtui.stitching.segments import segment
+from stitchtui.stitching.segments import Axes, segment
 from stitchtui.stitching.sizes import flows
 
 Untraceable = tracing.Untraceable
 Edge = tuple[fx.Node, fx.Node]
 Kind = tuple[torch.Size, torch.dtype]
-Axes = tuple[tuple[int, int], ...]
-"""How long each axis of a tensor is: (so much, so much for each image), one of which is 0."""
 CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.MultiheadAttention)
 CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
 

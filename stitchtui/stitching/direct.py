@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stitchtui.spec.families import MOST_PARAMETERS, Misfit
 from stitchtui.stitching.adapters import Adapter, adapter
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.closed_forms import (
@@ -19,7 +20,6 @@ from stitchtui.stitching.closed_forms import (
     residual,
 )
 from stitchtui.stitching.cuts import Cut
-from stitchtui.stitching.misfit import MOST_PARAMETERS, Misfit
 from stitchtui.stitching.streamed import double
 
 __all__ = [

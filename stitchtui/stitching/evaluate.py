@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.penalty import paired_interval
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.fit import Cell, column_outputs
 from stitchtui.stitching.outlying import Outlying, OwnActivations, outlying
-from stitchtui.stitching.penalty import paired_interval
 from stitchtui.stitching.streamed import double
-from stitchtui.stitching.wrong import Wrong
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from stitchtui.device import is_out_of_memory
+from stitchtui.base.device import is_out_of_memory
 from stitchtui.stitching.tracing import Graph, Untraceable, first_line
 
 GRADIENT_IMAGES = 2

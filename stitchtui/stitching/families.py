@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stitchtui.spec.families import Misfit
 from stitchtui.stitching.adapters import Adapter
 from stitchtui.stitching.closed_forms import AffineMap
-from stitchtui.stitching.misfit import Misfit
 from stitchtui.stitching.rows import Rows
 
 TINY = 1e-6

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stitchtui.stats.penalty import Z95
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.penalty import Z95
 from stitchtui.stitching.streamed import Covariances, channel_axis, double, pooled, pooled_batches
 
 RIDGE = 1e-4

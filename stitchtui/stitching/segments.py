@@ -1,15 +1,26 @@
 """The part of a traced network between two cuts, as a module of one tensor."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, fx
 
-if TYPE_CHECKING:
-    from stitchtui.stitching.cuts import Axes, Traced
+Axes = tuple[tuple[int, int], ...]
+"""How long each axis of a tensor is: (so much, so much for each image), one of which is 0."""
+Edge = tuple[fx.Node, fx.Node]
 
 
-def stand_in(x: Tensor, shape: tuple[int, ...], axes: "Axes", dtype: torch.dtype | None) -> Tensor:
+class Graph(Protocol):
+    """What is asked of a traced network."""
+
+    module: fx.GraphModule
+    of_sizes: set[Edge]
+
+    def alike(self, node: fx.Node, start: fx.Node) -> tuple[tuple[int, ...], Axes, torch.dtype | None]:
+        """What `stand_in` makes a tensor of, at `start`, that is as large and of the kind of the one at `node`."""
+
+
+def stand_in(x: Tensor, shape: tuple[int, ...], axes: Axes, dtype: torch.dtype | None) -> Tensor:
     """Zeros as large as a tensor below the cut, for what reads its sizes above; they take no memory.
 
     `x` is the tensor at the cut, [batch, *shape]; `axes` are those of the tensor below, whose dtype is that of `x`
@@ -21,7 +32,7 @@ def stand_in(x: Tensor, shape: tuple[int, ...], axes: "Axes", dtype: torch.dtype
     return x.new_zeros((), dtype=dtype).expand([fixed + each * len(x) for fixed, each in axes])
 
 
-def segment(traced: "Traced", start: fx.Node, end: fx.Node) -> fx.GraphModule:
+def segment(traced: Graph, start: fx.Node, end: fx.Node) -> fx.GraphModule:
     """The nodes that `end` needs, back to `start`, as a module of one tensor."""
     needed, measured = _needed(traced, start, end)
     graph = fx.Graph()
@@ -35,7 +46,7 @@ def segment(traced: "Traced", start: fx.Node, end: fx.Node) -> fx.GraphModule:
     return fx.GraphModule(traced.module, graph)
 
 
-def _needed(traced: "Traced", start: fx.Node, end: fx.Node) -> tuple[set[fx.Node], list[fx.Node]]:
+def _needed(traced: Graph, start: fx.Node, end: fx.Node) -> tuple[set[fx.Node], list[fx.Node]]:
     """The nodes after `start` that `end` needs, and those before it whose sizes it needs, in order."""
     needed: set[fx.Node] = set()
     measured: set[fx.Node] = set()

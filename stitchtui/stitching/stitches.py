@@ -5,14 +5,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from stitchtui.spec.families import FAMILIES, MOST_PARAMETERS, Misfit
 from stitchtui.stitching.adapters import adapter, shape_of
-from stitchtui.stitching.capacity import FAMILIES
 from stitchtui.stitching.closed_forms import AffineMap, check_channels
 from stitchtui.stitching.constrained import LowRank, Orthogonal, Permutation, ScaledPermutation
 from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.direct import check_covariance
 from stitchtui.stitching.families import Affine, BnAffineBn, Convolution, Identity, Mlp, Stitch
-from stitchtui.stitching.misfit import MOST_PARAMETERS, Misfit
 
 __all__ = [
     "MOST_PARAMETERS",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from stitchtui.device import is_out_of_memory
+from stitchtui.base.device import is_out_of_memory
 from stitchtui.stitching import objectives
 from stitchtui.stitching.blocks import function_name, scopes
 from stitchtui.stitching.chain import Chain

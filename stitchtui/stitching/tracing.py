@@ -13,11 +13,11 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, fx, nn
 
-from stitchtui.errors import not_known
+from stitchtui.base.errors import not_known
+from stitchtui.base.text import plain
 from stitchtui.stitching.out_of_place import writes_for_effect
 from stitchtui.stitching.recorded import AutogradFunction, recorded, unmarked
 from stitchtui.stitching.sizes import SizeTracer
-from stitchtui.text import plain
 
 SEVERAL = 5
 SHOWN = 100  # characters of somebody else's error or line of code that a message repeats

@@ -10,18 +10,18 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from stitchtui.base.text import size
 from stitchtui.stitching import column as joining
 from stitchtui.stitching import objectives
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.column import Cell, Column, Features, column_outputs, numbers
 from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated, faithful
-from stitchtui.stitching.crew import Crew
+from stitchtui.stitching.cpu_threads import Crew
 from stitchtui.stitching.fold import BATCH_NORMS
 from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
 from stitchtui.stitching.replay import ViewsTooLarge
 from stitchtui.stitching.streamed import channel_axis
 from stitchtui.stitching.units import Follow, ScaledSteps, follows, units
-from stitchtui.text import size
 
 LAST_SHARE = 0.1
 """A cell's training loss is its mean over this share of the steps, the last ones."""

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
 
-from stitchtui.errors import ExitCode
-from stitchtui.signals import ended_by, ending_signals
-from stitchtui.text import plain
+from stitchtui.base.errors import ExitCode
+from stitchtui.base.signals import ended_by, ending_signals
+from stitchtui.base.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.colours import RAMPS, Palette, depth_of
 from stitchtui.tui.inspection import Inspection
@@ -23,6 +23,7 @@ from stitchtui.tui.look import TERMINALS_OWN, look_path, read_look, write_look
 from stitchtui.tui.messages import Arrived, RunChanged
 from stitchtui.tui.screens.first import FirstScreen
 from stitchtui.tui.screens.too_small import TooSmallScreen
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.spans import send_only_what_changed
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ REDRAW = 0.5  # seconds between two pictures, at least
 _PATIENCE = 1.0  # seconds that typed keys wait for a log that takes long to read
 
 
-class StitchApp(App[str | None]):
+class StitchApp(Shell):
     """Watches one run at a time and shows it; without `run`, the newest in the runs directory."""
 
     TITLE = "stitchtui"

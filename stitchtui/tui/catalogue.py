@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stitchtui.commands.runs import quick_state, verdicts
-from stitchtui.commands.watching import last_words
 from stitchtui.report.claims import claim_counts
-from stitchtui.report.wording import counted
-from stitchtui.run import control
+from stitchtui.report.wording import counted, verdict_counts
+from stitchtui.run import control, progress
 from stitchtui.run.asking import outstanding
 from stitchtui.run.control import RunCondition
 from stitchtui.run.directory import RunDirectory, all_runs
-from stitchtui.run.state import RunState
+from stitchtui.run.state import RunState, quick_state
 
 LOOK = 1.0  # seconds between looks
 _BATCH = 0.25  # seconds of reading after which what is known is told
@@ -111,11 +109,11 @@ def _entry(directory: RunDirectory, state: RunState) -> Entry:
         title=state.title,
         device=state.device,
         plan=_plan(state),
-        progress=state.progress(),
-        verdicts="; ".join(filter(None, (verdicts(state), claim_counts(state)))),
+        progress=progress.fraction(state),
+        verdicts="; ".join(filter(None, (verdict_counts(state), claim_counts(state)))),
         started=state.started,
         took=None if state.finished is None else state.took(),
-        remaining=state.eta(state.updated or 0.0) if condition == "running" else None,
+        remaining=progress.remaining(state, state.updated or 0.0) if condition == "running" else None,
         reason=_reason(directory, state, condition),
         outstanding=condition == "done" and outstanding(directory, state),
     )
@@ -136,7 +134,7 @@ def _reason(directory: RunDirectory, state: RunState, condition: RunCondition) -
     if condition == "failed":
         return state.reason or "failed without saying why"
     if condition == "lost":
-        words = last_words(directory)
+        words = directory.last_words()
         return f"its worker died; last words: {words}" if words else "its worker died without a word"
     if condition == "elsewhere":
         return f"its worker is on {directory.read_info().get('host', 'another machine')}; shown as of the last copy"

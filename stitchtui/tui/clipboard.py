@@ -5,9 +5,9 @@ from typing import Any
 
 from textual.app import App
 
-from stitchtui.files import write_atomically
-from stitchtui.places import cache_directory
-from stitchtui.text import plain
+from stitchtui.base.files import write_atomically
+from stitchtui.base.paths import cache_directory
+from stitchtui.base.text import plain
 
 
 def copy(app: App[Any], text: str, what: str) -> Path | None:

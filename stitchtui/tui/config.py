@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from stitchtui.errors import BadInput
-from stitchtui.text import plain
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 
 
 def config_directory() -> Path:

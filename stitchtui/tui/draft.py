@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from stitchtui.commands.checks import check_device, check_files
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Experiment
-from stitchtui.presets import load_preset
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.report.wording import counted
-from stitchtui.stitching.capacity import FAMILIES
-from stitchtui.text import plain
+from stitchtui.spec.checks import check_device, check_files
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.presets import load_preset
 from stitchtui.tui import fit, recipe
 from stitchtui.tui.fields import (
     BY_HAND,
@@ -259,7 +259,7 @@ def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _text(name: str, stitch: Mapping[str, Any]) -> str:
-    from stitchtui.experiment import StitchSpec
+    from stitchtui.spec.experiment import StitchSpec
 
     value = stitch.get(name, StitchSpec.model_fields[name].default)
     if name == "seeds":

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from stitchtui.base.text import duration
 from stitchtui.report.readings import judged
 from stitchtui.report.wording import CONTROL_NAMES, bounds, column_name, printable
 from stitchtui.run.state import Column, RunState, Summary
-from stitchtui.text import duration
 
 Fact = tuple[str, str]
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from stitchtui.settings import read_key
+from stitchtui.spec.settings import read_key
 
 End = Literal["bottom", "top"]
 ENDS: tuple[End, End] = ("bottom", "top")

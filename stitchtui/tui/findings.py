@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from stitchtui.claims.finding import Verdict
 from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.summary import summary_lines
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState
+from stitchtui.stats.judgement import Verdict
 from stitchtui.tui.widgets.inspector import wrapped
 
 _MARKS: dict[Verdict, tuple[str, str]] = {"confirmed": ("✓", "+"), "rejected": ("✗", "x"), "undecided": ("?", "?")}

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from stitchtui.errors import not_known
+from stitchtui.base.errors import not_known
+from stitchtui.base.text import duration, plain, size
 from stitchtui.report.wording import counted
-from stitchtui.stitching.capacity import FAMILIES
-from stitchtui.stitching.misfit import MOST_PARAMETERS
-from stitchtui.text import duration, plain, size
+from stitchtui.spec.families import FAMILIES, MOST_PARAMETERS
 
 Cut = Mapping[str, Any]
 Fit = Literal["equal", "mapped", "adapted", "misfit", "alone"]

@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from stitchtui.report.cells import Drawn, cell_of
 from stitchtui.report.cross import cross_title
 from stitchtui.report.wording import column_name, heading_lines, printable
-from stitchtui.run.controls import control_named
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.penalty import Verdict
+from stitchtui.spec.controls import control_named
+from stitchtui.stats.penalty import Verdict
 from stitchtui.tui.measures import Measure
 
 Order = Literal["plan", "largest first", "smallest first"]

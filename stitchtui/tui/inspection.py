@@ -12,7 +12,7 @@ from typing import IO, Any
 
 Answer = dict[str, Any]
 
-INSPECTOR = (sys.executable, "-m", "stitchtui.worker.inspector")
+INSPECTOR = (sys.executable, "-m", "stitchtui.execute.inspector")
 _DEATHS = 2  # a question that the process may have died of is asked once more
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from textual.binding import Binding
 from textual.keys import Keys
 
-from stitchtui.errors import BadInput, not_known
-from stitchtui.text import plain
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.tui.config import config_directory, read_config
 from stitchtui.tui.keys import SCREENS
 

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stitchtui.errors import BadInput, not_known
-from stitchtui.text import plain
+from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.text import plain
 from stitchtui.tui.colours import RAMPS
 from stitchtui.tui.config import config_directory, read_config
 
@@ -51,7 +51,7 @@ def write_look(path: Path, look: Look) -> None:
     """Remember `look`. Raises OSError as writing a file does."""
     import tomli_w  # imported late, as all that only a change of colours needs
 
-    from stitchtui.files import write_atomically
+    from stitchtui.base.files import write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, tomli_w.dumps({name: value for name, value in asdict(look).items() if value}))

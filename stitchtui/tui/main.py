@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from stitchtui.errors import ExitCode
-from stitchtui.signals import HUNG_UP
-from stitchtui.text import plain
+from stitchtui.base.errors import ExitCode
+from stitchtui.base.signals import HUNG_UP
+from stitchtui.base.text import plain
 
 if TYPE_CHECKING:
     from stitchtui.run.directory import RunDirectory

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stitchtui.report import cells
 from stitchtui.report.cells import Drawn
 from stitchtui.run.state import Column, Summary
-from stitchtui.stitching.penalty import Interval
+from stitchtui.stats.penalty import Interval
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stitchtui.report.wording import printable
-from stitchtui.run.controls import CONTROLS, control_named
 from stitchtui.run.state import Column, RunState
-from stitchtui.stitching.capacity import FAMILIES, start_family
+from stitchtui.spec.controls import CONTROLS, control_named
+from stitchtui.spec.families import FAMILIES, start_family
 
 if TYPE_CHECKING:
-    from stitchtui.experiment import Experiment
+    from stitchtui.spec.experiment import Experiment
 
 _LONGER = 4
 _MORE_SEEDS = 3
@@ -33,7 +33,7 @@ def questions(state: RunState, column: Column, cut: str) -> list[Question]:
     """What could be asked after a cell; none for an experiment that this version doesn't understand."""
     from pydantic import ValidationError
 
-    from stitchtui.experiment import Experiment
+    from stitchtui.spec.experiment import Experiment
 
     try:
         experiment = Experiment.model_validate(state.experiment)
@@ -48,8 +48,8 @@ def questions(state: RunState, column: Column, cut: str) -> list[Question]:
 
 def _adds(question: Question, experiment: "Experiment") -> bool:
     """Whether the run has not all of it already: a ladder holds most of the other questions' answers."""
-    from stitchtui.experiment import Request
-    from stitchtui.run.plan import plan
+    from stitchtui.spec.experiment import Request
+    from stitchtui.spec.plan import plan
 
     request = Request.model_validate(question.request)
     wanted = experiment.model_copy(update={"also": (*experiment.also, request)})

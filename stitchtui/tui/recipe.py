@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stitchtui.commands import flags
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Experiment
-from stitchtui.presets import from_document, from_pair, pair_names
-from stitchtui.settings import Setting, dotted, read_override
-from stitchtui.text import plain
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
+from stitchtui.spec import overrides
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.presets import from_document, from_pair, pair_names
+from stitchtui.spec.settings import Setting, dotted, read_override
 from stitchtui.tui import fit
 from stitchtui.tui.fields import ENDS, FLAGS, FREE, STITCH
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 def build(draft: "Draft", names: Sequence[str]) -> Experiment:
     """The experiment of `draft`, with those of its fields that are in `names`. Raises BadInput."""
-    laid_over = [*flags.settings(**_flags(draft, names)), *_without_flag(draft, names)]
-    overrides = _free(draft) if FREE in names else []
+    laid_over = [*overrides.settings(**_flags(draft, names)), *_without_flag(draft, names)]
+    free = _free(draft) if FREE in names else []
     if draft.document is not None:
-        return from_document(draft.document, laid_over, overrides)
+        return from_document(draft.document, laid_over, free)
     bottom, top = draft.picked["bottom"], draft.picked["top"]
     own = [Setting(path, text, "--architecture") for path, text in _own_architectures(draft)]
     experiment = from_pair(
@@ -32,7 +32,7 @@ def build(draft: "Draft", names: Sequence[str]) -> Experiment:
         top.value,
         both=draft.value("both") == "yes",
         settings=[*laid_over, *own],
-        overrides=overrides,
+        overrides=free,
         **{name: value for name, value in draft.of_networks().items() if name in names},
     )
     return _renamed(draft, experiment)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Experiment, NetworkSpec
-from stitchtui.places import cache_directory
-from stitchtui.presets import PUBLISHED, TORCHVISION
+from stitchtui.base.errors import BadInput
+from stitchtui.base.paths import cache_directory
+from stitchtui.base.text import size
 from stitchtui.run.directory import RunDirectory
-from stitchtui.text import size
+from stitchtui.spec.experiment import Experiment, NetworkSpec
+from stitchtui.spec.presets import PUBLISHED, TORCHVISION
 
 TIMM = "timm:"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".pth.tar", ".pt.tar")

@@ -10,14 +10,14 @@ from typing import Protocol
 
 from textual.message import Message
 
-from stitchtui.live import line
+from stitchtui.base.text import plain
+from stitchtui.report.lines import line
 from stitchtui.run import control
 from stitchtui.run.asking import added, unmeasured
 from stitchtui.run.control import RunCondition
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader
 from stitchtui.run.state import RunState
-from stitchtui.text import plain
 from stitchtui.tui.messages import Arrived, RunChanged
 
 __all__ = ["Arrived", "RunChanged", "RunWatch", "log_lines"]

@@ -19,7 +19,7 @@ from pair import pair_parser, pair_told
 from published import clocked, priced, prices
 from ways import FEW, OURS, WAYS, Laboratory, Trial, Way
 
-from stitchtui.stitching.penalty import Z95, paired_interval
+from stitchtui.stats.penalty import Z95, paired_interval
 
 WITHIN = 0.3
 """A way has arrived once it is so near to the best penalty that any way reached, in percentage points."""

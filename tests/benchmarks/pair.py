@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import torch
 from subject import Base, Options, Subject, parser, prepared
 
-from stitchtui import device as devices
+from stitchtui.base import device as devices
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
-from stitchtui.experiment import Experiment, StitchSpec
+from stitchtui.measure.feed import pixels, training_batches
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
-from stitchtui.presets import load_preset
+from stitchtui.spec.experiment import Experiment, StitchSpec
+from stitchtui.spec.presets import load_preset
 from stitchtui.stitching.chain import Normalise
-from stitchtui.worker.feed import pixels, training_batches
 
 EXAMPLE_IMAGES = 5
 

@@ -10,8 +10,8 @@ from reference import CellTrainer, stitched_outputs
 from torch import nn
 from ways import FEW, PUBLISHED_RATE, RANDOM, Cost, Laboratory, Trial, Way
 
+from stitchtui.measure.feed import in_order
 from stitchtui.stitching.evaluate import Scores, scores_of
-from stitchtui.worker.feed import in_order
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from reference import CellTrainer
 from torch import Tensor, nn
 
-from stitchtui import device as devices
-from stitchtui.errors import BadInput
+from stitchtui.base import device as devices
+from stitchtui.base.errors import BadInput
 from stitchtui.networks import architectures
 from stitchtui.networks.network import freeze
 from stitchtui.stitching import fit, stitches

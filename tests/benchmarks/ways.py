@@ -9,12 +9,12 @@ from clock import timed
 from pair import Pair
 from torch import Tensor, nn
 
+from stitchtui.base.device import memory_budget
 from stitchtui.data.subsets import generator, random_subset
-from stitchtui.device import memory_budget
+from stitchtui.measure.feed import in_order, pixels, steps_in, training_batches
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.direct import AffineMap, fit_direct, moments
 from stitchtui.stitching.evaluate import Scores, column_scores
-from stitchtui.worker.feed import in_order, pixels, steps_in, training_batches
 
 EVALUATION_BATCH = 500
 EVALUATION_BYTES = 1 << 30

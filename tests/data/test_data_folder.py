@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data import decode as decoding
 from stitchtui.data import decoded as caching
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.data.tree import Tree
-from stitchtui.errors import BadInput
-from stitchtui.experiment import DataSpec
+from stitchtui.spec.experiment import DataSpec
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.labels import GROUPS, coarse, noisy, relabelled, with_noise
-from stitchtui.errors import BadInput
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

@@ -13,9 +13,9 @@ import scipy.io
 import torch
 import torchvision
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.loading import load_dataset, subset
-from stitchtui.errors import BadInput
-from stitchtui.experiment import DataSpec, Subset
+from stitchtui.spec.experiment import DataSpec, Subset
 
 
 @pytest.fixture(autouse=True)

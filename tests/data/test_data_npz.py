@@ -9,11 +9,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.data.values import range_read
-from stitchtui.errors import BadInput
-from stitchtui.experiment import DataSpec
+from stitchtui.spec.experiment import DataSpec
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)  # [n, h, w, c]
 

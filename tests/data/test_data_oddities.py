@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data import facts
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
-from stitchtui.errors import BadInput
-from stitchtui.experiment import DataSpec
+from stitchtui.spec.experiment import DataSpec
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5), dtype=np.uint8)
 LABELS = np.arange(40) % 4

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.data.parts import WORDS, part_name
-from stitchtui.errors import BadInput
-from stitchtui.experiment import DataSpec
+from stitchtui.spec.experiment import DataSpec
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.subsets import (
     generator,
     indices_for_testing,
@@ -12,8 +13,7 @@ from stitchtui.data.subsets import (
     random_subset,
     stratified_split,
 )
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Subset
+from stitchtui.spec.experiment import Subset
 
 seeds = st.integers(-(2**70), 2**70)
 

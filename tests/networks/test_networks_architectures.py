@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import fx, nn
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 from stitchtui.networks import architectures
 from stitchtui.networks.architectures import OWN, build, canonical, names
 

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from stitchtui.errors import BadInput, RunFailed
+from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.networks.checkpoints import Metadata, keep, read, save
 from stitchtui.networks.fitting import load_into
 from stitchtui.networks.network import weight_digest

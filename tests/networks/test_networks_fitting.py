@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 from stitchtui.networks.checkpoints import read
 from stitchtui.networks.fitting import load_into
 from stitchtui.networks.network import weight_digest

@@ -15,11 +15,11 @@ import torch
 from small_data import small_dataset
 from torch import nn
 
-from stitchtui.errors import BadInput
-from stitchtui.experiment import NetworkSpec, Normalisation, TrainSpec
+from stitchtui.base.errors import BadInput
 from stitchtui.networks import architectures
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import cache_path, obtain
+from stitchtui.spec.experiment import NetworkSpec, Normalisation, TrainSpec
 from stitchtui.stitching.cuts import Traced
 
 SHAPE = (3, 32, 32)

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from small_data import small_dataset
 from torch import nn
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Part
 from stitchtui.data.named import load_digits
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Normalisation, TrainSpec
 from stitchtui.networks import heads, simclr
 from stitchtui.networks.architectures import build
 from stitchtui.networks.frozen import all_but, frozen, start_from
-from stitchtui.networks.lessons import Batch, rotation, turned
 from stitchtui.networks.network import error_percent, weight_digest
+from stitchtui.networks.objectives import Batch, rotation, turned
 from stitchtui.networks.self_supervised import train_self_supervised
 from stitchtui.networks.training import Job, Stopped, train
+from stitchtui.spec.experiment import Normalisation, TrainSpec
 
 DATA = small_dataset(train=64)
 SCALE = Normalisation(mean=DATA.mean, std=DATA.std)

@@ -10,13 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from small_data import small_dataset
 from torch import nn
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset
-from stitchtui.errors import BadInput
-from stitchtui.experiment import NetworkSpec, Subset
 from stitchtui.networks import checkpoints, linear_heads
 from stitchtui.networks.network import Network, normalise
 from stitchtui.networks.obtain import obtain
 from stitchtui.networks.training import Stopped
+from stitchtui.spec.experiment import NetworkSpec, Subset
 
 CPU = torch.device("cpu")
 DATA = small_dataset()

@@ -9,14 +9,14 @@ import torch
 from small_data import small_dataset
 from torch import nn
 
+from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.data.dataset import Dataset
-from stitchtui.errors import BadInput, RunFailed
-from stitchtui.experiment import NetworkSpec, Normalisation, Subset, TrainSpec
 from stitchtui.networks import checkpoints, from_torchvision
 from stitchtui.networks.network import Network, error_percent, weight_digest
+from stitchtui.networks.normalisation import IMAGENET
 from stitchtui.networks.obtain import cache_path, obtain
-from stitchtui.networks.scales import IMAGENET
 from stitchtui.networks.training import Stopped
+from stitchtui.spec.experiment import NetworkSpec, Normalisation, Subset, TrainSpec
 
 CPU = torch.device("cpu")
 DATA = small_dataset()

@@ -7,13 +7,13 @@ import pytest
 import torch
 from small_data import small_dataset
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset, Part
-from stitchtui.errors import BadInput
-from stitchtui.experiment import NetworkSpec
 from stitchtui.networks import checkpoints, making
 from stitchtui.networks.network import Network, error_percent
 from stitchtui.networks.obtain import at_hand, cache_path, obtain, training_order
 from stitchtui.networks.training import Stopped
+from stitchtui.spec.experiment import NetworkSpec
 
 CPU = torch.device("cpu")
 DATA = small_dataset()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 from stitchtui.networks.architectures import build
 from stitchtui.networks.own_code import source_digest
 

@@ -9,12 +9,12 @@ import torch
 from small_data import small_dataset
 from torch import nn
 
-from stitchtui.errors import BadInput, RunFailed
-from stitchtui.experiment import Normalisation, TrainSpec
+from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.networks import training
 from stitchtui.networks.architectures import build
 from stitchtui.networks.network import weight_digest
 from stitchtui.networks.training import Job, Stopped, learning_rate, train
+from stitchtui.spec.experiment import Normalisation, TrainSpec
 
 RECIPE = TrainSpec(epochs=3, batch_size=16, learning_rate=0.05, precision="float32")
 DATA = small_dataset(train=50)  # not a multiple of the batch size

@@ -7,12 +7,12 @@ import torch
 from small_data import small_dataset
 from torch import nn
 
-from stitchtui.errors import BadInput
-from stitchtui.experiment import NetworkSpec
+from stitchtui.base.errors import BadInput
 from stitchtui.networks import architectures, sizes
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import from_file, from_name, obtain
 from stitchtui.networks.trying import WrongImages, look
+from stitchtui.spec.experiment import NetworkSpec
 
 CODE = """
 import torch

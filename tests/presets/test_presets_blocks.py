@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from results import OVERVIEW, Page
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 
 TEXT = """# Page
 Prose with <!-- end --> inside a line.

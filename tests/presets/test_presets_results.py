@@ -7,9 +7,9 @@ import pytest
 from results import Page, block_lines, departures, filled, key_of, main
 from synthetic_run import experiment, finished_run_events, fold, started, timed
 
-from stitchtui.presets import load_preset
 from stitchtui.report.summary import summary_lines
-from stitchtui.run.plan import NUMERICS
+from stitchtui.spec.identity import NUMERICS
+from stitchtui.spec.presets import load_preset
 
 CLAIM = {"kind": "at_most", "columns": ["a > b"], "value": 0.7, "source": "E1 <b>"}
 PAGE = """# Presets

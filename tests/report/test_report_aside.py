@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from synthetic_run import CUTS, experiment, finished_run_events, fold, whole_run
 
-from stitchtui.report.aside import aside, html_text, markdown_text, text_parts
 from stitchtui.report.difference import compare
+from stitchtui.report.side_by_side import aside, html_text, markdown_text, text_parts
 from stitchtui.run.state import RunState
 
 DONE = ["done"] * 4

@@ -14,10 +14,10 @@ import typer
 from synthetic_run import experiment, finished_run_events, started, timed
 from typer.testing import CliRunner, Result
 
-from stitchtui.commands.report import report
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
+from stitchtui.cli.report import report
 from stitchtui.run.events import Event
-from stitchtui.run.plan import plan
+from stitchtui.spec.plan import plan
 
 NAME = "20260102-030405-tiny"
 
@@ -170,7 +170,7 @@ def test_run_without_any_event_is_shown_as_empty(tmp_path: Path) -> None:
 
 def test_reports_load_neither_torch_nor_textual() -> None:
     code = (
-        "import sys, stitchtui.commands.report, stitchtui.report.table, stitchtui.report.export\n"
+        "import sys, stitchtui.cli.report, stitchtui.report.table, stitchtui.report.export\n"
         "from stitchtui.report.depth import depth_plot\n"
         "import plotext\n"
         "print([name for name in ('torch', 'textual') if name in sys.modules])"

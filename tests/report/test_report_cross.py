@@ -7,11 +7,11 @@ import pytest
 from made_events import cell, event, experiment, network_ready, run_started
 from rich.console import Console
 
-from stitchtui.experiment import Experiment
 from stitchtui.report.cross import cross_tables
 from stitchtui.report.export import csv_text, json_text, markdown_text
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.plan import plan
 
 CUTS = ["stem", "[bold]mid\x1b[2J", "head"]
 

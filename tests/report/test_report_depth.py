@@ -18,13 +18,13 @@ from synthetic_run import (
     whole_run,
 )
 
-from stitchtui.experiment import Experiment
-from stitchtui.paper.curves import curve
 from stitchtui.report.depth import depth_plot, round_ticks
 from stitchtui.report.references import references
 from stitchtui.report.summary import summary_lines
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.curves import curve
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.plan import plan
 
 
 def one_pair(measured: list[str], **changes: object) -> RunState:

@@ -11,8 +11,8 @@ from synthetic_run import CUTS, column_events, direct_only_run, experiment, fini
 
 from stitchtui.report.details import details, details_tables, meanings
 from stitchtui.report.wording import significant
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.plan import plan
 
 MEASURED = {"agreement": 97.26, "activation_gap": 0.2249, "cka": 0.9678, "stitch_parameters": 4160.0}
 

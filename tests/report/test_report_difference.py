@@ -8,8 +8,8 @@ from synthetic_run import CUTS, experiment, fold, started, whole_run
 from stitchtui.report import difference
 from stitchtui.report.difference import Difference, compare
 from stitchtui.run.state import RunState
-from stitchtui.stitching.penalty import Interval, paired_interval
-from stitchtui.stitching.wrong import Wrong
+from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.penalty import Interval, paired_interval
 
 
 def moved(state, by):

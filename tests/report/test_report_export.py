@@ -21,11 +21,11 @@ from synthetic_run import (
     whole_run,
 )
 
-from stitchtui.experiment import Experiment
 from stitchtui.report.export import MEASURES, csv_text, json_text, markdown_text
 from stitchtui.run.events import Event
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.plan import plan
 
 PENALTIES = st.floats(-100, 100, allow_nan=False)
 

@@ -5,7 +5,6 @@ import xml.etree.ElementTree as ET
 import pytest
 from synthetic_run import CUTS, experiment, finished_run_events, fold, whole_run
 
-from stitchtui.experiment import Experiment
 from stitchtui.report.figures import (
     alt_text,
     depth_png,
@@ -17,6 +16,7 @@ from stitchtui.report.figures import (
     lines,
 )
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Experiment
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_run import CUTS, direct_only_run, experiment, finished_run_events, fold, whole_run
 
-from stitchtui.errors import BadInput
-from stitchtui.experiment import Experiment
+from stitchtui.base.errors import BadInput
 from stitchtui.report import figures
 from stitchtui.report.html import Origin, html_text
 from stitchtui.report.markup import Markup, joined, tag
 from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Experiment
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m $x_{ $ </style> --> ]]>"
 ALLOWED = {

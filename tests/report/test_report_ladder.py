@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 from synthetic_run import CUTS, experiment, finished, finished_run_events, fold, started, whole_run
 
-from stitchtui.experiment import Experiment
 from stitchtui.report.figures import ladder_alt_text, ladder_svg
 from stitchtui.report.html import html_text
 from stitchtui.report.ladder import ladder_tables, ladders
 from stitchtui.report.wording import signed
-from stitchtui.run.plan import plan
-from stitchtui.stitching.capacity import LADDER
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.families import LADDER
+from stitchtui.spec.plan import plan
 
 
 def climbed(first="a", second="b", until=None, **stitch):

@@ -3,11 +3,11 @@
 import pytest
 from made_events import cell, event, experiment, network_ready, run_started
 
-from stitchtui.experiment import Request
 from stitchtui.report.readings import judged, reading_lines
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
-from stitchtui.stitching.wrong import Wrong
+from stitchtui.spec.experiment import Request
+from stitchtui.spec.plan import plan
+from stitchtui.stats.answer_bits import Wrong
 
 CUTS = ["one", "two"]
 

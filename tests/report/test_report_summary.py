@@ -3,8 +3,8 @@
 from synthetic_run import column_events, experiment, finished, fold, started, whole_run
 
 from stitchtui.report.table import summary_lines
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.plan import plan
 
 
 def text_of(state: RunState) -> str:

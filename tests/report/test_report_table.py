@@ -18,8 +18,8 @@ from synthetic_run import (
 )
 
 from stitchtui.report.table import grid_table
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.plan import plan
 
 HOSTILE = "[bold red]x\x1b[2J"
 

@@ -10,8 +10,8 @@ from made_events import event, experiment, whole_run
 from stitchtui.run.asking import outstanding, see_to
 from stitchtui.run.control import AlreadyRunning
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.plan import plan
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_cell_that_failed_is_left_unless_none_can_be(finished):
 
 
 ASKER = (
-    "import sys; from pathlib import Path; from stitchtui.experiment import Request\n"
+    "import sys; from pathlib import Path; from stitchtui.spec.experiment import Request\n"
     "from stitchtui.run.asking import ask; from stitchtui.run.directory import RunDirectory\n"
     "from stitchtui.run.state import RunState\n"
     "directory, steps = RunDirectory(Path(sys.argv[1])), int(sys.argv[2])\n"

@@ -15,7 +15,7 @@ import pytest
 from made_events import event, experiment, run_started
 
 import stitchtui
-from stitchtui.errors import BadInput, RunFailed
+from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.run import process
 from stitchtui.run.control import AlreadyRunning, describe_process, launch, liveness, status, stop
 from stitchtui.run.directory import create, read_object

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made_events import experiment
 
-from stitchtui.errors import BadInput
-from stitchtui.files import write_atomically
+from stitchtui.base.errors import BadInput
+from stitchtui.base.files import write_atomically
 from stitchtui.run.directory import RunDirectory, all_runs, create, find
 
 

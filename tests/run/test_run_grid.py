@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from made_events import CUTS, cell, column, event, experiment, network_ready, run_started, whole_run
 
 from stitchtui.run import grid
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState, TaskState
-from stitchtui.stitching.penalty import Interval, over_seeds
+from stitchtui.spec.plan import plan
+from stitchtui.stats.penalty import Interval, over_seeds
 
 DIRECT, SEED_0, SEED_1 = (f"a > b affine {rest}" for rest in ("direct seed 0", "task seed 0", "task seed 1"))
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
 from stitchtui.run import lock
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter, read_events
@@ -17,7 +17,7 @@ from stitchtui.run.lock import claim, release, turn
 from stitchtui.run.process import describe_process
 
 WRITER = (
-    "import sys; from pathlib import Path; from stitchtui.errors import BadInput\n"
+    "import sys; from pathlib import Path; from stitchtui.base.errors import BadInput\n"
     "from stitchtui.run.events import EventWriter\n"
     "print('ready', flush=True); sys.stdin.readline()\n"
     "try: log = EventWriter(Path(sys.argv[1]))\n"

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_events import CUTS, cell, column, event, experiment, network_ready, run_started, whole_run
 
+from stitchtui.run import progress
 from stitchtui.run.events import REQUIRED
-from stitchtui.run.plan import plan
 from stitchtui.run.records import CURVE_POINTS
 from stitchtui.run.state import RunState, load
+from stitchtui.spec.plan import plan
 
 TASKS = [task.id for task in plan(experiment())]
 A_TO_B = "a > b affine task seed 0"
@@ -61,9 +62,9 @@ def ask_everything(state):
         state.verdict(each)
         for cut in state.cuts():
             state.summary(each, cut)
-    eta = state.eta(1030.0)
+    eta = progress.remaining(state, 1030.0)
     assert eta is None or eta >= 0
-    assert 0 <= state.progress() <= 1
+    assert 0 <= progress.fraction(state) <= 1
 
 
 @settings(max_examples=60, deadline=None)

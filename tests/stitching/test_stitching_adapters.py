@@ -3,9 +3,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from stitchtui.spec.families import Misfit
 from stitchtui.stitching.adapters import adapter
 from stitchtui.stitching.cuts import Cut
-from stitchtui.stitching.misfit import Misfit
 
 SIDES = st.integers(1, 9)
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from made_moments import correlated, map_rows, moments_of, patch_rows
 from torch import Tensor
 
-from stitchtui.stitching.capacity import FAMILIES, LADDER, includes
+from stitchtui.spec.families import FAMILIES, LADDER, Misfit, includes
 from stitchtui.stitching.closed_forms import AffineMap, Moments, affine_map, fit_direct, least_squares, residual
-from stitchtui.stitching.misfit import Misfit
 
 CHANNELS, SEEDS = st.integers(1, 5), st.integers(0, 10_000)
 

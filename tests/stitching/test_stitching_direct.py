@@ -6,12 +6,12 @@ from made_moments import map_rows, moments_of, patch_rows
 from small_networks import SmallConv, SmallVit, frozen
 from torch import nn
 
+from stitchtui.spec.families import Misfit
 from stitchtui.stitching import direct, stitches
 from stitchtui.stitching.adapters import adapter
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.direct import Moments, affine_map, fit_direct, moments, rows_of
-from stitchtui.stitching.misfit import Misfit
 
 EXAMPLE = torch.rand(2, 3, 8, 8)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from made_moments import map_rows, moments_of, patch_rows
 from torch import Tensor
 
+from stitchtui.spec.families import FAMILIES, LADDER, includes, start_family
 from stitchtui.stitching import stitches
-from stitchtui.stitching.capacity import FAMILIES, LADDER, includes, start_family
 from stitchtui.stitching.closed_forms import AffineMap, fit_direct
 from stitchtui.stitching.cuts import Cut
 

@@ -19,7 +19,7 @@ from stitchtui.stitching import column as column_module
 from stitchtui.stitching import fit, memory, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import IMAGES
-from stitchtui.stitching.crew import Crew
+from stitchtui.stitching.cpu_threads import Crew
 from stitchtui.stitching.cuts import Traced
 
 CPU = torch.device("cpu")

@@ -3,8 +3,8 @@ import itertools
 import pytest
 import torch
 
+from stitchtui.spec.families import FAMILIES, LADDER
 from stitchtui.stitching import stitches
-from stitchtui.stitching.capacity import FAMILIES, LADDER
 from stitchtui.stitching.cuts import Cut
 
 MAP, WIDE, SMALL = Cut("a", (4, 8, 8), 1, True), Cut("b", (6, 8, 8), 1, True), Cut("c", (4, 4, 4), 1, True)

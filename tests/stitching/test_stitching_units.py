@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
+from stitchtui.spec.families import FAMILIES
 from stitchtui.stitching import fit, stitches
-from stitchtui.stitching.capacity import FAMILIES
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.families import TOGETHER

@@ -12,11 +12,11 @@ import termios
 import time
 from pathlib import Path
 
-from stitchtui.experiment import Experiment
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter
-from stitchtui.run.plan import plan
 from stitchtui.run.process import describe_process
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.plan import plan
 
 ROOT = Path(__file__).parents[2]
 CUTS = ("stem", "block1", "block2")

@@ -6,7 +6,7 @@ import sys
 import pytest
 from pilot import LONG, ROOT, Terminal, make_experiment, make_run, screen_text, wait_for, wait_for_text
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.control import describe_process
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.grid import GridScreen

@@ -8,7 +8,7 @@ import pytest
 from pilot import make_run, screen_text, wait_for, wait_for_text
 from scripted import NAMES, Scripted
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.asker import Asker
 from stitchtui.tui.inspection import Inspection

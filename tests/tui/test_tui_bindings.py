@@ -16,13 +16,14 @@ from textual.widget import Widget
 from textual.widgets import DataTable, OptionList
 
 import stitchtui.tui
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, all_runs
 from stitchtui.run.events import EventWriter
-from stitchtui.run.plan import plan
-from stitchtui.tui import actions, keys
+from stitchtui.spec.plan import plan
+from stitchtui.tui import keys
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.screens import actions
 from stitchtui.tui.screens.grid import GridScreen
 from stitchtui.tui.widgets.choice import Choice
 from stitchtui.tui.widgets.heatmap import Heatmap

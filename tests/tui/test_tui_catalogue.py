@@ -1,4 +1,4 @@
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.directory import RunDirectory
 from stitchtui.tui.catalogue import Catalogue, Entry
 

@@ -5,7 +5,7 @@ from little_app import LittleApp
 from pilot import make_experiment, make_run, screen_text, wait_for, wait_for_text
 from textual.widgets import DataTable
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.events import read_events
 from stitchtui.tui.screens.compare import CompareScreen
 from stitchtui.tui.screens.runs import RunsScreen

@@ -2,12 +2,12 @@
 
 from pilot import make_experiment, make_run, screen_text, tasks_of, wait_for, wait_for_text, write_start, write_task
 
-from stitchtui.experiment import Experiment
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter
-from stitchtui.run.plan import plan
 from stitchtui.run.records import row_name
+from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.plan import plan
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.widgets.heatmap import Heatmap
 

@@ -19,7 +19,7 @@ from pilot import (
     write_task,
 )
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.control import describe_process
 from stitchtui.run.events import EventWriter
 from stitchtui.tui.app import StitchApp

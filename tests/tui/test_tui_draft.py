@@ -7,14 +7,13 @@ from hypothesis import strategies as st
 from pilot import make_experiment, make_run
 from scripted import cut
 
+from stitchtui.base.errors import BadInput, ExitCode
 from stitchtui.cli import invoke
-from stitchtui.errors import BadInput, ExitCode
-from stitchtui.presets import from_pair, pair_names
 from stitchtui.run.directory import RunDirectory
+from stitchtui.spec.families import FAMILIES, Misfit
+from stitchtui.spec.presets import from_pair, pair_names
 from stitchtui.stitching import stitches
-from stitchtui.stitching.capacity import FAMILIES
 from stitchtui.stitching.cuts import Cut
-from stitchtui.stitching.misfit import Misfit
 from stitchtui.tui import draft, fit, sources
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.fields import BY_HAND, field_of

@@ -9,12 +9,12 @@ from small_runs import experiment
 
 from stitchtui.cli import invoke
 from stitchtui.data.loading import load_dataset
-from stitchtui.experiment import DataSpec
 from stitchtui.networks.architectures import build
 from stitchtui.networks.checkpoints import Metadata, save
 from stitchtui.run import control
 from stitchtui.run.directory import all_runs
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import DataSpec
 from stitchtui.tui import sources
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.inspection import Inspection

@@ -3,7 +3,7 @@
 import pytest
 from pilot import make_experiment, make_run, screen_text, tasks_of, wait_for, wait_for_text, write_task
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.report.claims import claim_lines
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.events import EventWriter

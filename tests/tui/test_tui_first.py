@@ -8,7 +8,7 @@ import threading
 import pytest
 from pilot import ROOT, Terminal, make_run, screen_text, wait_for, wait_for_text
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.tui import app as app_module
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.first import FirstScreen

@@ -15,7 +15,7 @@ from pilot import (
     write_task,
 )
 
-from stitchtui.places import cache_directory, runs_directory
+from stitchtui.base.paths import cache_directory, runs_directory
 from stitchtui.report.cells import LEGEND
 from stitchtui.report.wording import signed
 from stitchtui.run import control

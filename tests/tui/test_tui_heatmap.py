@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pilot import make_experiment, make_run
 
-from stitchtui.places import runs_directory
-from stitchtui.run.controls import CONTROLS
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.state import RunState
-from stitchtui.stitching.capacity import LADDER
+from stitchtui.spec.controls import CONTROLS
+from stitchtui.spec.families import LADDER
 from stitchtui.tui.colours import RAMPS, Palette, colour, depth_of, luminance
 from stitchtui.tui.gridview import grid_view, headings, verdict_text
 from stitchtui.tui.measures import MEASURES, number

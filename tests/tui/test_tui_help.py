@@ -4,7 +4,7 @@ from pilot import make_run, screen_text, wait_for, wait_for_text
 from rich.console import Console
 from textual.containers import VerticalScroll
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.tui.glossary import GLOSSARY
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.help import HelpScreen, key_rows, terminal_rows

@@ -3,7 +3,7 @@
 import pytest
 from pilot import make_run, screen_text, wait_for, wait_for_text
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.help import HelpScreen
 from stitchtui.tui.widgets.hints import Hints

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pilot import Terminal, make_experiment, make_run, screen_strips, screen_text, wait_for, wait_for_text
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
-from stitchtui.tui import actions
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.screens import actions
 
 ROOT = Path(__file__).parents[2]
 EVIL = "[bold red]x\x1b[2J\x1b]0;pwned\x07\x9b31m[@click=app.quit]\u202e[/]"

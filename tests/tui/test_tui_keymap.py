@@ -11,7 +11,7 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 import stitchtui.tui
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.keymap import keymap_path, read_keymap
 from stitchtui.tui.keys import SCREENS

@@ -5,10 +5,10 @@ import os
 import pytest
 from pilot import make_run, screen_text, wait_for, wait_for_text
 
-from stitchtui.places import cache_directory, runs_directory
+from stitchtui.base.paths import cache_directory, runs_directory
 from stitchtui.run.control import describe_process
-from stitchtui.tui import actions
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.screens import actions
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.grid import GridScreen
 from stitchtui.tui.widgets.heatmap import Heatmap

@@ -7,7 +7,7 @@ import termios
 import pytest
 from pilot import LONG, Terminal, make_run, wait_for, wait_for_text
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.control import describe_process
 from stitchtui.tui.app import StitchApp
 

@@ -4,7 +4,7 @@ import json
 
 from pilot import CUTS, make_experiment, make_run, screen_text, tasks_of, wait_for_text, write_cell, write_task
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.events import EventWriter
 from stitchtui.run.state import RunState
 from stitchtui.tui.app import StitchApp

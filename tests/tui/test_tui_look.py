@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pilot import Terminal, make_run, screen_strips, wait_for, wait_for_text
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.colours import RAMPS
 from stitchtui.tui.look import Look, look_path, read_look, write_look

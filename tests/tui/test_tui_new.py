@@ -7,9 +7,9 @@ import pytest
 from pilot import make_experiment, make_run, screen_strips, screen_text, wait_for, wait_for_text
 from scripted import Scripted, known
 
+from stitchtui.base.paths import runs_directory
 from stitchtui.networks.architectures import build
 from stitchtui.networks.checkpoints import Metadata, save
-from stitchtui.places import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import all_runs
 from stitchtui.tui.app import StitchApp

@@ -4,15 +4,14 @@ import pytest
 from little_app import LittleApp
 from pilot import make_run, screen_text, settled, wait_for, wait_for_text
 
-from stitchtui.claims.words import sentence
-from stitchtui.errors import BadInput
-from stitchtui.network_seeds import in_every_seed
-from stitchtui.places import runs_directory
-from stitchtui.presets import list_presets, load_preset
+from stitchtui.base.errors import BadInput
+from stitchtui.base.paths import runs_directory
+from stitchtui.report.claim_words import sentence
 from stitchtui.run.directory import all_runs
-from stitchtui.tui import actions
+from stitchtui.spec.network_seeds import in_every_seed
+from stitchtui.spec.presets import list_presets, load_preset
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.screens import presets
+from stitchtui.tui.screens import actions, presets
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.new import NewScreen
 from stitchtui.tui.screens.presets import PresetsScreen

@@ -3,9 +3,9 @@
 import pytest
 from made_events import experiment, run_started
 
-from stitchtui.experiment import Experiment, Request
-from stitchtui.run.plan import plan
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Experiment, Request
+from stitchtui.spec.plan import plan
 from stitchtui.tui.questions import questions
 
 STITCHES = [{}, {"objective": "direct"}, {"family": "orthogonal"}, {"family": "bn_affine_bn", "start": "random"},

@@ -18,14 +18,14 @@ from pilot import (
 )
 from textual.widgets import Input
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import EventWriter
 from stitchtui.run.state import RunState
-from stitchtui.tui import actions
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.catalogue import Catalogue
+from stitchtui.tui.screens import actions
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.export import ExportScreen
 from stitchtui.tui.screens.runs import RunsScreen

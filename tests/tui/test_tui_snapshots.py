@@ -77,7 +77,7 @@ def world(tmp_path, monkeypatch):
     presets.mkdir()
     for name in ("quickstart", "seeds"):
         (presets / f"{name}.toml").write_text(PRESET.replace("Two seeds", f"{name.capitalize()}: two seeds"))
-    monkeypatch.setattr("stitchtui.presets.presets_directory", lambda: presets)
+    monkeypatch.setattr("stitchtui.spec.presets.presets_directory", lambda: presets)
     for name in ("first.pt", "second.pt"):
         (tmp_path / name).write_bytes(b"x")
     made_runs(tmp_path / "runs")

@@ -5,7 +5,7 @@ from pilot import make_run, screen_text, settled, wait_for, wait_for_text
 from scripted import Scripted, cut, known
 from textual.widgets import Input
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.directory import all_runs
 from stitchtui.tui import keys
 from stitchtui.tui.app import StitchApp

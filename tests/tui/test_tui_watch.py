@@ -4,7 +4,7 @@ import time
 
 from pilot import LONG, make_experiment, make_run, tasks_of, write_step, write_steps, write_task
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
 from stitchtui.run.events import EventWriter
 from stitchtui.run.state import RunState
 from stitchtui.tui.watch import RunChanged, RunWatch, log_lines

@@ -1,7 +1,7 @@
 """One cell: everything known of it, its column's curve, and the questions that follow from it."""
 
 import contextlib
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual import on
@@ -17,14 +17,12 @@ from stitchtui.run.state import Column
 from stitchtui.tui import keys
 from stitchtui.tui.facts import cell_facts, cell_title
 from stitchtui.tui.questions import Question, questions
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.watch import RunChanged
 from stitchtui.tui.widgets.curves import Curves
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.inspector import fact_lines
 from stitchtui.tui.widgets.lines import Lines
-
-if TYPE_CHECKING:
-    from stitchtui.tui.app import StitchApp
 
 _PANEL = 58  # terminal cells for the facts on a wide screen
 
@@ -41,9 +39,9 @@ class CellScreen(Screen[None]):
         self._questions: list[Question] = []
 
     @property
-    def stitch_app(self) -> "StitchApp":
+    def stitch_app(self) -> Shell:
         """The app, as what it is."""
-        return cast("StitchApp", self.app)
+        return cast(Shell, self.app)
 
     def _column(self) -> Column | None:
         state = self.stitch_app.watched.state
@@ -93,8 +91,8 @@ class CellScreen(Screen[None]):
 
     @on(OptionList.OptionSelected)
     def _ask(self, event: OptionList.OptionSelected) -> None:
-        from stitchtui.experiment import Request
-        from stitchtui.tui import actions
+        from stitchtui.spec.experiment import Request
+        from stitchtui.tui.screens import actions
 
         watched = self.stitch_app.watched
         if watched.directory is not None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual import on
@@ -14,19 +14,16 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
-from stitchtui.commands.runs import quick_state
 from stitchtui.report import difference
 from stitchtui.report.cells import BETTER, WORSE
 from stitchtui.report.difference import Comparison, Difference, Pairing
 from stitchtui.report.wording import column_name, heading_lines, printable, shortened, to_ascii
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.state import RunState
+from stitchtui.run.state import RunState, quick_state
 from stitchtui.tui import keys
 from stitchtui.tui.clipboard import copy
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.widgets.hints import Hints
-
-if TYPE_CHECKING:
-    from stitchtui.tui.app import StitchApp
 
 LOOK = 2.0  # seconds between looks at the two logs
 _CUTS, _WIDTH = 12, 13  # terminal cells; "+12.34 ±12.34", "not connected"
@@ -60,7 +57,7 @@ class CompareScreen(Screen[None]):
 
     @property
     def _ascii(self) -> bool:
-        return cast("StitchApp", self.app).ascii
+        return cast(Shell, self.app).ascii
 
     def compose(self) -> ComposeResult:
         """Which runs, the grid, the cell under the cursor, what to know, the keys."""

@@ -8,7 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from stitchtui.text import plain
+from stitchtui.base.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.widgets.hints import Hints
 

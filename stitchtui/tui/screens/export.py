@@ -15,14 +15,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from stitchtui.errors import BadInput, RunFailed
-from stitchtui.files import write_out
+from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.files import write_out
+from stitchtui.base.text import plain, size
 from stitchtui.report import export
 from stitchtui.report.wording import printable, shortened
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
-from stitchtui.text import plain, size
 from stitchtui.tui import keys
 from stitchtui.tui.widgets.field import Field
 from stitchtui.tui.widgets.hints import Hints
@@ -217,6 +217,6 @@ def text_of(state: RunState, condition: str, kind: Kind) -> str:
             return export.json_text(state)
         case "md":
             return export.markdown_text(state)
-    from stitchtui.commands.report import as_text
+    from stitchtui.report.console import as_text
 
     return as_text(state, condition, ascii=False, plot=True)

@@ -1,7 +1,7 @@
 """What the watched run has found: its claims with their verdicts, what to beware of, and what it rests on."""
 
 import contextlib
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual import on
@@ -15,11 +15,9 @@ from stitchtui.report.wording import printable, shortened
 from stitchtui.tui import keys
 from stitchtui.tui.findings import finding_lines
 from stitchtui.tui.messages import RunChanged
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.lines import Lines
-
-if TYPE_CHECKING:
-    from stitchtui.tui.app import StitchApp
 
 
 class FindingsScreen(Screen[None]):
@@ -54,7 +52,7 @@ class FindingsScreen(Screen[None]):
             self._draw_all()
 
     def _draw_all(self) -> None:
-        app = cast("StitchApp", self.app)
+        app = cast(Shell, self.app)
         watch, width = app.watched, self.query_one("#text").scrollable_content_region.width - 2
         wanted = (id(watch.state), watch.cells_changed, watch.condition, width)
         if wanted == self._drawn:

@@ -1,7 +1,7 @@
 """The grid, home of the app: the heatmap of penalties, what is known of the selected cell, and what trains now."""
 
 import time
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual import on
@@ -16,6 +16,7 @@ from stitchtui.run.state import Column
 from stitchtui.tui import keys
 from stitchtui.tui.gridview import ORDERS, cross_view, grid_view
 from stitchtui.tui.measures import MEASURES
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.watch import RunChanged
 from stitchtui.tui.widgets.curves import Curves
 from stitchtui.tui.widgets.depth import DepthPlot
@@ -26,9 +27,6 @@ from stitchtui.tui.widgets.inspector import Inspector, wrapped
 from stitchtui.tui.widgets.lines import Lines
 from stitchtui.tui.widgets.log import Log
 from stitchtui.tui.widgets.status import Status
-
-if TYPE_CHECKING:
-    from stitchtui.tui.app import StitchApp
 
 _CURVES_EVERY = 2.0  # seconds; curves change with every step, and are the dearest thing on the screen
 _PLOTS_AFTER = 0.02  # seconds; the numbers are drawn first: the first plot of all has to load plotext
@@ -51,9 +49,9 @@ class GridScreen(Screen[None]):
         self._drawn = -1  # the watch's `cells_changed` that the heatmap shows
 
     @property
-    def stitch_app(self) -> "StitchApp":
+    def stitch_app(self) -> Shell:
         """The app, as what it is."""
-        return cast("StitchApp", self.app)
+        return cast(Shell, self.app)
 
     def compose(self) -> ComposeResult:
         """The widgets, from top to bottom."""
@@ -257,14 +255,14 @@ class GridScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """Ask, then stop the run."""
-        from stitchtui.tui import actions
+        from stitchtui.tui.screens import actions
 
         if (directory := self.stitch_app.watched.directory) is not None:
             actions.ask_stop(self.app, directory)
 
     def action_resume(self) -> None:
         """Go on with the run."""
-        from stitchtui.tui import actions
+        from stitchtui.tui.screens import actions
 
         if (directory := self.stitch_app.watched.directory) is not None:
             actions.resume(self.app, directory)

@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from stitchtui.text import plain
+from stitchtui.base.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.glossary import GLOSSARY
 from stitchtui.tui.keymap import keymap_path

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from rich.text import Text
 from textual import events, on
@@ -16,25 +16,24 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import Worker
 
-from stitchtui.errors import BadInput
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.directory import all_runs
-from stitchtui.text import plain
-from stitchtui.tui import actions, draft, fit, keys, sources
+from stitchtui.tui import draft, fit, keys, sources
 from stitchtui.tui.asker import Asker, Work
 from stitchtui.tui.clipboard import copy
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.fields import BY_HAND, ENDS, NETWORKS, OWN, End
 from stitchtui.tui.inspection import Answer, Inspection
+from stitchtui.tui.screens import actions
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.sources import Source
 from stitchtui.tui.widgets.chains import Chains
 from stitchtui.tui.widgets.form import LABELS, Form
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.outlook import Outlook
 from stitchtui.tui.widgets.picker import Picker
-
-if TYPE_CHECKING:
-    from stitchtui.tui.app import StitchApp
 
 
 class _Found(Message):
@@ -349,7 +348,7 @@ class NewScreen(Screen[None]):
             self.query_one(Outlook).show(str(error), "", self._draft.command())
             return
         self._inspection.rest()  # an estimate would hold memory, on a GPU too, and cores that the run wants
-        cast("StitchApp", self.app).open_run(directory)
+        cast(Shell, self.app).open_run(directory)
 
     def action_filter(self) -> None:
         """Type to filter the list."""

@@ -17,20 +17,21 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from stitchtui.errors import BadInput
-from stitchtui.network_seeds import in_every_seed
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.report.wording import counted, listed, printable, to_ascii
-from stitchtui.run.plan import plan
-from stitchtui.text import plain
-from stitchtui.tui import actions, keys
+from stitchtui.spec.network_seeds import in_every_seed
+from stitchtui.spec.plan import plan
+from stitchtui.tui import keys
 from stitchtui.tui.catalogue import Catalogue, Entry
 from stitchtui.tui.clipboard import copy
+from stitchtui.tui.screens import actions
 from stitchtui.tui.screens.confirm import ConfirmScreen
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.widgets.hints import Hints
 
 if TYPE_CHECKING:
-    from stitchtui.experiment import Experiment, NetworkSpec
-    from stitchtui.tui.app import StitchApp
+    from stitchtui.spec.experiment import Experiment, NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class PresetsScreen(Screen[None]):
         self._past: list[Entry] = []
 
     @property
-    def _app(self) -> "StitchApp":
-        return cast("StitchApp", self.app)
+    def _app(self) -> Shell:
+        return cast(Shell, self.app)
 
     def compose(self) -> ComposeResult:
         """The presets, what one is about, what went wrong, the keys."""
@@ -199,14 +200,14 @@ class PresetsScreen(Screen[None]):
 
 
 def _choices() -> list[Choice]:
-    from stitchtui.presets import list_presets
+    from stitchtui.spec.presets import list_presets
 
     ordered = sorted(list_presets(), key=lambda info: info.name != "quickstart")  # what to try first is the first
     return [Choice(info.name, info.title, scale) for info in ordered for scale in (None, *info.scales)]
 
 
 def _experiment(choice: Choice) -> "Experiment":
-    from stitchtui.presets import load_preset
+    from stitchtui.spec.presets import load_preset
 
     return load_preset(choice.preset, choice.scale)
 
@@ -241,7 +242,7 @@ def facts(experiment: "Experiment") -> list[str]:
 
 def claims(experiment: "Experiment") -> list[str]:
     """What the experiment claims, a sentence a line below a heading; nothing where it claims nothing."""
-    from stitchtui.claims.words import sentence
+    from stitchtui.report.claim_words import sentence
 
     if not experiment.claims:
         return []

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual import on
@@ -13,18 +13,17 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from stitchtui.places import runs_directory
+from stitchtui.base.paths import runs_directory
+from stitchtui.base.text import duration, plain
 from stitchtui.report.wording import printable, shortened, to_ascii
-from stitchtui.text import duration, plain
-from stitchtui.tui import actions, keys
+from stitchtui.tui import keys
 from stitchtui.tui.catalogue import Entry, Lookout
 from stitchtui.tui.clipboard import copy
+from stitchtui.tui.screens import actions
+from stitchtui.tui.shell import Shell
 from stitchtui.tui.widgets.field import Field
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.run_list import RunList
-
-if TYPE_CHECKING:
-    from stitchtui.tui.app import StitchApp
 
 _ORDERS = ("newest", "name", "status")
 _OF_ONE = ("open", "stop", "resume", "mark", "compare", "export", "copy")  # what is done to a run
@@ -63,9 +62,9 @@ class RunsScreen(Screen[None]):
         self._lookout: Lookout | None = None
 
     @property
-    def stitch_app(self) -> "StitchApp":
+    def stitch_app(self) -> Shell:
         """The app, as what it is."""
-        return cast("StitchApp", self.app)
+        return cast(Shell, self.app)
 
     def compose(self) -> ComposeResult:
         """A line that counts, the filter, the list, what is known of one, the keys."""

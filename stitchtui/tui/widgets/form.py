@@ -11,8 +11,8 @@ from textual.suggester import Suggester, SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input
 
-from stitchtui.experiment import DATASETS, ControlName, Experiment, Family, Objective, Pairing, Start
-from stitchtui.stitching.capacity import FAMILIES
+from stitchtui.spec.experiment import DATASETS, ControlName, Experiment, Family, Objective, Pairing, Start
+from stitchtui.spec.families import FAMILIES
 from stitchtui.tui import fit
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of

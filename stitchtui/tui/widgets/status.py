@@ -5,11 +5,12 @@ import time
 from rich.cells import cell_len
 from rich.text import Text
 
+from stitchtui.base.text import duration, size
 from stitchtui.report.claims import claim_counts
 from stitchtui.report.wording import counted, printable, shortened
+from stitchtui.run import progress
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
-from stitchtui.text import duration, size
 from stitchtui.tui.watch import RunWatch
 from stitchtui.tui.widgets.lines import Lines
 
@@ -46,16 +47,16 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[str]:
     state, condition = watch.state, watch.condition
     if watch.loading:
         return ["reading the log"]
-    left = state.eta(now) if condition == "running" else None
+    left = progress.remaining(state, now) if condition == "running" else None
     failed = [check for check in state.checks if not check["passed"]]
     return [
         _words(watch),
         f"CHECK FAILED: {printable(failed[0]['name'], ascii)}" if failed else "",
-        f"{state.progress():.0%}" if condition != "done" else "",
+        f"{progress.fraction(state):.0%}" if condition != "done" else "",
         "" if left is None else f"{duration(_coarse(left))} left",
         printable(_doing(state), ascii) if condition == "running" else "",
         _memory(state) if condition == "running" else "",
-        _bar(state.progress(), ascii) if condition == "running" else "",
+        _bar(progress.fraction(state), ascii) if condition == "running" else "",
         _took(state) if condition == "done" else "",
         printable(state.device, ascii),
         f"{counted(len(state.checks), 'check')} passed" if condition == "done" and state.checks and not failed else "",

@@ -1,0 +1,100 @@
+"""The flags of `stitchtui run` that change the experiment: what each is called and tells of itself."""
+
+from typing import Annotated
+
+import typer
+
+Scale = Annotated[
+    str | None, typer.Option("--scale", metavar="NAME", help="Use this scale of the preset, such as mini.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set any key of the experiment: --set stitch.ridge=1e-4. May be repeated."
+    ),
+]
+Cuts = Annotated[
+    str | None,
+    typer.Option("--cuts", metavar="blocks|all|A,B", help="Where to cut: block by block, everywhere, or here."),
+]
+Pairing = Annotated[
+    str | None,
+    typer.Option(
+        "--pairing", metavar="equal|all", help="Join the cuts in order, or every bottom cut with every top cut."
+    ),
+]
+Family = Annotated[
+    str | None, typer.Option("--family", metavar="NAME", help="What the stitch may be: affine, identity, bn_affine_bn.")
+]
+Objective = Annotated[
+    str | None, typer.Option("--objective", metavar="task|direct", help="What the stitch is fitted to.")
+]
+Start = Annotated[
+    str | None,
+    typer.Option("--start", metavar="NAME", help="Where training starts: least_squares, affine, random, identity..."),
+]
+Epochs = Annotated[
+    float | None, typer.Option("--epochs", metavar="NUMBER", help="How many epochs each stitch is trained for.")
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", metavar="N|A,B", help="How many stitch seeds, or which: 3 is the same as 0,1,2."),
+]
+NetworkSeeds = Annotated[
+    int | None,
+    typer.Option(
+        "--network-seeds", metavar="N", help="Train each network N times, from N seeds, and give means over them."
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DATASET",
+        help="The images: digits, mnist, fashion_mnist, cifar10, cifar100, svhn, folder:PATH or npz:PATH.",
+    ),
+]
+Controls = Annotated[
+    str | None,
+    typer.Option("--controls", metavar="A,B|none", help="Which controls: self_stitch, identity, random_bottom."),
+]
+Architecture = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--architecture",
+        metavar="NAME",
+        help="What the checkpoints hold: a name, FILE.py:Class or package.module:factory; twice if they differ.",
+    ),
+]
+Normalisation = Annotated[
+    str | None,
+    typer.Option("--normalisation", metavar="NAME", help="What both networks expect: auto, data, none or imagenet."),
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="An option of the architecture; may be repeated."),
+]
+Leaf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--leaf",
+        metavar="MODULE",
+        help="Take this module whole, by its path or class, without cuts inside. Repeatable.",
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--head", metavar="train|FILE", help="For backbones: train a linear head on this data, or load one from FILE."
+    ),
+]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        "--part", metavar="NAME", help="Which of several networks in a checkpoint: ema, student, teacher, a prefix."
+    ),
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Let hub:OWNER/REPO:ENTRY run that repository's code on this machine.")
+]
+Both = Annotated[bool, typer.Option("--both", help="With BOTTOM TOP: measure the other direction too.")]

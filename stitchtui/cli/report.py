@@ -1,0 +1,168 @@
+"""`stitchtui report RUN...`: a run's grid, what it means and its depth curve, or files; several runs side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stitchtui.base.errors import BadInput
+from stitchtui.cli.common import complete_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stitchtui.run.directory import RunDirectory
+    from stitchtui.run.state import RunState
+
+_SUFFIXES = {
+    ".csv": "csv",
+    ".json": "json",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".txt": "table",
+    ".html": "html",
+    ".htm": "html",
+    ".png": "png",
+}
+_FOR_SEVERAL = ("table", "markdown", "html")
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUN...",
+        help="A run: its name, a beginning of it that no other run has, its folder, or `last`. Several: side by side.",
+        autocompletion=complete_run,
+        show_default="last",
+    ),
+]
+
+
+def report(
+    runs: Runs = None,
+    *,
+    csv: Annotated[bool, typer.Option("--csv", help="One row a cell, with every measure.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One object: grid, cells, verdicts, claims, checks.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A GitHub table with intervals.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write one self-contained page, plots and all, to this file.")
+    ] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Write the depth plot alone to this file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write to this file; its ending (.csv .json .md .txt .html .png) may say how."),
+    ] = None,
+    columns: Annotated[bool, typer.Option("--columns", help="Say what each column of the CSV holds.")] = False,
+    ascii: Annotated[bool, typer.Option("--ascii", help="Use ASCII characters only.")] = False,
+    no_plot: Annotated[bool, typer.Option("--no-plot", help="Leave the depth curve out.")] = False,
+) -> None:
+    """Show a run's numbers, or several runs side by side: tables and depth curve, CSV, JSON, Markdown, HTML or PNG.
+
+    Works for runs that are going on, failed, lost or copied from another machine.
+    """
+    if columns:
+        from stitchtui.report.columns import columns_text
+
+        return typer.echo(columns_text(), nl=False)
+    flags: dict[str, object] = {"csv": csv, "json": json, "markdown": markdown, "html": html, "png": png}
+    chosen = _format(flags, out)
+    target = html or png or out
+    if len(runs or []) > 1:
+        return _side_by_side(runs or [], chosen, target, ascii)
+    directory, state, condition = _load((runs or ["last"])[0])
+    if chosen != "table":
+        return _deliver(_exported(directory, state, condition, chosen), target)
+    if target is not None:
+        from stitchtui.report.console import as_text
+
+        return _deliver(as_text(state, condition, ascii, not no_plot), target)
+    return _print(state, condition, ascii, not no_plot)
+
+
+def _format(flags: dict[str, object], out: Path | None) -> str:
+    asked = [name for name, given in flags.items() if given]
+    if len(asked) > 1:
+        raise BadInput(f"report: expected one of --{', --'.join(flags)}, got --{' and --'.join(asked)}")
+    if out is not None and asked and asked[0] in ("html", "png"):
+        raise BadInput(f"report: --{asked[0]} names a file itself; leave out --out")
+    if asked or out is None:
+        return asked[0] if asked else "table"
+    if out.suffix.lower() not in _SUFFIXES:
+        known = ", ".join(_SUFFIXES)
+        raise BadInput.at("--out", f"add --csv, --json or --markdown, or end the name in one of {known}", out)
+    return _SUFFIXES[out.suffix.lower()]
+
+
+def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool) -> None:
+    from stitchtui.report import side_by_side
+    from stitchtui.report.console import draw_parts, written
+
+    if chosen not in _FOR_SEVERAL:
+        raise BadInput(f"report: --{chosen} is for one run, got {len(runs)}; ask for each by itself")
+    loaded = [_load(run) for run in runs]
+    states = [state for _, state, _ in loaded]
+    found = side_by_side.aside(states, [condition for _, _, condition in loaded])
+    if chosen == "markdown":
+        return _deliver(side_by_side.markdown_text(found), target)
+    if chosen == "html":
+        return _deliver(side_by_side.html_text(found, states), target)
+    if target is not None:
+        return _deliver(written(lambda console: draw_parts(console, found, ascii)), target)
+    console, ascii = _terminal(ascii)
+    return draw_parts(console, found, ascii)
+
+
+def _load(run: str) -> "tuple[RunDirectory, RunState, str]":
+    from stitchtui.run.control import status
+    from stitchtui.run.directory import find
+    from stitchtui.run.state import RunState
+
+    directory = find(run)
+    try:
+        state = RunState.load(directory.events)
+    except OSError as error:
+        raise BadInput(f"{directory.events}: can't be read ({error.strerror}); check its permissions") from None
+    return directory, state, status(directory, state)
+
+
+def _exported(directory: "RunDirectory", state: "RunState", condition: str, chosen: str) -> str | bytes:
+    if chosen == "html":
+        from stitchtui.report.html import Origin, html_text
+
+        return html_text(state, Origin(condition, directory.read_info(), directory.read_command()))
+    if chosen == "png":
+        from stitchtui.report.figures import depth_png
+
+        return depth_png(state)
+    from stitchtui.report import export
+
+    if chosen == "csv":
+        return export.csv_text(state)
+    return {"json": export.json_text, "markdown": export.markdown_text}[chosen](state, condition=condition)
+
+
+def _deliver(content: str | bytes, out: Path | None) -> None:
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if out is None:
+        typer.echo(data, nl=False)  # bytes: the same file whatever the terminal's encoding
+        return
+    from stitchtui.base.files import write_out
+    from stitchtui.base.text import plain
+
+    write_out(out, data)
+    typer.echo(f"wrote {plain(out)}", err=True)
+
+
+def _print(state: "RunState", condition: str, ascii: bool, plot: bool) -> None:
+    from stitchtui.report.console import draw
+
+    console, ascii = _terminal(ascii)
+    draw(console, state, condition, ascii, plot)
+
+
+def _terminal(ascii: bool) -> "tuple[Console, bool]":
+    """A console on stdout, and whether it may be given ASCII only."""
+    from rich.console import Console
+
+    from stitchtui.report.console import console_width
+
+    console = Console(width=console_width(), highlight=False, markup=False, emoji=False)
+    return console, ascii or not (console.encoding or "").lower().startswith("utf")

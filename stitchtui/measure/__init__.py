@@ -1,0 +1,1 @@
+"""Where the science meets the record: the columns of a plan, measured."""

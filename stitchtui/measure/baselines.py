@@ -1,0 +1,164 @@
+"""Columns that put something else in a stitch's place: a linear probe, or the top's own layers trained further."""
+
+import copy
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from stitchtui.base.device import is_out_of_memory, training_dtype
+from stitchtui.measure.column import MEMORY_RAN_OUT, Column, Keep, Reuse
+from stitchtui.measure.feed import in_order, pixels
+from stitchtui.measure.places import Chains, Place, chains, cuts_of
+from stitchtui.measure.recorder import Recorder
+from stitchtui.measure.session import Session
+from stitchtui.spec.controls import control_named
+from stitchtui.spec.plan import Task
+from stitchtui.stitching import adapters, stitches
+from stitchtui.stitching.controls import NAMES_ITSELF, still_reads
+from stitchtui.stitching.evaluate import Scores, scores_of
+from stitchtui.stitching.modes import training_difference
+from stitchtui.stitching.probe import linear_probes
+from stitchtui.stitching.stitches import parameter_count
+from stitchtui.stitching.stopped import IMAGES, what_stops
+from stitchtui.stitching.tails import Tail, TailRecipe, tail_of, train_tails
+
+
+class ProbeColumn(Column):
+    """A linear classifier on the bottom's features at each cut; the top has no part in it."""
+
+    trains = False
+
+    def work(self) -> int:
+        """Both parts once."""
+        return len(self.material.dataset.train) + len(self.session.dataset.test)
+
+    def measure(self, places: Sequence[Place]) -> None:
+        """Fit the classifiers together; a bottom cut that several cells share has one."""
+        started = time.monotonic()
+        both = chains(self.session, self.ends, cuts_of(places))
+        boundaries = sorted({low for low, _ in both.ends})
+        batch = self.session.evaluation_batch(both.bottom.cuts, len(boundaries))
+        found = linear_probes(
+            both.bottom,
+            boundaries,
+            self.material.once(batch, self.tick, both.bottom),
+            in_order(self.session.dataset.test, batch, self.tick),
+            classes=len(self.session.dataset.classes),
+        )
+        self.session.verify_frozen(self.ends.bottom)
+        scores = dict(zip(boundaries, found, strict=True))
+        seconds = (time.monotonic() - started) / len(places)
+        for place, (low, _) in zip(places, both.ends, strict=True):
+            if not scores[low].finite:
+                self.fail(place, "the bottom's features at the cut are not finite")
+                continue
+            size = (place.bottom.channels + 1) * len(self.session.dataset.classes)
+            facts = {"stitch_parameters": size, "seconds": seconds}
+            self.say(place, self.compared(scores[low]) | facts, wrong=scores[low].wrong_text)
+
+
+class TailColumn(Column):
+    """The top's layers after each cut trained on the bottom's features: from where they are, or from the start."""
+
+    def __init__(self, session: Session, task: Task, record: Recorder, *, reuse: Reuse, keep: Keep) -> None:
+        super().__init__(session, task, record, reuse=reuse, keep=keep)
+        self.anew = control_named(task.control).fits == "new tail"
+
+    def remark(self) -> None:
+        """Warn where the layers compute something else in training than in the eval mode that they are traced in."""
+        top = self.ends.top
+        example = self.session.example(top)
+        leaves = self.session.experiment.networks[top.origin].leaves
+        if difference := training_difference(copy.deepcopy(top.network.module), example, leaves):
+            text = f"{self.task.column}: {top.network.name}'s layers are trained as in eval mode; {difference}"
+            self.record.emit("warning", text=text)
+
+    def adapter(self, place: Place) -> str:
+        """What leads to the top's layers."""
+        return adapters.adapter(place.bottom, place.top).name
+
+    def work(self) -> int:
+        """Steps of training: every cell's tail is trained by itself, since their sizes differ most."""
+        return self.steps * len(self.places)
+
+    def misfit(self, place: Place) -> str | None:
+        """Why the bottom's tensor can't be fed to the top; None if it can."""
+        try:
+            self._entrance(place)
+        except stitches.Misfit as misfit:
+            return str(misfit)
+        return None
+
+    def groups(self, places: Sequence[Place]) -> list[Sequence[Place]]:
+        """One by one."""
+        return [[place] for place in places]
+
+    def measure(self, places: Sequence[Place]) -> None:
+        """Train and measure one cell's tail."""
+        (place,) = places
+        try:
+            self._measure(place)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.fail(place, MEMORY_RAN_OUT)
+
+    def _measure(self, place: Place) -> None:
+        started = time.monotonic()
+        both = chains(self.session, self.ends, cuts_of([place]))
+        ((_, high),) = both.ends
+        with torch.no_grad():
+            x = both.top.features(pixels(self.session.dataset.train.images[:IMAGES]), high)[-1]
+        if what := what_stops(both.top.segments[high:], x):
+            self.fail(place, f"no gradient reaches the layers after the cut: {what} lets none through")
+            return
+        tail = self.tail(both, place)
+        if still_reads(tail.layers[-1], both.top.after(high), x):  # type: ignore[index]
+            self.fail(place, f"{NAMES_ITSELF}, so that {self.ends.top.network.name} can't be trained further")
+            return
+        self.train(both, tail, self.steps)
+        scores = self._scores(both, tail)
+        self.session.verify_frozen(self.ends.bottom, self.ends.top)
+        if not scores.finite:
+            self.fail(place, "its training diverged; try a lower stitch.learning_rate")
+            return
+        facts: dict[str, float] = {"stitch_parameters": parameter_count(tail.layers), "steps": self.steps}
+        facts["seconds"] = time.monotonic() - started
+        self.say(place, self.compared(scores) | facts, wrong=scores.wrong_text)
+
+    def _entrance(self, place: Place) -> nn.Module:
+        """What leads from the bottom's tensor to the top: nothing where the shapes agree, else an affine map."""
+        if place.bottom.shape == place.top.shape and place.bottom.channel_axis == place.top.channel_axis:
+            return stitches.build("identity", place.bottom, place.top)
+        entrance = stitches.build("affine", place.bottom, place.top)
+        stitches.start_at_random(entrance, torch.Generator().manual_seed(self.task.seed))
+        return entrance
+
+    def tail(self, both: Chains, place: Place) -> Tail:
+        """The cell's tail, untrained."""
+        ((low, high),) = both.ends
+        entrance = self._entrance(place).to(self.session.device)
+        layers = tail_of(low, both.top.after(high), restart=self.task.seed if self.anew else None).layers
+        return Tail(low, nn.Sequential(entrance.requires_grad_(True), layers).eval())
+
+    def train(self, both: Chains, tail: Tail, steps: int, batch_size: int | None = None) -> None:
+        """Train a tail for so many steps, in batches of the run's size unless another is asked for."""
+        dtype = training_dtype(self.stitch.precision, self.session.device)
+        batches = self.material.training(batch_size or self.stitch.batch_size, self.task.seed, both.bottom)
+        train_tails(both.bottom, [tail], batches, TailRecipe(steps, dtype=dtype), report=self._report)
+        self._done += steps
+
+    def _report(self, step: int, losses: torch.Tensor) -> None:
+        total = self._total or self.steps
+        self.record.step(self.task.id, self._done + step, total, lambda: {"loss": float(losses.mean())})
+
+    @torch.no_grad()
+    def _scores(self, both: Chains, tail: Tail) -> Scores:
+        def outputs(images: torch.Tensor) -> torch.Tensor:
+            answer: torch.Tensor = tail.layers(both.bottom.features(images, tail.bottom)[-1])
+            return answer
+
+        batch = self.session.evaluation_batch([*both.bottom.cuts, *both.top.cuts], 1)
+        return scores_of(outputs, in_order(self.session.dataset.test, batch, self.tick))

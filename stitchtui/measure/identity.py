@@ -1,0 +1,113 @@
+"""What determines a cell's numbers, as facts to be hashed: change one, and an earlier cell is not this cell."""
+
+import hashlib
+from typing import Any
+
+import torch
+
+from stitchtui.base.device import training_dtype
+from stitchtui.measure.loaded import Loaded
+from stitchtui.measure.material import Ends, Material
+from stitchtui.measure.session import Session
+from stitchtui.networks.network import tensor_bytes
+from stitchtui.spec.families import Misfit
+from stitchtui.spec.plan import Task
+from stitchtui.stitching.adapters import adapter
+from stitchtui.stitching.cuts import Cut
+
+
+def facts(
+    session: Session,
+    task: Task,
+    cuts: tuple[Cut, Cut],
+    *,
+    ends: Ends,
+    material: Material,
+    steps: int,
+    views: int | None,
+) -> dict[str, Any]:
+    """Of a task's cell at `cuts`, the bottom's and the top's: all that its numbers follow from.
+
+    Weights, graph and normalisation of both networks, cuts, data, stitch, and the recipe where one is trained.
+    """
+    experiment, stitch = session.experiment, session.stitch_of(task)
+    found: dict[str, Any] = {
+        "bottom": _end(ends.bottom, cuts[0]) if ends.noise is None else _noise(ends, cuts[0]),
+        "top": _end(ends.top, cuts[1]),
+        "measured_against": session.loaded[task.top].network.digest,
+        "data": session.dataset.digest,
+        "adapter": _adapter(*cuts),
+        "fitted_on": material.digest,
+        "family": task.family,
+        "objective": task.objective,
+        "cka": min(experiment.cka_images, len(session.dataset.test)) if experiment.cka == "exact" else experiment.cka,
+        "start": task.start,
+        "ridge": stitch.ridge,
+    }
+    if task.family == "low_rank":
+        found["rank"] = stitch.rank
+    if task.objective != "direct":
+        found |= {
+            "seed": task.seed,
+            "steps": steps,
+            "batch_size": stitch.batch_size,
+            "learning_rate": stitch.learning_rate,
+            "weight_decay": stitch.weight_decay,
+            "scaled_steps": stitch.scaled_steps,
+            "l1": stitch.l1,
+            "best_of": stitch.best_of,
+            "frozen_bn": stitch.frozen_bn,
+            "precision": str(training_dtype(stitch.precision, session.device)),
+            "augment": session.dataset.augment,
+        }
+        if views is not None:
+            found["views"] = views
+    return found
+
+
+def _adapter(bottom: Cut, top: Cut) -> str:
+    try:
+        return adapter(bottom, top).name
+    except Misfit:  # a cell that fails needs no adapter
+        return ""
+
+
+def _noise(ends: Ends, cut: Cut) -> dict[str, Any]:
+    assert ends.noise is not None
+    return {"cluster_noise": ends.noise.seed, "cut": cut.name, "shape": cut.shape, "channel_axis": cut.channel_axis}
+
+
+def _end(loaded: Loaded, cut: Cut) -> dict[str, Any]:
+    network = loaded.network
+    return {
+        "weights": network.digest,
+        "graph": _graph_digest(loaded),
+        "mean": network.mean,
+        "std": network.std,
+        "cut": cut.name,
+    }
+
+
+def _graph_digest(loaded: Loaded) -> str:
+    """What the network computes with its weights: the graph, every layer's settings, and tensors that are no weights.
+
+    The same weights in another forward(), with another stride, or with more heads, are another network.
+    """
+    sha = hashlib.sha256(loaded.traced.module.code.encode())
+    sha.update(loaded.traced.source.encode())  # of layers that are taken whole, the graph says nothing
+    for name, layer in loaded.network.module.named_modules():
+        settings = {k: repr(v) for k, v in sorted(vars(layer).items()) if k != "training" and _is_plain(v)}
+        sha.update(f"{name} {type(layer).__qualname__} {settings}".encode())
+        for key, value in sorted(vars(layer).items()):
+            if isinstance(value, torch.Tensor):
+                sha.update(key.encode())
+                sha.update(tensor_bytes(value))
+    return sha.hexdigest()
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(_is_plain(v) for v in value.values()) and bool(value)
+    return value is None or isinstance(value, bool | int | float | str | torch.dtype)

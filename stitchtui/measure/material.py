@@ -1,0 +1,74 @@
+"""What a column is made of: the two ends that are joined, and the images and labels that it is fitted on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from stitchtui.base.errors import BadInput
+from stitchtui.data.dataset import Dataset
+from stitchtui.data.subsets import generator, random_subset
+from stitchtui.measure.feed import in_order, training_batches
+from stitchtui.measure.loaded import Loaded
+from stitchtui.stitching.cluster_noise import ClusterNoise
+from stitchtui.stitching.controls import shuffled_labels
+
+LESS = 10
+"""The control with less data has so many times fewer images."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """In place of the bottom, class-cluster noise of this seed at the bottom's cuts."""
+
+    seed: int
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The networks that a column joins; with `noise` only the shapes of the bottom's cuts are used."""
+
+    bottom: Loaded
+    top: Loaded
+    noise: Noise | None = None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What identifies both in this run."""
+        bottom = self.bottom.network.name
+        return (bottom if self.noise is None else f"noise({bottom})", self.top.network.name)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The training images and labels of a column, in batches."""
+
+    dataset: Dataset
+    digest: str
+
+    def training(self, batch_size: int, seed: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
+        """Endless augmented batches; noise in the bottom's place is told the labels of each."""
+        return through(bottom, training_batches(self.dataset, batch_size, seed))
+
+    def once(self, batch_size: int, ticking: Callable[[int], None], bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every training image once, as it is."""
+        return through(bottom, in_order(self.dataset.train, batch_size, ticking))
+
+
+def through(bottom: object, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches, seen first by a bottom that is made of noise."""
+    return bottom.fed(batches) if isinstance(bottom, ClusterNoise) else batches
+
+
+def limited(dataset: Dataset, size: int, seed: int) -> Dataset:
+    """`dataset` with `size` of its training images; of one seed, fewer are a part of more. Raises BadInput."""
+    if size > len(dataset.train):
+        raise BadInput.at("stitch.train_size", f"{size} asked for, but there are {len(dataset.train)} training images")
+    chosen = random_subset(len(dataset.train), size, generator("stitch data", seed)).to(dataset.train.labels.device)
+    part = replace(dataset.train, images=dataset.train.images[chosen], labels=dataset.train.labels[chosen])
+    return replace(dataset, train=part)
+
+
+def shuffled(dataset: Dataset, seed: int) -> Dataset:
+    """`dataset` with its training labels given to other images."""
+    return replace(dataset, train=replace(dataset.train, labels=shuffled_labels(dataset.train.labels, seed)))

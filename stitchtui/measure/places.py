@@ -1,0 +1,66 @@
+"""Where a column's cells sit: their cuts and rows, and the chains that a group of them shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from stitchtui.measure.loaded import Loaded
+from stitchtui.measure.material import Ends
+from stitchtui.measure.session import Session
+from stitchtui.stitching import fit
+from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.cluster_noise import ClusterNoise
+from stitchtui.stitching.cuts import Cut
+
+Pairs = Sequence[tuple[Cut, Cut]]
+"""Bottom cut and top cut of each cell."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cell of the column being measured: its row, its cuts and its identity."""
+
+    row: str
+    bottom: Cut
+    top: Cut
+    identity: str
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Bottom and top, each cut at every place of a group once."""
+
+    bottom: Chain
+    top: Chain
+    ends: tuple[tuple[int, int], ...]  # of each place: its boundaries in the bottom's chain and in the top's
+
+    def cells(self, stitches: Sequence[nn.Module]) -> list[fit.Cell]:
+        """The places' cells, with a stitch each."""
+        return [fit.Cell(low, high, stitch) for (low, high), stitch in zip(self.ends, stitches, strict=True)]
+
+
+def cuts_of(places: Sequence[Place]) -> list[tuple[Cut, Cut]]:
+    """The cuts of each place."""
+    return [(place.bottom, place.top) for place in places]
+
+
+def chains(session: Session, ends: Ends, pairs: Pairs, others: Sequence[Cut] = ()) -> Chains:
+    """The chains of two networks, cut where `pairs` need it, the top also at `others`; one if both are the same."""
+    bottoms, tops = (
+        _in_order(ends.bottom, [b for b, _ in pairs]),
+        _in_order(ends.top, [*others, *(t for _, t in pairs)]),
+    )
+    if ends.noise is not None:
+        bottom: Chain = ClusterNoise(bottoms, ends.noise.seed)
+        top = session.chain(ends.top, tops)
+    elif ends.bottom is ends.top:
+        bottom = top = session.chain(ends.top, _in_order(ends.top, [*bottoms, *tops]))
+    else:
+        bottom, top = session.chain(ends.bottom, bottoms), session.chain(ends.top, tops)
+    return Chains(bottom, top, tuple((bottom.index(b.name), top.index(t.name)) for b, t in pairs))
+
+
+def _in_order(loaded: Loaded, cuts: Sequence[Cut]) -> list[Cut]:
+    wanted = {cut.name for cut in cuts}
+    return [cut for cut in loaded.traced.cuts if cut.name in wanted]

@@ -1,0 +1,239 @@
+"""What the tasks of a run share: the data, the networks as traced graphs, and results that several tasks need."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.data.dataset import Dataset, Part
+from stitchtui.data.labels import coarse
+from stitchtui.data.loading import subset
+from stitchtui.measure.classes import taught_other_classes
+from stitchtui.measure.feed import in_order, pixels
+from stitchtui.measure.loaded import Loaded
+from stitchtui.measure.material import LESS, Ends, Material, Noise, limited, shuffled
+from stitchtui.networks.network import Network, freeze, weight_digest
+from stitchtui.spec.experiment import Cuts, Experiment, StitchSpec
+from stitchtui.spec.plan import Task
+from stitchtui.spec.settings import dotted
+from stitchtui.stitching.chain import Chain, Normalise
+from stitchtui.stitching.controls import NAMES_ITSELF, recalibrate, reinitialised, still_reads
+from stitchtui.stitching.cuts import Cut, Traced, Untraceable
+from stitchtui.stitching.evaluate import Scores, base_scores
+from stitchtui.stitching.precision import in_float32
+
+EVALUATION_BYTES = 1 << 30
+"""How much memory one layer's activations of a whole column may take while it is evaluated."""
+CALIBRATION_IMAGES, CALIBRATION_BATCH = 2_000, 250
+EXAMPLE_IMAGES = 5
+
+
+@dataclass
+class Session:
+    """One run's data, networks and shared results, on one device."""
+
+    experiment: Experiment
+    device: torch.device
+    dataset: Dataset
+    memory: int | None = None  # bytes that a step of training may take; None: a good part of what is free
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+    _base: dict[str, Scores] = field(default_factory=dict)
+
+    def add(self, network: Network, origin: str | None = None) -> Loaded:
+        """Trace `network` and keep it under its name. Raises BadInput if it can't be traced."""
+        normalise = Normalise(network.mean, network.std).to(self.device)
+        example = self._example(normalise)
+        leaves = self.experiment.networks[origin or network.name].leaves
+        try:
+            traced = Traced(network.module, example, leaves)
+        except Untraceable as error:
+            raise BadInput(f"network '{network.name}': {error}") from None
+        self._check_single_images(network, example)
+        traced.lay_out_channels_last()
+        self.loaded[network.name] = Loaded(network, traced, normalise, origin or network.name)
+        return self.loaded[network.name]
+
+    def _check_single_images(self, network: Network, example: torch.Tensor) -> None:
+        """Raises BadInput where the network gives an image by itself other scores, and the run would ask for them."""
+        sizes = {
+            "evaluation_batch": min(self.experiment.evaluation_batch, len(self.dataset.test)),
+            "stitch.batch_size": min(r.stitch.batch_size for r in self.experiment.requests),
+            "train images": len(self.dataset.train),
+        }
+        single = next((name for name, size in sizes.items() if size == 1), None)
+        if single is None:
+            return
+        with torch.no_grad():
+            shapes = [network.module(example[:count].clone()).shape for count in (1, len(example))]
+        if shapes[0] != (1, *shapes[1][1:]):
+            raise BadInput(
+                f"network '{network.name}': gives scores of shape {list(shapes[0])} for one image (a squeeze() may "
+                f"take the batch's axis away), and {single} is 1; expected 2 or more"
+            )
+
+    def example(self, loaded: Loaded) -> torch.Tensor:
+        """A few training images as the network takes them."""
+        return self._example(loaded.normalise)
+
+    def _example(self, normalise: Normalise) -> torch.Tensor:
+        return normalise(pixels(self.dataset.train.images[:EXAMPLE_IMAGES])).contiguous()
+
+    def ends(self, task: Task) -> Ends:
+        """The networks that a task joins, with what its control puts in their places."""
+        randomised = {"random_bottom": task.bottom, "random_top": task.top}.get(task.control)
+        bottom, top = (
+            self.randomised(name) if name == randomised and task.control.endswith(end) else self.loaded[name]
+            for end, name in (("bottom", task.bottom), ("top", task.top))
+        )
+        return Ends(bottom, top, Noise(self.experiment.control_seed) if task.control == "cluster_noise" else None)
+
+    def material(self, task: Task, _ends: Ends) -> Material:
+        """The images and labels that a task is fitted on. Raises BadInput for more images than there are."""
+        stitch, dataset, digest = self.stitch_of(task), self.dataset, self.dataset.digest
+        spec = self.experiment.networks[task.top]
+        if stitch.train_on == "top" and spec.subset is not None:
+            dataset = subset(dataset, spec.subset, dotted(("networks", task.top, "subset")))
+            digest = dataset.digest
+        if stitch.train_size is not None:
+            dataset, digest = limited(dataset, stitch.train_size, 0), f"{digest}, {stitch.train_size} images"
+        if task.control == "less_data":
+            few = max(1, len(dataset.train) // LESS)
+            dataset, digest = limited(dataset, few, 0), f"{digest}, {few} images"
+        if task.control == "shuffled_labels":
+            seed = self.experiment.control_seed
+            dataset, digest = shuffled(dataset, seed), f"{digest}, labels shuffled {seed}"
+        return Material(dataset, digest)
+
+    def randomised(self, name: str) -> Loaded:
+        """The network called `name` with nothing learnt left in it, made once; see the paper's random control."""
+        random_name = f"random({name})"
+        if random_name not in self.loaded:
+            self.loaded[random_name] = self._randomised(self.loaded[name], random_name)
+        return self.loaded[random_name]
+
+    def _randomised(self, trained: Loaded, name: str) -> Loaded:
+        # Not the seed alone: a network trained here from the same number started from just those weights.
+        words = f"random control {self.experiment.control_seed} {trained.network.digest}"
+        seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big")
+        module = reinitialised(trained.network.module, seed).to(memory_format=torch.contiguous_format)
+        if still_reads(module, trained.network.module, self.example(trained)):
+            raise BadInput(
+                f"network '{trained.network.name}': {NAMES_ITSELF}, so that it has no random control; write that as a "
+                "method of the layer's class, or leave the control out with --controls"
+            )
+        recalibrate(module, (trained.normalise(pixels(i)).contiguous() for i in self._calibration_batches()))
+        network = Network(
+            name=name,
+            module=freeze(module),
+            mean=trained.network.mean,
+            std=trained.network.std,
+            digest=weight_digest(module),
+            architecture=trained.network.architecture,
+            error=0.0,
+            source="random",
+            classes=trained.network.classes,
+        )
+        loaded = self.add(network, trained.origin)
+        error = self.base(loaded, lambda _: None).error
+        loaded.network = Network(**{**vars(network), "error": error})
+        return loaded
+
+    def _calibration_batches(self) -> list[torch.Tensor]:
+        """Batches of one size, since each counts as much as the next; a single image has no variance to offer."""
+        images = self.dataset.train.images[:CALIBRATION_IMAGES]
+        size = min(CALIBRATION_BATCH, len(images))
+        return list(images[: len(images) // size * size].split(size)) if size > 1 else []
+
+    def stitch_of(self, task: Task) -> StitchSpec:
+        """The stitch and recipe of the request that `task` belongs to."""
+        return self.experiment.requests[task.request].stitch
+
+    def column_cuts(self, task: Task) -> list[tuple[Cut, Cut]]:
+        """The (bottom, top) cuts of a column, in order. Raises BadInput where they can't be paired."""
+        stitch = self.stitch_of(task)
+        bottoms = self._cuts(task.bottom, stitch.cuts if task.bottom != task.top else self._own_cuts(task))
+        tops = self._cuts(task.top, _top_cuts(stitch) if task.bottom != task.top else self._own_cuts(task))
+        if stitch.pairing == "all":
+            return list(itertools.product(bottoms, tops))
+        if len(bottoms) != len(tops):
+            raise BadInput(
+                f"stitch.cuts: {task.bottom} has {len(bottoms)} cuts and {task.top} has {len(tops)}; expected as many: "
+                f"name cuts that both have with --cuts (`stitchtui cuts` lists them), or join every cut with every "
+                "cut: --pairing all"
+            )
+        return list(zip(bottoms, tops, strict=True))
+
+    def _own_cuts(self, task: Task) -> Cuts:
+        """Of a network that is stitched to itself: where it is cut as a top, if it is one, else as a bottom."""
+        request = self.experiment.requests[task.request]
+        tops = {pair.top for pair in request.pairs or ()}
+        return _top_cuts(request.stitch) if task.top in tops else request.stitch.cuts
+
+    def cuts_of(self, loaded: Loaded) -> list[Cut]:
+        """The cuts that this experiment uses of one network, in order."""
+        name = loaded.origin
+        used: set[Cut] = set()
+        for request in self.experiment.requests:
+            pairs = request.pairs or ()
+            if any(name == p.bottom for p in pairs):
+                used.update(self._cuts(name, request.stitch.cuts))
+            if any(name == p.top for p in pairs):
+                used.update(self._cuts(name, _top_cuts(request.stitch)))
+        return [cut for cut in loaded.traced.cuts if cut in used]
+
+    def _cuts(self, name: str, wanted: Cuts) -> tuple[Cut, ...]:
+        try:
+            return self.loaded[name].traced.select(wanted)
+        except ValueError as error:
+            raise BadInput(f"network '{name}': {error}") from None
+
+    def has_own_classes(self, loaded: Loaded) -> bool:
+        """Whether the network was taught other classes than the run's, so that its answers can't be compared."""
+        return taught_other_classes(self.experiment, loaded.origin)
+
+    def chain(self, loaded: Loaded, cuts: Sequence[Cut]) -> Chain:
+        """The network cut at `cuts`, from pixels in [0, 1] to class scores; float32 at every boundary."""
+        chain = Chain(loaded.traced, cuts, loaded.normalise)
+        names = ["input", *(cut.name for cut in cuts), "output"]
+        if not loaded.dtypes.keys() >= set(names):
+            with torch.no_grad():
+                found = chain.features(pixels(self.dataset.train.images[:EXAMPLE_IMAGES]))
+            loaded.dtypes |= {name: tensor.dtype for name, tensor in zip(names, found, strict=True)}
+        return in_float32(chain, [loaded.dtypes[name] for name in names])
+
+    def base(self, loaded: Loaded, ticking: Callable[[int], None]) -> Scores:
+        """The unstitched network's answers on the test part of its own labels, computed once."""
+        name = loaded.network.name
+        if name not in self._base:
+            chain = self.chain(loaded, [])
+            batches = in_order(self._own_test(loaded), self.experiment.evaluation_batch, ticking)
+            scores = base_scores(chain, batches)
+            if not scores.finite:
+                raise RunFailed(f"network '{name}': its class scores on the test images are not all finite numbers")
+            self._base[name] = scores
+        return self._base[name]
+
+    def _own_test(self, loaded: Loaded) -> Part:
+        labels = self.experiment.networks[loaded.origin].labels
+        if labels is None or labels.groups is None:
+            return self.dataset.test
+        return coarse(self.dataset, labels.groups).test
+
+    def evaluation_batch(self, cuts: Sequence[Cut], cells: int) -> int:
+        """Images per batch, so that activations of so many cells at the largest cut stay within EVALUATION_BYTES."""
+        per_image = 4 * max(torch.Size(c.shape).numel() for c in cuts) * cells
+        return max(8, min(self.experiment.evaluation_batch, EVALUATION_BYTES // per_image))
+
+    def verify_frozen(self, *networks: Loaded) -> None:
+        """Raises RunFailed if any weight or buffer of these has changed since the network was loaded."""
+        for loaded in networks:
+            if weight_digest(loaded.network.module) != loaded.network.digest:
+                name = loaded.network.name
+                raise RunFailed(f"network '{name}' changed while it was frozen; the run's numbers can't be trusted")
+
+
+def _top_cuts(stitch: StitchSpec) -> Cuts:
+    return stitch.cuts if stitch.top_cuts is None else stitch.top_cuts

@@ -1,0 +1,89 @@
+"""What `stitchtui report` prints of a run, on any console."""
+
+import io
+import shutil
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.text import Text
+
+from stitchtui.report.cross import cross_tables
+from stitchtui.report.depth import depth_plot
+from stitchtui.report.details import details_tables, meanings
+from stitchtui.report.ladder import ladder_tables
+from stitchtui.report.side_by_side import Aside, text_parts
+from stitchtui.report.summary import summary_lines
+from stitchtui.report.table import grid_table
+from stitchtui.report.wording import to_ascii
+from stitchtui.run.state import RunState
+
+_PLOT_HEIGHT = 22
+
+
+def as_text(state: RunState, condition: str, ascii: bool, plot: bool) -> str:
+    """What the command prints, as text without colour: the table, what it means and, where asked, the depth curve."""
+    return written(lambda console: draw(console, state, condition, ascii, plot))
+
+
+def written(draw: Callable[[Console], None]) -> str:
+    """What `draw` prints, without colour."""
+    file = io.StringIO()
+    draw(Console(file=file, width=console_width(), highlight=False, markup=False, emoji=False, force_terminal=False))
+    return file.getvalue()
+
+
+def console_width() -> int:
+    """Return how many terminal cells a line may take."""
+    return max(20, shutil.get_terminal_size((80, 24)).columns)  # COLUMNS, the terminal, or 80 when piped
+
+
+def draw_parts(console: Console, found: Aside, ascii: bool) -> None:
+    """Print runs side by side."""
+    for part in text_parts(found, console.width, ascii):
+        if isinstance(part, Text):
+            print_wrapped(console, part.plain)
+        else:
+            console.print(part)
+
+
+def draw(console: Console, state: RunState, condition: str, ascii: bool, plot: bool) -> None:
+    """Print the grid, what lies behind it, what it means and, where asked, the depth curve."""
+    if state.columns() or not state.crosses():
+        console.print(grid_table(state, console.width, ascii))
+    _draw_details(console, state, ascii)
+    for group in (*ladder_tables(state, console.width, ascii), *cross_tables(state, console.width, ascii)):
+        console.print()
+        console.print(group)
+    console.print()
+    for line in [*summary_lines(state, condition=condition), *_condition_lines(state, condition)]:
+        print_wrapped(console, line, ascii)
+    if plot:
+        colour = console.is_terminal and not console.no_color
+        console.print()
+        drawing = depth_plot(state, console.width, _PLOT_HEIGHT, ascii=ascii, colour=colour)
+        console.print(Text.from_ansi(drawing), soft_wrap=True)
+
+
+def _draw_details(console: Console, state: RunState, ascii: bool) -> None:
+    tables = details_tables(state, console.width, ascii)
+    for table in tables:
+        console.print()
+        console.print(table)
+    if tables:
+        print_wrapped(console, meanings(state, console.width, ascii), ascii)
+
+
+def _condition_lines(state: RunState, condition: str) -> list[str]:
+    if condition == "lost":
+        return [f"worker: lost, it ended without a word; `stitchtui resume {state.run or 'RUN'}` goes on from here"]
+    if condition == "elsewhere":
+        return ["worker: on another machine; the numbers here are as of the last event that was copied"]
+    return []
+
+
+def print_wrapped(console: Console, line: str, ascii: bool = False) -> None:
+    """Print `line` broken between words at the console's width, its second line and on indented by two spaces."""
+    text = Text(to_ascii(line) if ascii else line)
+    for index, part in enumerate(text.wrap(console, max(8, console.width - 2))):
+        part.rstrip()
+        console.print(Text("  " if index else "") + part, no_wrap=True, crop=False)

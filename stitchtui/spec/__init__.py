@@ -1,0 +1,1 @@
+"""What can be asked of a run, as data: experiments, presets, families, controls, claims and the plan; no torch."""

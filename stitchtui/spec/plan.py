@@ -1,0 +1,160 @@
+"""Experiment -> tasks: the columns of cells that a run measures, in order, and what identifies each cell."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from stitchtui.spec.controls import control_named
+from stitchtui.spec.experiment import Experiment, PairSpec, Request, StitchSpec
+from stitchtui.spec.families import FAMILIES, LADDER, start_family
+
+# What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
+# (family, objective, seeds) a task says itself.
+_PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge", "rank", "train_size", "train_on")
+_RECIPE_KEYS = (
+    *("start", "best_of", "l1", "epochs", "steps", "views", "batch_size", "learning_rate", "weight_decay"),
+    "scaled_steps",
+    *("frozen_bn", "precision"),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A column: every cut of one pair with one stitch, objective and seed; `control` is empty for the pair itself.
+
+    `place` and `recipe` say in words how its cuts and its training differ from the run's main request, and are empty
+    where they don't. With `cross` every bottom cut meets every top cut. `request` is its place in
+    `Experiment.requests`.
+    """
+
+    bottom: str
+    top: str
+    control: str
+    family: str
+    objective: str
+    start: str
+    seed: int
+    place: str = ""
+    recipe: str = ""
+    cross: bool = False
+    request: int = field(default=0, compare=False)
+
+    @property
+    def id(self) -> str:
+        """A name that is unique within a run and stays the same when the run is resumed."""
+        control = control_named(self.control)
+        named = control.name if control.needs_naming else ""
+        words = (self.column, named, self.family, self.objective, self.place, self.recipe, f"seed {self.seed}")
+        return " ".join(word for word in words if word)
+
+    @property
+    def column(self) -> str:
+        """The heading of the column: `a > b`, `random(a) > b`."""
+        return control_named(self.control).heading(self.bottom, self.top)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The task as an event carries it."""
+        return {"id": self.id, "column": self.column, **asdict(self)}
+
+
+def plan(experiment: Experiment) -> list[Task]:
+    """All tasks of `experiment`: of each request the closed-form ones first, since they fill the grid in seconds.
+
+    What a later request shares with an earlier one, such as a direct matching, is planned once.
+    """
+    tasks: dict[str, Task] = {}  # by id: an identity stitch that is asked for may be there as a control already
+    for index, request in enumerate(experiment.requests):
+        columns = list(_columns(request, index, experiment.stitch))
+        for closed_form in (True, False):
+            for task in columns:
+                if (task.objective == "direct") == closed_form:
+                    tasks.setdefault(task.id, task)
+    return list(tasks.values())
+
+
+def _columns(request: Request, index: int, main: StitchSpec) -> Iterator[Task]:
+    for control in ("", *request.controls):
+        for pair in request.pairs or ():
+            yield from _Pair(request.stitch, main, index).tasks(pair, control)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    stitch: StitchSpec
+    main: StitchSpec
+    request: int
+
+    def tasks(self, pair: PairSpec, control: str) -> Iterator[Task]:
+        ends = _ends(pair, control)
+        if control == "self_stitch_bottom" or (control == "" and pair.bottom == pair.top):
+            control = "self_stitch"
+        if control_named(control).fits != "stitch":
+            yield self._fitted(ends, control)
+            return
+        for family in self._families(control):
+            yield from self._of_family(ends, control, family)
+
+    def _families(self, control: str) -> tuple[str, ...]:
+        if control == "identity":
+            return ("identity",)
+        if self.stitch.family != "ladder":
+            return (self.stitch.family,)
+        return LADDER if control in ("", "self_stitch") else ("affine",)
+
+    def _of_family(self, ends: tuple[str, str], control: str, family: str) -> Iterator[Task]:
+        trains = self.stitch.objective != "direct" and FAMILIES[family].trainable
+        small = trains and self.stitch.start == "affine"
+        matched = start_family(family, "affine" if small else "least_squares")
+        direct = self._direct(ends, control, matched)
+        if family == "identity":
+            # Where the pair itself is stitched by nothing, it is this control.
+            if control != "identity" or self.stitch.family != "identity":
+                yield direct
+            return
+        if control_named(control).matched and (trains or matched == family):
+            yield direct
+        if not trains:
+            return
+        start = self.stitch.start
+        if control == "self_stitch" and family == "affine":
+            start = "identity"  # so that the penalty before training is exactly 0: an invariant that every run checks
+        recipe = self._differences(_RECIPE_KEYS)
+        trained = replace(direct, family=family, objective=self.stitch.objective, start=start, recipe=recipe)
+        yield from (replace(trained, seed=seed) for seed in self.stitch.seeds)
+
+    def _direct(self, ends: tuple[str, str], control: str, family: str) -> Task:
+        place, cross = self._differences(_PLACE_KEYS), self.stitch.pairing == "all"
+        start = "identity" if family == "identity" else "least_squares"
+        return Task(*ends, control, family, "direct", start, 0, place, "", cross, self.request)
+
+    def _fitted(self, ends: tuple[str, str], control: str) -> Task:
+        """What is trained in a stitch's place, on the labels."""
+        place, recipe = self._differences(_PLACE_KEYS), self._differences(("epochs", "steps", "batch_size"))
+        cross = self.stitch.pairing == "all"
+        seed = self.stitch.seeds[0]
+        family = control_named(control).fits
+        return Task(*ends, control, family, "task", "", seed, place, recipe, cross, self.request)
+
+    def _differences(self, keys: tuple[str, ...]) -> str:
+        said = ((key, getattr(self.stitch, key)) for key in keys)
+        return ", ".join(_said(key, value) for key, value in said if value != getattr(self.main, key))
+
+
+def _ends(pair: PairSpec, control: str) -> tuple[str, str]:
+    if control == "self_stitch":
+        return pair.top, pair.top
+    if control in ("self_stitch_bottom", "freeze_training"):
+        return pair.bottom, pair.bottom
+    return pair.bottom, pair.top
+
+
+def _said(key: str, value: Any) -> str:
+    if key == "pairing":
+        return "every cut with every cut" if value == "all" else "equal cuts"
+    if key in ("cuts", "top_cuts"):
+        words = value if isinstance(value, str) else " ".join(value or ("as the bottom's",))
+        return f"{'cuts' if key == 'cuts' else 'top cuts'} {words}"
+    if key == "epochs":
+        return f"{value:g} epochs"
+    words = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{key.replace('_', ' ')} {words}"

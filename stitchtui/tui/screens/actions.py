@@ -1,0 +1,100 @@
+"""Starting, stopping and resuming a run, from any screen; what takes long is done beside the screen."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.app import App
+
+from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.text import plain
+from stitchtui.report.wording import counted
+from stitchtui.run import asking, control
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.state import RunState, quick_state
+from stitchtui.spec.experiment import Experiment, Request
+from stitchtui.tui.screens.confirm import ConfirmScreen
+
+
+def start(experiment: Experiment, arguments: Sequence[str] = ()) -> RunDirectory:
+    """Make a run of `experiment` and launch its worker with `arguments`. Raises BadInput and leaves no run then."""
+    from stitchtui.run.directory import create
+    from stitchtui.spec.checks import check_files
+
+    check_files(experiment)
+    directory = create(experiment)
+    control.launch(directory, arguments)
+    return directory
+
+
+def ask_stop(app: App[Any], directory: RunDirectory) -> None:
+    """Ask whether to stop the run; if so, stop it without holding up the screen."""
+    question = f"Stop {plain(directory.name)}?"
+    detail = "The worker finishes its step and writes what it has. Finished cells stay; resume goes on from there."
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            app.notify(f"stopping {plain(directory.name)}: it finishes its step first", markup=False)
+            in_background(app, lambda: _stop(directory))
+
+    app.push_screen(ConfirmScreen(question, detail, yes="Stop it", no="Let it run"), answered)
+
+
+def resume(app: App[Any], directory: RunDirectory) -> None:
+    """Go on with a run that was stopped, lost or failed, without holding up the screen."""
+    in_background(app, lambda: resumed(directory))
+
+
+def ask(app: App[Any], directory: RunDirectory, request: Request, state: RunState) -> None:
+    """Ask the run for more columns, which join its grid; a worker is launched where none is at work."""
+
+    def asked() -> str:
+        tasks = asking.ask(directory, request, state)
+        in_background(app, lambda: asking.see_to(directory, tasks, lambda: resumed(directory)))
+        return f"asked for {counted(len(tasks), 'more column')}; the worker comes to them after the column it is at"
+
+    in_background(app, asked)
+
+
+def in_background(app: App[Any], work: Callable[[], str | None]) -> None:
+    """Do `work` in a thread that doesn't keep the app from closing, and say the line that it returns, if it does.
+
+    A line raised as BadInput, RunFailed or OSError is said as an error.
+    """
+
+    def run() -> None:
+        try:
+            message, severe = work(), False
+        except (BadInput, RunFailed, OSError) as error:
+            message, severe = plain(error), True
+        if message is not None:
+            with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+                app.notify(message, severity="error" if severe else "information", markup=False)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def _stop(directory: RunDirectory) -> str:
+    willing = control.stop(directory)
+    how = "stopped" if willing else "did not stop within ten seconds and was killed"
+    return f"{plain(directory.name)}: {how}; nothing that was measured is lost"
+
+
+def resumed(directory: RunDirectory) -> str:
+    """Launch the run's worker again, and say so. Raises BadInput where it can't go on or has nothing left to do."""
+    from stitchtui.spec.checks import check_files
+
+    state = quick_state(directory)
+    condition = control.status(directory, state)
+    name = plain(directory.name)
+    if condition == "elsewhere":
+        raise BadInput(f"{name}: its worker is on another machine; resume it there")
+    wanted = directory.read_experiment()
+    if condition == "done" and not asking.outstanding(directory, state):
+        raise BadInput(f"{name}: is done, nothing is left to do")
+    check_files(wanted)
+    if condition in ("done", "failed", "stopped"):
+        control.let_go(directory)  # its worker may have said its end and not be gone yet
+    control.launch(directory)
+    return f"{name}: goes on with what is missing"

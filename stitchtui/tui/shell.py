@@ -1,0 +1,41 @@
+"""What screens ask of the app that they are on."""
+
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App
+
+from stitchtui.tui.colours import Palette
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stitchtui.run.directory import RunDirectory
+    from stitchtui.tui.watch import RunWatch
+
+
+class Shell(App[str | None]):
+    """The app as its screens know it."""
+
+    ascii: bool
+
+    @property
+    def palette(self) -> Palette:
+        """How numbers are coloured on this terminal, with this theme."""
+        raise NotImplementedError
+
+    @property
+    def watched(self) -> "RunWatch":
+        """The run that is shown; of no run until one is opened."""
+        raise NotImplementedError
+
+    def open_run(self, directory: "RunDirectory") -> None:
+        """Watch the run in `directory` from now on, and show its grid."""
+        raise NotImplementedError
+
+    def open_new(self, prepared: "Mapping[str, Any] | None" = None) -> None:
+        """Show New, filled in with `prepared`: an experiment as `Experiment.plain()` gives it."""
+        raise NotImplementedError
+
+    def action_ramp(self) -> None:
+        """Colour with the other ramp."""
+        raise NotImplementedError

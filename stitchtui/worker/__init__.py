@@ -1,1 +1,0 @@
-"""Where science meets the record: a plan becomes tasks, a task becomes events."""

@@ -1,0 +1,160 @@
+import json
+import re
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from small_runs import experiment, measures, worker
+
+from stitchtui.base.errors import BadInput
+from stitchtui.run.asking import ask, see_to
+from stitchtui.run.control import status
+from stitchtui.run.directory import RunDirectory, create
+from stitchtui.run.events import read_events
+from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Request
+
+ONE_PAIR = {
+    "pairs": [{"bottom": "seed0", "top": "seed1"}],
+    "controls": ["random_bottom"],
+    "stitch": {"steps": 60},
+}
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def saw(directory: RunDirectory, kind: str, count: int) -> bool:
+    return sum(e["type"] == kind for e in read_events(directory.events)) >= count
+
+
+def test_a_worker_does_the_run_and_writes_its_result() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    assert worker(directory).wait(120) == 0
+    state = RunState.load(directory.events)
+    assert status(directory, state) == "done"
+    result = json.loads(directory.result.read_text())
+    assert result["status"] == "done"
+    assert len(result["cells"]) == len(measures(directory)) == 24
+    assert directory.read_info()["pid"] > 0
+    assert state.processor is not None and state.processor > 0
+    assert re.search(r", [0-9]+ cores, [0-9.]+ GiB$", directory.read_info()["hardware"])
+    assert not directory.lock.exists()
+
+
+@pytest.mark.parametrize(
+    "kind, count",
+    [
+        ("network_ready", 1),
+        pytest.param("task_finished", 1, marks=pytest.mark.slow),
+        pytest.param("step", 6, marks=pytest.mark.slow),
+        ("cell_finished", 9),
+    ],
+)
+def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbers(kind: str, count: int) -> None:
+    undisturbed = create(experiment(**ONE_PAIR))
+    assert worker(undisturbed).wait(120) == 0
+    directory = create(experiment(**ONE_PAIR), undisturbed.path.parent / "killed")
+    process = worker(directory)
+    wait_for(lambda: saw(directory, kind, count) or process.poll() is not None, f"{count} x {kind}")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished_before = sum(e["type"] == "task_finished" for e in read_events(directory.events))
+    assert status(directory, RunState.load(directory.events)) == "lost"
+    assert worker(directory).wait(120) == 0
+    assert measures(directory) == measures(undisturbed)
+    started = [e["task"] for e in read_events(directory.events) if e["type"] == "task_started"]
+    repeated = {t for t in started if started.count(t) > 1 and " > " in t}
+    assert len(repeated) <= 1, "more than the column in flight was repeated"
+    assert finished_before <= len(set(started))
+
+
+def test_a_resumed_run_computes_where_it_did_before() -> None:
+    directory = create(experiment(**ONE_PAIR, data={"name": "digits", "train_size": 100, "test_size": 50}))
+    assert worker(directory).wait(120) == 0
+    asked_for = directory.read_info()["asked_for"]
+    assert asked_for == {"device": "cpu", "threads": 1}
+    assert worker(directory, told=()).wait(120) == 0
+    assert directory.read_info()["asked_for"] == asked_for
+
+
+def test_sigterm_ends_the_run_within_a_step_and_says_so() -> None:
+    directory = create(experiment(**{**ONE_PAIR, "stitch": {"steps": 100_000}}))
+    process = worker(directory)
+    wait_for(lambda: any(e["type"] == "step" and e.get("losses") for e in read_events(directory.events)), "training")
+    process.terminate()
+    assert process.wait(20) == 0
+    state = RunState.load(directory.events)
+    assert (state.status, state.reason) == ("stopped", "asked to stop")
+    assert json.loads(directory.result.read_text())["status"] == "stopped"
+
+
+def test_bad_input_is_one_line_in_the_log_and_exit_code_2() -> None:
+    wanted = experiment(stitch={"cuts": ["nowhere"]})
+    directory = create(wanted)
+    assert worker(directory).wait(120) == 2
+    state = RunState.load(directory.events)
+    assert state.status == "failed"
+    assert state.bad_input
+    assert "'nowhere' is not known" in (state.reason or "")
+
+
+def test_a_device_that_is_not_there_is_bad_input_of_a_run_that_has_begun() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    assert worker(directory, told=("--device", "cuda:99")).wait(120) == 2
+    state = RunState.load(directory.events)
+    assert (state.status, state.bad_input, state.run) == ("failed", True, directory.name)
+    assert "--device cuda:99: not usable here" in (state.reason or "")
+    assert directory.read_info()["asked_for"] == {"device": "cuda:99"}
+
+
+def test_a_second_worker_on_the_same_run_leaves_the_first_alone() -> None:
+    directory = create(experiment(**{**ONE_PAIR, "stitch": {"steps": 100_000}}))
+    first = worker(directory)
+    wait_for(lambda: saw(directory, "task_started", 1), "the first worker")
+    second = worker(directory)
+    assert second.wait(60) == 2
+    assert "is working on it" in directory.log.read_text()
+    assert first.poll() is None
+    first.kill()
+    first.wait()
+
+
+def test_a_fault_of_ours_is_named_in_the_log_with_its_traceback_in_the_workers() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    directory.info.mkdir()  # in the way of run.json
+    assert worker(directory).wait(120) == 1
+    state = RunState.load(directory.events)
+    assert state.status == "failed"
+    assert (state.reason or "").startswith("internal error: ")
+    assert "Traceback" in directory.log.read_text()
+
+
+def test_a_worker_at_work_takes_up_what_is_asked_for_meanwhile() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    process = worker(directory)
+    wait_for(lambda: saw(directory, "task_started", 4), "the first column")
+    request = Request(stitch=directory.read_experiment().stitch.model_copy(update={"steps": 20}))
+    tasks = ask(directory, request, RunState.load(directory.events))
+    assert process.wait(120) == 0
+    state = RunState.load(directory.events)
+    assert state.status == "done"
+    assert tasks and {state.tasks[task].status for task in tasks} == {"finished"}
+    assert sum(e["type"] == "network_ready" and e["network"] == "seed0" for e in read_events(directory.events)) >= 1
+
+
+def test_what_a_worker_that_was_ending_did_not_see_is_seen_to_by_another() -> None:
+    directory = create(experiment(**ONE_PAIR))
+    assert worker(directory).wait(120) == 0
+    request = Request(stitch=directory.read_experiment().stitch.model_copy(update={"steps": 20}))
+    tasks = ask(directory, request, RunState.load(directory.events))
+    see_to(directory, tasks, lambda: worker(directory).wait(120))
+    state = RunState.load(directory.events)
+    assert {state.tasks[task].status for task in tasks} == {"finished"}
+    with pytest.raises(BadInput, match="has this already"):
+        ask(directory, request, state)
