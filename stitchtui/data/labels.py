@@ -58,7 +58,7 @@ def with_noise(dataset: Dataset, share: float, kind: NoiseKind, seed: int) -> Da
     """
     classes = len(dataset.classes)
     if classes < 2:
-        raise BadInput(f"labels.noise: {plain(dataset.name)} has a single class; expected 2 or more")
+        raise BadInput.at("labels.noise", f"{plain(dataset.name)} has a single class; expected 2 or more")
     labels = noisy(dataset.train.labels, classes, share, kind, seed)
     return _with_labels(dataset, Part(dataset.train.images, labels), dataset.test, dataset.classes)
 
@@ -69,14 +69,13 @@ def coarse(dataset: Dataset, groups: str) -> Dataset:
     Raises BadInput for groups that aren't known, and for a class of the dataset that is in none of them.
     """
     if groups not in GROUPS:
-        raise BadInput(f"labels.groups: {not_known(plain(groups), GROUPS)}")
+        raise BadInput.at("labels.groups", not_known(plain(groups), GROUPS))
     named = GROUPS[groups]
     of_class = {name: index for index, members in enumerate(named.values()) for name in members}
     homeless = [name for name in dataset.classes if name not in of_class]
     if homeless:
-        raise BadInput(
-            f"labels.groups: {groups} has no place for class '{plain(homeless[0])}' of {plain(dataset.name)}"
-        )
+        why = f"{groups} has no place for class '{plain(homeless[0])}' of {plain(dataset.name)}"
+        raise BadInput.at("labels.groups", why)
     table = torch.tensor([of_class[name] for name in dataset.classes], device=dataset.train.labels.device)
     train, test = (Part(part.images, table[part.labels]) for part in (dataset.train, dataset.test))
     return _with_labels(dataset, train, test, tuple(named))

@@ -1,8 +1,10 @@
 """Datasets by what a preset says of them: loaded, measured, cut down to the subset asked for, identified."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+from stitchtui.base.errors import BadInput
 from stitchtui.data import facts, oddities
 from stitchtui.data.dataset import Augmentation, Dataset, Part
 from stitchtui.data.raw import Raw
@@ -21,8 +23,9 @@ def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = N
     while image files are decoded. Raises BadInput for data that isn't there, can't be read, is too small, or
     on which no number would be right.
     """
-    raw = _load(spec, progress)
-    oddities.check(raw, f"data.name: {shown(spec.name)}")
+    with _about_the_name():
+        raw = _load(spec, progress)
+        oddities.check(raw, f"data.name: {shown(spec.name)}")
     mean, std = facts.mean_and_std(raw.train.images)
     train = _take(raw.train, spec)
     test = _take_test(raw.test, spec)
@@ -37,6 +40,16 @@ def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = N
         digest=facts.digest(train, test),
         notes=(*raw.notes, *oddities.class_notes(raw), *oddities.duplicate_notes(train, test)),
     )
+
+
+@contextmanager
+def _about_the_name() -> Iterator[None]:
+    """BadInput that is raised inside and names no field has `data.name` for its field."""
+    try:
+        yield
+    except BadInput as error:
+        error.field = error.field or "data.name"
+        raise
 
 
 def subset(dataset: Dataset, subset: Subset, key: str = "data") -> Dataset:

@@ -27,16 +27,16 @@ def indices_for_training(n: int, subset: Subset, key: str) -> Tensor:
     """
     first, end = subset.train_range or (0, n)
     if end > n:
-        raise BadInput(
-            f"{key}.train_range: [{first}, {end}] goes beyond the {n} training images there are; "
-            f"expected an end of at most {n}"
+        raise BadInput.at(
+            f"{key}.train_range",
+            f"[{first}, {end}] goes beyond the {n} training images there are; expected an end of at most {n}",
         )
     size = end - first if subset.train_size is None else subset.train_size
     if size > end - first:
         where = f"{key}.train_range leaves" if subset.train_range else "there are"
-        raise BadInput(
-            f"{key}.train_size: {size} asked for, but {where} {end - first} training images; "
-            f"expected at most {end - first}"
+        raise BadInput.at(
+            f"{key}.train_size",
+            f"{size} asked for, but {where} {end - first} training images; expected at most {end - first}",
         )
     order = torch.arange(n)
     if subset.shuffled:
@@ -50,7 +50,7 @@ def indices_for_testing(n: int, size: int | None, seed: int) -> Tensor:
     if size is None:
         return torch.arange(n)
     if size > n:
-        raise BadInput(f"data.test_size: {size} asked for, but there are {n} test images; expected at most {n}")
+        raise BadInput.at("data.test_size", f"{size} asked for, but there are {n} test images; expected at most {n}")
     return random_subset(n, size, generator("test_size", seed))
 
 

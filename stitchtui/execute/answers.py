@@ -73,7 +73,7 @@ def cuts(asked: Asked) -> Answer:
     if asked.checkpoint is not None:
         return _of_checkpoint(asked, Path(asked.checkpoint).expanduser())
     if asked.architecture is None:
-        raise BadInput("expected a checkpoint or an architecture")
+        raise BadInput("expected a checkpoint or an architecture", "architecture")
     shape, classes = data_shape(asked.data)
     name = architectures.canonical(asked.architecture, asked.weights)
     return {"architecture": name, **_in_its_size(asked, shape, lambda shape: _by_name(asked, shape, classes))}
@@ -118,16 +118,12 @@ def _of_checkpoint(asked: Asked, path: Path) -> Answer:
     said = checkpoint.metadata
     architecture = asked.architecture or (said.architecture if said else None)
     if architecture is None:
-        raise BadInput(
-            f"checkpoint {plain(path)}: doesn't say what network it is for; "
-            "type its architecture: a name, or path/to/file.py:Class"
-        )
+        why = "doesn't say what network it is for; type its architecture: a name, or path/to/file.py:Class"
+        raise checkpoints.bad(path, why, "architecture")
     if asked.architecture is None and own_code.is_reference(architecture):
         # A file may not choose which code runs.
-        raise BadInput(
-            f"checkpoint {plain(path)}: is for a class of your own; "
-            f"to run that code, type its architecture: {plain(architecture)}"
-        )
+        why = f"is for a class of your own; to run that code, type its architecture: {plain(architecture)}"
+        raise checkpoints.bad(path, why, "architecture")
     shape, classes = (said.shape, said.classes) if said else data_shape(asked.data)
     facts = _in_its_size(
         asked, shape, lambda shape: _facts(*from_file(asked.spec, shape, classes), classes, asked.leaves)
@@ -173,7 +169,7 @@ def cut_rows(
         traced = Traced(module, example, leaves)
         difference = training_difference(module, example, leaves)
     except Untraceable as error:
-        raise BadInput(str(error)) from None
+        raise BadInput(str(error), "leaves") from None
     except Exception as error:  # a user's forward can raise anything
         size = "x".join(map(str, shape))
         raise BadInput(f"the network can't take images of {size}: {reason(error)}") from None
@@ -199,7 +195,7 @@ def data_shape(name: str) -> tuple[Shape, int]:
     if name in SHAPES:
         return SHAPES[name]
     if not name.startswith(("folder:", "npz:")):
-        raise BadInput(f"data.name: {plain(not_known(name, [*SHAPES, 'folder:PATH', 'npz:PATH']))}")
+        raise BadInput.at("data.name", plain(not_known(name, [*SHAPES, "folder:PATH", "npz:PATH"])))
     dataset = load_dataset(DataSpec(name=name))
     return dataset.shape, len(dataset.classes)
 

@@ -4,8 +4,9 @@
     {"id": 2, "ask": "names"}
     {"id": 3, "ask": "estimate", "experiment": {...}, "device": "auto"}
 
-Each is answered by {"id": ..., ...} or {"id": ..., "error": one line}. Estimates take long, so that they run beside
-the rest, one at a time: one that waits is given up ("dropped") when a newer one is asked for.
+Each is answered by {"id": ..., ...} or {"id": ..., "error": one line}, with the "field" to change where it is known: a
+key of the source or of the experiment. Estimates take long, so that they run beside the rest, one at a time: one that
+waits is given up ("dropped") when a newer one is asked for.
 """
 
 import json
@@ -54,7 +55,7 @@ class Inspector:
             return answers.names()
         if question.get("ask") == "cuts":
             return self._cuts(question)
-        raise BadInput("ask: expected cuts, names or estimate")
+        raise BadInput.at("ask", "expected cuts, names or estimate")
 
     def _cuts(self, question: dict[str, Any]) -> Answer:
         from stitchtui.execute.answers import Asked, cuts
@@ -91,7 +92,9 @@ class Inspector:
 def _tried(work: Any) -> Answer:
     try:
         answer: Answer = work()
-    except (BadInput, RunFailed) as error:
+    except BadInput as error:
+        return {"error": str(error)} if error.field is None else {"error": str(error), "field": error.field}
+    except RunFailed as error:
         return {"error": str(error)}
     except Exception as error:  # one question that breaks something must not end the others
         first = (str(error).splitlines() or [""])[0]

@@ -16,7 +16,8 @@ def check_tops(experiment: Experiment) -> None:
     """Raises BadInput where such a network is the top of a column: its answers can't be told right from wrong."""
     for task in plan(experiment):
         if taught_other_classes(experiment, task.top):
-            raise BadInput(
-                f"networks.{plain(task.top)}.labels.groups: its classes aren't the data's, so it can be a bottom only; "
-                f"it would be the top of '{plain(task.column)}'"
+            raise BadInput.at(
+                f"networks.{plain(task.top)}.labels.groups",
+                f"its classes aren't the data's, so it can be a bottom only; "
+                f"it would be the top of '{plain(task.column)}'",
             )

@@ -50,7 +50,8 @@ class Session:
         try:
             traced = Traced(network.module, example, leaves)
         except Untraceable as error:
-            raise BadInput(f"network '{network.name}': {error}") from None
+            field = dotted(("networks", origin or network.name, "leaves"))
+            raise BadInput(f"network '{network.name}': {error}", field) from None
         self._check_single_images(network, example)
         traced.lay_out_channels_last()
         self.loaded[network.name] = Loaded(network, traced, normalise, origin or network.name)
@@ -122,7 +123,8 @@ class Session:
         if still_reads(module, trained.network.module, self.example(trained)):
             raise BadInput(
                 f"network '{trained.network.name}': {NAMES_ITSELF}, so that it has no random control; write that as a "
-                "method of the layer's class, or leave the control out with --controls"
+                "method of the layer's class, or leave the control out with --controls",
+                "controls",
             )
         recalibrate(module, (trained.normalise(pixels(i)).contiguous() for i in self._calibration_batches()))
         network = Network(
@@ -159,10 +161,11 @@ class Session:
         if stitch.pairing == "all":
             return list(itertools.product(bottoms, tops))
         if len(bottoms) != len(tops):
-            raise BadInput(
-                f"stitch.cuts: {task.bottom} has {len(bottoms)} cuts and {task.top} has {len(tops)}; expected as many: "
+            raise BadInput.at(
+                "stitch.cuts",
+                f"{task.bottom} has {len(bottoms)} cuts and {task.top} has {len(tops)}; expected as many: "
                 f"name cuts that both have with --cuts (`stitchtui cuts` lists them), or join every cut with every "
-                "cut: --pairing all"
+                "cut: --pairing all",
             )
         return list(zip(bottoms, tops, strict=True))
 
@@ -188,7 +191,7 @@ class Session:
         try:
             return self.loaded[name].traced.select(wanted)
         except ValueError as error:
-            raise BadInput(f"network '{name}': {error}") from None
+            raise BadInput(f"network '{name}': {error}", "stitch.cuts") from None
 
     def has_own_classes(self, loaded: Loaded) -> bool:
         """Whether the network was taught other classes than the run's, so that its answers can't be compared."""

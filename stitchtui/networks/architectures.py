@@ -17,6 +17,7 @@ from stitchtui.networks.sizes import USUAL, Shape
 from stitchtui.networks.trying import shaped
 from stitchtui.networks.vit import vit
 from stitchtui.spec.experiment import Normalisation
+from stitchtui.spec.settings import dotted
 
 Option = bool | int | float | str
 
@@ -64,9 +65,10 @@ def canonical(architecture: str, weights: str | None = None) -> str:
     if name in from_torchvision.names():
         return from_torchvision.PREFIX + name
     if architecture in OWN:
-        raise BadInput(f"architecture {architecture}: it has no published weights; leave `weights` out to train it")
+        why = "it has no published weights; leave `weights` out to train it"
+        raise BadInput(f"architecture {architecture}: {why}", "weights")
     hint = "; timm's are timm:NAME, a class of your own is path/to/file.py:Class"
-    raise BadInput(f"architecture: {plain(not_known(name, names()))}{hint}")
+    raise BadInput.at("architecture", f"{plain(not_known(name, names()))}{hint}")
 
 
 def has_weights(architecture: str) -> bool:
@@ -154,7 +156,8 @@ def _built(  # noqa: PLR0917
         if name in OWN:
             return _own(name, classes, shape, width, chosen)
         if width != 1.0:
-            raise BadInput(f"architecture {plain(name)}: width {width:g} can't be used, it has no width to scale")
+            why = f"width {width:g} can't be used, it has no width to scale"
+            raise BadInput(f"architecture {plain(name)}: {why}", "width")
         if name.startswith(from_hubs.HUB):
             return from_hubs.from_torch_hub(name, chosen, trust_code)
         if name.startswith(from_hubs.HF):
@@ -168,12 +171,11 @@ def _built(  # noqa: PLR0917
                 name.removeprefix(from_torchvision.PREFIX), classes, chosen, weights, new_head=new_head
             )
         if weights is not None:
-            raise BadInput(
-                f"architecture {plain(name)}: weights are torchvision's and timm's; give a `checkpoint` instead"
-            )
+            why = "weights are torchvision's and timm's; give a `checkpoint` instead"
+            raise BadInput(f"architecture {plain(name)}: {why}", "weights")
         return own_code.build(name, classes, chosen)
     except (RuntimeError, MemoryError) as error:
-        raise BadInput(f"architecture {plain(name)}: can't be built: {reason(error)}") from None
+        raise BadInput.at("architecture", f"can't be built: {reason(error)}", name) from None
 
 
 def _own(
@@ -187,13 +189,14 @@ def _own(
 def _checked(name: str, key: str, value: Option) -> Option:
     known = OWN[name].options
     if not known:
-        raise BadInput(f"architecture {name}: option '{plain(key)}' is not known; it takes no options")
+        raise BadInput(f"architecture {name}: option '{plain(key)}' is not known; it takes no options", "options")
     if key not in known:
-        raise BadInput(f"architecture {name}: option {plain(not_known(key, known))}")
+        raise BadInput(f"architecture {name}: option {plain(not_known(key, known))}", "options")
     kind = type(known[key])
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (not isinstance(value, str) and value <= 0):
         expected = {int: "a positive integer", float: "a positive number"}.get(kind, "a word")
-        raise BadInput(f"architecture {name}, option {key}: expected {expected}, got {plain(repr(value))}")
+        why = f"expected {expected}, got {plain(repr(value))}"
+        raise BadInput(f"architecture {name}, option {key}: {why}", dotted(("options", key)))
     return value

@@ -148,6 +148,6 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def bad(path: Path, text: str) -> BadInput:
-    """What is wrong with the checkpoint at `path`, in one line."""
-    return BadInput(f"checkpoint {plain(path)}: {text}")
+def bad(path: Path, text: str, field: str = "checkpoint") -> BadInput:
+    """What is wrong with the checkpoint at `path`, in one line; the key to change may be another."""
+    return BadInput(f"checkpoint {plain(path)}: {text}", field)

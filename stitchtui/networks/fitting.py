@@ -33,13 +33,13 @@ def load_into(
         found = _of_part(checkpoint, found, part)
     whole = [fit for fit in found if fit.complete]
     if not whole:
-        raise bad(checkpoint.path, _misfit(module, checkpoint, found[0], wanted, classes))
+        raise _misfit(module, checkpoint, found[0], wanted, classes)
     fit, averages = _chosen(checkpoint, whole)
     if part is None and (layers := weight_names.layers_beside(fit)):
         what = f"has layers that the architecture doesn't: {weight_names.some(layers)}"
         called = plain(fit.called)
         hint = f"if the network does without them, say so: part = '{called}' (--part {called})"
-        raise bad(checkpoint.path, f"{what}; {hint}")
+        raise bad(checkpoint.path, f"{what}; {hint}", "part")
     _check_kinds(checkpoint, fit, wanted)
     missing, unexpected = _load(module, checkpoint, fit, wanted)
     if missing or wanted.among(unexpected, fit.front):
@@ -92,9 +92,10 @@ def _of_part(checkpoint: Checkpoint, found: list[Fit], part: str) -> list[Fit]:
         return chosen
     places = list(dict.fromkeys(fit.called for fit in found if fit.complete))
     if places == ["."]:
-        raise bad(checkpoint.path, f"part: '{plain(part)}' is not known; the file holds one network, leave `part` out")
-    known = places or weight_names.modules(checkpoint.tensors)
-    raise bad(checkpoint.path, f"part: {plain(not_known(part, known))}")
+        what = f"'{plain(part)}' is not known; the file holds one network, leave `part` out"
+    else:
+        what = plain(not_known(part, places or weight_names.modules(checkpoint.tensors)))
+    raise bad(checkpoint.path, f"part: {what}", "part")
 
 
 def _chosen(checkpoint: Checkpoint, whole: list[Fit]) -> tuple[Fit, list[Fit]]:
@@ -107,7 +108,7 @@ def _chosen(checkpoint: Checkpoint, whole: list[Fit]) -> tuple[Fit, list[Fit]]:
     if len(found) > 1:
         places = ", ".join(plain(fit.called) for fit in found)
         choose = "choose one by its name: part = 'NAME' (--part NAME)"
-        raise bad(checkpoint.path, f"holds {len(found)} networks that fit, at {places}; {choose}")
+        raise bad(checkpoint.path, f"holds {len(found)} networks that fit, at {places}; {choose}", "part")
     return found[0], [fit for fit in distinct if fit is not found[0]]
 
 
@@ -119,14 +120,18 @@ def _same(first: Fit, second: Fit) -> bool:
     )
 
 
-def _misfit(module: nn.Module, checkpoint: Checkpoint, fit: Fit, wanted: Wanted, classes: int) -> str:
-    """How the likeliest place of a file differs from the network."""
+def _misfit(module: nn.Module, checkpoint: Checkpoint, fit: Fit, wanted: Wanted, classes: int) -> BadInput:
+    """The error that says how the likeliest place of a file differs from the network."""
     last = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)][-1:]
     of_last = tuple(f"{name}." for name in last)
     if fit.missing and all(name.startswith(of_last) for name in (*fit.missing, *fit.inside)):
         features = f"holds a backbone without class scores (missing {', '.join(fit.missing)})"
         head = f"add head = 'train' (--head train), or head = a linear head's file{_alike(checkpoint, fit, wanted)}"
-        return f"{features}; {head}"
+        return bad(checkpoint.path, f"{features}; {head}", "head")
+    return bad(checkpoint.path, _difference(fit, wanted, classes))
+
+
+def _difference(fit: Fit, wanted: Wanted, classes: int) -> str:
     if fit.missing or fit.inside:
         # What would be left out of a file that fits may be what is missing, under another name.
         unexpected = [*fit.inside, *(fit.beside if fit.missing else ())]

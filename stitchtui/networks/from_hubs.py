@@ -36,9 +36,9 @@ def check(reference: str) -> None:
     """Raises BadInput unless `reference` is spelt like one."""
     name = reference.removeprefix(HF)
     if reference.startswith(HF) and not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
-        raise BadInput(f"architecture {plain(reference)}: expected hf:OWNER/REPO or hf:OWNER/REPO@REVISION")
+        raise BadInput.at("architecture", "expected hf:OWNER/REPO or hf:OWNER/REPO@REVISION", reference)
     if reference.startswith(HUB) and not re.fullmatch(r"hub:[\w.-]+/[\w.-]+(:[\w./-]+)?:\w+", reference):
-        raise BadInput(f"architecture {plain(reference)}: expected hub:OWNER/REPO:ENTRY or hub:OWNER/REPO:REF:ENTRY")
+        raise BadInput.at("architecture", "expected hub:OWNER/REPO:ENTRY or hub:OWNER/REPO:REF:ENTRY", reference)
 
 
 def from_hugging_face(
@@ -71,7 +71,8 @@ def published_scale(reference: str) -> Normalisation:
     said = said or {}
     mean, std = said.get("mean", said.get("image_mean")), said.get("std", said.get("image_std"))
     if mean is None or std is None:
-        raise BadInput(f"{plain(reference)}: doesn't say what its images are normalised by; set `normalisation`")
+        why = "doesn't say what its images are normalised by; set `normalisation`"
+        raise BadInput(f"{plain(reference)}: {why}", "normalisation")
     return Normalisation(mean=tuple(mean), std=tuple(std))
 
 
@@ -96,15 +97,16 @@ def from_torch_hub(reference: str, options: Mapping[str, Any], trust_code: bool)
     if not trust_code:
         raise BadInput(
             f"architecture {plain(reference)}: loading it runs that repository's code on this machine;"
-            " where you trust it, add --trust-code (networks.NAME.trust_code = true)"
+            " where you trust it, add --trust-code (networks.NAME.trust_code = true)",
+            "trust_code",
         )
     repository, _, entry = reference.removeprefix(HUB).rpartition(":")
     try:
         network = torch.hub.load(repository, entry, trust_repo=True, verbose=False, **options)
     except (Exception, SystemExit) as error:
-        raise BadInput(f"architecture {plain(reference)}: can't be loaded from torch.hub: {reason(error)}") from None
+        raise BadInput.at("architecture", f"can't be loaded from torch.hub: {reason(error)}", reference) from None
     if not isinstance(network, nn.Module):
-        raise BadInput(f"architecture {plain(reference)}: expected a network, got a {type(network).__name__}")
+        raise BadInput.at("architecture", f"expected a network, got a {type(network).__name__}", reference)
     return network
 
 
@@ -127,7 +129,7 @@ def _transformers(
             **options,
         )
     except Exception as error:  # also whatever a download that fails raises
-        raise BadInput(f"{plain(reference)}: can't be loaded by transformers: {reason(error)}") from None
+        raise _bad(reference, f"can't be loaded by transformers: {reason(error)}") from None
     _check_loaded(reference, model, info, new_head)
     return Scores(model)
 
@@ -137,14 +139,14 @@ def _check_loaded(reference: str, model: nn.Module, info: Mapping[str, Any], new
     without = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
     head = f"{heads.last_linear(model)}." if new_head else None
     if unset := [key for key in without if head is None or not key.startswith(head)]:
-        raise BadInput(f"{plain(reference)}: its weights are not all there: missing {plain(', '.join(unset[:3]))}")
+        raise _bad(reference, f"its weights are not all there: missing {plain(', '.join(unset[:3]))}")
 
 
 def _config(reference: str) -> dict[str, Any]:
     check(reference)
     said = _read(reference, "config.json")
     if said is None or not (_is_timms(said) or "model_type" in said):
-        raise BadInput(f"{plain(reference)}: has no config.json in timm's or transformers' format")
+        raise _bad(reference, "has no config.json in timm's or transformers' format")
     if not _is_timms(said):
         _library("transformers", reference)
     return said
@@ -164,11 +166,11 @@ def _read(reference: str, file: str) -> dict[str, Any] | None:
         with open(path, encoding="utf-8") as opened:  # noqa: PTH123
             said = json.load(opened)
     except hub.errors.LocalEntryNotFoundError as error:
-        raise BadInput(f"{plain(reference)}: can't be reached ({reason(error)}); {from_timm.OFFLINE}") from None
+        raise _bad(reference, f"can't be reached ({reason(error)}); {from_timm.OFFLINE}") from None
     except hub.errors.EntryNotFoundError:
         return None
     except Exception as error:  # no such repository or revision, no permission, no JSON
-        raise BadInput(f"{plain(reference)}: can't be loaded: {reason(error)}") from None
+        raise _bad(reference, f"can't be loaded: {reason(error)}") from None
     return said if isinstance(said, dict) else None
 
 
@@ -177,4 +179,8 @@ def _library(name: str, reference: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         missing = f"needs {name} ({reason(error)}); install it with: pip install {name}"
-        raise BadInput(f"{plain(reference)}: {missing}") from None
+        raise _bad(reference, missing) from None
+
+
+def _bad(reference: str, text: str) -> BadInput:
+    return BadInput(f"{plain(reference)}: {text}", "architecture")

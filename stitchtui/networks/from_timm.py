@@ -20,9 +20,10 @@ def check(name: str) -> None:
     """Raises BadInput unless timm is installed and knows `name`, and its weights' tag where it has one."""
     stem, _, tag = name.partition(".")
     if not _timm(name).is_model(stem):
-        raise BadInput(f"architecture {PREFIX}{plain(not_known(stem, _timm(name).list_models()))}")
+        raise BadInput(f"architecture {PREFIX}{plain(not_known(stem, _timm(name).list_models()))}", "architecture")
     if tag and name not in (known := _published(stem)):
-        raise BadInput(f"architecture {PREFIX}{plain(not_known(name, known) if known else f'{stem}: has no weights')}")
+        why = plain(not_known(name, known) if known else f"{stem}: has no weights")
+        raise BadInput(f"architecture {PREFIX}{why}", "architecture")
 
 
 def _published(stem: str) -> list[str]:
@@ -58,9 +59,9 @@ def tagged(name: str, weights: str) -> str:
     known = [full.partition(".")[2] for full in _published(stem)]
     about = f"weights {weights} of {PREFIX}{name}"
     if not known:
-        raise BadInput(f"{plain(about)}: none are published; leave `weights` out to train it")
+        raise BadInput(f"{plain(about)}: none are published; leave `weights` out to train it", "weights")
     if weights != "pretrained" and weights not in known:
-        raise BadInput(f"{plain(about)}: {plain(not_known(weights, ['pretrained', *known]))}")
+        raise BadInput(f"{plain(about)}: {plain(not_known(weights, ['pretrained', *known]))}", "weights")
     return name if weights == "pretrained" else f"{stem}.{weights}"
 
 
@@ -92,14 +93,13 @@ def create(  # noqa: PLR0917
             return _timm(name).create_model(name, **{**arguments, **more, **options})
         except TypeError as error:
             problem: Exception = error
-            if "img_size" not in str(error) or not more:
-                break
         except Exception as error:  # also whatever a download that fails raises
             problem = error
             break
     given = ", ".join(f"{key}={value}" for key, value in {**arguments, **sized, **options}.items())
     hint = f"; {OFFLINE}" if isinstance(problem, OSError) else ""
-    raise BadInput(f"{plain(about)}: can't be built with {plain(given)}: {reason(problem)}{hint}") from None
+    why = f"can't be built with {plain(given)}: {reason(problem)}{hint}"
+    raise BadInput(f"{plain(about)}: {why}", "architecture") from None
 
 
 def check_classes(about: str, trained_for: int, classes: int, new_head: bool) -> None:
@@ -107,7 +107,8 @@ def check_classes(about: str, trained_for: int, classes: int, new_head: bool) ->
     if trained_for == classes or new_head:
         return
     what = f"are for {trained_for} classes, the data has {classes}" if trained_for else "give features, no class scores"
-    raise BadInput(f"{plain(about)} {what}; add head = 'train' (--head train), which trains a last layer on this data")
+    hint = "add head = 'train' (--head train), which trains a last layer on this data"
+    raise BadInput(f"{plain(about)} {what}; {hint}", "head")
 
 
 def config(name: str) -> Any:
@@ -137,4 +138,4 @@ def _timm(name: str) -> Any:
         return importlib.import_module("timm")
     except ImportError as error:
         missing = f"needs timm ({reason(error)}); install it with: pip install timm"
-        raise BadInput(f"architecture {PREFIX}{plain(name)}: {missing}") from None
+        raise BadInput.at("architecture", missing, f"{PREFIX}{name}") from None

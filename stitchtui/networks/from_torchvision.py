@@ -43,7 +43,7 @@ def build(
         return get_model(name, weights=None, **{"num_classes": classes, **_PLAIN.get(name, {}), **options})
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         given = ", ".join(options) or "none"
-        raise BadInput(f"architecture {name}: can't be built with options {given}: {reason(error)}") from None
+        raise BadInput.at("architecture", f"can't be built with options {given}: {reason(error)}", name) from None
 
 
 def check_weights(name: str, weights: str, classes: int, *, new_head: bool) -> None:
@@ -52,7 +52,8 @@ def check_weights(name: str, weights: str, classes: int, *, new_head: bool) -> N
     if trained_for != classes and not new_head:
         raise BadInput(
             f"weights {weights} of {name} are for {trained_for} classes, the data has {classes};"
-            " add head = 'train' (--head train) to train a last layer on this data, or leave `weights` out"
+            " add head = 'train' (--head train) to train a last layer on this data, or leave `weights` out",
+            "head",
         )
 
 
@@ -89,7 +90,7 @@ def _known(name: str, weights: str) -> Any:
 
     known = get_model_weights(name)
     if weights not in known.__members__:
-        raise BadInput(f"weights of {name}: {not_known(weights, known.__members__)}")
+        raise BadInput(f"weights of {name}: {not_known(weights, known.__members__)}", "weights")
     return known[weights]
 
 
@@ -101,9 +102,8 @@ def _pretrained(name: str, classes: int | None, options: Mapping[str, Any], weig
     try:
         return get_model(name, weights=chosen, progress=False, **options)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"weights {weights} of {name} don't fit its options: {reason(error)}") from None
+        raise BadInput(f"weights {weights} of {name} don't fit its options: {reason(error)}", "options") from None
     except (OSError, RuntimeError) as error:
         target = Path(torch.hub.get_dir()) / "checkpoints" / chosen.url.rpartition("/")[2]
-        raise BadInput(
-            f"weights {weights} of {name} can't be loaded ({reason(error)}); put {chosen.url} at {target}"
-        ) from None
+        why = f"can't be loaded ({reason(error)}); put {chosen.url} at {target}"
+        raise BadInput(f"weights {weights} of {name} {why}", "weights") from None

@@ -28,11 +28,11 @@ def frozen(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
     known = [name for name, _ in module.named_modules() if name]
     for name in names:
         if name not in known:
-            raise BadInput(f"frozen layer {not_known(plain(name), known)}")
+            raise BadInput(f"frozen layer {not_known(plain(name), known)}", "frozen")
     layers = [module.get_submodule(name) for name in names]
     held = [p for layer in layers for p in layer.parameters() if p.requires_grad]
     if names and all(any(p is other for other in held) for p in module.parameters() if p.requires_grad):
-        raise BadInput("every layer that has parameters is frozen; nothing would be left to train")
+        raise BadInput("every layer that has parameters is frozen; nothing would be left to train", "frozen")
     for layer in layers:
         layer.eval()
     for parameter in held:
@@ -48,5 +48,5 @@ def start_from(module: nn.Module, source: nn.Module, name: str) -> None:
     """Copies the weights of `source`, a network called `name`, into `module`; BadInput if it is built otherwise."""
     own, given = module.state_dict(), source.state_dict()
     if {key: value.shape for key, value in own.items()} != {key: value.shape for key, value in given.items()}:
-        raise BadInput(f"start_from: '{plain(name)}' is built otherwise; expected the same architecture and width")
+        raise BadInput.at("start_from", f"'{plain(name)}' is built otherwise; expected the same architecture and width")
     module.load_state_dict(given)

@@ -81,7 +81,7 @@ def attach(module: nn.Module, images: Tensor, classes: int) -> tuple[nn.Module, 
         features = module(images)
     if not isinstance(features, Tensor) or not 2 <= features.dim() <= 4:
         got = f"shape {list(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
-        raise BadInput(f"head: expected a backbone that gives one tensor of features, got {got}")
+        raise BadInput.at("head", f"expected a backbone that gives one tensor of features, got {got}")
     return WithHead(module, tuple(features.shape[1:]), classes).to(features.device).eval(), "head"
 
 
@@ -97,15 +97,15 @@ def load(path: Path, layer: nn.Linear) -> None:
     weights = {name: value for name, value in tensors.items() if name.endswith("weight") and value.dim() == 2}
     if len(weights) != 1:
         found = ", ".join(list(tensors)[:4])
-        raise BadInput(f"head {plain(path)}: expected the weight and bias of one linear layer, found: {plain(found)}")
+        raise BadInput.at("head", f"expected the weight and bias of one linear layer, found: {plain(found)}", path)
     [(name, weight)] = weights.items()
     bias = tensors.get(name.removesuffix("weight") + "bias", torch.zeros(len(weight)))
     wanted = layer.weight.shape
     if weight.shape != wanted or bias.shape != wanted[:1]:
         got = f"{weight.shape[0]} classes of {weight.shape[1]} features"
-        raise BadInput(f"head {plain(path)}: is for {got}; expected {wanted[0]} classes of {wanted[1]} features")
+        raise BadInput.at("head", f"is for {got}; expected {wanted[0]} classes of {wanted[1]} features", path)
     if not bool(weight.isfinite().all() and bias.isfinite().all()):
-        raise BadInput(f"head {plain(path)}: holds numbers that are not finite")
+        raise BadInput.at("head", "holds numbers that are not finite", path)
     _fill(layer, weight, bias)
 
 
@@ -174,9 +174,9 @@ def _identity(network: nn.Module, lesson: Lesson) -> str:
 @torch.no_grad()
 def _fill(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
     if layer.bias is None:
-        raise BadInput("head: the network's last layer has no bias; expected one that has")
+        raise BadInput.at("head", "the network's last layer has no bias; expected one that has")
     try:
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)
     except RuntimeError as error:
-        raise BadInput(f"head: doesn't fit: {reason(error)}") from None
+        raise BadInput.at("head", f"doesn't fit: {reason(error)}") from None

@@ -17,6 +17,7 @@ from stitchtui.networks import architectures
 from stitchtui.networks.network import Network, Source, error_percent, freeze, normalise, weight_digest
 from stitchtui.networks.trying import IMAGES, try_out
 from stitchtui.spec.experiment import NetworkSpec, Normalisation
+from stitchtui.spec.settings import dotted, read_key
 
 EVALUATION_BATCH = 500
 
@@ -33,7 +34,7 @@ def own_data(spec: NetworkSpec, dataset: Dataset) -> Dataset:
 def architecture_of(spec: NetworkSpec) -> str:
     """The architecture as it is said. Raises BadInput where none is."""
     if spec.architecture is None:
-        raise BadInput("expected an `architecture`")
+        raise BadInput("expected an `architecture`", "architecture")
     return spec.architecture
 
 
@@ -43,7 +44,8 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        raise BadInput(f"network {plain(name)}: {error}") from None
+        field = None if error.field is None else dotted(("networks", name, *read_key(error.field)))
+        raise BadInput(f"network {plain(name)}: {error}", field) from None
     except RunFailed as error:
         raise RunFailed(f"network {plain(name)}: {error}") from None
 

@@ -9,7 +9,8 @@ from stitchtui.networks.blocks import Blocks, channels
 def myrtle5(classes: int, shape: tuple[int, int, int], width: float) -> nn.Module:
     """Myrtle CNN with 64 * width channels in its first layer; cuts lie directly after each convolution."""
     if min(shape[1:]) < 16:
-        raise BadInput(f"architecture myrtle5 needs images of at least 16 x 16, got {shape[1]} x {shape[2]}")
+        why = f"needs images of at least 16 x 16, got {shape[1]} x {shape[2]}"
+        raise BadInput(f"architecture myrtle5 {why}", "architecture")
     k = channels(64, width)
     modules: dict[str, nn.Module] = {}
     inputs = shape[0]

@@ -26,7 +26,7 @@ def chosen(spec: NetworkSpec, dataset: Dataset, stored: Normalisation | None) ->
         said = IMAGENET
     if len(said.mean) != channels:
         counts = f"is for {len(said.mean)} channels, the images of {plain(dataset.name)} have {channels}"
-        raise BadInput(f"normalisation {counts}")
+        raise BadInput(f"normalisation {counts}", "normalisation")
     return said
 
 
@@ -35,4 +35,4 @@ def stored(path: Path, metadata: Metadata) -> Normalisation:
     try:
         return Normalisation(mean=metadata.mean, std=metadata.std)
     except ValidationError:
-        raise BadInput(f"checkpoint {plain(path)}: has damaged metadata: mean and std") from None
+        raise BadInput.at("checkpoint", "has damaged metadata: mean and std", path) from None

@@ -12,7 +12,7 @@ from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.text import plain
 from stitchtui.data.dataset import Dataset
 from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, normalisation, own, own_code, sizes
-from stitchtui.networks.checkpoints import Metadata
+from stitchtui.networks.checkpoints import Metadata, bad
 from stitchtui.networks.heads import linear
 from stitchtui.networks.making import Making, architecture_of, naming, own_data, seeded
 from stitchtui.networks.network import Network, freeze
@@ -180,9 +180,9 @@ class _Given(Making):
     def _check_classes(self, path: Path, metadata: Metadata) -> None:
         if metadata.classes != self.classes:
             counts = f"was trained for {metadata.classes} classes, the data has {self.classes}"
-            raise BadInput(f"checkpoint {plain(path)}: {counts}; head = 'train' (--head train) would replace its last")
+            raise bad(path, f"{counts}; head = 'train' (--head train) would replace its last", "head")
         if _reordered(metadata.class_names, self.data.classes):
-            raise BadInput(f"checkpoint {plain(path)}: was trained with these classes in another order; reorder them")
+            raise bad(path, "was trained with these classes in another order; reorder them")
 
     def pretrained(self, on_step: OnStep, stop: Callable[[], bool]) -> Network:
         weights = self.spec.weights or "pretrained"
@@ -223,7 +223,8 @@ def _start(  # noqa: PLR0917
     if spec.start_from is None:
         return None
     if spec.start_from not in networks:
-        raise BadInput(f"network {plain(name)}: start_from: {not_known(plain(spec.start_from), networks)}")
+        with naming(name):
+            raise BadInput.at("start_from", not_known(plain(spec.start_from), networks))
     return obtain(spec.start_from, networks[spec.start_from], dataset, device, on_step, stop, networks)
 
 
@@ -237,12 +238,14 @@ def _check(spec: NetworkSpec) -> None:
     if spec.checkpoint is not None or _is_published(spec):
         for key, said in (*trained.items(), ("untrained", spec.untrained)):
             if said:
-                raise BadInput(f"{key}: is for a network that is trained here; this one comes with its weights")
+                raise BadInput.at(key, "is for a network that is trained here; this one comes with its weights")
     elif spec.head is not None:
-        raise BadInput("head: is for a checkpoint or published weights; a network that is trained here has its own")
+        raise BadInput.at(
+            "head", "is for a checkpoint or published weights; a network that is trained here has its own"
+        )
     for key, said in trained.items():
         if spec.untrained and said:
-            raise BadInput(f"untrained: leaves the network as its seed made it; expected it without {key}")
+            raise BadInput.at("untrained", f"leaves the network as its seed made it; expected it without {key}")
 
 
 def _is_published(spec: NetworkSpec) -> bool:
@@ -261,17 +264,14 @@ def _what_to_build(path: Path, spec: NetworkSpec, metadata: Metadata | None) -> 
     """Architecture, width and options for a checkpoint: what the specification says, else what the file says."""
     if metadata is None:
         if spec.architecture is None:
-            raise BadInput(
-                f"checkpoint {plain(path)}: doesn't say what network it is for;"
-                " add --architecture NAME or path/to/file.py:Class"
-            )
+            why = "doesn't say what network it is for; add --architecture NAME or path/to/file.py:Class"
+            raise bad(path, why, "architecture")
         return spec.architecture, spec.width, spec.options
     said = metadata.architecture
     if spec.architecture is None and own_code.is_reference(said):
         # A file may not choose which code runs.
-        raise BadInput(
-            f"checkpoint {plain(path)}: is for a class of your own; to run that code, add --architecture {plain(said)}"
-        )
+        why = f"is for a class of your own; to run that code, add --architecture {plain(said)}"
+        raise bad(path, why, "architecture")
     architecture = spec.architecture or said
     both_own = own_code.is_reference(architecture) and own_code.is_reference(said)
     if architecture != said and not both_own:

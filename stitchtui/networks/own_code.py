@@ -39,10 +39,10 @@ def build(reference: str, classes: int, options: Mapping[str, Any]) -> nn.Module
         network = factory(**arguments)
     except (Exception, SystemExit) as error:
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-        raise BadInput(f"architecture {plain(reference)}: called with ({given}) it raised {reason(error)}") from None
+        raise BadInput.at("architecture", f"called with ({given}) it raised {reason(error)}", reference) from None
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
-        raise BadInput(f"architecture {plain(reference)}: expected a torch.nn.Module, it returned a {kind}")
+        raise BadInput.at("architecture", f"expected a torch.nn.Module, it returned a {kind}", reference)
     return network
 
 
@@ -50,15 +50,15 @@ def load(reference: str) -> Factory:
     """The class or function that `reference` names; imports its module, which runs the user's code."""
     where, _, attribute = reference.rpartition(":")
     if not where or not attribute:
-        raise BadInput(f"architecture {plain(reference)}: expected path/to/file.py:Class or package.module:factory")
+        raise BadInput.at("architecture", "expected path/to/file.py:Class or package.module:factory", reference)
     module = _from_file(reference, Path(where).expanduser()) if where.endswith(".py") else _by_name(reference, where)
     found = getattr(module, attribute, None)
     if found is None:
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise BadInput(f"architecture {plain(reference)}: {plain(not_known(attribute, public))}")
+        raise BadInput.at("architecture", plain(not_known(attribute, public)), reference)
     if isinstance(found, nn.Module) or not callable(found):
         kind = type(found).__name__
-        raise BadInput(f"architecture {plain(reference)}: expected a class or a function, got a {kind}")
+        raise BadInput.at("architecture", f"expected a class or a function, got a {kind}", reference)
     return found
 
 
@@ -73,7 +73,7 @@ def source_digest(reference: str) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise BadInput(f"architecture {plain(reference)}: its source can't be read ({reason(error)})") from None
+        raise BadInput.at("architecture", f"its source can't be read ({reason(error)})", reference) from None
 
 
 def _accepts_classes(factory: Factory) -> bool:
@@ -86,11 +86,11 @@ def _accepts_classes(factory: Factory) -> bool:
 
 def _from_file(reference: str, path: Path) -> ModuleType:
     if not path.is_file():
-        raise BadInput(f"architecture {plain(reference)}: no such file: {plain(path)}")
+        raise BadInput.at("architecture", f"no such file: {plain(path)}", reference)
     name = f"stitchtui_own_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise BadInput(f"architecture {plain(reference)}: {plain(path)} can't be imported")
+        raise BadInput.at("architecture", f"{plain(path)} can't be imported", reference)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look classes up by their module's name
     with _importable(path.resolve().parent):
@@ -98,7 +98,7 @@ def _from_file(reference: str, path: Path) -> ModuleType:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
             del sys.modules[name]
-            raise BadInput(f"architecture {plain(reference)}: importing it raised {reason(error)}") from None
+            raise BadInput.at("architecture", f"importing it raised {reason(error)}", reference) from None
     return module
 
 
@@ -108,7 +108,7 @@ def _by_name(reference: str, name: str) -> ModuleType:
             return importlib.import_module(name)
         except (Exception, SystemExit) as error:
             hint = "" if "/" not in name else "; a file's name has to end in .py"
-            raise BadInput(f"architecture {plain(reference)}: importing it raised {reason(error)}{hint}") from None
+            raise BadInput.at("architecture", f"importing it raised {reason(error)}{hint}", reference) from None
 
 
 @contextmanager

@@ -81,11 +81,11 @@ def read(path: Path) -> Held:
     loaded = _loaded(path)
     held = _tensors(loaded)
     if not held.tensors:
-        raise BadInput(f"checkpoint {plain(path)}: {_without_weights(loaded)}")
+        raise BadInput.at("checkpoint", _without_weights(loaded), path)
     for name, tensor in held.tensors.items():
         if tensor.layout is not torch.strided or tensor.is_quantized:
             what = f"{plain(name)} is sparse or quantised; expected plain floating-point weights"
-            raise BadInput(f"checkpoint {plain(path)}: {what}")
+            raise BadInput.at("checkpoint", what, path)
     return held
 
 
@@ -104,7 +104,7 @@ def _loaded(path: Path) -> Any:
             said = f"is a TorchScript archive, which is code; {RESAVE}"
         elif inside := _other_archive(path):
             said = f"is a zip archive of other files ({inside}); unpack it, and give the checkpoint in it"
-    raise BadInput(f"checkpoint {plain(path)}: {said}")
+    raise BadInput.at("checkpoint", said, path)
 
 
 def _other_archive(path: Path) -> str:

@@ -35,7 +35,7 @@ def train_self_supervised(
     can't turn. Draws the new heads from torch's global generator.
     """
     if task == "rotation" and job.part.images.shape[2] != job.part.images.shape[3]:
-        raise BadInput("task 'rotation' needs square images, whose quarter turns have the same shape")
+        raise BadInput("task 'rotation' needs square images, whose quarter turns have the same shape", "task")
     last = heads.last_linear(module)
     layer = heads.linear(module, last)
     learned = replace(job, recipe=head, frozen=all_but(module, last), lesson=supervised, last_epoch=None, states=None)

@@ -25,7 +25,6 @@ class WrongImages(BadInput):
 
 def try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architecture: str, *, head: bool) -> None:
     """Raises BadInput unless `module` takes the images and gives class scores; with `head`, any numbers will do."""
-    name = f"architecture {plain(architecture)}"
     channels, classes = dataset.shape[0], len(dataset.classes)
     images = normalise(dataset.test.images[:IMAGES], scale.mean, scale.std)
     module.eval()
@@ -38,15 +37,18 @@ def try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architect
         expected = _expected_channels(module, images)
         if expected is not None:
             channelled = f"expects images of {expected} channels"
-            raise BadInput(f"{name}: {channelled}, those of {dataset.name} have {channels}") from None
-        raise BadInput(f"{name}: fails on images of {spelled(dataset.shape)}: {reason(error)}") from None
+            channelled += f", those of {dataset.name} have {channels}"
+            raise BadInput.at("architecture", channelled, architecture) from None
+        why = f"fails on images of {spelled(dataset.shape)}: {reason(error)}"
+        raise BadInput.at("architecture", why, architecture) from None
     if not head and scores.shape != (len(images), classes):
         got = f"its output for {len(images)} images has shape {list(scores.shape)}; expected {classes} classes"
         if scores.dim() != 2 or scores.shape[1] < 2:
-            raise BadInput(f"{name}: {got}, one score for each, as [{len(images)}, {classes}]")
-        raise BadInput(f"{name}: {got}; if these are features, add head = 'train' or a linear head's file (--head)")
+            raise BadInput.at("architecture", f"{got}, one score for each, as [{len(images)}, {classes}]", architecture)
+        hint = "if these are features, add head = 'train' or a linear head's file (--head)"
+        raise BadInput(f"architecture {plain(architecture)}: {got}; {hint}", "head")
     if not bool(scores.isfinite().all()):
-        raise BadInput(f"{name}: its output is not finite on images of {dataset.name}")
+        raise BadInput.at("architecture", f"its output is not finite on images of {dataset.name}", architecture)
 
 
 def look(module: nn.Module, shape: Shape) -> None:

@@ -104,8 +104,12 @@ def vit(
 
 def _check(shape: tuple[int, int, int], patch: int, heads: int, dim: int, pool: str) -> None:
     if pool not in POOLS:
-        raise BadInput(f"architecture vit, option pool: expected one of {', '.join(POOLS)}, got '{pool}'")
+        raise _bad("pool", f"expected one of {', '.join(POOLS)}, got '{pool}'")
     if shape[1] % patch or shape[2] % patch:
-        raise BadInput(f"architecture vit, option patch: {patch} doesn't divide the images' {shape[1]} x {shape[2]}")
+        raise _bad("patch", f"{patch} doesn't divide the images' {shape[1]} x {shape[2]}")
     if dim % heads:
-        raise BadInput(f"architecture vit, option heads: {heads} doesn't divide dim * width = {dim}")
+        raise _bad("heads", f"{heads} doesn't divide dim * width = {dim}")
+
+
+def _bad(option: str, why: str) -> BadInput:
+    return BadInput(f"architecture vit, option {option}: {why}", f"options.{option}")

@@ -26,7 +26,6 @@ from stitchtui.tui.fields import (
 from stitchtui.tui.sources import Source
 
 _DEFAULTS = {"both": "no", "device": "auto", "head": "", "part": "", "leaves": "", "trust_code": "no", FREE: ""}
-_FLAG_OF = {"head": "--head", "part": "--part", "leaves": "--leaf", "trust_code": "--trust-code"}
 
 
 @dataclass
@@ -114,7 +113,7 @@ class Draft:
         """Whether a field means something for what is chosen."""
         family = FAMILIES.get(self.value("family"))
         if name in NETWORKS:
-            asked = any(_FLAG_OF[name] in self.answers.get(end, {}).get("error", "") for end in ENDS)
+            asked = any(field_of(self.answers.get(end, {}).get("field")) == name for end in ENDS)
             return self.document is None and (asked or self.value(name) != self.default(name))
         if name in ENDS:
             return self.needs_architecture(end_of(name))
@@ -137,7 +136,7 @@ class Draft:
         """Whether the user has to say, or has said, what the checkpoint at this end is for."""
         if self.document is not None or end not in self.picked or not self.picked[end].is_file:
             return False
-        return end in self.architectures or "type its architecture" in self.answers.get(end, {}).get("error", "")
+        return end in self.architectures or self.answers.get(end, {}).get("field") == "architecture"
 
     def cuts(self, end: End) -> list[fit.Cut]:
         """Every cut of one end, as far as the inspector has said them."""

@@ -105,13 +105,12 @@ def test_a_rank_is_asked_for_where_the_family_has_one_and_a_number_of_starts_whe
     assert pair.applies("best_of")
 
 
-@pytest.mark.parametrize(
-    ("name", "flag"),
-    [("head", "--head train"), ("part", "--part NAME"), ("leaves", "--leaf X"), ("trust_code", "--trust-code")],
-)
-def test_what_a_network_lacks_becomes_a_field_once_the_inspector_has_said_so(pair, name, flag):
+@pytest.mark.parametrize("name", ["head", "part", "leaves", "trust_code"])
+def test_what_a_network_lacks_becomes_a_field_once_the_inspector_has_said_so(pair, name):
+    pair.answers["top"] = {"error": "it can't be used; add --head, --part, --leaf and type its architecture"}
     assert not pair.applies(name)
-    pair.answers["top"] = {"error": f"it can't be used; add {flag}"}
+    assert not pair.needs_architecture("top")
+    pair.answers["top"]["field"] = name
     assert pair.applies(name)
     assert name not in pair.question("top")
     pair.set(name, "yes")
@@ -175,7 +174,8 @@ def test_data_that_a_network_was_not_made_for_is_a_reason_beside_it(pair):
 def test_an_architecture_is_asked_for_only_where_the_checkpoint_does_not_say(pair):
     assert not pair.needs_architecture("bottom")
     pair.answers["bottom"] = {
-        "error": "checkpoint a.pt: doesn't say what network it is for; type its architecture: ..."
+        "error": "checkpoint a.pt: doesn't say what network it is for; type its architecture: ...",
+        "field": "architecture",
     }
     assert pair.needs_architecture("bottom")
     assert not pair.needs_architecture("top")

@@ -190,7 +190,7 @@ async def test_a_foreign_checkpoint_is_asked_for_its_architecture_right_there(ap
     def needs(source):
         if source["architecture"] == "digits_cnn":
             return known(data=None)
-        return {"error": "checkpoint second.pt: doesn't say what network it is for; type its architecture: a name"}
+        return {"error": "checkpoint second.pt: doesn't say what network it is for", "field": "architecture"}
 
     app.inspection.cuts_by_name["second.pt"] = needs
     async with app.run_test(size=(120, 36)) as pilot:

@@ -68,13 +68,12 @@ async def to_form(pilot):
 
 
 async def test_in_every_text_field_of_new(app):
-    needs = {
-        "error": "checkpoint second.pt: doesn't say what network it is for; type its architecture; or --head, --leaf"
-    }
-    app.inspection.cuts_by_name["second.pt"] = needs
+    for name, field in (("first.pt", "head"), ("second.pt", "leaves")):
+        app.inspection.cuts_by_name[name] = {"error": f"checkpoint {name}: can't be used so", "field": field}
     async with app.run_test(size=(120, 50)) as pilot:
         await to_form(pilot)
-        for name, value in (("family", "low_rank"), ("start", "random"), ("cuts", ","), ("controls", ",")):
+        chosen = {"family": "low_rank", "start": "random", "cuts": ",", "controls": ",", "top": "resnet20"}
+        for name, value in chosen.items():
             app.screen.draft.set(name, value)
         app.screen._draw()
         await wait_for_text(pilot, "best of")
