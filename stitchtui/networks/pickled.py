@@ -95,29 +95,31 @@ def _loaded(path: Path) -> Any:
             warnings.simplefilter("ignore")  # torch warns about formats that the errors below name
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        said = _refused(str(error))
+        said = _refused(error)
     except Exception as error:  # a damaged file makes torch raise whatever its bytes lead to
         said = f"is damaged or cut short: {reason(error)}"
         if is_out_of_memory(error):
             said = "asks for more memory than there is: it is damaged, or too large for here"
-        elif "TorchScript" in str(error):
-            said = f"is a TorchScript archive, which is code; {RESAVE}"
-        elif inside := _other_archive(path):
-            said = f"is a zip archive of other files ({inside}); unpack it, and give the checkpoint in it"
+        elif names := _archived(path):
+            if any(name.endswith("/constants.pkl") for name in names):
+                said = f"is a TorchScript archive, which is code; {RESAVE}"
+            elif not any(name.endswith("data.pkl") for name in names):
+                inside = plain(", ".join(names[:3]))
+                said = f"is a zip archive of other files ({inside}); unpack it, and give the checkpoint in it"
     raise BadInput.at("checkpoint", said, path)
 
 
-def _other_archive(path: Path) -> str:
-    """The first names in a zip archive that torch.save didn't write; empty for all else."""
+def _archived(path: Path) -> list[str]:
+    """The names in a zip archive; empty for all else."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            return archive.namelist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-        return ""
-    return "" if any(name.endswith("data.pkl") for name in names) else plain(", ".join(names[:3]))
+        return []
 
 
-def _refused(said: str) -> str:
+def _refused(error: pickle.UnpicklingError) -> str:
+    said = str(error)  # torch says nowhere else what it would have had to run
     wanted = re.search(r"GLOBAL ([\w.]+)", said) or re.search(r"class ([\w.]+)", said)
     if wanted is None:
         return f"is damaged or cut short, or pickled in another way than by torch.save; {RESAVE}"

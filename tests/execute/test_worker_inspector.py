@@ -151,3 +151,21 @@ def test_the_process_answers_and_ends_with_its_stdin(tmp_path):
         assert answer["rows"][-1]["bytes"] > 0
         process.stdin.close()
         assert process.wait(120) == 0
+
+
+def test_an_error_says_which_key_to_change(tmp_path):
+    own, foreign = own_checkpoint(tmp_path / "own.safetensors", "mine.py:Net"), tmp_path / "foreign.pt"
+    torch.save(torch.nn.Linear(3, 2).state_dict(), foreign)
+    asked = [
+        ({"checkpoint": str(tmp_path / "missing.pt")}, "digits", "checkpoint"),
+        ({"checkpoint": str(foreign)}, "digits", "architecture"),
+        ({"checkpoint": str(own)}, "digits", "architecture"),
+        ({"architecture": "digits_cnn", "leaves": ["nowhere"]}, "digits", "leaves"),
+        ({"architecture": "digits_cnn", "options": {"depth": 3}}, "digits", "options"),
+        ({"architecture": "hub:owner/repo:entry"}, "digits", "trust_code"),
+        ({"architecture": "digits_cnn"}, "digit", "data.name"),
+    ]
+    given = said(
+        *({"id": i, "ask": "cuts", "source": source, "data": data} for i, (source, data, _) in enumerate(asked))
+    )
+    assert [answer.get("field") for answer in given] == [field for _, _, field in asked]

@@ -71,6 +71,16 @@ def refusal(spec: NetworkSpec, dataset: Dataset = DATA) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [({"head": "train"}, "networks.a.head"), ({"untrained": True, "task": "simclr"}, "networks.a.untrained")],
+)
+def test_an_error_says_which_key_of_the_experiment_to_change(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        get(changed(**values))
+    assert caught.value.field == field
+
+
 def test_a_network_is_trained_once_and_then_found_the_same() -> None:
     said: list[dict] = []
     first, again = get(on_step=said.append), get(on_step=said.append)
