@@ -13,7 +13,7 @@ from stitchtui.report.cross import cross_title
 from stitchtui.report.details import MEANINGS, Details, details
 from stitchtui.report.ladder import ladders
 from stitchtui.report.markup import Markup, joined, lines, listing, page, section, table, tag
-from stitchtui.report.summary import summary_lines
+from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.report.wording import bounds, column_name, normalisation, signed, time_taken
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
@@ -201,8 +201,8 @@ def _controls(state: RunState) -> Markup:
 
 
 def _notes(state: RunState) -> list[str]:
-    skipped = ("run: ", "device: ", "data: ", "network ", "claim ", "claims: ", "penalty: ")
-    return [line for line in summary_lines(state) if not line.startswith(skipped)]
+    shown_above = ("run", "data", "networks", "claims", "reading")
+    return summary_lines(state, about=[topic for topic in TOPICS if topic not in shown_above])
 
 
 def _networks(state: RunState) -> Markup:

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Literal, get_args
 
 from stitchtui.base.text import duration
 from stitchtui.report.claims import claim_lines
@@ -12,28 +13,39 @@ from stitchtui.report.wording import bounds, column_name, counted, listed, norma
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.curves import Curve
 
+Topic = Literal[
+    "run", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "end points", "random bottom",
+    "failed", "claims", "reused", "checks", "failed checks", "passed checks", "warnings",
+]  # fmt: skip
+TOPICS: tuple[Topic, ...] = get_args(Topic)
 
-def summary_lines(state: RunState, *, condition: str | None = None) -> list[str]:
+
+def summary_lines(state: RunState, *, condition: str | None = None, about: Collection[Topic] = TOPICS) -> list[str]:
     """Everything beside the grid that its reader must know, a fact a line; lines are as long as they need to be.
 
     `condition` is what `run.control.status` says; without it the run is as its last event left it. Names from outside
-    are made plain; the text isn't escaped for rich, so print it with markup off.
+    are made plain; the text isn't escaped for rich, so print it with markup off. `about` says of which topics.
     """
-    parts = (
-        _data,
-        _networks,
-        _reading,
-        _verdicts,
-        _empty,
-        paper_lines,
-        reading_lines,
-        _end_points,
-        _random_bottom,
-        _failed,
-    )
-    rest = (claim_lines, _reused, _checks, _warnings)
-    facts = (line for part in (*parts, *rest) for line in part(state))
-    return [printable(line) for line in (*_run(state, condition or state.status), *facts)]
+    said: dict[Topic, Iterable[str]] = {
+        "run": _run(state, condition or state.status),
+        "data": _data(state),
+        "networks": _networks(state),
+        "reading": _reading(state),
+        "verdicts": _verdicts(state),
+        "empty": _empty(state),
+        "paper": paper_lines(state),
+        "readings": reading_lines(state),
+        "end points": _end_points(state),
+        "random bottom": _random_bottom(state),
+        "failed": _failed(state),
+        "claims": claim_lines(state),
+        "reused": _reused(state),
+        "checks": _checks(state),
+        "failed checks": _failed_checks(state),
+        "passed checks": _passed_checks(state),
+        "warnings": _warnings(state),
+    }
+    return [printable(line) for topic, lines in said.items() if topic in about for line in lines]
 
 
 def _run(state: RunState, condition: str) -> Iterable[str]:
@@ -206,13 +218,18 @@ def _reused(state: RunState) -> Iterable[str]:
 
 
 def _checks(state: RunState) -> Iterable[str]:
-    if not state.checks:
-        return
-    failed = [check for check in state.checks if not check["passed"]]
-    yield f"checks: {len(state.checks) - len(failed)} of {len(state.checks)} passed"
-    for check in failed:
-        detail = f": {check['detail']}" if check.get("detail") else ""
-        yield f"CHECK FAILED: {check['name']}{detail}"
+    if state.checks:
+        yield f"checks: {sum(bool(check['passed']) for check in state.checks)} of {len(state.checks)} passed"
+
+
+def _failed_checks(state: RunState) -> Iterable[str]:
+    for check in state.checks:
+        if not check["passed"]:
+            detail = f": {check['detail']}" if check.get("detail") else ""
+            yield f"CHECK FAILED: {check['name']}{detail}"
+
+
+def _passed_checks(state: RunState) -> Iterable[str]:
     for what, places in _grouped(state).items():
         yield f"check passed: {what}" + (f" ({listed(places)})" if places else "")
 

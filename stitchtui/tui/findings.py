@@ -5,29 +5,25 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
-from stitchtui.report.summary import summary_lines
+from stitchtui.report.summary import TOPICS, Topic, summary_lines
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState
 from stitchtui.stats.judgement import Verdict
 from stitchtui.tui.widgets.inspector import wrapped
 
 _MARKS: dict[Verdict, tuple[str, str]] = {"confirmed": ("✓", "+"), "rejected": ("✗", "x"), "undecided": ("?", "?")}
-_BEWARE = ("warning: ", "CHECK FAILED: ", "failed: ")
-_CLAIMS = ("claim ", "claims: ")
-_RESTS_ON = (
-    *("run: ", "device: ", "data: ", "network ", "penalty: ", "end points of ", "reused: ", "checks: "),
-    "check passed: ",
-)
+_BEWARE: tuple[Topic, ...] = ("failed", "failed checks", "warnings")
+_RESTS_ON: tuple[Topic, ...] = (
+    "run", "data", "networks", "reading", "end points", "reused", "checks", "passed checks",
+)  # fmt: skip
+_FOUND = tuple(topic for topic in TOPICS if topic not in (*_BEWARE, *_RESTS_ON, "claims"))
 
 
 def finding_lines(state: RunState, condition: str, width: int, ascii: bool = False) -> list[Text]:
     """The lines, at most `width` characters long; `condition` is what `run.control.status` says."""
-    said = [line for line in summary_lines(state, condition=condition) if not line.startswith(_CLAIMS)]
-    beware = [line for line in said if line.startswith(_BEWARE)]
-    basis = [line for line in said if line.startswith(_RESTS_ON)]
-    found = [line for line in said if line not in (*beware, *basis)]
     parts = [("Claims", list(_claims(state, ascii)))]
-    for heading, group in (("Beware", beware), ("What it found", found), ("What that rests on", basis)):
+    for heading, topics in (("Beware", _BEWARE), ("What it found", _FOUND), ("What that rests on", _RESTS_ON)):
+        group = summary_lines(state, condition=condition, about=topics)
         parts.append((heading, [(line, "") for line in group]))
     lines: list[Text] = []
     for heading, sentences in parts:

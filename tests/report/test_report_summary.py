@@ -2,7 +2,7 @@
 
 from synthetic_run import column_events, experiment, finished, fold, started, whole_run
 
-from stitchtui.report.table import summary_lines
+from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.run.state import RunState
 from stitchtui.spec.plan import plan
 
@@ -162,3 +162,10 @@ def test_warnings_and_reasons_are_made_plain() -> None:
 
 def test_run_without_events_says_so_and_nothing_else() -> None:
     assert summary_lines(RunState()) == ["run: nothing has happened yet"]
+
+
+def test_lines_can_be_had_by_what_they_are_about_whatever_their_words() -> None:
+    state = fold([*started(experiment()), {"type": "warning", "text": "run: data: claim 1"}])
+    assert summary_lines(state, about=["warnings"]) == ["warning: run: data: claim 1"]
+    apart = [line for topic in TOPICS for line in summary_lines(state, about=[topic])]
+    assert apart == summary_lines(state)

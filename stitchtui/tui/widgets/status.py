@@ -31,27 +31,26 @@ def status_line(watch: RunWatch, width: int, now: float, ascii: bool = False) ->
     if watch.directory is None:
         return Text("no run yet: n starts one, p lists the presets", style="bold")
     name = printable(watch.directory.name, ascii)
-    parts = [(shortened(name, max(16, width // 3), ascii), "bold")]
-    parts += [(part, "") for part in _parts(watch, now, ascii) if part]
+    parts = [(shortened(name, max(16, width // 3), ascii), "bold", False)]
+    parts += [(part, "", urgent) for part, urgent in _parts(watch, now, ascii) if part]
     line = Text(no_wrap=True)
-    for text, style in parts:
+    for text, style, urgent in parts:
         gap = "  " if line else ""
         room = width - line.cell_len - len(gap)
-        urgent = text.startswith(("failed", "CHECK"))
         if cell_len(text) <= room or not gap or (urgent and room > 12):
             line.append(gap).append(shortened(text, room, ascii), style)
     return line
 
 
-def _parts(watch: RunWatch, now: float, ascii: bool) -> list[str]:
+def _parts(watch: RunWatch, now: float, ascii: bool) -> list[tuple[str, bool]]:
+    """What to say, and whether it is urgent."""
     state, condition = watch.state, watch.condition
     if watch.loading:
-        return ["reading the log"]
+        return [("reading the log", False)]
     left = progress.remaining(state, now) if condition == "running" else None
     failed = [check for check in state.checks if not check["passed"]]
-    return [
-        _words(watch),
-        f"CHECK FAILED: {printable(failed[0]['name'], ascii)}" if failed else "",
+    check = f"CHECK FAILED: {printable(failed[0]['name'], ascii)}" if failed else ""
+    others = [
         f"{progress.fraction(state):.0%}" if condition != "done" else "",
         "" if left is None else f"{duration(_coarse(left))} left",
         printable(_doing(state), ascii) if condition == "running" else "",
@@ -64,6 +63,7 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[str]:
         f"{watch.bad_lines} bad lines in its log" if watch.bad_lines else "",
         counted(len(state.warnings), "warning") if state.warnings else "",
     ]
+    return [(_words(watch), condition == "failed"), (check, True), *((each, False) for each in others)]
 
 
 def _words(watch: RunWatch) -> str:
