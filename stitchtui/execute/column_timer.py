@@ -24,7 +24,6 @@ from stitchtui.stitching.direct import moments
 from stitchtui.stitching.evaluate import base_scores, column_measures
 from stitchtui.stitching.fit import Cell, train_column
 from stitchtui.stitching.memory import saved_by, step_costs
-from stitchtui.stitching.replay import Replay, view_bytes
 from stitchtui.stitching.stitches import parameter_count
 from stitchtui.stitching.streamed import double
 
@@ -37,10 +36,10 @@ SOLVED = 256
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds per training step, per image scored and fitted on, for CKA, per step on kept features; bytes beside.
+    """Seconds per training step, per image scored and fitted on, for CKA; bytes beside.
 
-    `solve` is what taking the closed forms' covariances apart takes; `kept` are the views' bytes, and `untried` those
-    of a whole step where only a shorter one was tried.
+    `solve` is what taking the closed forms' covariances apart takes; `untried` are the bytes of a whole step where
+    only a shorter one was tried.
     """
 
     step: float = 0.0
@@ -48,8 +47,6 @@ class Figures:
     fit: float = 0.0
     solve: float = 0.0
     cka: float = 0.0
-    again: float = 0.0
-    kept: int = 0
     untried: int = 0
 
 
@@ -78,18 +75,16 @@ class ColumnTimer:
         cells = len(column.places)
         if column.trains:
             alone = isinstance(column, TailColumn) or column.stitch.frozen_bn == "batch"
-            fresh = column.replay.views * column.replay.steps if column.replay else column.steps
-            took += (figures.step * fresh + figures.again * (column.steps - fresh)) * (cells if alone else 1)
-        most = peak_memory(self.session.device) + figures.kept + figures.untried
+            took += figures.step * column.steps * (cells if alone else 1)
+        most = peak_memory(self.session.device) + figures.untried
         return {"task": task.id, "cells": cells, "seconds": took, "bytes": most}
 
     def _kind(self, column: Column) -> tuple[object, ...]:
         """What two columns have in common that take equally long for an image, and for a step."""
-        task, views = column.task, column.replay and (column.replay.views, column.replay.steps)
-        both = column.ends
+        task, both = column.task, column.ends
         # A network stitched to itself runs once for both ends.
         ends = (_shape(both.bottom), _shape(both.top), both.noise is None, both.bottom is both.top)
-        how = (task.family, task.objective, task.start, task.recipe, views)
+        how = (task.family, task.objective, task.start, task.recipe)
         return (type(column), *ends, *how, *((p.bottom.name, p.top.name) for p in column.places))
 
     def _counted(self, column: Column) -> bool:
@@ -148,20 +143,14 @@ class ColumnTimer:
         return self._of_training(column, both, cells, found) if column.trains else found
 
     def _of_training(self, column: StitchColumn, both: Chains, cells: Sequence[Cell], found: Figures) -> Figures:
-        size, device = _batch(column), self.session.device
-        tried = timed(lambda count: _steps(column, both, cells, TIMED_STEPS, count), size, device)
-        step = tried.seconds / TIMED_STEPS
-        found = replace(found, step=step)
+        size = _batch(column)
+        tried = timed(lambda count: _steps(column, both, cells, count), size, self.session.device)
+        found = replace(found, step=tried.seconds / TIMED_STEPS)
         if tried.images < size:
             images, _ = next(column.material.training(size, column.task.seed, both.bottom))
             costs = step_costs(both.bottom, both.top, cells, images, column.task.objective)
             found = replace(found, untried=max(found.untried, costs.within(column.recipe(TIMED_STEPS).memory)))
-        if column.replay is None:
-            return found
-        once = Replay(1, 1, 0)  # one step of the bottom, then others without
-        kept = timed(lambda count: _steps(column, both, cells, 1 + TIMED_STEPS, count, replay=once), size, device)
-        again = (kept.seconds - step) / TIMED_STEPS
-        return replace(found, again=min(step, max(0.0, again)), kept=_kept(column, both))
+        return found
 
     def _of_fitting(self, column: StitchColumn, both: Chains) -> float:
         """Seconds per training image of the pass that closed forms come from, timed on a few: kernels make it slow."""
@@ -217,15 +206,6 @@ def _batch(column: StitchColumn | TailColumn) -> int:
     return min(column.stitch.batch_size, len(column.material.dataset.train))
 
 
-def _steps(column: StitchColumn, both: Chains, cells: Sequence[Cell], steps: int, images: int, **how: Any) -> None:
+def _steps(column: StitchColumn, both: Chains, cells: Sequence[Cell], images: int) -> None:
     batches = column.material.training(images, column.task.seed, both.bottom)
-    train_column(both.bottom, both.top, cells, batches, column.recipe(steps), **how)
-
-
-def _kept(column: StitchColumn, both: Chains) -> int:
-    """The bytes of all views' features, as far as there is memory for them: beyond it the column is split."""
-    assert column.replay is not None
-    recipe = column.recipe(column.steps)
-    images = column.replay.views * column.replay.steps * _batch(column)
-    needed = view_bytes(both.bottom, (low for low, _ in both.ends), images, recipe.dtype)
-    return min(needed, recipe.memory or needed)
+    train_column(both.bottom, both.top, cells, batches, column.recipe(TIMED_STEPS))

@@ -13,12 +13,10 @@ from stitchtui.measure.places import Place
 from stitchtui.measure.recorder import Recorder
 from stitchtui.measure.session import Session
 from stitchtui.run.records import row_name
-from stitchtui.spec.controls import control_named
 from stitchtui.spec.identity import cell_identity
 from stitchtui.spec.plan import Task
 from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.evaluate import Scores, compare
-from stitchtui.stitching.replay import Replay
 
 Reuse = Callable[[str], dict[str, Any] | None]
 """`{"run": ..., "measures": ...}` of a cell with this identity in another run, or None."""
@@ -42,17 +40,10 @@ class Column(ABC):
         # As many steps with fewer images: a control with less data differs from its pair in nothing else.
         images = len(self.material.dataset.train) if task.control != "less_data" else len(session.dataset.train)
         self.steps = self.stitch.steps or steps_in(self.stitch.epochs, images, self.stitch.batch_size)
-        self.replay = self._replay(steps_in(1, images, self.stitch.batch_size))
         self.places = [self._place(b, t) for b, t in session.column_cuts(task)]
         self._began = 0.0  # by the monotonic clock
         self._done = self._total = 0  # steps of training, or images of all passes where nothing is trained
         self._said: dict[str, dict[str, Any]] = {}  # measures by row
-
-    def _replay(self, epoch: int) -> Replay | None:
-        """What later epochs, of so many steps, go through again; None where every one is augmented anew."""
-        is_stitch = control_named(self.task.control).fits == "stitch"
-        keeps = is_stitch and self.task.objective == "task" and 0 < self.stitch.views * epoch < self.steps
-        return Replay(self.stitch.views, epoch, self.task.seed) if keeps else None
 
     @abstractmethod
     def measure(self, places: Sequence[Place]) -> None:
@@ -75,7 +66,6 @@ class Column(ABC):
         return
 
     def _place(self, bottom: Cut, top: Cut) -> Place:
-        views = None if self.replay is None else self.replay.views
         facts = identity.facts(
             self.session,
             self.task,
@@ -83,7 +73,6 @@ class Column(ABC):
             ends=self.ends,
             material=self.material,
             steps=self.steps,
-            views=views,
         )
         return Place(row_name(bottom.name, top.name), bottom, top, cell_identity(facts))
 

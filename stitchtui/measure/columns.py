@@ -166,7 +166,7 @@ class StitchColumn(Column):
                 raise
             half = len(places) // 2
             if half == 0:
-                self.fail(places[0], _memory_ran_out(error))
+                self.fail(places[0], MEMORY_RAN_OUT)
                 return
         else:
             return
@@ -301,7 +301,6 @@ class StitchColumn(Column):
         with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
             losses = fit.train_column(
                 *(both.bottom, both.top, cells, batches, self.recipe(steps)),
-                replay=self.replay,
                 report=self._report,
                 remark=lambda _, text: self.remark_on_training(text),
             )
@@ -360,12 +359,6 @@ def _facts(measured: Measured, stitch: torch.nn.Module) -> dict[str, Any]:
         out = measured.outlying
         facts |= {"ood": out.auroc, "ood_low": out.low, "ood_high": out.high, "ood_ratio": out.ratio}
     return facts
-
-
-def _memory_ran_out(error: Exception) -> str:
-    if isinstance(error, fit.ViewsTooLarge):
-        return f"{error}; try a larger --memory or a lower stitch.views"
-    return MEMORY_RAN_OUT
 
 
 def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:

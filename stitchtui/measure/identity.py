@@ -24,7 +24,6 @@ def facts(
     ends: Ends,
     material: Material,
     steps: int,
-    views: int | None,
 ) -> dict[str, Any]:
     """Of a task's cell at `cuts`, the bottom's and the top's: all that its numbers follow from.
 
@@ -60,8 +59,6 @@ def facts(
             "precision": str(training_dtype(stitch.precision, session.device)),
             "augment": session.dataset.augment,
         }
-        if views is not None:
-            found["views"] = views
     return found
 
 

@@ -27,8 +27,8 @@ def companions(
     """`first` and those of the `later` tasks that can be trained with it in one go; nothing if there are none.
 
     They differ in their tops alone: bottom, its cuts, images, recipe and seed are the same, so that each of them ends
-    with the numbers that it would have by itself. Columns that see the batch's statistics, that keep the best of
-    several starts, or that go through kept views are trained by themselves.
+    with the numbers that it would have by itself. Columns that see the batch's statistics, or that keep the best of
+    several starts, are trained by themselves.
     """
     shared = _shared(first)
     if not isinstance(first, StitchColumn) or shared is None:
@@ -64,7 +64,7 @@ def _but_for_its_top(task: Task) -> tuple[Task, int]:
 
 def _shared(column: Column) -> tuple[object, ...] | None:
     """What the trainer needs to be the same, beyond what the tasks say; None of a column that goes alone."""
-    if not isinstance(column, StitchColumn) or column.alone or column.replay is not None or column.stitch.best_of > 1:
+    if not isinstance(column, StitchColumn) or column.alone or column.stitch.best_of > 1:
         return None
     cuts = frozenset(p.bottom.name for p in column.places if column.is_open(p))
     if not column.trains or not cuts or column.ends.bottom is column.ends.top:  # one chain then, cut at both's places

@@ -6,6 +6,7 @@ from typing import Any
 from stitchtui.spec.settings import Key, dotted, leaves
 
 _WORDS = ("title", "description", "scale", "reference")  # what determines no number
+_GONE = {"views": 0}  # keys that earlier versions wrote out, at the values at which they changed nothing
 
 
 def unlike(asked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
@@ -21,7 +22,8 @@ def unlike(asked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
 def _values(experiment: Mapping[str, Any]) -> dict[Key, Any]:
     pairs = experiment.get("pairs")
     ends = [_ends(pair) for pair in pairs] if isinstance(pairs, list | tuple) else pairs
-    return {key: value for key, value in leaves({**experiment, "pairs": ends}) if key[0] not in _WORDS}
+    found = {key: value for key, value in leaves({**experiment, "pairs": ends}) if key[0] not in _WORDS}
+    return {key: value for key, value in found.items() if key[-1] not in _GONE or value != _GONE[key[-1]]}
 
 
 def _ends(pair: object) -> object:

@@ -246,7 +246,6 @@ class StitchSpec(Spec):
     ridge: float = Field(1e-6, ge=0)
     epochs: float = Field(4.0, gt=0)
     steps: int | None = Field(None, ge=1)
-    views: int = Field(0, ge=0)  # epochs whose features of the bottom are kept for the later ones; 0: none
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(1e-2, gt=0)
     scaled_steps: bool = True  # in units of what a stitch reads and is to write; papers: false, learning_rate 1e-3
@@ -254,6 +253,7 @@ class StitchSpec(Spec):
     frozen_bn: Literal["eval", "batch"] = "eval"
     precision: Precision = "auto"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+    views: int = Field(0, ge=0, le=0, exclude=True)  # gone, but runs of earlier versions wrote it out
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "StitchSpec":
@@ -273,11 +273,6 @@ class StitchSpec(Spec):
             raise WrongKey(
                 f"best_of takes the best of several random starts; start '{self.start}' has only one",
                 *("best_of", "start"),
-            )
-        if self.views and self.objective != "task":
-            raise WrongKey(
-                f"views keeps what objective 'task' needs again; with '{self.objective}' expected 0",
-                *("views", "objective"),
             )
         self._check_statistics()
         if len(set(self.seeds)) != len(self.seeds):
@@ -306,11 +301,6 @@ class StitchSpec(Spec):
             raise WrongKey(
                 "best_of trains several starts in one batch, which frozen_bn = 'batch' would mix; use 'eval'",
                 *("best_of", "frozen_bn"),
-            )
-        if self.views:
-            raise WrongKey(
-                "views goes on without the bottom, which frozen_bn = 'batch' has to run; use 'eval'",
-                *("views", "frozen_bn"),
             )
 
 

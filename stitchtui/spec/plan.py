@@ -12,7 +12,7 @@ from stitchtui.spec.families import FAMILIES, LADDER, start_family
 # (family, objective, seeds) a task says itself.
 _PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge", "rank", "train_size", "train_on")
 _RECIPE_KEYS = (
-    *("start", "best_of", "l1", "epochs", "steps", "views", "batch_size", "learning_rate", "weight_decay"),
+    *("start", "best_of", "l1", "epochs", "steps", "batch_size", "learning_rate", "weight_decay"),
     "scaled_steps",
     *("frozen_bn", "precision"),
 )

@@ -1,7 +1,7 @@
 """A column of cells, and the one pass of its top that serves them all."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +12,8 @@ from stitchtui.stitching.chain import Chain
 JOINED_BYTES = 2 << 20
 """On a CPU, tensors join one batch up to this size: more saves no time there, it only takes copies."""
 
-Features = Sequence[Tensor] | Mapping[int, Tensor]
-"""The bottom's tensors by boundary; those that some cell reads are enough."""
+Features = Sequence[Tensor]
+"""The bottom's tensors by boundary, as far as some cell reads them."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The column trainer: one pass of the bottom and one of the top serve every cell of a column at once."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Self
@@ -9,9 +9,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.column import Cell, Column, Features, column_outputs
-from stitchtui.stitching.objectives import TASK
-from stitchtui.stitching.replay import Replay, ViewsTooLarge, replayed
+from stitchtui.stitching.column import Cell, Column, column_outputs
 from stitchtui.stitching.trainer import Progress, Recipe, Trainer
 
 __all__ = [
@@ -20,9 +18,7 @@ __all__ = [
     "Column",
     "Progress",
     "Recipe",
-    "Replay",
     "Trainer",
-    "ViewsTooLarge",
     "best_of",
     "column_outputs",
     "is_finite",
@@ -42,7 +38,6 @@ def train_column(
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
     *,
-    replay: Replay | None = None,
     report: Report = lambda *_: None,
     remark: Remark = lambda *_: None,
 ) -> list[float]:
@@ -54,7 +49,7 @@ def train_column(
     FloatingPointError when no cell is left. Returns each cell's training loss over the last tenth of the steps, from
     before each step; nothing where no stitch learns.
     """
-    return train_columns(bottom, [Column(top, cells)], batches, recipe, replay=replay, report=report, remark=remark)
+    return train_columns(bottom, [Column(top, cells)], batches, recipe, report=report, remark=remark)
 
 
 def train_columns(
@@ -63,49 +58,26 @@ def train_columns(
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
     *,
-    replay: Replay | None = None,
     report: Report = lambda *_: None,
     remark: Remark = lambda *_: None,
 ) -> list[float]:
     """Train the columns of several tops on one bottom, which runs once a step for all; see `train_column`.
 
     What is said of cells is said of all columns' cells, in order; `remark` is told what stands in for a network whose
-    copy, on the first batch, doesn't do what it does. With `replay` the bottom runs for the first views
-    of the images only; raises ViewsTooLarge, before any step, where they and a step don't fit into `recipe.memory`.
+    copy, on the first batch, doesn't do what it does.
     """
     cells = [c for column in columns for c in column.cells]
     if not any(True for c in cells for _ in c.stitch.parameters()):
         return []
     with Trainer(bottom, columns, recipe) as trainer:
-        fed = _fed(trainer, batches, replay, remark)
-        for step, (features, images, labels) in enumerate(islice(fed, recipe.steps), 1):
-            trainer.learn(step, features, images, labels)
+        for step, (images, labels) in enumerate(islice(batches, recipe.steps), 1):
+            for column, text in trainer.compare(images):
+                remark(column, text)
+            trainer.step(step, images, labels)
             report(step, partial(trainer.tally.progress, step))
     for c in cells:
         c.stitch.eval()
     return trainer.last.means()
-
-
-def _fed(
-    trainer: Trainer, batches: Iterable[tuple[Tensor, Tensor]], replay: Replay | None, remark: Remark
-) -> Iterator[tuple[Features, Tensor, Tensor]]:
-    """The bottom's features, images and labels of each batch."""
-    fresh = _fresh(trainer, batches, remark)
-    if replay is None:
-        return fresh
-    if trainer.recipe.objective != TASK:
-        raise ValueError("only the task's objective can go on from kept features: the others need the top's own")
-    read = {c.bottom for column in trainer.columns for c in column.cells}
-    return replayed(fresh, replay, read, trainer.reserve)
-
-
-def _fresh(
-    trainer: Trainer, batches: Iterable[tuple[Tensor, Tensor]], remark: Remark
-) -> Iterator[tuple[Features, Tensor, Tensor]]:
-    for images, labels in batches:
-        for column, text in trainer.compare(images):
-            remark(column, text)
-        yield trainer.features(images), images, labels
 
 
 def best_of(starts: Sequence[Sequence[Cell]], losses: Sequence[float]) -> list[int]:

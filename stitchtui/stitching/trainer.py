@@ -10,7 +10,6 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from stitchtui.base.text import size
 from stitchtui.stitching import column as joining
 from stitchtui.stitching import objectives
 from stitchtui.stitching.chain import Chain
@@ -19,7 +18,6 @@ from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated
 from stitchtui.stitching.cpu_threads import Crew
 from stitchtui.stitching.fold import BATCH_NORMS
 from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
-from stitchtui.stitching.replay import ViewsTooLarge
 from stitchtui.stitching.streamed import channel_axis
 from stitchtui.stitching.units import Follow, ScaledSteps, follows, units
 
@@ -67,7 +65,6 @@ class Trainer:
         self.compared = False
         self._take(copies(self.parts, recipe.dtype, recipe.fold), columns)
         self.plans: list[_Plan] = []
-        self.kept = 0  # bytes of features that are kept beside what a step takes
         stitches = [c.stitch.train() for c in cells]
         parameters = [p for s in stitches for p in s.parameters()]
         self.device = parameters[0].device
@@ -116,10 +113,7 @@ class Trainer:
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> None:
         """Step number `step`, from 1 to the recipe's `steps`: one batch of images in [0, 1] for every cell."""
-        self.learn(step, self.features(images), images, labels)
-
-    def learn(self, step: int, features: Features, images: Tensor, labels: Tensor) -> None:
-        """The same with the bottom's tensors known; of the images, only objectives beyond the task read more."""
+        features = self.features(images)
         objective = objectives.objective_at(self.recipe.objective, self.recipe.schedule, step, self.recipe.steps)
         self.plans = self.plans or [self._plan(column, images) for column in self.columns]
         if self.recipe.scaled and self.scaled is None:
@@ -167,17 +161,10 @@ class Trainer:
     def _plan(self, column: Column, images: Tensor) -> "_Plan":
         """Turns that fit into the recipe's memory; in each, groups of cells whose tensors are small enough to join."""
         every = [range(len(column.cells))]
-        if self.recipe.memory is not None and (len(column.cells) > 1 or self.kept):
+        if self.recipe.memory is not None and len(column.cells) > 1:
             with self.autocast():
                 costs = step_costs(self.bottom, column.top, column.cells, images, self.recipe.objective)
-            left = self.recipe.memory - self.kept - costs.features
-            if self.kept and max(costs.cells) > left:
-                step = costs.features + max(costs.cells)
-                raise ViewsTooLarge(
-                    f"the views' features take {size(self.kept)} and a step {size(step)}, together more than the "
-                    f"{size(self.recipe.memory)} that training may take"
-                )
-            every = split(costs.cells, left)
+            every = split(costs.cells, self.recipe.memory - costs.features)
         turns = [self._groups(column, list(turn), len(images)) for turn in every]
         order = [k for turn in turns for group in turn for k in group]
         return _Plan(turns, torch.tensor(order).argsort().to(self.device))
@@ -189,10 +176,6 @@ class Trainer:
         turn = sorted(turn, key=lambda k: column.cells[k].top)
         sizes = [batch * numbers(column.top, column.cells[k].top) * self.dtype.itemsize for k in turn]
         return [[turn[i] for i in group] for group in split(sizes, joining.JOINED_BYTES)]
-
-    def reserve(self, kept: int) -> None:
-        """Have the coming steps leave so many bytes of the recipe's memory to features that are kept."""
-        self.kept = kept
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The bottom's tensors at its boundaries; each thread of a crew runs it on some of the images."""

@@ -131,7 +131,5 @@ class _Asker:
 
     def _request(self, changes: dict[str, Any], controls: list[str]) -> dict[str, Any]:
         stitch = {key: value for key, value in {**self.stitch, **changes}.items() if value is not None}
-        if stitch.get("objective", "task") != "task":
-            stitch.pop("views", None)  # which only the task's can do with
         pair = {"bottom": self.column.bottom, "top": self.column.top}
         return {"pairs": [pair], "stitch": stitch, "controls": controls}

@@ -108,12 +108,6 @@ def test_every_cut_has_its_penalty_after_one_pass_over_the_training_and_one_over
     assert found.cells == laboratory.cells
 
 
-def test_kept_features_lead_to_about_the_same_loss(laboratory: Laboratory) -> None:
-    found = first.kept_features(laboratory)
-    assert found is not None
-    assert found.kept_loss == pytest.approx(found.fresh_loss, rel=0.2)
-
-
 def test_every_way_is_tried_at_every_length_and_judged_by_the_best_of_all(laboratory: Laboratory) -> None:
     found = answer(laboratory, [1], really=False)
     assert [(t.way, t.epochs) for t in found.tried] == [(w.name, n) for w in WAYS for n in w.lengths([1])]

@@ -59,21 +59,6 @@ def test_a_row_is_what_one_step_took_times_the_steps(monkeypatch: pytest.MonkeyP
     assert few["network seed0"] == 8 / column_timer.TIMED_STEPS  # 2 epochs of 200 images, 50 a batch
 
 
-def test_steps_on_kept_features_are_counted_by_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    a_second_each(monkeypatch)
-    monkeypatch.setattr(column_timer, "peak_memory", lambda _: 0)
-    stitch, trained = {"steps": 100, "cuts": ["block4", "flatten"]}, "seed0 > seed1 affine task seed 0"
-    fresh, kept = (
-        {r["task"]: r for r in estimate(experiment(controls=[], stitch={**stitch, "views": n}), "cpu")} for n in (0, 2)
-    )
-    step = 1 / column_timer.TIMED_STEPS
-    again = (1 - step) / column_timer.TIMED_STEPS
-    saved = (100 - 2 * 4) * (step - again)  # an epoch is 200 images, 50 a batch
-    assert fresh[trained]["seconds"] - kept[trained]["seconds"] == pytest.approx(saved)
-    assert fresh[trained]["bytes"] == 0
-    assert kept[trained]["bytes"] == 2 * 200 * (4 * (32 * 2 * 2 + 32) + 8)  # both cuts' numbers, and a label
-
-
 def test_nothing_is_trained_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     estimate(experiment(), "cpu")

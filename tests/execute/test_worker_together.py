@@ -207,7 +207,6 @@ def test_columns_that_would_hold_too_much_are_trained_one_after_the_other(
 APART = {
     "several starts": {"start": "random", "best_of": 2},
     "batch statistics": {"frozen_bn": "batch"},
-    "views kept": {"views": 1},
     "images of their own": {"train_on": "top"},
 }
 

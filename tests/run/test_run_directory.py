@@ -159,6 +159,16 @@ def test_a_malformed_experiment_is_bad_input_that_names_the_file(tmp_path, conte
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_that_wrote_out_a_key_which_is_gone_is_read_where_it_changed_no_number(tmp_path):
+    directory = create(experiment(), tmp_path)
+    text = directory.experiment.read_text("utf-8")
+    directory.experiment.write_text(text.replace("[stitch]\n", "[stitch]\nviews = 0\n"), "utf-8")
+    assert directory.read_experiment() == experiment()
+    directory.experiment.write_text(text.replace("[stitch]\n", "[stitch]\nviews = 2\n"), "utf-8")
+    with pytest.raises(BadInput, match=r"stitch\.views: "):
+        directory.read_experiment()
+
+
 def test_a_missing_experiment_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match=r"experiment\.toml: can't be read"):
         RunDirectory(tmp_path).read_experiment()

@@ -10,7 +10,7 @@ from stitchtui.tui.questions import questions
 
 STITCHES = [{}, {"objective": "direct"}, {"family": "orthogonal"}, {"family": "bn_affine_bn", "start": "random"},
     {"family": "identity"}, {"family": "mlp"}, {"start": "random", "best_of": 3}, {"cuts": "all"}, {"l1": 0.1},
-    {"views": 2}, {"family": "ladder"}]  # fmt: skip
+    {"family": "ladder"}]  # fmt: skip
 
 
 @pytest.mark.parametrize("stitch", STITCHES, ids=str)
