@@ -17,7 +17,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.exact import calls, is_exactly
-from stitchtui.stitching.fused import fuse
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -74,8 +73,9 @@ class _Folding:
                 rewrite(node)
         for node in self.graph.nodes:
             self._cast(node, dtype)
-        fuse(self.module)
         self.graph.lint()
+        self.module.delete_all_unused_submodules()
+        self.module.recompile()
         return self.module.eval()
 
     def _layer(self, node: Any) -> nn.Module | None:

@@ -1,12 +1,10 @@
-"""What a column step takes: an estimate per cell, groups of cells that fit, and freed memory kept for the next step."""
+"""What a column step takes: an estimate per cell, and groups of cells that fit."""
 
 import copy
-import ctypes
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +17,6 @@ SAMPLES = 2, 4
 """Numbers of images that the estimate is measured on: what grows with them, and what doesn't, such as cast weights."""
 PASSING = 3
 """How many tensors of a cell's largest size a pass holds beyond what it saves: an input, an output, a gradient."""
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
-_DEFAULT_TRIM_THRESHOLD, _DEFAULT_MMAP_MAX = 128 << 10, 65_536
 
 
 class _Cell(Protocol):
@@ -153,32 +148,3 @@ def _saved_in(work: Callable[[int], object], images: int) -> int:
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         work(images)
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found}.values())
-
-
-@contextmanager
-def freed_memory_kept(device: torch.device) -> Iterator[None]:
-    """While open, memory that tensors on the CPU free is kept for the next ones; given back at the end.
-
-    glibc returns large pieces to the system at once, which then has to clear them again at every step.
-    """
-    libc = _libc() if device.type == "cpu" else None
-    if libc is None:
-        yield
-        return
-    libc.mallopt(_M_MMAP_MAX, 0)
-    libc.mallopt(_M_TRIM_THRESHOLD, -1)
-    try:
-        yield
-    finally:
-        libc.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
-        libc.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD)
-        libc.malloc_trim(0)
-
-
-def _libc() -> Any:
-    """The C library, if it is glibc."""
-    try:
-        libc = ctypes.CDLL(None)
-    except (OSError, TypeError):
-        return None
-    return libc if hasattr(libc, "gnu_get_libc_version") else None

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from stitchtui.stitching.column import Cell, Column, Features, column_outputs, n
 from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated, faithful
 from stitchtui.stitching.cpu_threads import Crew
 from stitchtui.stitching.fold import BATCH_NORMS
-from stitchtui.stitching.memory import freed_memory_kept, split, step_costs
+from stitchtui.stitching.memory import split, step_costs
 from stitchtui.stitching.streamed import channel_axis
 from stitchtui.stitching.units import Follow, ScaledSteps, follows, units
 
@@ -78,13 +78,11 @@ class Trainer:
         self.tally, self.last = _Tally(len(cells)), _Tally(len(cells))
 
     def __enter__(self) -> Self:
-        self._open = ExitStack()
-        self._open.enter_context(freed_memory_kept(self.device))
-        self._open.enter_context(self.crew)
+        self.crew.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(self, *raised: Any) -> None:
+        self.crew.__exit__(*raised)
 
     def _parts(self, bottom: Chain, columns: Sequence[Column]) -> list[Part]:
         """What is run of the bottom, and of each column's top: all of it where the objective reads more than labels."""
@@ -234,7 +232,7 @@ class _Plan:
 
 
 class _Sickness:
-    """NaN for each cell whose stitch has ceased to be finite: a fused ReLU makes zeros of NaN, and a loss of those."""
+    """NaN for each cell whose stitch has ceased to be finite: a ReLU may make zeros of NaN, and a loss of those."""
 
     def __init__(self, stitches: Sequence[nn.Module]) -> None:
         owned = [(k, p) for k, s in enumerate(stitches) for p in s.parameters()]

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stitchtui.stitching import fit
-from stitchtui.stitching.fused import FusedConvolution
 
 AGREEMENT_STEPS = 10
 
@@ -109,7 +108,7 @@ class _Layers:
         self.trainer = trainer
         self.calls: list[tuple[nn.Module, Tensor]] = []
         top = trainer.columns[0].top
-        layers = [m for m in top.segments.modules() if isinstance(m, nn.Conv2d | nn.Linear | FusedConvolution)]
+        layers = [m for m in top.segments.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         hooks = [layer.register_forward_hook(self._remember) for layer in layers]
         with torch.no_grad(), trainer.autocast():
             top.features(subject.batch[0])
@@ -120,8 +119,7 @@ class _Layers:
         self.flops = counter.get_total_flops() * trainer.crew.size
 
     def _remember(self, layer: nn.Module, arguments: tuple[Any, ...], _out: Any) -> None:
-        own = layer.layer if isinstance(layer, FusedConvolution) else layer  # whose operation has FLOPs that are known
-        self.calls.append((own, arguments[0].to(next(own.parameters()).dtype)))
+        self.calls.append((layer, arguments[0].to(next(layer.parameters()).dtype)))
 
     def run(self) -> None:
         """Every layer, once on each thread."""

@@ -265,35 +265,3 @@ def test_the_estimate_of_a_steps_memory_is_about_what_it_takes(build: Any, recip
         fit.train_column(bottom, top, cells, [(images, labels)], recipe)
     costs = memory.step_costs(bottom, top, cells, images, recipe.objective)
     assert 0.9 * held.most < costs.total < 2.2 * held.most
-
-
-class Libc:
-    def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-
-    def mallopt(self, *arguments: int) -> None:
-        self.calls.append(arguments)
-
-    def malloc_trim(self, pad: int) -> None:
-        self.calls.append(("trim", pad))
-
-
-def test_memory_that_training_kept_is_given_back_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    libc = Libc()
-    monkeypatch.setattr(memory, "_libc", lambda: libc)
-    with pytest.raises(KeyError), memory.freed_memory_kept(CPU):
-        during = list(libc.calls)
-        raise KeyError
-    assert during == [(-4, 0), (-1, -1)]
-    assert libc.calls[2:] == [(-4, 65_536), (-1, 131_072), ("trim", 0)]
-
-
-@pytest.mark.parametrize("device", [CPU, torch.device("cuda")])
-def test_elsewhere_than_on_glibc_and_a_cpu_memory_is_left_to_the_system(
-    device: torch.device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    libc = Libc()
-    monkeypatch.setattr(memory, "_libc", lambda: libc if device.type == "cuda" else None)
-    with memory.freed_memory_kept(device):
-        pass
-    assert libc.calls == []
