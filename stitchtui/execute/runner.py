@@ -32,6 +32,7 @@ from stitchtui.run.directory import RunDirectory
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.families import AFFINE
 from stitchtui.spec.identity import NUMERICS
 from stitchtui.spec.plan import Task, plan
 from stitchtui.stitching.stitches import parameter_count
@@ -117,7 +118,7 @@ class Runner:
     def _first_of(self, tasks: Sequence[Task], columns: Columns) -> set[str]:
         """Carry out the first of these tasks, and with it those that can be trained in one go; returns their ids."""
         column, task = columns.column(tasks[0]), tasks[0]
-        if task.control == "" and (task.family, task.objective) == ("affine", "direct") and not task.place:
+        if task.control == "" and (task.family, task.objective) == (AFFINE.name, "direct") and not task.place:
             check_ends(column.session, task, self.record)
         if self._finished(column):
             return {task.id}

@@ -14,6 +14,7 @@ from stitchtui.measure.places import Chains, Place, chains, cuts_of
 from stitchtui.measure.recorder import Recorder
 from stitchtui.measure.session import Session
 from stitchtui.spec.controls import control_named
+from stitchtui.spec.families import AFFINE, IDENTITY
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import adapters, stitches
 from stitchtui.stitching.controls import NAMES_ITSELF, still_reads
@@ -131,8 +132,8 @@ class TailColumn(Column):
     def _entrance(self, place: Place) -> nn.Module:
         """What leads from the bottom's tensor to the top: nothing where the shapes agree, else an affine map."""
         if place.bottom.shape == place.top.shape and place.bottom.channel_axis == place.top.channel_axis:
-            return stitches.build("identity", place.bottom, place.top)
-        entrance = stitches.build("affine", place.bottom, place.top)
+            return stitches.build(IDENTITY.name, place.bottom, place.top)
+        entrance = stitches.build(AFFINE.name, place.bottom, place.top)
         stitches.start_at_random(entrance, torch.Generator().manual_seed(self.task.seed))
         return entrance
 

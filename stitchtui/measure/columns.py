@@ -20,7 +20,16 @@ from stitchtui.measure.places import Chains, Place, chains, cuts_of
 from stitchtui.measure.recorder import Recorder
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import Likeness
-from stitchtui.spec.families import FAMILIES, start_family
+from stitchtui.spec.families import (
+    AFFINE,
+    AT_RANDOM,
+    FAMILIES,
+    FROM_MAPS,
+    IDENTITY,
+    LEAST_SQUARES,
+    check_fit,
+    start_family,
+)
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import adapters, fit, objectives, stitches
 from stitchtui.stitching.direct import AffineMap
@@ -63,13 +72,9 @@ class StitchColumn(Column):
         self._trained: dict[str, torch.nn.Module] = {}
 
     @property
-    def _from_map(self) -> bool:
-        return self.task.start in ("least_squares", "affine", "permutation")
-
-    @property
     def fits_map(self) -> bool:
         """Whether its stitches are, or start as, maps that least squares or an assignment finds."""
-        return self._from_map and self.task.family != "identity"
+        return self.task.start in FROM_MAPS and not FAMILIES[self.task.family].changes_nothing
 
     @property
     def kernel(self) -> int:
@@ -82,7 +87,7 @@ class StitchColumn(Column):
 
     @property
     def _is_exact_self_stitch(self) -> bool:
-        return self.task.control == "self_stitch" and self.trains and self.task.start == "identity"
+        return self.task.control == "self_stitch" and self.trains and self.task.start == IDENTITY.name
 
     def groups(self, places: Sequence[Place]) -> list[Sequence[Place]]:
         """Together, unless cells would see each other."""
@@ -95,7 +100,7 @@ class StitchColumn(Column):
         if self._is_exact_self_stitch:
             diagonal = {p.row for p in self.places if p.bottom.name == p.top.name}
             warn_of_harm(self.task, {row: m for row, m in self._said.items() if row in diagonal}, self.record)
-        if self.task.control == "" and self.task.family == "affine" and not self.trains:
+        if self.task.control == "" and self.task.family == AFFINE.name and not self.trains:
             sizes = {row: int(m["stitch_parameters"]) for row, m in self._said.items()}
             warn_of_size(self.task, sizes, stitches.parameter_count(self.ends.top.network.module), self.record)
 
@@ -124,13 +129,12 @@ class StitchColumn(Column):
 
     def build(self, place: Place, attempt: int = 0) -> stitches.Stitch:
         """A stitch for the place, started unless it starts from a map. Raises Misfit."""
+        check_fit(self.task.family, self.task.start, place.bottom, place.top)
         stitch = stitches.build(self.task.family, place.bottom, place.top, rank=self.stitch.rank)
-        if self.fits_map:  # such a map has to exist, whatever the family that starts as it
-            stitches.build(self._start_family, place.bottom, place.top, rank=self.stitch.rank, from_map=True)
         stitch = stitch.to(self.session.device).eval()
-        if self.task.start == "identity":
+        if self.task.start == IDENTITY.name:
             stitches.start_as_identity(stitch)
-        if self.task.start == "random":
+        if self.task.start == AT_RANDOM:
             # Each cell draws from a seed of its own, so that its start doesn't depend on its neighbours.
             words = f"{self.task.seed} {place.bottom.name} {place.top.name}" + (f" {attempt}" if attempt else "")
             own = int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big")
@@ -266,7 +270,7 @@ class StitchColumn(Column):
     def _scores_before(self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]) -> list[Scores]:
         """What the stitches score before training: known already where they start as a direct-matching cell's map."""
         known = [self.matching.scores.get(self._key(p)) for p in places]
-        if self.task.start == "least_squares" and FAMILIES[self.task.family].closed_form and all(known):
+        if self.task.start == LEAST_SQUARES and FAMILIES[self.task.family].closed_form and all(known):
             return [s for s in known if s is not None]
         return [m.scores for m in self.measures(both, places, cells, whole=False)]
 

@@ -10,8 +10,9 @@ from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.material import Ends, Material
 from stitchtui.measure.session import Session
 from stitchtui.networks.network import tensor_bytes
-from stitchtui.spec.families import Misfit
+from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.plan import Task
+from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.adapters import adapter
 from stitchtui.stitching.cuts import Cut
 
@@ -43,7 +44,8 @@ def facts(
         "start": task.start,
         "ridge": stitch.ridge,
     }
-    if task.family == "low_rank":
+    family = FAMILIES.get(task.family)
+    if family is not None and family.takes_rank:
         found["rank"] = stitch.rank
     if task.objective != "direct":
         found |= {

@@ -10,7 +10,8 @@ from stitchtui.measure.material import Ends, Material
 from stitchtui.measure.places import Chains, Pairs
 from stitchtui.measure.session import Session
 from stitchtui.spec.experiment import StitchSpec
-from stitchtui.spec.families import FAMILIES, Misfit, start_family
+from stitchtui.spec.families import FAMILIES, start_family
+from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.direct import AffineMap, Moments, fit_direct, moments
 from stitchtui.stitching.evaluate import Scores
 

@@ -17,8 +17,6 @@ from stitchtui.spec.families import FAMILIES
 _WIDEST_CUT, _NARROWEST_CUT = 24, 10  # terminal cells
 _NARROWEST = 6  # of a family's heading: "affine"
 _LAYOUTS = ((2, True, 2), (2, False, 2), (2, False, 1), (1, False, 1))  # decimals, with intervals, gap
-_ORDER = tuple(FAMILIES)
-_SHORT = {"identity": "ident", "permutation": "permut", "orthogonal": "orthog"}  # where there is no room for more
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def _ladder(state: RunState, columns: Sequence[Column]) -> Ladder:
 
 
 def _capacity(column: Column) -> tuple[int, str]:
-    return (_ORDER.index(column.family) if column.family in _ORDER else len(_ORDER)), column.family
+    return [*FAMILIES, column.family].index(column.family), column.family
 
 
 def _rung(state: RunState, column: Column, cuts: Sequence[str]) -> Rung:
@@ -156,11 +154,17 @@ def _texts(rung: Rung, decimals: int, interval: bool, ascii: bool = False) -> li
 
 
 def _column_width(rung: Rung, texts: Sequence[str]) -> int:
-    words = printable(rung.family).split("_")
-    return max(*(min(_NARROWEST, cell_len(_SHORT.get(word, word))) for word in words), *map(len, texts))
+    return max(*(min(_NARROWEST, cell_len(short)) for _, short in _words(rung.family)), *map(len, texts))
 
 
 def _heading(family: str, room: int, ascii: bool) -> list[str]:
     """The family's name, a line for each of its words, each in at most `room`."""
-    words = printable(family, ascii).split("_")
-    return [word if cell_len(word) <= room else shortened(_SHORT.get(word, word), room, ascii) for word in words]
+    words = [(printable(word, ascii), short) for word, short in _words(family)]
+    return [word if cell_len(word) <= room else shortened(short, room, ascii) for word, short in words]
+
+
+def _words(family: str) -> list[tuple[str, str]]:
+    """Each word of a family's name, and what it is called where there is no room for it."""
+    known, words = FAMILIES.get(family), printable(family).split("_")
+    shorts = known.short.split("_") if known and known.short else words
+    return list(zip(words, shorts, strict=True))

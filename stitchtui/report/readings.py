@@ -6,6 +6,7 @@ from stitchtui.report.wording import column_name
 from stitchtui.run.answers import answered, penalty_of
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
+from stitchtui.spec.families import FAMILIES
 from stitchtui.stats.objections import (
     CutEvidence,
     Judgement,
@@ -121,10 +122,11 @@ def _steps(state: RunState, column: Column) -> int:
 
 
 def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:
-    wanted = ("", column.bottom, column.top, column.objective, "low_rank")
+    wanted = ("", column.bottom, column.top, column.objective)
     found = {}
     for other in state.crosses() if column.cross else state.columns():
-        if (other.control, other.bottom, other.top, other.objective, other.family) == wanted:
+        family = FAMILIES.get(other.family)
+        if (other.control, other.bottom, other.top, other.objective) == wanted and family and family.takes_rank:
             penalty, rank = penalty_of(state, other, row), state.summary(other, row).measures.get("stitch_rank")
             if penalty is not None and rank is not None:
                 found[int(rank)] = penalty

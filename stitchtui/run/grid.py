@@ -9,6 +9,7 @@ from statistics import fmean
 
 from stitchtui.run.records import Cell, Column, InSeed, NetworkState, Status, Summary, TaskState
 from stitchtui.spec.controls import CONTROLS
+from stitchtui.spec.families import AFFINE
 from stitchtui.stats.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
 
 _CONTROLS = tuple(CONTROLS)
@@ -71,7 +72,7 @@ def _beside(task: TaskState, matched: Mapping[str, list[TaskState]]) -> list[Tas
 
 def _start_of(family: str, matched: Mapping[str, list[TaskState]]) -> str | None:
     """The family whose direct matching stands beside a stitch of `family`: its own, else the affine one."""
-    return next((name for name in (family, "affine") if name in matched), None)
+    return next((name for name in (family, AFFINE.name) if name in matched), None)
 
 
 def _column(tasks: list[TaskState], direct: list[TaskState]) -> Column:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.controls import CONTROLS
+from stitchtui.spec.one_of import OneOf
 
 Kind = Literal["at_most", "at_least", "below", "within", "peak", "rises", "falls", "jumps", "error_gap"]
 Measure = Literal["penalty", "versus_bottom", "cka"]
@@ -208,6 +209,7 @@ def _check_stitch(key: str, name: str, value: object, stitch: type[BaseModel]) -
     field = stitch.model_fields.get(name)
     if field is None:
         raise WrongKey(not_known(name, stitch.model_fields), key)
-    options = [option for option in get_args(field.annotation) if isinstance(option, str)]
+    named = (list(each.names()) for each in field.metadata if isinstance(each, OneOf))
+    options = next(named, [option for option in get_args(field.annotation) if isinstance(option, str)])
     if options and isinstance(value, str) and value not in options:
         raise WrongKey(not_known(value, options), key)

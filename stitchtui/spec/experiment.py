@@ -6,28 +6,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
-from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, STARTS
+from stitchtui.spec.one_of import OneOf
 from stitchtui.spec.seed_names import MOST_SEEDS
 from stitchtui.spec.settings import dotted
 
 Augment = Literal["auto", "none", "crop", "crop_flip"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Family = Literal[
-    "identity",
-    "permutation",
-    "scaled_permutation",
-    "orthogonal",
-    "low_rank",
-    "affine",
-    "conv3",
-    "conv5",
-    "conv7",
-    "conv9",
-    "mlp",
-    "bn_affine_bn",
-    "ladder",
-]
-Start = Literal["least_squares", "affine", "random", "identity", "permutation"]
+Family = Annotated[str, OneOf(lambda: (*FAMILIES, ALL_RUNGS))]
+Start = Annotated[str, OneOf(lambda: STARTS)]
 Objective = Literal["task", "direct", "soft", "final_features", "final_features_then_task", "trajectory"]
 Pairing = Literal["equal", "all"]
 ControlName = Literal[
@@ -235,10 +222,10 @@ class StitchSpec(Spec):
     cuts: Cuts = "blocks"
     top_cuts: Cuts | None = None  # of the top, where they aren't called as the bottom's
     pairing: Pairing = "equal"
-    family: Family = "affine"
+    family: Family = AFFINE.name
     rank: int = Field(8, ge=1)  # of low_rank
     objective: Objective = "task"
-    start: Start = "least_squares"
+    start: Start = LEAST_SQUARES
     best_of: int = Field(1, ge=1)
     l1: float = Field(0.0, ge=0)
     train_size: int | None = Field(None, ge=1)
@@ -260,28 +247,29 @@ class StitchSpec(Spec):
         family = FAMILIES.get(self.family)
         if self.objective == "direct" and family and not family.closed_form:
             raise WrongKey(
-                f"objective 'direct' has no closed form for family '{self.family}'; use 'affine'", "objective", "family"
+                f"objective 'direct' has no closed form for family '{self.family}'; use '{AFFINE.name}'",
+                *("objective", "family"),
             )
-        if self.objective != "direct" and family and not family.trainable and self.family != "identity":
+        if self.objective != "direct" and family and not family.trainable and not family.changes_nothing:
             raise WrongKey(
                 f"family '{self.family}' has nothing that a loss can train; use objective 'direct'",
                 *("family", "objective"),
             )
-        if self.l1 and self.family != "affine":
+        if self.l1 and not (family and family.sparse):
             raise WrongKey(f"l1 makes an affine stitch sparse; with family '{self.family}' expected 0", "l1", "family")
-        if self.best_of > 1 and self.start != "random":
+        if self.best_of > 1 and self.start != AT_RANDOM:
             raise WrongKey(
                 f"best_of takes the best of several random starts; start '{self.start}' has only one",
                 *("best_of", "start"),
             )
-        self._check_statistics()
+        self._check_statistics(family is not None and family.normalises)
         if len(set(self.seeds)) != len(self.seeds):
             raise WrongKey(f"expected seeds that differ, got {list(self.seeds)}", "seeds")
         return self
 
-    def _check_statistics(self) -> None:
+    def _check_statistics(self, normalises: bool) -> None:
         """Raises WrongKey where BatchNorm could not do with its batches what is asked of it."""
-        if self.batch_size < 2 and self.family == "bn_affine_bn":
+        if self.batch_size < 2 and normalises:
             raise WrongKey("batch_size 1 gives BatchNorm no variance; expected at least 2", "batch_size", "family")
         if self.frozen_bn != "batch":
             return

@@ -6,7 +6,7 @@ from typing import Any
 
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.experiment import Experiment, PairSpec, Request, StitchSpec
-from stitchtui.spec.families import FAMILIES, LADDER, start_family
+from stitchtui.spec.families import AFFINE, ALL_RUNGS, FAMILIES, IDENTITY, LEAST_SQUARES, ladder_families, start_family
 
 # What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
 # (family, objective, seeds) a task says itself.
@@ -96,19 +96,19 @@ class _Pair:
 
     def _families(self, control: str) -> tuple[str, ...]:
         if control == "identity":
-            return ("identity",)
-        if self.stitch.family != "ladder":
+            return (IDENTITY.name,)
+        if self.stitch.family != ALL_RUNGS:
             return (self.stitch.family,)
-        return LADDER if control in ("", "self_stitch") else ("affine",)
+        return ladder_families() if control in ("", "self_stitch") else (AFFINE.name,)
 
     def _of_family(self, ends: tuple[str, str], control: str, family: str) -> Iterator[Task]:
         trains = self.stitch.objective != "direct" and FAMILIES[family].trainable
-        small = trains and self.stitch.start == "affine"
-        matched = start_family(family, "affine" if small else "least_squares")
+        small = trains and self.stitch.start == AFFINE.name
+        matched = start_family(family, AFFINE.name if small else LEAST_SQUARES)
         direct = self._direct(ends, control, matched)
-        if family == "identity":
+        if FAMILIES[family].changes_nothing:
             # Where the pair itself is stitched by nothing, it is this control.
-            if control != "identity" or self.stitch.family != "identity":
+            if control != "identity" or self.stitch.family != family:
                 yield direct
             return
         if control_named(control).matched and (trains or matched == family):
@@ -116,15 +116,15 @@ class _Pair:
         if not trains:
             return
         start = self.stitch.start
-        if control == "self_stitch" and family == "affine":
-            start = "identity"  # so that the penalty before training is exactly 0: an invariant that every run checks
+        if control == "self_stitch" and family == AFFINE.name:
+            start = IDENTITY.name  # so that the penalty before training is exactly 0, which every run checks
         recipe = self._differences(_RECIPE_KEYS)
         trained = replace(direct, family=family, objective=self.stitch.objective, start=start, recipe=recipe)
         yield from (replace(trained, seed=seed) for seed in self.stitch.seeds)
 
     def _direct(self, ends: tuple[str, str], control: str, family: str) -> Task:
         place, cross = self._differences(_PLACE_KEYS), self.stitch.pairing == "all"
-        start = "identity" if family == "identity" else "least_squares"
+        start = IDENTITY.name if FAMILIES[family].changes_nothing else LEAST_SQUARES
         return Task(*ends, control, family, "direct", start, 0, place, "", cross, self.request)
 
     def _fitted(self, ends: tuple[str, str], control: str) -> Task:

@@ -1,29 +1,12 @@
 """Adapters: from the shape of a bottom's tensor to a top's, chosen by shape alone, with nothing to learn."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stitchtui.spec.families import Misfit
-from stitchtui.stitching.cuts import Cut
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How positions lie on a grid: a map's own, or the square that tokens are read as, maybe after a class token."""
-
-    height: int
-    width: int
-    tokens: bool
-    class_token: bool = False
-
-    @property
-    def size(self) -> str:
-        """Such as 8x8."""
-        return f"{self.height}x{self.width}"
+from stitchtui.spec.shapes import Layout, Shaped, layout, layouts
 
 
 @dataclass(frozen=True)
@@ -73,56 +56,21 @@ class Adapter:
         return x.movedim(1, other)
 
 
-def adapter(bottom: Cut, top: Cut) -> Adapter:
+def adapter(bottom: Shaped, top: Shaped) -> Adapter:
     """The adapter between two cuts, by their shapes alone. Raises Misfit where tokens can't be read as a grid.
 
-    Spatial size: average pooling down, bilinear up, per axis. Tokens are a map's positions row by row, else a square,
-    in both cases with or without a class token in front. Volumes meet volumes of their size, and vectors.
+    Spatial size: average pooling down, bilinear up, per axis. Volumes meet volumes of their size, and vectors.
     """
-    ends = _end(bottom), _end(top)
-    if not bottom.positions or not top.positions or bottom.positions == top.positions:
-        return Adapter(*ends)
-    if max(len(bottom.positions), len(top.positions)) > 2:
-        raise Misfit(
-            f"a volume can only be joined with one of its size, or with a vector: "
-            f"bottom {shape_of(bottom)}, top {shape_of(top)}"
-        )
-    source, target = _layout(bottom.positions, top.positions), _layout(top.positions, bottom.positions)
-    for cut, layout in ((bottom, source), (top, target)):
-        if layout is None:
-            raise Misfit(
-                f"{cut.positions[0]} tokens can't be read as a grid (a square, or one after a class token): "
-                f"bottom {shape_of(bottom)}, top {shape_of(top)}"
-            )
-    return Adapter(*ends, source, target)
+    return Adapter(_end(bottom), _end(top), *(layouts(bottom, top) or ()))
 
 
-def _end(cut: Cut) -> tuple[tuple[int, ...], int]:
+def _end(cut: Shaped) -> tuple[tuple[int, ...], int]:
     return cut.positions, cut.channel_axis if cut.positions else -1
 
 
-def shape_of(cut: Cut) -> str:
-    """A cut's shape in words, such as 64x8x8."""
-    return "x".join(map(str, cut.shape))
-
-
-def _layout(positions: tuple[int, ...], beside: tuple[int, ...]) -> Layout | None:
-    """How `positions` lie, where tokens may lie as the map `beside` them does."""
-    if len(positions) == 2:
-        return Layout(*positions, tokens=False)
-    count = positions[0]
-    if len(beside) == 2 and count - math.prod(beside) in (0, 1):
-        return Layout(*beside, tokens=True, class_token=count > math.prod(beside))
-    for class_token in (False, True):
-        side = math.isqrt(count - class_token)
-        if side and side * side == count - class_token:
-            return Layout(side, side, tokens=True, class_token=class_token)
-    return None
-
-
 def _has_class_token(positions: tuple[int, ...]) -> bool:
-    layout = _layout(positions, ()) if len(positions) == 1 else None
-    return layout is not None and layout.class_token
+    found = layout(positions) if len(positions) == 1 else None
+    return found is not None and found.class_token
 
 
 def _positions(positions: tuple[int, ...]) -> str:

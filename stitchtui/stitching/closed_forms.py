@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from stitchtui.spec.families import FAMILIES, Misfit, start_family
+from stitchtui.base.registry import load
+from stitchtui.spec.families import FAMILIES, start_family
 
 LEAST_SCALE = 1e-6  # a scaled permutation's scales are positive; where the best would be 0 or less, this is taken
 
@@ -67,6 +68,10 @@ class AffineMap:
     variance_out: Tensor
 
 
+Solver = Callable[[Moments, float, int | None], AffineMap]
+"""The best map of a family: from the moments, a relative ridge, and the rank for a family that takes one."""
+
+
 def fit_direct(family: str, m: Moments, *, ridge: float, rank: int | None = None) -> AffineMap:
     """The map of `family` that minimises |weight x + bias - y|^2; the affine one for a family without a closed form.
 
@@ -74,26 +79,17 @@ def fit_direct(family: str, m: Moments, *, ridge: float, rank: int | None = None
     covariance's diagonal as a fraction of its mean. `rank` is that of `low_rank`. The moments' kernel must be the
     family's. Raises Misfit where the family can't join so many channels, FloatingPointError for features not finite.
     """
-    name = start_family(family)
-    if m.x.kernel != FAMILIES[name].kernel:
-        raise ValueError(f"{name} is fitted on moments of kernel {FAMILIES[name].kernel}, not {m.x.kernel}")
+    known = FAMILIES[start_family(family)]
+    if m.x.kernel != known.kernel:
+        raise ValueError(f"{known.name} is fitted on moments of kernel {known.kernel}, not {m.x.kernel}")
     if not m.finite:
         raise FloatingPointError("features on the training images are not finite")
-    check_channels(name, m.cov_yx.shape[1] // m.x.kernel**2, m.cov_yx.shape[0])
-    if name == "low_rank":
-        return low_rank(m, ridge, rank)
-    return _UNREGULARISED[name](m) if name in _UNREGULARISED else least_squares(m, ridge)
+    known.check_channels(m.cov_yx.shape[1] // m.x.kernel**2, m.cov_yx.shape[0])
+    solver: Solver = load(known.solver)
+    return solver(m, ridge, rank)
 
 
-def check_channels(family: str, bottom: int, top: int) -> None:
-    """Raises Misfit where `family` can't lead from `bottom` channels to `top` channels, wherever it is used."""
-    if FAMILIES[family].equal_channels and bottom != top:
-        raise Misfit(f"{family} needs equal channels: bottom {bottom}, top {top}")
-    if family == "orthogonal" and top < bottom:
-        raise Misfit(f"orthogonal keeps every distance, so it can't lead to fewer channels: bottom {bottom}, top {top}")
-
-
-def least_squares(m: Moments, ridge: float) -> AffineMap:
+def least_squares(m: Moments, ridge: float, _rank: int | None = None) -> AffineMap:
     """The affine map, or convolution, that minimises |weight x + bias - y|^2, with a relative `ridge`.
 
     Directions in which the bottom's features do not vary, to float32's noise, get weight 0. Raises
@@ -128,19 +124,19 @@ def low_rank(m: Moments, ridge: float, rank: int | None) -> AffineMap:
     return _map(m, left @ (left.T @ _ridge_weight(m, ridge)))
 
 
-def orthogonal(m: Moments) -> AffineMap:
+def orthogonal(m: Moments, _ridge: float, _rank: int | None) -> AffineMap:
     """Procrustes on centred features: the best map that keeps all distances, with as many top channels or more."""
     left, _, right = torch.linalg.svd(m.cov_yx, full_matrices=False)
     return _map(m, left @ right)
 
 
-def permutation(m: Moments) -> AffineMap:
+def permutation(m: Moments, _ridge: float, _rank: int | None) -> AffineMap:
     """The best order of the channels, by linear sum assignment; it has no bias."""
     weight = _assigned(m.cov_yx + m.mean_y[:, None] * m.x.mean)  # E[y x], since |weight x| is the same for all
     return _map(m, weight, torch.zeros_like(m.mean_y))
 
 
-def scaled_permutation(m: Moments) -> AffineMap:
+def scaled_permutation(m: Moments, _ridge: float, _rank: int | None) -> AffineMap:
     """The best order of the channels with a positive scale each, by linear sum assignment; it has no bias."""
     products = m.cov_yx + m.mean_y[:, None] * m.x.mean  # E[y x]
     squares = m.x.covariance.diagonal() + m.x.mean.square()  # E[x x]
@@ -149,17 +145,9 @@ def scaled_permutation(m: Moments) -> AffineMap:
     return _map(m, _assigned(gains) * scales, torch.zeros_like(m.mean_y))
 
 
-def identity(m: Moments) -> AffineMap:
+def identity(m: Moments, _ridge: float, _rank: int | None) -> AffineMap:
     """The map that changes nothing."""
     return _map(m, torch.eye(len(m.mean_y)).to(m.mean_y), torch.zeros_like(m.mean_y))
-
-
-_UNREGULARISED: dict[str, Callable[[Moments], AffineMap]] = {
-    "identity": identity,
-    "permutation": permutation,
-    "scaled_permutation": scaled_permutation,
-    "orthogonal": orthogonal,
-}
 
 
 def _assigned(gains: Tensor) -> Tensor:

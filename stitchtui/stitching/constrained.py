@@ -1,11 +1,13 @@
 """The stitches whose weights obey a rule, also while they are trained: permutations, orthogonal and low-rank maps."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from stitchtui.spec.families import Misfit
+from stitchtui.spec.families import Family
+from stitchtui.spec.shapes import Misfit, Shaped
 from stitchtui.stitching.closed_forms import AffineMap
 from stitchtui.stitching.families import (
     TINY,
@@ -31,6 +33,11 @@ class Permutation(Stitch):
         super().__init__()
         self.channel_axis = channel_axis
         self.register_buffer("order", torch.arange(channels))
+
+    @classmethod
+    def between(cls, _family: Family, bottom: Shaped, top: Shaped, _rank: int | None) -> Self:
+        """A permutation of the channels that both have."""
+        return cls(bottom.channels, top.channel_axis)
 
     def map(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
@@ -185,6 +192,13 @@ class LowRank(Stitch):
         self.down = nn.Parameter(torch.empty(rank, bottom_channels))
         self.up = nn.Parameter(torch.empty(top_channels, rank))
         self.bias = nn.Parameter(torch.empty(top_channels))
+
+    @classmethod
+    def between(cls, _family: Family, bottom: Shaped, top: Shaped, rank: int | None) -> Self:
+        """A map of `rank`, or of as many as either side's channels where that is less."""
+        if rank is None or rank < 1:
+            raise ValueError("low_rank needs a rank of 1 or more")
+        return cls(bottom.channels, top.channels, top.channel_axis, min(rank, bottom.channels, top.channels))
 
     def map(self, x: Tensor) -> Tensor:
         """[batch, bottom channels, ...] to [batch, top channels, ...], or the same with the channels last."""

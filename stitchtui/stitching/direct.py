@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stitchtui.spec.families import MOST_PARAMETERS, Misfit
+from stitchtui.spec.families import check_covariance
 from stitchtui.stitching.adapters import Adapter, adapter
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.closed_forms import (
@@ -27,7 +27,6 @@ __all__ = [
     "Inputs",
     "Moments",
     "affine_map",
-    "check_covariance",
     "fit_direct",
     "least_squares",
     "moments",
@@ -42,16 +41,6 @@ def rows_of(features: Tensor, channel_axis: int) -> Tensor:
     """Features as [batch * positions, channels]."""
     last = features.movedim(1, -1) if channel_axis == 1 else features
     return last.flatten(0, -2)
-
-
-def check_covariance(cut: Cut, kernel: int = 1) -> None:
-    """Raises Misfit where the closed form's covariance of a bottom's features would be too large to take apart."""
-    features = cut.channels * kernel**2
-    if features**2 > MOST_PARAMETERS:
-        raise Misfit(
-            f"the closed form from {cut.channels} channels with a {kernel}x{kernel} kernel would need "
-            f"a covariance of {features:,} x {features:,} numbers; start it at random or as the identity"
-        )
 
 
 class _Sums:

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stitchtui.spec.families import Misfit
+from stitchtui.spec.families import Family
+from stitchtui.spec.shapes import Misfit, Shaped
 from stitchtui.stitching.adapters import Adapter
 from stitchtui.stitching.closed_forms import AffineMap
 from stitchtui.stitching.rows import Rows
@@ -33,6 +34,11 @@ class Stitch(nn.Module, ABC):
     readers: ClassVar[tuple[tuple[str, str], ...]] = ()
     """The weights that read what the stitch is given, by name, each with the bias beside it."""
     adapt: Adapter | None = None
+
+    @classmethod
+    def between(cls, _family: Family, bottom: Shaped, top: Shaped, _rank: int | None) -> Self:
+        """An unstarted stitch of `family` for these ends; of `rank` where the family takes one."""
+        return cls(bottom.channels, top.channels, top.channel_axis)
 
     def behind(self, adapt: Adapter) -> Self:
         """The same stitch, with `adapt` in front of it if that does anything."""
@@ -77,6 +83,11 @@ class Identity(Stitch):
     def __init__(self, channels: int = 0) -> None:
         super().__init__()
         self.channels = channels
+
+    @classmethod
+    def between(cls, _family: Family, bottom: Shaped, _top: Shaped, _rank: int | None) -> Self:
+        """Nothing, between so many channels."""
+        return cls(bottom.channels)
 
     def map(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
@@ -148,6 +159,11 @@ class Convolution(Stitch):
         self.channel_axis, self.kernel = channel_axis, kernel
         self.weight = nn.Parameter(torch.empty(top_channels, bottom_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(top_channels))
+
+    @classmethod
+    def between(cls, family: Family, bottom: Shaped, top: Shaped, _rank: int | None) -> Self:
+        """A convolution of the family's kernel."""
+        return cls(bottom.channels, top.channels, top.channel_axis, family.kernel)
 
     def map(self, x: Tensor) -> Tensor:
         """[batch, bottom channels, height, width] to the same of the top, or both with the channels last."""

@@ -9,7 +9,7 @@ from stitchtui.base.text import plain
 from stitchtui.report.wording import counted
 from stitchtui.spec.checks import check_device, check_files
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.families import AT_RANDOM, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.presets import load_preset
 from stitchtui.tui import fit, recipe
 from stitchtui.tui.fields import (
@@ -122,7 +122,7 @@ class Draft:
         return {
             "top_cuts": "cuts" in self.by_hand or bool(self.value("top_cuts")),
             "rank": family is None or family.takes_rank,  # a ladder climbs over it
-            "best_of": self.value("start") == "random",
+            "best_of": self.value("start") == AT_RANDOM,
             "both": self.document is None,
         }.get(name, True)
 
@@ -153,9 +153,9 @@ class Draft:
     @property
     def stitching(self) -> fit.Stitching:
         """What decides which cuts meet, and whether a stitch fits between them."""
-        closed_form = self.value("start") == "least_squares" or self.value("objective") == "direct"
+        start = LEAST_SQUARES if self.value("objective") == "direct" else self.value("start")
         top_cuts = "top_cuts" if self.applies("top_cuts") else "cuts"
-        return fit.Stitching(self.value("family"), closed_form, self.value("pairing") == "all", top_cuts)
+        return fit.Stitching(self.value("family"), start, self.value("pairing") == "all", top_cuts)
 
     def set(self, name: str, value: str) -> bool:
         """Take over what a field holds; returns whether that is new."""

@@ -1,15 +1,15 @@
 """Two chains side by side: which cuts an experiment uses of each, and whether a stitch fits between them."""
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from stitchtui.base.errors import not_known
 from stitchtui.base.text import duration, plain, size
 from stitchtui.report.wording import counted
-from stitchtui.spec.families import FAMILIES, MOST_PARAMETERS
+from stitchtui.spec.families import AFFINE, AT_RANDOM, FAMILIES, check_fit
+from stitchtui.spec.shapes import Misfit, Shape
 
 Cut = Mapping[str, Any]
 Fit = Literal["equal", "mapped", "adapted", "misfit", "alone"]
@@ -19,8 +19,8 @@ Fit = Literal["equal", "mapped", "adapted", "misfit", "alone"]
 class Stitching:
     """What of an experiment decides which cuts meet, and whether a stitch fits between them."""
 
-    family: str = "affine"
-    closed_form: bool = False  # whether the stitch begins with least squares
+    family: str = AFFINE.name
+    start: str = AT_RANDOM
     cross: bool = False  # every bottom cut with every top cut
     top_cuts: str = "cuts"  # the field that the top's cuts are said in
 
@@ -88,57 +88,12 @@ def _fit(bottom: Cut | None, top: Cut | None, stitching: Stitching) -> Fit:
 
 def misfit(bottom: Cut, top: Cut, stitching: Stitching) -> str:
     """Why the stitch can't join the two cuts, in one line, as the run itself will find; empty where it can."""
-    reason = next(_reasons(bottom, top, stitching), "")
-    return reason and f"{reason}: bottom {shape_text(bottom)}, top {shape_text(top)}"
+    return _misfit(_shape(bottom), _shape(top), stitching)
 
 
-def _reasons(bottom: Cut, top: Cut, stitching: Stitching) -> Iterator[str]:
-    family = FAMILIES.get(stitching.family, FAMILIES["affine"])
-    below, above = _channels(bottom), _channels(top)
-    if family.name == "identity" and (bottom["shape"] != top["shape"] or bottom["channel_axis"] != top["channel_axis"]):
-        yield "identity needs equal shapes"
-    if not _adaptable(_positions(bottom), _positions(top)):
-        volume = max(len(_positions(bottom)), len(_positions(top))) > 2
-        yield "a volume needs one of its size" if volume else "tokens that are no square can't be read as a grid"
-    if family.equal_channels and below != above:
-        yield f"{family.name} needs equal channels"
-    if family.name == "orthogonal" and above < below:
-        yield "orthogonal can't lead to fewer channels"
-    if family.kernel > 1 and len(_positions(top)) != 2:
-        yield f"{family.name} needs a top whose tensor is a map"
-    inputs = below * family.kernel**2
-    fitted = inputs**2 if stitching.closed_form else 0  # numbers of the largest matrix that is taken apart
-    if family.name != "identity" and max(inputs * above, fitted) > MOST_PARAMETERS:
-        yield f"{family.name} would be too large"
-
-
-def _positions(cut: Cut) -> list[int]:
-    return list(cut["shape"][1:] if cut["channel_axis"] == 1 else cut["shape"][:-1])
-
-
-def _channels(cut: Cut) -> int:
-    return int(cut["shape"][0] if cut["channel_axis"] == 1 else cut["shape"][-1])
-
-
-def _place(cut: Cut) -> tuple[list[int], int]:
-    return _positions(cut), cut["channel_axis"] if _positions(cut) else -1
-
-
-def _adaptable(bottom: list[int], top: list[int]) -> bool:
-    """Whether the positions of one can be turned into the other's."""
-    if not bottom or not top or bottom == top:
-        return True
-    return max(len(bottom), len(top)) < 3 and _is_grid(bottom, top) and _is_grid(top, bottom)
-
-
-def _is_grid(positions: list[int], beside: list[int]) -> bool:
-    """A map, tokens that lie as the map `beside` them does, or as a square; maybe after a class token."""
-    if len(positions) == 2:
-        return True
-    count = positions[0]
-    if len(beside) == 2 and count - math.prod(beside) in (0, 1):
-        return True
-    return any(side and math.isqrt(side) ** 2 == side for side in (count, count - 1))
+def _place(cut: Cut) -> tuple[tuple[int, ...], int]:
+    shape = _shape(cut)
+    return shape.positions, shape.channel_axis if shape.positions else -1
 
 
 def problems(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> dict[str, str]:
@@ -152,7 +107,7 @@ def problems(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) ->
     count, reason = misfits(bottom, top, stitching)
     if count < (len(bottom) * len(top) if stitching.cross else len(bottom)):
         return {}
-    least, _ = misfits(bottom, top, replace(stitching, family="affine", closed_form=False))
+    least, _ = misfits(bottom, top, replace(stitching, family=AFFINE.name, start=AT_RANDOM))
     return {"family" if least < count else tops: f"fits at no cut: {reason}"}
 
 
@@ -167,13 +122,17 @@ def misfits(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> 
     return sum(count for count, _ in found), found[0][1] if found else ""
 
 
-def _shape(cut: Cut) -> tuple[tuple[int, ...], int]:
-    return tuple(cut["shape"]), cut["channel_axis"]
+def _shape(cut: Cut) -> Shape:
+    return Shape(tuple(cut["shape"]), cut["channel_axis"])
 
 
-def _misfit(bottom: tuple[tuple[int, ...], int], top: tuple[tuple[int, ...], int], stitching: Stitching) -> str:
-    below, above = ({"shape": list(shape), "channel_axis": axis} for shape, axis in (bottom, top))
-    return misfit(below, above, stitching)
+def _misfit(bottom: Shape, top: Shape, stitching: Stitching) -> str:
+    family = stitching.family if stitching.family in FAMILIES else AFFINE.name
+    try:
+        check_fit(family, stitching.start, bottom, top)
+    except Misfit as reason:
+        return str(reason)
+    return ""
 
 
 def shared(bottom: Sequence[Cut], top: Sequence[Cut]) -> list[str]:

@@ -11,6 +11,7 @@ from stitchtui.report.wording import column_name, heading_lines, printable
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
+from stitchtui.spec.families import FAMILIES
 from stitchtui.stats.penalty import Verdict
 from stitchtui.tui.measures import Measure
 
@@ -119,10 +120,8 @@ def _runs(state: RunState, task: str | None) -> bool:
 
 
 _CONTROL_LINES = 6  # characters that the parts of a control's name take
-# of families, objectives and controls, where their names don't fit
+# of objectives and controls, where their names don't fit
 _BRIEF = {
-    "identity": "id", "permutation": "perm", "scaled_permutation": "scal", "orthogonal": "orth", "low_rank": "rank",
-    "affine": "aff", "conv3": "cv3", "conv5": "cv5", "conv7": "cv7", "conv9": "cv9", "bn_affine_bn": "bn",
     "direct": "dir", "trajectory": "traj", "ident": "id", "noise": "nois", "shuff": "shuf", "probe": "prob",
     "tuned": "tune", "freez": "frz",
 }  # fmt: skip
@@ -144,7 +143,10 @@ def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]
 
 
 def _brief(word: str, width: int) -> str:
-    return word if cell_len(word) <= width else _BRIEF.get(word, word)
+    if cell_len(word) <= width:
+        return word
+    family = FAMILIES.get(word)
+    return (family.brief if family else _BRIEF.get(word)) or word
 
 
 def _top_headings(tops: list[str], width: int) -> list[list[str]]:

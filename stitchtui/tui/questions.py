@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from stitchtui.report.wording import printable
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS, control_named
-from stitchtui.spec.families import FAMILIES, start_family
+from stitchtui.spec.families import ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, start_family
 
 if TYPE_CHECKING:
     from stitchtui.spec.experiment import Experiment
@@ -79,18 +79,13 @@ class _Asker:
         found = [
             self._ask(
                 "the capacity ladder: every family of stitch, from the identity to an MLP",
-                family="ladder", start="least_squares", l1=0.0, best_of=1,
+                family=ALL_RUNGS, start=LEAST_SQUARES, l1=0.0, best_of=1,
             )
         ]  # fmt: skip
+        mine = AT_RANDOM if self.stitch.get("start") == AT_RANDOM else LEAST_SQUARES
         for name, family in FAMILIES.items():
             if name != self.column.family:
-                change = {"family": name, "l1": 0.0, "best_of": 1, "start": self.stitch.get("start", "least_squares")}
-                if name == "bn_affine_bn":
-                    change["start"] = "random"  # the paper's own
-                elif name == "identity":
-                    change["start"] = "identity"
-                elif change["start"] != "random":
-                    change["start"] = "least_squares"
+                change = {"family": name, "l1": 0.0, "best_of": 1, "start": family.usual_start or mine}
                 if not family.trainable:
                     change["objective"] = "direct"
                 elif not family.closed_form and self.stitch.get("objective") == "direct":

@@ -129,7 +129,7 @@ class Laboratory:
 
     def stitch(self, way: Way, cell: int, start: AffineMap | None) -> nn.Module:
         """A stitch of the way's family; it starts as the map, or without one at random, the same at every call."""
-        made = stitches.build(way.family, *self.subject.cuts[cell], from_map=start is not None).to(self.device)
+        made = stitches.build(way.family, *self.subject.cuts[cell]).to(self.device)
         if start is None:
             stitches.start_at_random(made, torch.Generator().manual_seed(cell))
         else:

@@ -14,9 +14,9 @@ from stitchtui.execute import column_timer, timing
 from stitchtui.execute.estimate import estimate
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.state import RunState
+from stitchtui.spec import families
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.families import Misfit
-from stitchtui.stitching import stitches
+from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.cuts import Cut
 
 PROBE = {"epochs": 3, "batch_size": 100, "learning_rate": 0.1, "weight_decay": 0.0, "precision": "float32"}
@@ -48,7 +48,7 @@ def test_a_kernel_starts_from_the_affine_map_even_where_its_own_closed_form_woul
         if kernel > 1:
             raise Misfit("too large")
 
-    monkeypatch.setattr(stitches, "check_covariance", refused)
+    monkeypatch.setattr(families, "check_covariance", refused)
     directory, state = new_run(run_of({}, stitch={"family": "conv5", "start": "affine", "cuts": ["block2"]}))
     assert not [c for c in state.cells.values() if c.status != "finished"]
     found = measures(directory)

@@ -12,7 +12,7 @@ from stitchtui.report.html import html_text
 from stitchtui.report.ladder import ladder_tables, ladders
 from stitchtui.report.wording import signed
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.families import LADDER
+from stitchtui.spec.families import ladder_families
 from stitchtui.spec.plan import plan
 
 
@@ -25,7 +25,7 @@ def climbed(first="a", second="b", until=None, **stitch):
 def ladder_events(spec: Experiment, until=None):
     events = started(spec)
     for task in plan(spec):
-        rung = LADDER.index(task.family)
+        rung = ladder_families().index(task.family)
         if task.control not in ("", "identity") or (until is not None and rung >= until):
             continue
         events.append({"type": "task_started", "task": task.id, "steps": 10, "cuts": list(CUTS)})
@@ -52,7 +52,7 @@ def test_every_pair_has_one_with_all_families_from_least_to_most_capacity():
     found = ladders(climbed())
     assert [ladder.title for ladder in found] == ["a > b, task", "b > a, task"]
     for ladder in found:
-        assert tuple(rung.family for rung in ladder.rungs) == LADDER
+        assert tuple(rung.family for rung in ladder.rungs) == ladder_families()
         assert ladder.cuts == CUTS
 
 
@@ -97,7 +97,7 @@ def test_the_identity_is_a_rung_whether_it_stands_as_a_control_or_not():
     for controls in (["identity"], []):
         spec = experiment(seeds=1, family="ladder").model_copy(update={"controls": tuple(controls)})
         rungs = ladders(fold(ladder_events(spec)))[0].rungs
-        assert [rung.family for rung in rungs] == list(LADDER)
+        assert [rung.family for rung in rungs] == list(ladder_families())
         assert rungs[0].cells[0].interval is not None
 
 
@@ -115,7 +115,7 @@ def test_the_table_fits_and_names_what_it_leaves_out(width):
     text = shown(climbed(), width)
     assert max(map(len, text.splitlines())) <= width
     assert "capacity ladder of a > b, task" in text
-    assert [name for name in LADDER if name.split("_")[0][:4] not in text] == []
+    assert [name for name in ladder_families() if name.split("_")[0][:4] not in text] == []
     if width >= 120:
         assert "no room" not in text
     if width == 200:

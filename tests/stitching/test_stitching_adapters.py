@@ -3,7 +3,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stitchtui.spec.families import Misfit
+from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.adapters import adapter
 from stitchtui.stitching.cuts import Cut
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from made_moments import correlated, map_rows, moments_of, patch_rows
 from torch import Tensor
 
-from stitchtui.spec.families import FAMILIES, LADDER, Misfit, includes
+from stitchtui.spec.families import FAMILIES, includes, ladder_families
+from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.closed_forms import AffineMap, Moments, affine_map, fit_direct, least_squares, residual
 
 CHANNELS, SEEDS = st.integers(1, 5), st.integers(0, 10_000)
@@ -127,7 +128,7 @@ def fits(x: Tensor, y: Tensor, rank: int = 2) -> dict[str, float]:
     """The residual of each family's closed form between maps of equal channels."""
     found: dict[str, float] = {}
     moments: dict[int, Moments] = {}
-    for name in LADDER:
+    for name in ladder_families():
         kernel = FAMILIES[name].kernel
         if FAMILIES[name].closed_form:
             if kernel not in moments:
@@ -259,7 +260,7 @@ def test_what_a_family_can_not_join_is_refused() -> None:
         fit_direct("low_rank", m, ridge=0)
 
 
-@pytest.mark.parametrize("family", [name for name in LADDER if FAMILIES[name].kernel == 1])
+@pytest.mark.parametrize("family", [name for name in ladder_families() if FAMILIES[name].kernel == 1])
 def test_features_that_are_not_finite_are_refused(family: str) -> None:
     x, y = correlated(50, 3, 3, seed=0)
     y[3, 1] = torch.nan

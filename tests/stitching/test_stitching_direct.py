@@ -6,7 +6,7 @@ from made_moments import map_rows, moments_of, patch_rows
 from small_networks import SmallConv, SmallVit, frozen
 from torch import nn
 
-from stitchtui.spec.families import Misfit
+from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching import direct, stitches
 from stitchtui.stitching.adapters import adapter
 from stitchtui.stitching.chain import Chain

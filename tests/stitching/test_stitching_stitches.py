@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from stitchtui.spec.families import FAMILIES, LADDER
+from stitchtui.spec.families import FAMILIES, check_fit, ladder_families
 from stitchtui.stitching import stitches
 from stitchtui.stitching.cuts import Cut
 
@@ -22,7 +22,7 @@ CLASSED, TURNED = (
     ),
 )
 LAST, HUGE = Cut("last", (8, 8, 4), -1, True), Cut("huge", (9000,), -1, True)
-CHANNEL_FAMILIES = [name for name in LADDER if FAMILIES[name].kernel == 1]
+CHANNEL_FAMILIES = [name for name in ladder_families() if FAMILIES[name].kernel == 1]
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,10 @@ def test_a_closed_form_too_large_to_compute_is_refused_where_one_is_wanted() -> 
     deep = Cut("deep", (512, 4, 4), 1, True)
     assert stitches.build("conv5", deep, deep)(torch.zeros(1, 512, 4, 4)).shape == (1, 512, 4, 4)
     with pytest.raises(stitches.Misfit, match="12,800 x 12,800 numbers; start it at random or as the identity"):
-        stitches.build("conv5", deep, deep, from_map=True)
-    stitches.build("conv3", deep, deep, from_map=True)
-    stitches.build("identity", HUGE, HUGE, from_map=True)  # it needs none
+        check_fit("conv5", "least_squares", deep, deep)
+    check_fit("conv5", "affine", deep, deep)
+    check_fit("conv3", "least_squares", deep, deep)
+    check_fit("identity", "least_squares", HUGE, HUGE)  # it needs none
 
 
 def test_an_identity_start_needs_equal_channels_and_enough_rank() -> None:

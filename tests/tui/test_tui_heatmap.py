@@ -9,7 +9,7 @@ from pilot import make_experiment, make_run
 from stitchtui.base.paths import runs_directory
 from stitchtui.run.state import RunState
 from stitchtui.spec.controls import CONTROLS
-from stitchtui.spec.families import LADDER
+from stitchtui.spec.families import ladder_families
 from stitchtui.tui.colours import RAMPS, Palette, colour, depth_of, luminance
 from stitchtui.tui.gridview import grid_view, headings, verdict_text
 from stitchtui.tui.measures import MEASURES, number
@@ -133,7 +133,7 @@ def test_in_the_narrowest_cells_the_stitches_of_a_ladder_are_told_apart():
     ladder = grid_view(state(experiment=make_experiment(stitch={"family": "ladder"})), MEASURES[0])
     found = zip(ladder.columns, headings(ladder, 4), strict=True)
     names = [tuple(lines[2:]) for column, lines in found if (column.control, column.bottom) == ("", "a")]
-    assert len(set(names)) == len(names) == len(LADDER)
+    assert len(set(names)) == len(names) == len(ladder_families())
     assert max(len(word) for name in names for word in name) <= 4
     assert any(lines[2:4] == ["affine", "task"] for lines in headings(ladder, 6))
 

@@ -11,8 +11,8 @@ from textual.suggester import Suggester, SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input
 
-from stitchtui.spec.experiment import DATASETS, ControlName, Experiment, Family, Objective, Pairing, Start
-from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.experiment import DATASETS, ControlName, Experiment, Objective, Pairing
+from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
 from stitchtui.tui import fit
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
@@ -25,9 +25,9 @@ _USUAL_CONTROLS = Experiment.model_fields["controls"].default
 _CHOICES: dict[str, tuple[str, ...]] = {
     "cuts": ("blocks", "all"),
     "pairing": get_args(Pairing),
-    "family": get_args(Family),
+    "family": (*FAMILIES, ALL_RUNGS),
     "objective": get_args(Objective),
-    "start": get_args(Start),
+    "start": STARTS,
     "controls": tuple(dict.fromkeys([",".join(_USUAL_CONTROLS), ",".join(_EVERY_CONTROL), *_EVERY_CONTROL, "none"])),
     "both": ("no", "yes"),
     "trust_code": ("no", "yes"),

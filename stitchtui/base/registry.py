@@ -1,0 +1,83 @@
+"""Registries: what can be asked for by name, ours first and then what installed packages add by entry points."""
+
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, Protocol, TypeVar
+
+from stitchtui.base.errors import not_known
+from stitchtui.base.text import plain
+
+
+class Declared(Protocol):
+    """What a registry holds: anything with a name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called wherever it is asked for."""
+
+
+T = TypeVar("T", bound=Declared)
+
+
+class Registry(Mapping[str, T]):
+    """Declarations by name, in order; those of installed packages are looked for when one is first asked for.
+
+    A package adds some with an entry point of the registry's `group`, `any = "module:object"`, where the object is a
+    declaration or several. One that can't be used is a line on stderr, and is left out.
+    """
+
+    def __init__(self, group: str, kind: type[T], own: Iterable[T]) -> None:
+        self.group, self.kind = f"stitchtui.{group}", kind
+        self._known = {declaration.name: declaration for declaration in own}
+        self._complete = False
+        self._loading = threading.RLock()  # one thread may ask on while it loads: a plug-in that asks sees our own
+
+    def register(self, declaration: T) -> None:
+        """Add a declaration. Raises ValueError for one whose name is taken or can't be typed, or of another kind."""
+        if not isinstance(declaration, self.kind):
+            raise ValueError(f"expected a {self.kind.__name__}, got a {type(declaration).__name__}")
+        if not declaration.name.isidentifier():
+            raise ValueError(f"expected a name of letters, digits and underscores, got '{declaration.name}'")
+        if declaration.name in self._known:
+            raise ValueError(f"the name '{declaration.name}' is taken")
+        self._known[declaration.name] = declaration
+
+    def __getitem__(self, name: str) -> T:
+        known = self._all()
+        if name not in known:
+            raise KeyError(not_known(name, known))
+        return known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._all()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._all()))
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, T]:
+        with self._loading:
+            if not self._complete:
+                self._complete = True
+                from importlib.metadata import entry_points
+
+                for entry in entry_points(group=self.group):
+                    try:
+                        found = entry.load()
+                        for declaration in found if isinstance(found, list | tuple) else [found]:
+                            self.register(declaration)
+                    except Exception as error:  # it is somebody else's code
+                        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                        line = f"warning: plug-in '{entry.name}' of {self.group} is left out: {entry.value}: {what}"
+                        print(plain(" ".join(line.split())), file=sys.stderr)
+        return self._known
+
+
+def load(where: str) -> Any:
+    """The object that a declaration names as `module:object`."""
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)
