@@ -1,22 +1,28 @@
-import math
+"""What a run will take: laws of the counting, at made-up speeds, and what may and may not be done for it."""
+
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from small_runs import experiment
+from small_runs import TRAIN, experiment
 
 from stitchtui.base import paths
 from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset
-from stitchtui.execute import column_timer, timing
 from stitchtui.execute import estimate as estimation
+from stitchtui.execute.calibration import Calibration, Line, Speed
 from stitchtui.execute.estimate import estimate
 from stitchtui.networks.architectures import build
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
-from stitchtui.spec.experiment import NetworkSpec
+from stitchtui.spec.experiment import Experiment, NetworkSpec
 from stitchtui.spec.plan import plan
+
+DIRECT, TRAINED = "seed0 > seed1 affine direct seed 0", "seed0 > seed1 affine task seed 0"
+TEST = 100
+"""Test images, which every network's chain is scored on."""
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +30,153 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def a_second_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is timed takes a second, and isn't long."""
-    for module in (timing, column_timer):
-        monkeypatch.setattr(module, "seconds", lambda work, _device: (work(), 1.0)[1])
-    monkeypatch.setattr(timing, "LONG", math.inf)
+@pytest.fixture
+def known_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for an image forward, and two forward and back; nothing for all else."""
+    for name in ("operation", "flop", "cubed"):
+        monkeypatch.setattr(Calibration, name, 0.0)
+    monkeypatch.setattr(Calibration, "speed", lambda *_: Speed(Line(0.0, 1.0), Line(0.0, 2.0)))
+
+
+def seconds(wanted: Experiment) -> dict[str, float]:
+    return {row["task"]: row["seconds"] for row in estimate(wanted, "cpu")}
+
+
+def with_networks(change: dict[str, Any]) -> dict[str, Any]:
+    return {name: spec | change for name, spec in experiment().plain()["networks"].items()}
+
+
+# laws of the counting
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_twice_the_epochs_of_a_network_are_twice_the_seconds_of_its_training() -> None:
+    two, four = (
+        seconds(experiment(networks=with_networks({"train": TRAIN | {"epochs": n}})))["network seed0"] for n in (2, 4)
+    )
+    assert four - TEST == 2 * (two - TEST) == 4 * 200 * 3  # seconds: three times the forward pass of 200 images
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_twice_the_steps_of_a_stitch_are_twice_the_seconds_of_its_training_and_nothing_else_changes() -> None:
+    none, few, many = (seconds(experiment(stitch={"steps": n}, controls=[])) for n in (1, 101, 201))
+    assert many[TRAINED] - few[TRAINED] == pytest.approx(few[TRAINED] - none[TRAINED])
+    assert many[TRAINED] > few[TRAINED]
+    assert many[DIRECT] == few[DIRECT]
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_a_step_runs_the_bottom_below_the_cut_and_the_top_after_it_forward_and_back() -> None:
+    """Of two networks alike, of which the share d lies before the cut, a step takes d + 2 (1 - d) seconds an image."""
+
+    def step(cut: str) -> float:
+        few, more = (seconds(experiment(stitch={"cuts": [cut], "steps": n}, controls=[])) for n in (1, 2))
+        return (more[TRAINED] - few[TRAINED]) / 50  # images of a batch
+
+    early, late = step("stem"), step("flatten")
+    assert 1 < late < early < 2
+    depth = 2 - early
+    both = (seconds(experiment(stitch={"cuts": ["stem", "flatten"], "steps": n}, controls=[])) for n in (1, 2))
+    few, more = (found[TRAINED] for found in both)
+    assert (more - few) / 50 == pytest.approx((2 - late) + 2 * (1 - depth) + 2 * (1 - (2 - late)))
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_passes_take_as_much_longer_as_there_are_more_images() -> None:
+    half, whole = (
+        seconds(experiment(data={"name": "digits", "train_size": n, "test_size": n // 2})) for n in (100, 200)
+    )
+    for task in plan(experiment()):
+        if task.objective == "direct":
+            assert whole[task.id] == pytest.approx(2 * half[task.id])
+            assert half[task.id] > 0
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_a_network_that_is_at_hand_costs_no_training_and_a_part_of_a_training_is_paid_for_once() -> None:
+    spec = experiment().networks["seed0"]
+    whole, part = ({"train": {**TRAIN, "epochs": 5, "stop_epoch": epoch}, "seed": 7} for epoch in (None, 2))
+    networks = {"seed0": spec.plain(), "whole": spec.plain() | whole, "part": spec.plain() | part}
+    pairs = [{"bottom": name, "top": "seed0"} for name in ("whole", "part")]
+    wanted = experiment(networks=networks, pairs=pairs, controls=[])
+    before = seconds(wanted)
+    assert before["network part"] - TEST == 2 * 200 * 3
+    assert before["network whole"] - TEST == 3 * 200 * 3
+    data = estimation.load_dataset(wanted.data)
+    obtain("seed0", wanted.networks["seed0"], data, torch.device("cpu"), lambda _: None, lambda: False)
+    after = seconds(wanted)
+    assert before["network seed0"] - TEST == 2 * 200 * 3
+    assert after == before | {"network seed0": TEST}
+
+
+@pytest.mark.usefixtures("known_speeds")
+@pytest.mark.parametrize(("task", "often"), [("rotation", 1), ("simclr", 2)])
+def test_a_training_without_labels_takes_its_own_epochs_and_its_heads(task: str, often: int) -> None:
+    networks = with_networks({"task": task, "probe": {"epochs": 3, "batch_size": 100}})
+    assert seconds(experiment(networks=networks))["network seed0"] - TEST == 2 * 200 * 3 * often + 3 * 200
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_what_several_columns_share_is_paid_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Calibration, "cubed", 1.0)  # so that closed forms and likeness outweigh all else
+    wanted = experiment(controls=["identity"], also=[{"stitch": {"family": "orthogonal"}}])
+    found = seconds(wanted)
+    dear = [task for task, taken in found.items() if taken > 10_000]
+    assert dear == [f"{pair} affine direct seed 0" for pair in ("seed0 > seed1", "seed1 > seed0")]
+    assert found[dear[0]] > found[dear[1]]  # the likeness of two networks is that of the other order, too
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_a_tail_that_learns_takes_half_as_long_again_as_one_that_is_frozen() -> None:
+    stitch = {"steps": 1000, "cuts": ["stem"]}
+    found = seconds(experiment(stitch=stitch, controls=["fine_tuned_top"]))
+    tuned = found["seed0 > seed1 fine_tuned_top tail task seed 0"]
+    assert 1.3 < tuned / found[TRAINED] < 1.5  # both run the bottom forward as well
+
+
+def test_the_bytes_of_a_step_grow_with_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimation, "held_memory", lambda _: 0)
+    small, large = (
+        {
+            row["task"]: row["bytes"]
+            for row in estimate(
+                experiment(
+                    networks=with_networks({"train": TRAIN | {"batch_size": n}}),
+                    stitch={"batch_size": n},
+                    controls=["fine_tuned_top"],
+                    evaluation_batch=10,
+                ),
+                "cpu",
+            )
+        }
+        for n in (50, 200)
+    )
+    for task in ("network seed0", TRAINED, "seed0 > seed1 fine_tuned_top tail task seed 0"):
+        assert 1.5 * small[task] < large[task] < 4.1 * small[task]
+    assert small[DIRECT] == large[DIRECT] > 0
+
+
+# what is looked at
+
+
+def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
+    wanted = experiment()
+    rows = estimate(wanted, "cpu")
+    assert [r["task"] for r in rows] == ["network seed0", "network seed1", *(t.id for t in plan(wanted))]
+    assert all(r["seconds"] > 0 and r["bytes"] > 0 for r in rows)
+    assert [r["cells"] for r in rows] == [0, 0] + [6] * len(plan(wanted))
+
+
+def test_networks_of_one_shape_are_tried_once_and_a_wider_one_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[Callable[[int], object]] = []
+    monkeypatch.setattr(Calibration, "cubed", 0.0)
+    monkeypatch.setattr("stitchtui.execute.calibration.line", lambda work, _: (lines.append(work), Line(0, 1))[1])
+    networks = experiment().plain()["networks"]
+    estimate(experiment(networks=networks), "cpu")
+    assert len(lines) == 2  # forward, and back
+    wide = networks | {"wide": {**networks["seed0"], "width": 0.25}}
+    estimate(experiment(networks=wide, pairs=[{"bottom": "wide", "top": "seed0"}]), "cpu")
+    assert len(lines) == 2 + 4
 
 
 @pytest.mark.parametrize(("key", "value"), [("architecture", "digits_cnm"), ("subset", {"train_range": [0, 20_000]})])
@@ -37,26 +185,6 @@ def test_what_a_network_cannot_be_names_the_network(key: str, value: object) -> 
     networks["seed1"] = {**networks["seed1"], key: value}
     with pytest.raises(BadInput, match=f"^network seed1: {key}"):
         estimate(experiment(networks=networks), "cpu")
-
-
-def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
-    wanted = experiment()
-    rows = estimate(wanted, "cpu")
-    assert [r["task"] for r in rows] == ["network seed0", "network seed1", *(t.id for t in plan(wanted))]
-    assert all(r["seconds"] >= 0 and r["bytes"] > 0 for r in rows)
-    assert [r["cells"] for r in rows] == [0, 0] + [6] * len(plan(wanted))
-
-
-def test_a_row_is_what_one_step_took_times_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    a_second_each(monkeypatch)
-    few, many = (
-        {r["task"]: r["seconds"] for r in estimate(experiment(controls=[], stitch={"steps": n}), "cpu")}
-        for n in (10, 1010)
-    )
-    trained, direct = "seed0 > seed1 affine task seed 0", "seed0 > seed1 affine direct seed 0"
-    assert many[trained] - few[trained] == pytest.approx(1000 / column_timer.TIMED_STEPS)
-    assert many[direct] == few[direct]
-    assert few["network seed0"] == 8 / column_timer.TIMED_STEPS  # 2 epochs of 200 images, 50 a batch
 
 
 def test_nothing_is_trained_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +211,7 @@ def test_bad_input_is_found_before_a_run_is_started() -> None:
         estimate(experiment(networks=networks), "cpu")
 
 
+@pytest.mark.usefixtures("known_speeds")
 def test_networks_that_bring_their_weights_are_looked_at_with_a_few_images_and_no_head_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,29 +222,15 @@ def test_networks_that_bring_their_weights_are_looked_at_with_a_few_images_and_n
         return obtain(name, spec, dataset, *others)
 
     monkeypatch.setattr(estimation, "obtain", spied)
-    monkeypatch.setattr(timing, "seconds", lambda work, _device: (work(), 10.0)[1])
     torch.save(build("digits_cnn", 10, (1, 8, 8), 0.25, {}).state_dict(), tmp_path / "weights.pt")
     given = {"architecture": "digits_cnn", "width": 0.25, "checkpoint": str(tmp_path / "weights.pt")}
     wanted = experiment(
         networks={"a": given, "b": given | {"head": "train"}}, pairs=[{"bottom": "a", "top": "b"}], controls=[]
     )
-    rows = estimate(wanted, "cpu")
-    assert [row["seconds"] for row in rows[:2]] == [10.0, 30.0]  # 100 test images; with them 200 training images
-    assert seen == [timing.FEWEST]
+    found = seconds(wanted)
+    assert (found["network a"], found["network b"]) == (2 * TEST, 2 * TEST + 200)  # scored twice; features for a head
+    assert seen == [estimation.FEWEST]
     assert not (paths.cache_directory() / "heads").exists()
-
-
-def test_closed_forms_are_counted_once_for_what_shares_their_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(column_timer.ColumnTimer, "_of_fitting", lambda *_: 100.0)  # seconds per image
-    for module in (timing, column_timer):
-        monkeypatch.setattr(module, "seconds", lambda *_: 0.0)
-    wanted = experiment(
-        pairs=[{"bottom": "seed0", "top": "seed1"}],
-        controls=["identity"],
-        also=[{"stitch": {"family": "orthogonal"}}, {"stitch": {"family": "conv3"}}],
-    )
-    counted = [r["task"] for r in estimate(wanted, "cpu") if r["seconds"] == 100.0 * 200]
-    assert counted == ["seed0 > seed1 affine direct seed 0", "seed0 > seed1 conv3 direct seed 0"]
 
 
 VIEWING = """
@@ -133,11 +248,11 @@ class Viewing(nn.Module):
 """
 
 
-def test_a_network_whose_view_takes_no_channels_last_is_timed_like_any_other(tmp_path: Path) -> None:
+def test_a_network_whose_view_takes_no_channels_last_is_tried_like_any_other(tmp_path: Path) -> None:
     file = tmp_path / "viewing.py"
     file.write_text(VIEWING)
     module = build(f"{file}:Viewing", 10, (1, 8, 8))
     torch.save(module.state_dict(), tmp_path / "viewing.pt")
     network = {"checkpoint": str(tmp_path / "viewing.pt"), "architecture": f"{file}:Viewing"}
     wanted = experiment(networks={"a": network, "b": network}, pairs=[{"bottom": "a", "top": "b"}], controls=[])
-    assert all(row["seconds"] >= 0 for row in estimate(wanted, "cpu"))
+    assert all(row["seconds"] > 0 for row in estimate(wanted, "cpu"))

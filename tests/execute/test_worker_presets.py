@@ -8,13 +8,13 @@ from stitchtui.base.errors import BadInput
 from stitchtui.data import facts
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.execute import estimate as estimation
-from stitchtui.execute.column_timer import ColumnTimer, Figures
+from stitchtui.execute.calibration import Calibration, Line, Speed
+from stitchtui.execute.column_work import ColumnWork
 from stitchtui.execute.estimate import estimate
 from stitchtui.measure import session
-from stitchtui.measure.column import Column
 from stitchtui.networks import own
 from stitchtui.spec.experiment import DataSpec, Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import Task, plan
 from stitchtui.spec.presets import list_presets, load_preset
 
 pytestmark = pytest.mark.slow  # minutes: every preset is built
@@ -27,17 +27,18 @@ ELSEWHERE = {"quickstart", "ssl-imagenet"}  # the one is run as it is by other t
 def nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(estimation, "load_dataset", blank)
-    monkeypatch.setattr(ColumnTimer, "_figures", some_cell_can_be_measured)
-    monkeypatch.setattr(estimation._NetworkTimer, "_step", lambda *_: 1.0)
+    monkeypatch.setattr(ColumnWork, "of", some_cell_can_be_measured)
+    monkeypatch.setattr(Calibration, "speed", lambda *_: Speed(Line(0.0, 1.0), Line(0.0, 2.0)))
     for module in (session, own):
         monkeypatch.setattr(module, "CALIBRATION_IMAGES", 4)
     monkeypatch.setattr(facts, "digest", lambda *_: "blank")
     monkeypatch.setattr(own, "part_digest", lambda *_: "blank")
 
 
-def some_cell_can_be_measured(_: object, column: Column) -> Figures:
-    assert any(column.misfit(place) is None for place in column.places), column.task.id
-    return Figures()
+def some_cell_can_be_measured(work: ColumnWork, task: Task) -> tuple[int, float, int]:
+    column = work.columns.column(task)
+    assert any(column.misfit(place) is None for place in column.places), task.id
+    return len(column.places), 0.0, 0
 
 
 def narrow(wanted: Experiment) -> Experiment:

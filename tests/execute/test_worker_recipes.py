@@ -1,7 +1,5 @@
 """Runs with networks of every recipe: other classes, other tasks, other beginnings and ends."""
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +8,6 @@ from small_runs import TRAIN, experiment, measures, new_run
 
 from stitchtui.base import paths
 from stitchtui.base.errors import BadInput
-from stitchtui.execute import column_timer, timing
 from stitchtui.execute.estimate import estimate
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.state import RunState
@@ -131,42 +128,6 @@ def test_a_bottom_that_learned_without_labels_is_measured_as_any_other(task: str
     directory, state = new_run(run_of({"task": task, "probe": PROBE}, stitch={"objective": "direct"}))
     assert all("versus_bottom" in found for found in measures(directory).values())
     assert state.tasks["network bottom"].steps == 2 * 4 + 3 * 2
-
-
-# what they will take
-
-
-def seconds(wanted: Experiment, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    def a_second_a_step(work: Callable[[], object], _device: torch.device) -> float:
-        work()
-        return float(column_timer.TIMED_STEPS)
-
-    monkeypatch.setattr(timing, "seconds", a_second_a_step)
-    monkeypatch.setattr(timing, "LONG", math.inf)
-    return {row["task"]: row["seconds"] for row in estimate(wanted, "cpu")}
-
-
-@pytest.mark.parametrize("task", ["simclr", "rotation"])
-def test_a_training_without_labels_takes_its_and_its_heads_steps(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = seconds(run_of({"task": task, "probe": PROBE}, stitch={"objective": "direct"}), monkeypatch)
-    assert found["network bottom"] == 2 * 4 + 3 * 2
-    assert found["network top"] == 2 * 4
-
-
-def test_a_part_of_the_images_and_of_the_epochs_takes_a_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    part, whole = ({"train": {**TRAIN, "epochs": 5, "stop_epoch": epoch}} for epoch in (2, None))
-    others = {"part": part, "few": {"subset": {"train_range": [0, 100]}}, "raw": {"untrained": True}}
-    names = ("bottom", "part", "few", "raw")
-    wanted = run_of(whole, others, pairs=[{"bottom": name, "top": "top"} for name in names])
-    found = seconds(wanted, monkeypatch)
-    assert [found[f"network {name}"] for name in ("part", "bottom", "few", "raw")] == [2 * 4, 3 * 4, 2 * 2, 0]
-
-
-def test_the_likeness_of_two_networks_is_paid_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(column_timer.ColumnTimer, "_of_cka", lambda *_: 1000.0)
-    pairs = [{"bottom": "bottom", "top": "top"}, {"bottom": "top", "top": "bottom"}]
-    found = seconds(run_of({}, pairs=pairs, controls=["identity"]), monkeypatch)
-    assert [task for task, taken in found.items() if taken > 900] == ["bottom > top affine direct seed 0"]
 
 
 def test_a_beginning_that_doesnt_fit_is_found_before_a_run_is_started() -> None:
