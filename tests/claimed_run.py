@@ -6,6 +6,7 @@ from typing import Any
 from made_events import event, run_started
 
 from stitchtui.report.judging import judge
+from stitchtui.run.events import NetworkCut, NetworkReady
 from stitchtui.run.state import RunState
 from stitchtui.spec.claims import ClaimSpec
 from stitchtui.spec.experiment import Experiment
@@ -31,9 +32,9 @@ def experiment(claims: Sequence[Mapping[str, Any]] = (), **more: Any) -> Experim
     )
 
 
-def network(name: str, error: float = 10.0) -> dict[str, Any]:
-    cuts = [{"name": cut, "shape": [4], "depth": d, "parameters": 1} for cut, d in zip(CUTS, DEPTHS, strict=True)]
-    return event("network_ready", network=name, digest="d" + name, error=error, cuts=cuts)
+def network(name: str, error: float = 10.0) -> NetworkReady:
+    cuts = [NetworkCut(name=cut, shape=[4], depth=d) for cut, d in zip(CUTS, DEPTHS, strict=True)]
+    return NetworkReady(t=1000.0, network=name, digest="d" + name, error=error, cuts=cuts)
 
 
 def measures(number: Any, **more: float) -> dict[str, Any]:

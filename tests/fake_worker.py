@@ -67,6 +67,8 @@ def write_log(path, events):
 
 
 def main():
+    import logged
+
     from stitchtui.run.control import describe_process
     from stitchtui.run.directory import RunDirectory
     from stitchtui.run.events import EventWriter
@@ -76,8 +78,8 @@ def main():
         sys.exit("RuntimeError: no room \x1b[31mleft\nSegmentation fault")
     directory.write_info(describe_process(os.getpid()))
 
-    def write(event):
-        writer.write(event["type"], **{key: value for key, value in event.items() if key != "type"})
+    def write(said):
+        writer.write(logged.event(said))
 
     with EventWriter(directory.events) as writer:
         write(begun(directory.events.stat().st_size > 0, directory.name, describe_process()))

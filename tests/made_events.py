@@ -1,5 +1,7 @@
 """Events of a small made-up run, for the tests of everything that reads a log."""
 
+import logged
+
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import plan
 
@@ -19,7 +21,7 @@ def experiment(**stitch):
 
 
 def event(type, t=1000.0, **fields):
-    return {"t": t, "type": type, **fields}
+    return logged.event({"t": t, "type": type, **fields})
 
 
 def run_started(made=None, t=1000.0, resumed=False, tasks=None, **fields):

@@ -12,7 +12,7 @@ import torch
 from stitchtui.execute.runner import Runner
 from stitchtui.measure.recorder import Recorder
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import EventWriter, read_events
+from stitchtui.run.events import CellFinished, EventWriter, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 
@@ -69,7 +69,7 @@ def measures(directory: RunDirectory) -> dict[tuple[str, str], dict[str, float |
     """Every finished cell's measures but for the time it took."""
     found = {}
     for event in read_events(directory.events):
-        if event["type"] == "cell_finished":
-            kept = {k: v for k, v in event["measures"].items() if k != "seconds"}
-            found[event["task"], event["cut"]] = kept
+        if isinstance(event, CellFinished):
+            kept = {k: v for k, v in event.measures.items() if k != "seconds"}
+            found[event.task, event.cut] = kept
     return found

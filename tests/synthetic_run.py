@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from stitchtui.run.events import Event
+import logged
+
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.identity import NUMERICS
 from stitchtui.spec.plan import Task, plan
+
+Said = dict[str, Any]  # an event as a log holds it
 
 CUTS = ("stem", "layer1.0", "layer2.0")
 DEPTHS = (0.1, 0.5, 0.9)
@@ -25,8 +28,8 @@ def experiment(first: str = "a", second: str = "b", seeds: int = 2, **stitch: An
     )
 
 
-def started(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Event]:
-    events: list[Event] = [
+def started(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Said]:
+    events: list[Said] = [
         {
             "type": "run_started",
             "run": "20260102-030405-tiny",
@@ -74,7 +77,7 @@ def measures(value: float, half: float = 0.5, **more: float | None) -> dict[str,
     }
 
 
-def finished(task: Task, cut: str, value: float, reused_from: str | None = None, **more: float | None) -> Event:
+def finished(task: Task, cut: str, value: float, reused_from: str | None = None, **more: float | None) -> Said:
     return {
         "type": "cell_finished",
         "task": task.id,
@@ -87,7 +90,7 @@ def finished(task: Task, cut: str, value: float, reused_from: str | None = None,
     }
 
 
-def column_events(task: Task, cuts: Iterable[str] = CUTS) -> list[Event]:
+def column_events(task: Task, cuts: Iterable[str] = CUTS) -> list[Said]:
     places = list(cuts)
     rise = 1.0 if task.objective == "task" else 1.7
     level = LEVELS[task.control] * rise + 0.05 * task.seed + 0.3 * (task.bottom > task.top)
@@ -99,7 +102,7 @@ def column_events(task: Task, cuts: Iterable[str] = CUTS) -> list[Event]:
     ]
 
 
-def finished_run_events(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Event]:
+def finished_run_events(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Said]:
     places = list(cuts)
     events = started(spec, places)
     for task in plan(spec):
@@ -109,13 +112,13 @@ def finished_run_events(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Ev
     return events
 
 
-def timed(events: Iterable[Event]) -> list[Event]:
+def timed(events: Iterable[Said]) -> list[Said]:
     return [{"t": 1_700_000_000.0 + index, **event} for index, event in enumerate(events)]
 
 
-def fold(events: Iterable[Event]) -> RunState:
+def fold(events: Iterable[Said]) -> RunState:
     state = RunState()
-    state.apply_all(timed(events))
+    state.apply_all(logged.events(timed(events)))
     assert state.unknown_events == 0, "the synthetic events are not what RunState expects"
     return state
 

@@ -11,7 +11,7 @@ from stitchtui.base.text import duration, plain
 from stitchtui.report.lines import line
 from stitchtui.run import control, progress
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import Event, EventReader
+from stitchtui.run.events import Event, EventReader, RunFinished, as_object
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
 
@@ -49,7 +49,7 @@ def watch(
         if reader.restarted:
             state, ended = RunState(), 0
         state.apply_all(events)
-        ended += sum(event["type"] == "run_finished" for event in events)
+        ended += sum(isinstance(event, RunFinished) for event in events)
         view.update(events, state)
         condition = control.status(directory, state)
         if condition in _ENDED and ended >= ends:
@@ -65,7 +65,7 @@ def watch(
 
 def ends_so_far(directory: RunDirectory) -> int:
     """How often the run's log says that the run ended."""
-    return sum(event["type"] == "run_finished" for event in EventReader(directory.events).poll())
+    return sum(isinstance(event, RunFinished) for event in EventReader(directory.events).poll())
 
 
 def view_for(as_json: bool) -> View:
@@ -90,7 +90,7 @@ class JsonView:
     def update(self, events: Sequence[Event], _state: RunState) -> None:
         """Write the new events."""
         for event in events:
-            self._stream.write(json.dumps(event, separators=(",", ":")) + "\n")
+            self._stream.write(json.dumps(as_object(event), separators=(",", ":")) + "\n")
         if events:
             self._stream.flush()
 
@@ -108,17 +108,13 @@ class PlainView:
         """Write a line for each event that is worth one."""
         for event in events:
             if text := line(event, state):
-                moment = time.strftime("%H:%M:%S", time.localtime(_number(event["t"])))
+                moment = time.strftime("%H:%M:%S", time.localtime(event.t))
                 self._stream.write(f"{moment} {plain(text)}\n")
         if events:
             self._stream.flush()
 
     def close(self) -> None:
         """Nothing is left open."""
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 class LiveView:

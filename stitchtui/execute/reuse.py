@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from stitchtui.run.directory import RunDirectory, all_runs
-from stitchtui.run.events import Event, parse
+from stitchtui.run.events import CellFinished, decode
 
 
 class Finished:
@@ -22,21 +22,15 @@ class Finished:
 
     def _read(self, run: RunDirectory) -> None:
         for event in finished_cells(run.events):
-            source = event.get("reused_from") or run.name
-            wrong = event.get("wrong")
-            found = {"run": source, "measures": event["measures"], "wrong": wrong if isinstance(wrong, str) else ""}
-            self._cells.setdefault(event["identity"], found)
+            found = {"run": event.reused_from or run.name, "measures": event.measures, "wrong": event.wrong or ""}
+            self._cells.setdefault(event.identity, found)
 
 
-def finished_cells(log: Path) -> list[Event]:
+def finished_cells(log: Path) -> list[CellFinished]:
     """The `cell_finished` events of a log; lines of other types are not even parsed."""
     try:
         with log.open("rb") as lines:
-            events = [parse(line) for line in lines if b'"cell_finished"' in line]
+            events = [decode(line) for line in lines if b'"cell_finished"' in line]
     except OSError:
         return []
-    return [e for e in events if e is not None and e["type"] == "cell_finished" and _usable(e)]
-
-
-def _usable(event: Event) -> bool:
-    return isinstance(event["identity"], str) and isinstance(event["measures"], dict) and bool(event["measures"])
+    return [event for event in events if isinstance(event, CellFinished) and event.measures]

@@ -29,6 +29,17 @@ from stitchtui.networks import training
 from stitchtui.networks.obtain import obtain, training_order
 from stitchtui.report.judging import judge_all
 from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import (
+    Check,
+    Claim,
+    DataReady,
+    NetworkCut,
+    NetworkReady,
+    PlannedTask,
+    RunStarted,
+    Step,
+    Warned,
+)
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
@@ -59,15 +70,16 @@ class Runner:
         """
         self._device = device
         self.record.emit(
-            "run_started",
-            run=self.directory.name,
-            experiment=self.experiment.plain(),
-            tasks=[t.as_dict() for t in plan(self.experiment)],
-            device=device,
-            versions=versions(),
-            resumed=self.earlier.status != "empty",
-            again=again,
-            process=describe_process(),
+            RunStarted(
+                run=self.directory.name,
+                experiment=self.experiment.plain(),
+                tasks=[PlannedTask(**t.as_dict()) for t in plan(self.experiment)],
+                device=device,
+                versions=versions(),
+                resumed=self.earlier.status != "empty",
+                again=again,
+                process=describe_process(),
+            )
         )
 
     def run(self, device: torch.device, memory: int | None = None) -> None:
@@ -85,10 +97,10 @@ class Runner:
             done |= self._first_of(tasks, columns)
             self._take_up(session)
         session.verify_frozen(*session.loaded.values())
-        self.record.emit("check", name="every network is unchanged after the run", passed=True)
+        self.record.emit(Check(name="every network is unchanged after the run", passed=True))
         state = RunState.load(self.directory.events)
         for claim in judge_all(state):
-            self.record.emit("claim", **asdict(claim))
+            self.record.emit(Claim(**asdict(claim)))
         _check_measured(state)
 
     def _networks(self, session: Session) -> None:
@@ -151,19 +163,20 @@ class Runner:
 
         dataset = load_dataset(self.experiment.data, progress)
         self.record.emit(
-            "data_ready",
-            name=dataset.name,
-            train=len(dataset.train),
-            test=len(dataset.test),
-            classes=list(dataset.classes),
-            shape=list(dataset.shape),
-            mean=list(dataset.mean),
-            std=list(dataset.std),
-            augment=dataset.augment,
-            digest=dataset.digest,
+            DataReady(
+                name=dataset.name,
+                train=len(dataset.train),
+                test=len(dataset.test),
+                classes=list(dataset.classes),
+                shape=list(dataset.shape),
+                mean=list(dataset.mean),
+                std=list(dataset.std),
+                augment=dataset.augment,
+                digest=dataset.digest,
+            )
         )
         for note in dataset.notes:
-            self.record.emit("warning", text=f"data: {note}")
+            self.record.emit(Warned(text=f"data: {note}"))
         return dataset
 
     def _network(self, session: Session, name: str) -> None:
@@ -171,7 +184,7 @@ class Runner:
         self.record.start(task, 1)
 
         def on_step(facts: dict[str, Any]) -> None:
-            self.record.emit("step", task=task, **facts)
+            self.record.emit(Step(task=task, **facts))
 
         network = obtain(
             *(name, spec, session.dataset, session.device, on_step, self.record.stopping), self.experiment.networks
@@ -180,19 +193,18 @@ class Runner:
         self._check_chain(session, loaded)
         self._say_network(session, loaded)
         for note in (*network.notes, *loaded.traced.notes):
-            self.record.emit("warning", text=f"{name}: {note}")
+            self.record.emit(Warned(text=f"{name}: {note}"))
         if not loaded.traced.cuts:
-            self.record.emit(
-                "warning", text=f"{name} has no place where one tensor carries everything: nothing to stitch"
-            )
+            text = f"{name} has no place where one tensor carries everything: nothing to stitch"
+            self.record.emit(Warned(text=text))
         chance = 100 * (1 - 1 / network.classes)
         learned = network.source != "random" and (spec.labels is None or spec.labels.noise == 0)
         if learned and network.error > chance - 5:
-            self.record.emit(
-                "warning",
-                text=f"{name} has a test error of {network.error:.1f} %, about chance ({chance:.1f} %): check that the "
-                "checkpoint, its architecture, the order of the classes and the normalisation belong together",
+            text = (
+                f"{name} has a test error of {network.error:.1f} %, about chance ({chance:.1f} %): check that the "
+                "checkpoint, its architecture, the order of the classes and the normalisation belong together"
             )
+            self.record.emit(Warned(text=text))
 
     def _check_chain(self, session: Session, loaded: Loaded) -> None:
         """Raises RunFailed unless the network as a chain makes the same errors as the network itself."""
@@ -210,19 +222,20 @@ class Runner:
         cuts = session.cuts_of(loaded)
         facts = session.chain(loaded, cuts).facts(pixels(session.dataset.test.images[:2]))
         self.record.emit(
-            "network_ready",
-            network=network.name,
-            digest=network.digest,
-            architecture=network.architecture,
-            error=network.error,
-            parameters=parameter_count(network.module),
-            source=network.source,
-            mean=list(network.mean),
-            std=list(network.std),
-            cuts=[
-                {"name": c.name, "shape": list(c.shape), "depth": f.depth, "parameters": f.parameters}
-                for c, f in zip(cuts, facts, strict=True)
-            ],
+            NetworkReady(
+                network=network.name,
+                digest=network.digest,
+                architecture=network.architecture,
+                error=network.error,
+                parameters=parameter_count(network.module),
+                source=network.source,
+                mean=list(network.mean),
+                std=list(network.std),
+                cuts=[
+                    NetworkCut(name=c.name, shape=list(c.shape), depth=f.depth, parameters=f.parameters)
+                    for c, f in zip(cuts, facts, strict=True)
+                ],
+            )
         )
 
     def _finished(self, column: Column) -> bool:

@@ -22,7 +22,7 @@ from stitchtui.base.text import plain
 from stitchtui.execute.runner import Runner, versions
 from stitchtui.measure.recorder import Recorder, Stopped
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import EventWriter, RunFinished
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 
@@ -120,7 +120,7 @@ def _finish(
         with contextlib.suppress(OSError):
             print(end["reason"], file=sys.stderr)
     try:
-        log.write("run_finished", **end)
+        log.write(RunFinished(**end))
         if end["status"] != "done":
             _write_result(directory, end)
     except OSError:  # all that can be told any more is told by the exit code: a run without an end counts as lost
@@ -138,7 +138,7 @@ def _unwritten(directory: RunDirectory, error: Exception) -> str:
 
 def _write_result(directory: RunDirectory, end: dict[str, Any]) -> None:
     state = RunState.load(directory.events)
-    state.apply({"t": time.time(), "type": "run_finished", **end})
+    state.apply(RunFinished(t=time.time(), **end))
     write_atomically(directory.result, json.dumps(_result(state), indent=1) + "\n")
 
 

@@ -13,6 +13,7 @@ from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.places import Chains, Place, chains, cuts_of
 from stitchtui.measure.recorder import Recorder
 from stitchtui.measure.session import Session
+from stitchtui.run.events import Warned
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import AFFINE, IDENTITY
 from stitchtui.spec.plan import Task
@@ -74,7 +75,7 @@ class TailColumn(Column):
         leaves = self.session.experiment.networks[top.origin].leaves
         if difference := training_difference(copy.deepcopy(top.network.module), example, leaves):
             text = f"{self.task.column}: {top.network.name}'s layers are trained as in eval mode; {difference}"
-            self.record.emit("warning", text=text)
+            self.record.emit(Warned(text=text))
 
     def adapter(self, place: Place) -> str:
         """What leads to the top's layers."""

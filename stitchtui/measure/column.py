@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import UNSET
 from torch import nn
 
 from stitchtui.measure import identity
@@ -12,6 +13,7 @@ from stitchtui.measure.feed import steps_in
 from stitchtui.measure.places import Place
 from stitchtui.measure.recorder import Recorder
 from stitchtui.measure.session import Session
+from stitchtui.run.events import CellFailed, CellFinished, TaskFinished
 from stitchtui.run.records import row_name
 from stitchtui.spec.identity import cell_identity
 from stitchtui.spec.plan import Task
@@ -89,7 +91,7 @@ class Column(ABC):
         `together` is how many columns are trained in one go with it, itself included.
         """
         self._began, self._done, self._total = time.monotonic(), 0, self.work()
-        pairs = [(p.bottom.name, p.top.name) for p in self.places]
+        pairs = [[p.bottom.name, p.top.name] for p in self.places]
         shared = {"together": together} if together > 1 else {}
         self.record.start(self.task.id, self._steps(self._total), [p.row for p in self.places], ends=pairs, **shared)
         fresh = [p for p in self.places if not self._said_reused(p)]
@@ -98,7 +100,7 @@ class Column(ABC):
     def end(self) -> None:
         """Say what the whole column shows, and that every cell of it is said."""
         self.remark()
-        self.record.emit("task_finished", task=self.task.id, seconds=time.monotonic() - self._began)
+        self.record.emit(TaskFinished(task=self.task.id, seconds=time.monotonic() - self._began))
 
     def is_open(self, place: Place) -> bool:
         """Whether the place's cell is still to be measured, and can be."""
@@ -111,8 +113,16 @@ class Column(ABC):
 
     def fail(self, place: Place, reason: str, *, misfit: bool = False) -> None:
         """Say that a cell has no number, and why; with `misfit` none can be, whatever is tried."""
-        facts = {"bottom_cut": place.bottom.name, "top_cut": place.top.name, **({"misfit": True} if misfit else {})}
-        self.record.emit("cell_failed", task=self.task.id, cut=place.row, **facts, reason=reason)
+        self.record.emit(
+            CellFailed(
+                task=self.task.id,
+                cut=place.row,
+                bottom_cut=place.bottom.name,
+                top_cut=place.top.name,
+                misfit=misfit or UNSET,
+                reason=reason,
+            )
+        )
 
     def tick(self, images: int) -> None:
         """Count images of a pass. Raises Stopped when the run is to end."""
@@ -147,14 +157,15 @@ class Column(ABC):
         """Say a cell's numbers, and which test images it answers wrongly."""
         self._said[place.row] = measures
         self.record.emit(
-            "cell_finished",
-            task=self.task.id,
-            cut=place.row,
-            bottom_cut=place.bottom.name,
-            top_cut=place.top.name,
-            identity=place.identity,
-            measures=measures,
-            wrong=wrong,
-            adapter=self.adapter(place),
-            reused_from=reused_from,
+            CellFinished(
+                task=self.task.id,
+                cut=place.row,
+                bottom_cut=place.bottom.name,
+                top_cut=place.top.name,
+                identity=place.identity,
+                measures=measures,
+                wrong=wrong,
+                adapter=self.adapter(place),
+                reused_from=reused_from,
+            )
         )

@@ -4,6 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
+from stitchtui.run.events import Event, Step, TaskStarted, Warned
+
 STEP_INTERVAL = 0.25
 AT_ONCE = 4
 """So many tasks may say their steps in an interval; more say them at longer ones, so that the log stays small."""
@@ -19,24 +23,24 @@ class Recorder:
     Once `memory` is set, every step that is said says how many bytes that finds the run to hold.
     """
 
-    def __init__(self, emit: Callable[..., object], stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, emit: Callable[[Event], object], stopping: Callable[[], bool] = lambda: False) -> None:
         self.stopping = stopping
         self.memory: Callable[[], int] | None = None
         self._emit = emit
         self._said = 0.0
         self._warned: set[str] = set()
 
-    def emit(self, kind: str, **facts: Any) -> None:
+    def emit(self, event: Event) -> None:
         """Say an event."""
-        if kind == "step" and self.memory is not None:
-            facts = {"memory": self.memory(), **facts}
-        self._emit(kind, **facts)
+        if isinstance(event, Step) and self.memory is not None:
+            event = msgspec.structs.replace(event, memory=self.memory())
+        self._emit(event)
 
     def warn_once(self, text: str) -> None:
         """Say a warning, unless it has been said before."""
         if text not in self._warned:
             self._warned.add(text)
-            self.emit("warning", text=text)
+            self.emit(Warned(text=text))
 
     def check(self) -> None:
         """Raises Stopped when the run is to end."""
@@ -46,7 +50,7 @@ class Recorder:
     def start(self, task: str, steps: int, cuts: Sequence[str] = (), **facts: Any) -> None:
         """Say that `task` starts."""
         self._said = 0.0
-        self.emit("task_started", task=task, steps=steps, cuts=list(cuts), **facts)
+        self.emit(TaskStarted(task=task, steps=steps, cuts=list(cuts), **facts))
 
     def step(self, task: str, step: int, steps: int, facts: Callable[[], dict[str, Any]] = dict) -> None:
         """Say how far `task` is, with `facts()` if it is said at all. Raises Stopped when the run is to end."""
@@ -59,4 +63,4 @@ class Recorder:
         if now - self._said >= STEP_INTERVAL * max(1.0, len(tasks) / AT_ONCE) or step >= steps:
             self._said = now
             for task, own in zip(tasks, facts(), strict=True):
-                self.emit("step", task=task, step=step, steps=steps, **own)
+                self.emit(Step(task=task, step=step, steps=steps, **own))

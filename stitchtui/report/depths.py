@@ -17,5 +17,5 @@ def depths(state: RunState, bottom: str, top: str) -> dict[str, float]:
 
 def _depths(state: RunState, name: str) -> dict[str, float]:
     network = state.networks.get(name)
-    said = [(cut["name"], cut.get("depth")) for cut in network.cuts] if network else []
-    return {cut: float(depth) for cut, depth in said if isinstance(depth, int | float) and 0 <= depth <= 1}
+    cuts = network.cuts if network else []
+    return {cut.name: cut.depth for cut in cuts if cut.depth is not None and 0 <= cut.depth <= 1}

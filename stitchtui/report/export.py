@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from stitchtui.report import cells
 from stitchtui.report.claims import CLAIMS_HOW, claims
 from stitchtui.report.cross import cross_texts, cross_title
@@ -138,7 +140,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
         "run": {**_run(state), "condition": condition},
         "experiment": state.experiment,
         "data": state.data,
-        "networks": {name: asdict(network) for name, network in state.networks.items()},
+        "networks": {name: msgspec.to_builtins(network) for name, network in state.networks.items()},
         "cuts": state.cuts(),
         "columns": [_column(state, column) for column in state.columns()],
         "crosses": [_cross(state, column) for column in state.crosses()],

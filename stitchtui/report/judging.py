@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from stitchtui.report.claim_conditions import where_it_counts
 from stitchtui.report.claim_numbers import Number, Unanswerable, chosen, column_of, numbers_of
 from stitchtui.report.claim_words import interval_text, missing_text, number_text, sentence
+from stitchtui.run.events import PlannedTask, RunStarted
 from stitchtui.run.state import RunState
 from stitchtui.spec.claims import ClaimSpec, ColumnSpec
 from stitchtui.spec.experiment import Experiment
@@ -294,9 +295,11 @@ def error_text(error: Interval) -> str:
 def unplanned(experiment: Experiment) -> Iterator[str]:
     """A sentence for each column that a claim names and that isn't planned, so that the claim can't be decided."""
     state = RunState()
-    tasks = [task.as_dict() for task in plan(experiment)]
-    said = {"run": experiment.name, "experiment": experiment.plain(), "tasks": tasks, "device": "", "versions": {}}
-    state.apply({"t": 0.0, "type": "run_started", "resumed": False, **said})
+    tasks = [PlannedTask(**task.as_dict()) for task in plan(experiment)]
+    shown = RunStarted(
+        run=experiment.name, experiment=experiment.plain(), tasks=tasks, device="", versions={}, resumed=False
+    )
+    state.apply(shown)
     for number, claim in enumerate(experiment.claims, start=1):
         for ref in claim.refs:
             try:

@@ -1,57 +1,51 @@
 """A run's events as lines to read."""
 
-from collections.abc import Callable
-
 from stitchtui.base.text import duration
 from stitchtui.report.wording import counted, normalisation
-from stitchtui.run.events import Event
+from stitchtui.run.events import (
+    CellFailed,
+    Check,
+    Claim,
+    DataReady,
+    Event,
+    NetworkReady,
+    RunStarted,
+    TaskFinished,
+    TaskStarted,
+    Warned,
+)
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
 
 
 def line(event: Event, state: RunState) -> str | None:
-    """What a person wants to read about `event`, or None; `state` has it folded in."""
-    words = _LINES.get(event["type"])
-    return words(event, state) if words else None
-
-
-def _run_started(event: Event, state: RunState) -> str:
-    columns = sum(task.kind == "column" for task in state.tasks.values())
-    begins = "goes on" if event["resumed"] else "starts"
-    return f"run {event['run']} {begins}: {counted(columns, 'column')} on {event['device']}"
-
-
-def _network_ready(event: Event, _state: RunState) -> str:
-    facts = [event.get("source"), normalisation(event.get("mean"), event.get("std"))]
-    known = f" ({', '.join(str(fact) for fact in facts if fact)})" if any(facts) else ""
-    return f"network {event['network']}: ready, test error {_number(event['error']):.2f} %{known}"
-
-
-def _task_started(event: Event, _state: RunState) -> str:
-    steps = _number(event["steps"])  # a task of one step has nothing to count
-    return f"{event['task']}: starts" + (f", {steps:.0f} steps" if steps > 1 else "")
-
-
-def _task_finished(event: Event, state: RunState) -> str | None:
-    task = state.tasks.get(str(event["task"]))
-    return _finished(task, state) if task is not None and task.kind == "column" else None
-
-
-def _check(event: Event, _state: RunState) -> str | None:
-    return None if event["passed"] else f"CHECK FAILED: {event['name']}: {event.get('detail') or 'no detail given'}"
-
-
-_LINES: dict[str, Callable[[Event, RunState], str | None]] = {
-    "run_started": _run_started,
-    "data_ready": lambda e, _: f"data {e['name']}: {e['train']} training and {e['test']} test images",
-    "network_ready": _network_ready,
-    "task_started": _task_started,
-    "task_finished": _task_finished,
-    "cell_failed": lambda e, _: f"{e['task']}: failed at {e['cut']}: {e['reason']}",
-    "check": _check,
-    "warning": lambda e, _: f"warning: {e['text']}",
-    "claim": lambda e, _: f"claim {e['verdict']}: {e['sentence']}",
-}
+    """Return what a person wants to read about `event`, or None; `state` has it folded in."""
+    said: str | None = None
+    match event:
+        case RunStarted():
+            columns = sum(task.kind == "column" for task in state.tasks.values())
+            begins = "goes on" if event.resumed else "starts"
+            said = f"run {event.run} {begins}: {counted(columns, 'column')} on {event.device}"
+        case DataReady():
+            said = f"data {event.name}: {event.train} training and {event.test} test images"
+        case NetworkReady():
+            facts = [fact for fact in (event.source, normalisation(event.mean, event.std)) if fact]
+            known = f" ({', '.join(facts)})" if facts else ""
+            said = f"network {event.network}: ready, test error {event.error:.2f} %{known}"
+        case TaskStarted():  # a task of one step has nothing to count
+            said = f"{event.task}: starts" + (f", {event.steps} steps" if event.steps > 1 else "")
+        case TaskFinished():
+            task = state.tasks.get(event.task)
+            said = _finished(task, state) if task is not None and task.kind == "column" else None
+        case CellFailed():
+            said = f"{event.task}: failed at {event.cut}: {event.reason}"
+        case Check():
+            said = None if event.passed else f"CHECK FAILED: {event.name}: {event.detail or 'no detail given'}"
+        case Warned():
+            said = f"warning: {event.text}"
+        case Claim():
+            said = f"claim {event.verdict}: {event.sentence}"
+    return said
 
 
 def _finished(task: TaskState, state: RunState) -> str:
@@ -63,7 +57,3 @@ def _finished(task: TaskState, state: RunState) -> str:
     penalties = f", penalties {min(known):+.2f} to {max(known):+.2f} points at {places}" if known else ""
     reused = sum(cell.reused_from is not None for cell in cells)
     return f"{task.id}: {task.status}{took}{penalties}" + (f", {reused} of them reused" if reused else "")
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

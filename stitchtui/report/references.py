@@ -134,7 +134,7 @@ def _pairs(state: RunState) -> Iterator[dict[str, Any]]:
 
 def _placed(state: RunState, column: Column, curve: Curve, cuts: Mapping[str, float] | None) -> Reference | None:
     network = state.networks.get(column.bottom)
-    own = {cut["name"] for cut in network.cuts} if network else set()
+    own = {cut.name for cut in network.cuts} if network else set()
     place = depths(state, column.bottom, column.top) if cuts is None else cuts
     of_cuts = {cut for cut in curve.cuts if cut}
     if of_cuts and _is_of(network, curve) and of_cuts <= own and of_cuts <= place.keys():

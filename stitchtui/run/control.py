@@ -17,7 +17,7 @@ from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.files import write_atomically
 from stitchtui.base.text import plain
 from stitchtui.run.directory import RunDirectory, read_object
-from stitchtui.run.events import parse
+from stitchtui.run.events import RunFinished, decode
 from stitchtui.run.lock import turn
 from stitchtui.run.process import Liveness, describe_process, leads_its_group, liveness, process_of, same_process
 
@@ -99,8 +99,7 @@ def _has_ended(directory: RunDirectory) -> bool:
             end = file.read()
     except OSError:
         return False
-    event = parse(end.rstrip(b"\n").rpartition(b"\n")[2])
-    return event is not None and event["type"] == "run_finished"
+    return isinstance(decode(end.rstrip(b"\n").rpartition(b"\n")[2]), RunFinished)
 
 
 def stop(directory: RunDirectory, grace: float = 10.0) -> bool:

@@ -34,7 +34,7 @@ def cross_of(
 
 
 def _ordered(cuts: set[str], network: NetworkState | None) -> tuple[str, ...]:
-    order = [cut["name"] for cut in network.cuts] if network else []
+    order = [cut.name for cut in network.cuts] if network else []
     return (*(cut for cut in order if cut in cuts), *sorted(cuts.difference(order)))
 
 
@@ -51,7 +51,7 @@ def _diagonal(
 
 def _depths(cuts: tuple[str, ...], network: NetworkState | None) -> dict[str, float]:
     """The share of FLOPs before each cut, or of the cuts where the network doesn't say."""
-    said = {cut["name"]: cut.get("depth") for cut in network.cuts} if network else {}
-    if all(isinstance(said.get(cut), int | float) for cut in cuts):
-        return {cut: float(said[cut]) for cut in cuts}  # type: ignore[arg-type]
+    said = {cut.name: cut.depth for cut in network.cuts if cut.depth is not None} if network else {}
+    if said.keys() >= set(cuts):
+        return {cut: said[cut] for cut in cuts}
     return {cut: (index + 1) / (len(cuts) + 1) for index, cut in enumerate(cuts)}

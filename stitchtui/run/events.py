@@ -1,4 +1,4 @@
-"""The event types of a run, and the append-only JSONL log of them: one writer, any number of tailing readers."""
+"""The events of a run, each declared once, their codec, and the append-only JSONL log: one writer, many readers."""
 
 import contextlib
 import io
@@ -6,54 +6,278 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.lock import claim, release
+from stitchtui.stats.judgement import Verdict
 
 CHUNK = 1 << 18  # bytes a read
 MARK = 256  # bytes that tell the log we know from another
 ROOM = 1 << 16  # bytes of the disk that are kept for a log's last words
+NEVER = -1.0
 
-Event = dict[str, Any]
-"""One JSON object: `t` (seconds since 1970), `type`, and what the type needs (see REQUIRED)."""
+Moment = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
+"""Seconds since 1970, before the year 10000, which no calendar of ours can show."""
+Whole = Annotated[int, Meta(ge=0)]
+Numbers = list[float | None]
 
-REQUIRED: dict[str, frozenset[str]] = {
-    # the run's name, experiment (as `Experiment.plain()`), tasks (as `Task.as_dict()`), device, versions,
-    # resumed (whether the log held events before); process (who says so, as `describe_process` describes it)
-    "run_started": frozenset({"run", "experiment", "tasks", "device", "versions", "resumed"}),
-    # name, train, test (numbers of images), classes (names), shape [c, h, w], mean, std, digest
-    "data_ready": frozenset({"name", "train", "test", "classes"}),
-    # network (its name here), digest, architecture, error (percent on the test part), parameters,
-    # source (trained, cached, checkpoint, pretrained, random), mean and std (per channel, of its normalisation),
-    # cuts: [{name, shape, depth, parameters}]
-    "network_ready": frozenset({"network", "digest", "error", "cuts"}),
-    # task (a Task's id, `data`, or `network NAME`), steps (total), cuts (rows; empty unless a column),
-    # ends ([bottom cut, top cut] of each row), together (how many tasks take their steps at once, if several)
-    "task_started": frozenset({"task", "steps", "cuts"}),
-    # task, step, steps, loss and accuracy (means over the column; percent; may be null), and for a column
-    # losses and accuracies, lists in the order of its cuts; memory (bytes that the run holds)
-    "step": frozenset({"task", "step", "steps"}),
-    # task, cut (the row), bottom_cut, top_cut, identity, measures (name -> number or null),
-    # adapter (between the cuts' shapes, in words), reused_from (run or null), wrong (which test images are answered
-    # wrongly, as `stitching.wrong` packs them)
-    "cell_finished": frozenset({"task", "cut", "identity", "measures"}),
-    # task, cut, bottom_cut, top_cut, reason, misfit (true where no stitch of the family can join the cuts)
-    "cell_failed": frozenset({"task", "cut", "reason"}),
-    # task, seconds: every cell of the task has been said
-    "task_finished": frozenset({"task"}),
-    # name, passed, detail: an invariant that this run verified
-    "check": frozenset({"name", "passed"}),
-    # text: something the reader of the numbers must know
-    "warning": frozenset({"text"}),
-    # index (from 0), sentence, verdict (confirmed, rejected, undecided), reason; source, and numbers: of what
-    # decided it, {of, cut, depth, value, low, high} each, and by what it was reached where not by training
-    "claim": frozenset({"index", "sentence", "verdict", "reason"}),
-    # status (done, failed, stopped), reason; processor: seconds that all of the worker's threads computed
-    "run_finished": frozenset({"status"}),
-}
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Something that a run says: a line of its log, with its fields in the order of their declaration.
+
+    A field whose default is UNSET is left out of the line where nothing is said; one with another default is always
+    written, and older logs may lack it.
+    """
+
+    t: Moment = NEVER  # when it was written
+
+
+class PlannedTask(Struct, frozen=True, kw_only=True):
+    """A task as the run plans it, see `spec.plan.Task`."""
+
+    id: str
+    column: str
+    bottom: str
+    top: str
+    control: str
+    family: str
+    objective: str
+    start: str
+    seed: int
+    place: str = ""
+    recipe: str = ""
+    cross: bool = False
+    request: Whole = 0
+
+
+class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
+    """A worker is at the run."""
+
+    run: str
+    experiment: dict[str, Any]  # as `Experiment.plain()`
+    tasks: list[PlannedTask]
+    device: str
+    versions: dict[str, Any]
+    resumed: bool  # whether the log held events before
+    again: bool = False  # whether the same worker has said so before, and was asked for more since
+    process: dict[str, Any] = msgspec.field(default_factory=dict)  # the worker, as `describe_process` describes it
+
+
+class DataReady(Event, tag="data_ready", frozen=True, kw_only=True):
+    """The images are there."""
+
+    name: str
+    train: Whole  # images
+    test: Whole
+    classes: list[str]
+    shape: list[int] | UnsetType = UNSET  # [channels, height, width]
+    mean: list[float] | UnsetType = UNSET  # per channel
+    std: list[float] | UnsetType = UNSET
+    augment: str | UnsetType = UNSET
+    digest: str | UnsetType = UNSET
+
+
+class NetworkCut(Struct, frozen=True, kw_only=True):
+    """A cut of a network."""
+
+    name: str
+    shape: list[int] = msgspec.field(default_factory=list)  # of one image's tensor
+    depth: float | None = None  # the share of the network's FLOPs before it
+    parameters: Whole = 0  # of the layers before it
+
+
+class NetworkReady(Event, tag="network_ready", frozen=True, kw_only=True):
+    """A network is there, trained and with its test error known."""
+
+    network: str  # its name in the run
+    digest: str
+    architecture: str = ""
+    error: float  # percent of the test images
+    parameters: Whole = 0
+    source: str = ""  # trained, cached, checkpoint, pretrained, random
+    mean: list[float] | None = None  # per channel, what its input is normalised by
+    std: list[float] | None = None
+    cuts: list[NetworkCut]  # from input to output
+
+
+class TaskStarted(Event, tag="task_started", frozen=True, kw_only=True):
+    """A task is at work."""
+
+    task: str  # a planned task's id, `data`, or `network NAME`
+    steps: Whole  # in total
+    cuts: list[str]  # the rows of a column; empty for other tasks
+    ends: list[list[str]] | UnsetType | None = UNSET  # [bottom cut, top cut] of each row
+    together: Whole | UnsetType = UNSET  # how many tasks take their steps at once, if several
+
+
+class Step(Event, tag="step", frozen=True, kw_only=True):
+    """How far a task is; at most four a second."""
+
+    memory: Whole | UnsetType | None = UNSET  # bytes that the run holds
+    task: str
+    step: Whole
+    steps: Whole
+    loss: float | UnsetType | None = UNSET  # means over the column's cells
+    accuracy: float | UnsetType | None = UNSET  # percent
+    losses: Numbers | UnsetType | None = UNSET  # of each cell, in the order of the column's rows
+    accuracies: Numbers | UnsetType | None = UNSET
+
+
+class CellFinished(Event, tag="cell_finished", frozen=True, kw_only=True):
+    """A cell is measured."""
+
+    task: str
+    cut: str  # its row
+    bottom_cut: str | None = None
+    top_cut: str | None = None
+    identity: str
+    measures: dict[str, float | None]
+    wrong: str | None = ""  # which test images are answered wrongly, packed
+    adapter: str | None = ""  # between the shapes of the two cuts, in words
+    reused_from: str | None = None  # the run that measured it, if another
+
+
+class CellFailed(Event, tag="cell_failed", frozen=True, kw_only=True):
+    """A cell has no number."""
+
+    task: str
+    cut: str
+    bottom_cut: str | None = None
+    top_cut: str | None = None
+    misfit: bool | UnsetType = UNSET  # true where no stitch of the family can join the cuts
+    reason: str
+
+
+class TaskFinished(Event, tag="task_finished", frozen=True, kw_only=True):
+    """Every cell of a task has been said."""
+
+    task: str
+    seconds: float | UnsetType = UNSET
+
+
+class Check(Event, tag="check", frozen=True, kw_only=True):
+    """An invariant that the run verified."""
+
+    name: str
+    passed: bool
+    detail: str | UnsetType | None = UNSET
+
+
+class Warned(Event, tag="warning", frozen=True, kw_only=True):
+    """Something that the reader of the numbers must know."""
+
+    text: str
+
+
+class Claim(Event, tag="claim", frozen=True, kw_only=True):
+    """A claim of the experiment with its verdict, see `stats.judgement.Judged`."""
+
+    index: Whole  # among the experiment's claims
+    sentence: str
+    verdict: Verdict
+    reason: str
+    source: str | None = ""
+    numbers: list[dict[str, Any]] | None = None  # what decided it
+
+
+class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
+    """The worker leaves the run."""
+
+    status: Literal["done", "failed", "stopped"]
+    reason: str | None = None
+    processor: float | UnsetType | None = UNSET  # seconds that all of the worker's threads computed
+    bad_input: bool | UnsetType = UNSET
+
+
+class Unknown(Event, frozen=True, kw_only=True):
+    """An event of a type that this version doesn't know: the whole object."""
+
+    said: dict[str, Any]
+
+
+Known = (
+    RunStarted
+    | DataReady
+    | NetworkReady
+    | TaskStarted
+    | Step
+    | CellFinished
+    | CellFailed
+    | TaskFinished
+    | Check
+    | Warned
+    | Claim
+    | RunFinished
+)
+KINDS: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Known)}
+"""The event types by what the log calls them."""
+
+_DECODER = msgspec.json.Decoder(Known)
+
+
+def as_object(event: Event) -> dict[str, Any]:
+    """Return the JSON object that `event` is in a log. Raises TypeError for what JSON can't hold."""
+    if isinstance(event, Unknown):
+        return event.said
+    return {"t": event.t, **msgspec.to_builtins(event, enc_hook=_base_value)}
+
+
+def _base_value(value: object) -> str | int | float:
+    for base in (str, int, float):  # numpy's numbers and torch's version are of classes derived from these
+        if isinstance(value, base):
+            return base(value)
+    raise TypeError(f"an event can't hold {type(value).__name__}")
+
+
+def encode(event: Event) -> bytes:
+    """Return `event` as a line of a log, without its end; numbers that are not finite become null."""
+    said = as_object(event)
+    try:
+        return msgspec.json.encode(said)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_printable(said))
+
+
+def decode(line: bytes) -> Event | None:
+    """Return the event that `line` holds, or None; one of a type that this version doesn't know is `Unknown`."""
+    try:
+        event: Event | None = _DECODER.decode(line)
+    except (ValueError, RecursionError):
+        event = _decode_unusual(line)
+    return None if event is None or event.t == NEVER else event
+
+
+def _decode_unusual(line: bytes) -> Event | None:
+    """The event of a line of another type, with whole numbers that look like others, or with lone surrogates."""
+    try:
+        said = _printable(json.loads(line.decode("utf-8"), parse_constant=_number, parse_float=_number))
+        if isinstance(said, dict) and isinstance(said.get("type"), str) and said["type"] not in KINDS:
+            return msgspec.convert({"t": said.get("t"), "said": said}, Unknown)
+        event: Event = msgspec.convert(said, Known)
+    except (ValueError, RecursionError):
+        return None
+    return event
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON's")
+    return int(number) if number.is_integer() else number
+
+
+def _printable(value: Any) -> Any:
+    """`value` with `?` in place of lone surrogates, which JSON can smuggle in and UTF-8 can't hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value
 
 
 class EventWriter:
@@ -74,12 +298,11 @@ class EventWriter:
         size = os.fstat(self._file).st_size
         self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
-    def write(self, type: str, **fields: Any) -> Event:
-        """Append one event, stamped with the time, and return it; numbers that are not finite become null."""
-        event: Event = {"t": round(time.time(), 3), "type": type, **_finite(fields)}
-        line = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._append(line.encode("utf-8", "replace") + b"\n")
-        return event
+    def write(self, event: Event) -> Event:
+        """Append one event, stamped with the time, and return it so."""
+        stamped = msgspec.structs.replace(event, t=round(time.time(), 3))
+        self._append(encode(stamped) + b"\n")
+        return stamped
 
     def make_room(self) -> None:
         """Give up the room that is kept, so that last words can be written to a disk that is full."""
@@ -111,16 +334,6 @@ class EventWriter:
             error.filename = str(self._directory.events)
             raise
         self._torn = False
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 class EventReader:
@@ -175,7 +388,7 @@ class EventReader:
         return events
 
     def _parse(self, line: bytes) -> Event | None:
-        event = parse(line)
+        event = decode(line)
         self.bad_lines += event is None and bool(line.strip())
         return event
 
@@ -185,21 +398,6 @@ def _read(file: io.FileIO) -> bytes:
         return file.read(CHUNK) or b""
     except OSError:  # what was read so far is kept; the next poll goes on from there
         return b""
-
-
-def parse(line: bytes) -> Event | None:
-    """The event that `line` holds, or None; types that this version doesn't know are passed on."""
-    try:
-        event = json.loads(line.decode("utf-8"), parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(event, dict) or "t" not in event or not isinstance(event.get("type"), str):
-        return None
-    return event if REQUIRED.get(event["type"], frozenset()) <= event.keys() else None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def read_events(path: Path) -> list[Event]:

@@ -118,7 +118,7 @@ def rows(tasks: Iterable[TaskState], networks: Mapping[str, NetworkState]) -> li
 
 def _depths(network: NetworkState) -> dict[str, float]:
     last = max(1, len(network.cuts) - 1)
-    return {cut["name"]: index / last for index, cut in enumerate(network.cuts)}
+    return {cut.name: index / last for index, cut in enumerate(network.cuts)}
 
 
 def _merged(orders: Iterable[tuple[str, ...]], depth: Mapping[str, float]) -> list[str]:

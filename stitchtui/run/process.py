@@ -4,15 +4,25 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import psutil
-
-from stitchtui.run import fields
 
 Liveness = Literal["alive", "dead", "elsewhere", "unknown"]
 
+Pid = Annotated[int, msgspec.Meta(ge=0)]
+
 _STARTTIME = 19  # its place in /proc/PID/stat after the command's name, which may hold blanks and brackets
+
+
+class _Process(msgspec.Struct):
+    """A process as `describe_process` describes it, or as an older version did, by the clock."""
+
+    pid: Pid
+    host: str
+    boot: str | None = None
+    start: float | None = None
 
 
 def describe_process(pid: int | None = None) -> dict[str, Any]:
@@ -45,24 +55,24 @@ def liveness(info: Mapping[str, Any]) -> Liveness:
     What a version described that went by the clock is `unknown`, unless nobody has that pid.
     """
     try:
-        host, pid = fields.text(info.get("host")), fields.whole(info.get("pid"))
-        if host != socket.gethostname():
+        process = msgspec.convert(info, _Process)
+        if process.host != socket.gethostname():
             return "elsewhere"
-        if not psutil.pid_exists(pid):
+        if not psutil.pid_exists(process.pid):
             return "dead"
-        fields.text(info.get("boot"))
-        fields.number(info.get("start"))
+        if process.boot is None or process.start is None:
+            return "unknown"
         return "alive" if process_of(info) else "dead"
     except OverflowError:  # a pid that no C integer holds is nobody's
         return "dead"
-    except (fields.Malformed, psutil.Error):
+    except (msgspec.ValidationError, psutil.Error):
         return "unknown"
 
 
 def process_of(info: Mapping[str, Any]) -> psutil.Process | None:
     """The running process of this host that `info` describes, or None; a zombie doesn't run."""
     try:
-        pid = fields.whole(info["pid"])
+        pid = msgspec.convert(info["pid"], Pid)
         if (info["boot"], info["start"]) != (_boot(), _start(pid)):
             return None
         process = psutil.Process(pid)

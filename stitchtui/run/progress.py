@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from stitchtui.run import fields
+import msgspec
+
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
 
@@ -88,16 +89,24 @@ def _expected_steps(task: TaskState, known: Mapping[tuple[Group, str], list[int]
     return _from_recipe(task, state) or 1.0
 
 
+class _Recipe(msgspec.Struct):
+    """How long something is trained."""
+
+    batch_size: float
+    epochs: float = 0.0
+    steps: float | None = None
+
+
 def _from_recipe(task: TaskState, state: RunState) -> float | None:
     """The steps that the experiment asks for: epochs x training images / batch size."""
     try:
-        recipe: Mapping[str, Any] = state.stitch(task.request)
+        said: Mapping[str, Any] = state.stitch(task.request)
         if task.kind == "network":
-            recipe = state.experiment["networks"][task.id.removeprefix("network ")]["train"]
-        elif task.objective != "direct" and recipe.get("steps"):
-            return fields.number(recipe["steps"])
-        epochs = fields.number(recipe["epochs"]) if task.objective != "direct" else 1.0
-        images = fields.number((state.data or {})["train"])
-        return float(math.ceil(epochs * images / fields.number(recipe["batch_size"])))
-    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError):
+            said = state.experiment["networks"][task.id.removeprefix("network ")]["train"]
+        recipe = msgspec.convert(said, _Recipe)
+        if task.kind != "network" and task.objective != "direct" and recipe.steps:
+            return recipe.steps
+        epochs = recipe.epochs if task.objective != "direct" else 1.0
+        return float(math.ceil(epochs * (state.data or {})["train"] / recipe.batch_size))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):  # an experiment holds anything
         return None

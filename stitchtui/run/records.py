@@ -1,8 +1,9 @@
 """What a RunState is made of: cells, tasks, networks, and the grid's columns and summaries. Plain data."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
+from stitchtui.run.events import NetworkCut
 from stitchtui.spec.controls import control_named
 from stitchtui.stats.penalty import Interval
 
@@ -98,7 +99,7 @@ class NetworkState:
     error: float  # percent of the test part
     parameters: int
     source: str
-    cuts: list[dict[str, Any]]  # {name, shape, depth, parameters}, from input to output
+    cuts: list[NetworkCut]  # from input to output
     mean: list[float] = field(default_factory=list)  # per channel, what the network's input is normalised by
     std: list[float] = field(default_factory=list)
 

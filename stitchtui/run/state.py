@@ -6,14 +6,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from stitchtui.run import fields, grid
+import msgspec
+from msgspec import UNSET
+
+from stitchtui.run import events, grid
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import Event, parse, read_events
-from stitchtui.run.fields import Malformed
+from stitchtui.run.events import Event, decode, read_events
 from stitchtui.run.records import Cell, Column, NetworkState, RunStatus, Status, Summary, TaskState
 from stitchtui.spec.seed_names import first_names, said_in
-from stitchtui.stats.judgement import Judged, as_verdict
+from stitchtui.stats.judgement import Judged
 from stitchtui.stats.penalty import Verdict
 
 __all__ = ["Cell", "Column", "NetworkState", "RunState", "Status", "Summary", "TaskState", "load", "quick_state"]
@@ -51,23 +53,22 @@ class RunState:
     unknown_events: int = 0
 
     def apply(self, event: Event) -> None:
-        """Fold in one event; one that is malformed or about something unknown is counted, no more."""
+        """Fold in one event; one that is unknown, or about something unknown, is counted, no more."""
         try:
-            moment = fields.number(event["t"])
-            _HANDLERS[event["type"]](self, event, moment)
-        except (KeyError, TypeError, Malformed):
+            _HANDLERS[type(event)](self, event)
+        except (_OutOfPlace, msgspec.ValidationError):
             self.unknown_events += 1
         else:
-            self.updated = moment
+            self.updated = event.t
 
     def took(self, now: float | None = None) -> float:
         """Seconds that its workers took, without the time between two; the last one until `now` or its last word."""
         end = self.updated if now is None else now
         return self.before + (0.0 if self.began is None or end is None else max(0.0, end - self.began))
 
-    def apply_all(self, events: Iterable[Event]) -> None:
+    def apply_all(self, said: Iterable[Event]) -> None:
         """Fold in every event, in order."""
-        for event in events:
+        for event in said:
             self.apply(event)
 
     def stitch(self, request: int) -> dict[str, Any]:
@@ -143,43 +144,44 @@ def quick_state(directory: RunDirectory) -> RunState:
         return state
     last = len(lines) - 1
     for number, line in enumerate(lines):
-        if (number == last or b'"type":"step"' not in line[:80]) and (event := parse(line)) is not None:
+        if (number == last or b'"type":"step"' not in line[:80]) and (event := decode(line)) is not None:
             state.apply(event)
     return state
 
 
-def _run_started(state: RunState, event: Event, moment: float) -> None:
-    experiment = fields.mapping(event["experiment"])
-    planned = [_planned(fields.mapping(task)) for task in fields.items(event["tasks"])]
-    run, device = fields.text(event["run"]), fields.text(event["device"])
-    versions, epsilon = fields.mapping(event["versions"]), fields.number(experiment.get("epsilon", 3.0))
-    name, title = fields.text(experiment.get("name", run)), fields.text(experiment.get("title", ""))
-    process = fields.mapping(event.get("process", {}))
-    resumed, again = fields.truth(event["resumed"]), fields.truth(event.get("again", False))
+class _OutOfPlace(ValueError):
+    """An event that makes no sense where it stands."""
+
+
+def _unknown(_state: RunState, event: events.Unknown) -> None:
+    raise _OutOfPlace(f"a type of event that this version doesn't know: {event.said['type']}")
+
+
+class _Heading(msgspec.Struct):
+    """What an experiment says of itself; a log's may say anything."""
+
+    name: str = ""
+    title: str = ""
+    epsilon: float = 3.0
+
+
+def _run_started(state: RunState, event: events.RunStarted) -> None:
+    heading = msgspec.convert(event.experiment, _Heading)
+    planned = [TaskState(**msgspec.structs.asdict(task)) for task in event.tasks]
     used = [end for task in planned for end in (task.bottom, task.top)]
     networks = [TaskState(_network_task(name), "network") for name in dict.fromkeys(used)]
-    state.run, state.device, state.versions, state.experiment = run, device, versions, experiment
-    state.name, state.title, state.epsilon, state.process = name, title, epsilon, process
-    if not again:
-        if resumed and state.status == "running":  # the worker before was lost
+    state.run, state.device, state.versions = event.run, event.device, event.versions
+    state.experiment, state.process = event.experiment, event.process
+    state.name = heading.name if "name" in event.experiment else event.run
+    state.title, state.epsilon = heading.title, heading.epsilon
+    if not event.again:
+        if event.resumed and state.status == "running":  # the worker before was lost
             state.processor = None
-        state.before, state.began = state.took(), moment
+        state.before, state.began = state.took(), event.t
     state.status, state.reason, state.bad_input, state.finished = "running", None, False, None
-    state.started = moment if state.started is None else state.started
+    state.started = event.t if state.started is None else state.started
     state.claims = []  # more may be measured now: they are said again at the end
     _replan(state, [*networks, *planned])
-
-
-def _planned(task: dict[str, Any]) -> TaskState:
-    words = ("id", "column", "bottom", "top", "control", "family", "objective", "start")
-    return TaskState(
-        **{word: fields.text(task[word]) for word in words},  # type: ignore[arg-type]
-        seed=fields.integer(task["seed"]),
-        place=fields.text(task.get("place", "")),
-        recipe=fields.text(task.get("recipe", "")),
-        cross=fields.truth(task.get("cross", False)),
-        request=fields.whole(task.get("request", 0)),
-    )
 
 
 def _replan(state: RunState, planned: list[TaskState]) -> None:
@@ -205,36 +207,24 @@ def _network_task(name: str) -> str:
     return f"network {name}"
 
 
-def _data_ready(state: RunState, event: Event, moment: float) -> None:
-    fields.text(event["name"])
-    fields.whole(event["train"])
-    fields.whole(event["test"])
-    fields.texts(event["classes"])
-    state.data = {key: value for key, value in event.items() if key not in ("t", "type")}
-    _finish(_own_task(state, "data"), moment)
+def _data_ready(state: RunState, event: events.DataReady) -> None:
+    state.data = {key: value for key, value in events.as_object(event).items() if key not in ("t", "type")}
+    _finish(_own_task(state, "data"), event.t)
 
 
-def _network_ready(state: RunState, event: Event, moment: float) -> None:
-    cuts = [fields.mapping(cut) for cut in fields.items(event["cuts"])]
-    for cut in cuts:
-        fields.text(cut["name"])
-    network = NetworkState(
-        fields.text(event["network"]),
-        fields.text(event["digest"]),
-        fields.text(event.get("architecture", "")),
-        fields.number(event["error"]),
-        fields.whole(event.get("parameters", 0)),
-        fields.text(event.get("source", "")),
-        cuts,
-        mean=_numbers(event.get("mean")),
-        std=_numbers(event.get("std")),
+def _network_ready(state: RunState, event: events.NetworkReady) -> None:
+    state.networks[event.network] = NetworkState(
+        event.network,
+        event.digest,
+        event.architecture,
+        event.error,
+        event.parameters,
+        event.source,
+        event.cuts,
+        mean=event.mean or [],
+        std=event.std or [],
     )
-    state.networks[network.name] = network
-    _finish(_own_task(state, _network_task(network.name)), moment)
-
-
-def _numbers(value: object) -> list[float]:
-    return [fields.number(item) for item in fields.items(value)] if value is not None else []
+    _finish(_own_task(state, _network_task(event.network)), event.t)
 
 
 def _own_task(state: RunState, name: str) -> TaskState:
@@ -244,56 +234,52 @@ def _own_task(state: RunState, name: str) -> TaskState:
             state.tasks = {name: TaskState(name, "data"), **state.tasks}
         elif name.startswith("network "):
             state.tasks[name] = TaskState(name, "network")
+    return _known_task(state, name)
+
+
+def _known_task(state: RunState, name: str) -> TaskState:
+    if name not in state.tasks:
+        raise _OutOfPlace(f"a task that was not planned: {name}")
     return state.tasks[name]
 
 
-def _task_started(state: RunState, event: Event, moment: float) -> None:
-    name, steps, cuts = fields.text(event["task"]), fields.whole(event["steps"]), fields.texts(event["cuts"])
-    together = max(1, fields.whole(event.get("together", 1)))
-    task = _own_task(state, name)
+def _task_started(state: RunState, event: events.TaskStarted) -> None:
+    task = _own_task(state, event.task)
     _set_back(state, task)
-    task.status, task.steps, task.started, task.together = "running", steps, moment, together
+    task.status, task.steps, task.started = "running", event.steps, event.t
+    task.together = max(1, event.together or 1)
     task.loss = task.accuracy = None
     task.losses, task.accuracies = [], []
-    task.cuts = list(dict.fromkeys([*cuts, *(cut for key, cut in state.cells if key == name)]))
-    ends = _ends(event, cuts)
+    task.cuts = list(dict.fromkeys([*event.cuts, *(cut for key, cut in state.cells if key == task.id)]))
+    ends = {cut: pair for cut, pair in zip(event.cuts, event.ends or [], strict=False) if len(pair) == 2}
     for cut in task.cuts if task.kind == "column" else ():
         bottom_cut, top_cut = ends.get(cut, (None, None))
-        cell = state.cells.setdefault((name, cut), Cell(name, cut, bottom_cut=bottom_cut, top_cut=top_cut))
+        cell = state.cells.setdefault((task.id, cut), Cell(task.id, cut, bottom_cut=bottom_cut, top_cut=top_cut))
         if cell.status != "finished":
             cell.status, cell.reason = "running", None
 
 
-def _ends(event: Event, cuts: list[str]) -> dict[str, list[str]]:
-    """The bottom cut and top cut of each row, where the event says them."""
-    pairs = [fields.texts(pair) for pair in fields.items(event.get("ends") or [])]
-    return {cut: pair for cut, pair in zip(cuts, pairs, strict=False) if len(pair) == 2}
-
-
-def _step(state: RunState, event: Event, moment: float) -> None:
-    task = state.tasks[fields.text(event["task"])]
-    step, steps = fields.whole(event["step"]), fields.whole(event["steps"])
-    loss, accuracy = fields.maybe_number(event.get("loss")), fields.maybe_number(event.get("accuracy"))
-    losses, accuracies = (fields.maybe_numbers(event.get(key)) for key in ("losses", "accuracies"))
+def _step(state: RunState, event: events.Step) -> None:
+    task = _known_task(state, event.task)
     if task.status in ("finished", "failed"):
-        raise Malformed("a step of a task that is over")
+        raise _OutOfPlace("a step of a task that is over")
     if task.status == "pending":
-        task.status, task.started = "running", moment
-    task.step, task.steps, task.updated = step, steps, moment
-    task.loss, task.accuracy, task.losses, task.accuracies = loss, accuracy, losses, accuracies
-    task.first_step = step if task.first_step is None else task.first_step
-    memory = event.get("memory")
-    state.memory = state.memory if memory is None else fields.whole(memory)
-    task.add_point(step, loss, accuracy)
+        task.status, task.started = "running", event.t
+    task.step, task.steps, task.updated = event.step, event.steps, event.t
+    task.loss = None if event.loss is UNSET else event.loss
+    task.accuracy = None if event.accuracy is UNSET else event.accuracy
+    task.losses, task.accuracies = event.losses or [], event.accuracies or []
+    task.first_step = event.step if task.first_step is None else task.first_step
+    if event.memory is not UNSET and event.memory is not None:
+        state.memory = event.memory
+    task.add_point(event.step, task.loss, task.accuracy)
 
 
-def _column_cell(state: RunState, event: Event) -> Cell:
+def _new_cell(state: RunState, event: events.CellFinished | events.CellFailed) -> Cell:
     """A fresh cell for the event's task and cut, not yet in `state`."""
-    task = state.tasks[fields.text(event["task"])]
-    if task.kind != "column":
-        raise Malformed("a cell of a task that has none")
-    bottom_cut, top_cut = (fields.maybe_text(event.get(key)) for key in ("bottom_cut", "top_cut"))
-    return Cell(task.id, fields.text(event["cut"]), bottom_cut=bottom_cut, top_cut=top_cut)
+    if _known_task(state, event.task).kind != "column":
+        raise _OutOfPlace("a cell of a task that has none")
+    return Cell(event.task, event.cut, bottom_cut=event.bottom_cut, top_cut=event.top_cut)
 
 
 def _put(state: RunState, cell: Cell) -> None:
@@ -303,26 +289,23 @@ def _put(state: RunState, cell: Cell) -> None:
         cuts.append(cell.cut)
 
 
-def _cell_finished(state: RunState, event: Event, _: float) -> None:
-    cell = _column_cell(state, event)
-    cell.status, cell.identity = "finished", fields.text(event["identity"])
-    cell.measures = fields.measures(event["measures"])
-    cell.reused_from = fields.maybe_text(event.get("reused_from"))
-    cell.adapter = fields.text(event.get("adapter") or "")
-    cell.wrong = fields.text(event.get("wrong") or "")
+def _cell_finished(state: RunState, event: events.CellFinished) -> None:
+    cell = _new_cell(state, event)
+    cell.status, cell.identity = "finished", event.identity
+    cell.measures, cell.reused_from = event.measures, event.reused_from
+    cell.adapter, cell.wrong = event.adapter or "", event.wrong or ""
     _put(state, cell)
 
 
-def _cell_failed(state: RunState, event: Event, _: float) -> None:
-    cell = _column_cell(state, event)
-    cell.status, cell.reason = "failed", fields.text(event["reason"])
-    cell.misfit = fields.truth(event.get("misfit", False))
+def _cell_failed(state: RunState, event: events.CellFailed) -> None:
+    cell = _new_cell(state, event)
+    cell.status, cell.reason, cell.misfit = "failed", event.reason, bool(event.misfit)
     _put(state, cell)
 
 
-def _task_finished(state: RunState, event: Event, moment: float) -> None:
-    task = state.tasks[fields.text(event["task"])]
-    _finish(task, moment)
+def _task_finished(state: RunState, event: events.TaskFinished) -> None:
+    task = _known_task(state, event.task)
+    _finish(task, event.t)
     outcomes = [cell.status for key, cell in state.cells.items() if key[0] == task.id]
     if "failed" in outcomes and "finished" not in outcomes:
         task.status = "failed"
@@ -332,53 +315,48 @@ def _finish(task: TaskState, moment: float) -> None:
     task.status, task.finished, task.step = "finished", moment, task.steps
 
 
-def _check(state: RunState, event: Event, _: float) -> None:
-    check = {"name": fields.text(event["name"]), "passed": fields.truth(event["passed"])}
-    check["detail"] = fields.text(event.get("detail") or "")
+def _check(state: RunState, event: events.Check) -> None:
+    check = {"name": event.name, "passed": event.passed, "detail": event.detail or ""}
     if check not in state.checks:  # a resumed run verifies again what it verified before
         state.checks.append(check)
 
 
-def _warning(state: RunState, event: Event, _: float) -> None:
-    warning = fields.text(event["text"])
-    if warning not in state.warnings:
-        state.warnings.append(warning)
+def _warned(state: RunState, event: events.Warned) -> None:
+    if event.text not in state.warnings:
+        state.warnings.append(event.text)
 
 
-def _claim(state: RunState, event: Event, _: float) -> None:
-    verdict = as_verdict(fields.text(event["verdict"]))
-    if verdict is None:
-        raise Malformed("a verdict that this version doesn't know")
-    numbers = [fields.mapping(number) for number in fields.items(event.get("numbers") or [])]
-    index, sentence, reason = fields.whole(event["index"]), fields.text(event["sentence"]), fields.text(event["reason"])
-    claim = Judged(index, sentence, verdict, reason, fields.text(event.get("source") or ""), tuple(numbers))
-    state.claims = sorted([*(c for c in state.claims if c.index != index), claim], key=lambda c: c.index)
+def _claim(state: RunState, event: events.Claim) -> None:
+    numbers = tuple(event.numbers or ())
+    claim = Judged(event.index, event.sentence, event.verdict, event.reason, event.source or "", numbers)
+    state.claims = sorted([*(c for c in state.claims if c.index != claim.index), claim], key=lambda c: c.index)
 
 
-def _run_finished(state: RunState, event: Event, moment: float) -> None:
-    statuses: dict[str, RunStatus] = {"done": "done", "failed": "failed", "stopped": "stopped"}
-    status, reason = statuses[event["status"]], fields.maybe_text(event.get("reason"))
-    bad_input, processor = fields.truth(event.get("bad_input", False)), event.get("processor")
-    known = processor is not None and state.processor is not None
-    state.processor = (state.processor or 0.0) + fields.number(processor) if known else None
-    state.before, state.began = state.took(moment), None
-    state.status, state.reason, state.bad_input, state.finished = status, reason, bad_input, moment
+def _run_finished(state: RunState, event: events.RunFinished) -> None:
+    if state.processor is None or event.processor is UNSET or event.processor is None:
+        state.processor = None
+    else:
+        state.processor += event.processor
+    state.before, state.began = state.took(event.t), None
+    state.status, state.reason, state.finished = event.status, event.reason, event.t
+    state.bad_input = bool(event.bad_input)
     for task in state.tasks.values():
         if task.status == "running":
             _set_back(state, task)
 
 
-_HANDLERS: dict[str, Callable[[RunState, Event, float], None]] = {
-    "run_started": _run_started,
-    "data_ready": _data_ready,
-    "network_ready": _network_ready,
-    "task_started": _task_started,
-    "step": _step,
-    "cell_finished": _cell_finished,
-    "cell_failed": _cell_failed,
-    "task_finished": _task_finished,
-    "check": _check,
-    "warning": _warning,
-    "claim": _claim,
-    "run_finished": _run_finished,
+_HANDLERS: dict[type[Event], Callable[[RunState, Any], None]] = {
+    events.RunStarted: _run_started,
+    events.DataReady: _data_ready,
+    events.NetworkReady: _network_ready,
+    events.TaskStarted: _task_started,
+    events.Step: _step,
+    events.CellFinished: _cell_finished,
+    events.CellFailed: _cell_failed,
+    events.TaskFinished: _task_finished,
+    events.Check: _check,
+    events.Warned: _warned,
+    events.Claim: _claim,
+    events.RunFinished: _run_finished,
+    events.Unknown: _unknown,
 }

@@ -12,12 +12,6 @@ _SHOWN = 3  # comparisons that a reason spells out
 _KEPT = 24  # numbers that an event carries
 
 
-def as_verdict(word: str) -> Verdict | None:
-    """`word` if it is a verdict."""
-    verdicts: tuple[Verdict, ...] = ("confirmed", "rejected", "undecided")
-    return next((verdict for verdict in verdicts if verdict == word), None)
-
-
 @dataclass(frozen=True)
 class Judged:
     """A claim with its verdict, and the numbers with their intervals that decided it."""

@@ -108,8 +108,8 @@ def _origin(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]
     for role, name, error in zip(("bottom", "top"), (column.bottom, column.top), errors, strict=True):
         network = state.networks.get(name)
         if network is not None:
-            shape = next((cut.get("shape") for cut in network.cuts if cut["name"] == summary.cut), None)
-            at = f", {'x'.join(map(str, shape))} here" if isinstance(shape, list) else ""
+            shape = next((cut.shape for cut in network.cuts if cut.name == summary.cut), None)
+            at = f", {'x'.join(map(str, shape))} here" if shape else ""
             of_all = f"error {network.error:.2f} %" if error is None else f"error {error:.2f} %{mean}"
             yield role, f"{name}: {network.architecture}, {of_all}{at}"
 

@@ -1,6 +1,5 @@
 """RunWatch: follows one run's log in a thread and keeps its RunState, the only copy that the app has."""
 
-import contextlib
 import threading
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from stitchtui.run import control
 from stitchtui.run.asking import added, unmeasured
 from stitchtui.run.control import RunCondition
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import Event, EventReader
+from stitchtui.run.events import Event, EventReader, Step
 from stitchtui.run.state import RunState
 from stitchtui.tui.messages import Arrived, RunChanged
 
@@ -95,7 +94,7 @@ class RunWatch:
             changed = changed or bool(batch.events) or (batch.condition, batch.added) != before
             self.state.apply_all(batch.events)
             self.log.extend(batch.log or log_lines(batch.events, self.state))
-            self.cells_changed += any(event["type"] != "step" for event in batch.events) or batch.fresh is not None
+            self.cells_changed += any(not isinstance(event, Step) for event in batch.events) or batch.fresh is not None
             self.condition, self._added, self.bad_lines = batch.condition, batch.added, batch.bad_lines
         return changed
 
@@ -133,10 +132,6 @@ def _condition(directory: RunDirectory, known: RunState) -> tuple[RunCondition, 
 
 def log_lines(events: Iterable[Event], state: RunState) -> list[str]:
     """What a person wants to read about `events`, inert and with the time of day; `state` has them folded in."""
-    worth = [event for event in events if event["type"] != "step"][-LOG:]
-    found = []
-    for event in worth:
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):  # a malformed one says nothing
-            if text := line(event, state):
-                found.append(f"{time.strftime('%H:%M:%S', time.localtime(event['t']))} {plain(text)}")
-    return found
+    worth = [event for event in events if not isinstance(event, Step)][-LOG:]
+    said = [(event.t, text) for event in worth if (text := line(event, state))]
+    return [f"{time.strftime('%H:%M:%S', time.localtime(t))} {plain(text)}" for t, text in said]

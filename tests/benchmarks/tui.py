@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tui")]
 from pilot import make_experiment, make_run, tasks_of, write_cell, write_step, write_steps, write_task  # noqa: E402
 
 from stitchtui.run.control import describe_process  # noqa: E402
-from stitchtui.run.events import EventWriter  # noqa: E402
+from stitchtui.run.events import EventWriter, TaskFinished  # noqa: E402
 
 CUTS = [f"layer{number}" for number in range(8)]
 SIZES = ((80, 24), (120, 36), (200, 60))
@@ -168,7 +168,7 @@ def _cells(size: tuple[int, int], terminal: Terminal, writer: EventWriter, tasks
         report(size, f"a cell of the {name} column finishes, {beside}, bytes at most", max(found), 400)
     for cut in CUTS[4:]:
         write_cell(writer, tasks[0], cut, 13.0)
-    writer.write("task_finished", task=tasks[0].id, seconds=1.0)
+    writer.write(TaskFinished(task=tasks[0].id, seconds=1.0))
     report(size, "a column ends: four cells, verdict, plot, bytes", len(terminal.read(5)))
 
 

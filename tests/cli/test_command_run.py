@@ -5,6 +5,7 @@ import types
 from pathlib import Path
 
 import fake_worker as fake
+import logged
 import pytest
 from rich.console import Console
 
@@ -166,7 +167,7 @@ def test_on_a_terminal_the_summary_breaks_between_words_with_an_indent(capsys, m
     terminal = Console(file=file, width=50, force_terminal=True, color_system=None, legacy_windows=False)
     monkeypatch.setattr(watching, "output", lambda: terminal)
     state = RunState()
-    state.apply_all(fake.whole_run())
+    state.apply_all(logged.events(fake.whole_run()))
     watching._print_result(state, "done")
     text = file.getvalue()
     assert max(map(len, text.splitlines())) <= 50

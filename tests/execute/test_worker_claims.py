@@ -11,7 +11,7 @@ from stitchtui.report.columns import meaning
 from stitchtui.report.export import csv_text
 from stitchtui.report.judging import judge_all
 from stitchtui.run.directory import create
-from stitchtui.run.events import read_events
+from stitchtui.run.events import Claim, read_events
 from stitchtui.spec.experiment import Experiment
 
 PAIR = "seed0 > seed1"
@@ -32,8 +32,8 @@ def test_claims_are_said_after_the_last_cell_and_again_by_a_run_that_goes_on():
     assert [claim.verdict for claim in state.claims] == ["confirmed", "rejected", "undecided"]
     assert state.claims[0].source == "E1"
     assert state.claims[2].reason == "seed0 > random(seed1) is no column of this run"
-    types = [event["type"] for event in read_events(directory.events)]
-    assert types[-3:] == ["claim"] * 3
+    types = [type(event) for event in read_events(directory.events)]
+    assert types[-3:] == [Claim] * 3
     again = run_here(directory, claimed())
     assert again.claims == state.claims == judge_all(state)
 
@@ -60,4 +60,4 @@ def test_every_column_of_a_real_runs_csv_is_explained():
 def test_a_run_whose_experiment_claims_nothing_says_no_claim():
     directory, state = new_run(claimed(claims=[]))
     assert state.claims == []
-    assert "claim" not in {event["type"] for event in read_events(directory.events)}
+    assert Claim not in {type(event) for event in read_events(directory.events)}

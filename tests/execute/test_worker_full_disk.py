@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import logged
 import pytest
 from fake_worker import begun, measured
 
@@ -15,7 +16,7 @@ from stitchtui.base.files import is_disk_full, write_atomically
 from stitchtui.execute import worker
 from stitchtui.run import events
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import EventWriter, read_events
+from stitchtui.run.events import EventWriter, RunFinished, read_events
 from stitchtui.run.state import RunState
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -41,8 +42,8 @@ def full(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> list[bool]
     return now
 
 
-def say(log: EventWriter, event: dict[str, Any]) -> None:
-    log.write(event["type"], **{key: value for key, value in event.items() if key != "type"})
+def say(log: EventWriter, said: dict[str, Any]) -> None:
+    log.write(logged.event(said))
 
 
 def work(directory: RunDirectory, does: Any, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -85,7 +86,7 @@ def test_a_disk_that_fills_when_the_result_is_written_makes_no_run_that_is_done(
     with monkeypatch.context() as patched:
         patched.setattr(worker, "write_atomically", no_room)
         assert work(directory, does, patched) == ExitCode.FAILED
-    assert [e["status"] for e in read_events(directory.events) if e["type"] == "run_finished"] == ["failed"]
+    assert [e.status for e in read_events(directory.events) if isinstance(e, RunFinished)] == ["failed"]
     reason = RunState.load(directory.events).reason or ""
     assert f"{directory.result}: can't be written (No space left on device)" in reason
     assert capsys.readouterr().err == f"{reason}\n"

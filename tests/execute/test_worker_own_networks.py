@@ -9,7 +9,7 @@ from small_runs import experiment, measures, new_run
 
 from stitchtui.base.errors import BadInput
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import read_events
+from stitchtui.run.events import CellFailed, read_events
 
 CLASSES = """
 import torch
@@ -137,6 +137,6 @@ def test_a_network_whose_copies_would_read_its_own_weights_has_no_random_control
 
 def test_nor_can_its_layers_be_trained_further(workplace: Path) -> None:
     directory = run(workplace, "Plain", "Patched", controls=["fine_tuned_top"])
-    failed = [e for e in read_events(directory.events) if e["type"] == "cell_failed"]
-    assert [e["cut"] for e in failed] == ["bn+relu"]  # the tail after the other cut is without that layer
+    failed = [e for e in read_events(directory.events) if isinstance(e, CellFailed)]
+    assert [e.cut for e in failed] == ["bn+relu"]  # the tail after the other cut is without that layer
     assert "so that b can't be trained further" in failed[0]["reason"]

@@ -11,7 +11,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.run.asking import ask, see_to
 from stitchtui.run.control import status
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import read_events
+from stitchtui.run.events import KINDS, NetworkReady, Step, TaskFinished, TaskStarted, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Request
 
@@ -30,7 +30,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
 
 
 def saw(directory: RunDirectory, kind: str, count: int) -> bool:
-    return sum(e["type"] == kind for e in read_events(directory.events)) >= count
+    return sum(isinstance(e, KINDS[kind]) for e in read_events(directory.events)) >= count
 
 
 def test_a_worker_does_the_run_and_writes_its_result() -> None:
@@ -64,11 +64,11 @@ def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbe
     wait_for(lambda: saw(directory, kind, count) or process.poll() is not None, f"{count} x {kind}")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished_before = sum(e["type"] == "task_finished" for e in read_events(directory.events))
+    finished_before = sum(isinstance(e, TaskFinished) for e in read_events(directory.events))
     assert status(directory, RunState.load(directory.events)) == "lost"
     assert worker(directory).wait(120) == 0
     assert measures(directory) == measures(undisturbed)
-    started = [e["task"] for e in read_events(directory.events) if e["type"] == "task_started"]
+    started = [e.task for e in read_events(directory.events) if isinstance(e, TaskStarted)]
     repeated = {t for t in started if started.count(t) > 1 and " > " in t}
     assert len(repeated) <= 1, "more than the column in flight was repeated"
     assert finished_before <= len(set(started))
@@ -86,7 +86,7 @@ def test_a_resumed_run_computes_where_it_did_before() -> None:
 def test_sigterm_ends_the_run_within_a_step_and_says_so() -> None:
     directory = create(experiment(**{**ONE_PAIR, "stitch": {"steps": 100_000}}))
     process = worker(directory)
-    wait_for(lambda: any(e["type"] == "step" and e.get("losses") for e in read_events(directory.events)), "training")
+    wait_for(lambda: any(isinstance(e, Step) and e.losses for e in read_events(directory.events)), "training")
     process.terminate()
     assert process.wait(20) == 0
     state = RunState.load(directory.events)
@@ -145,7 +145,7 @@ def test_a_worker_at_work_takes_up_what_is_asked_for_meanwhile() -> None:
     state = RunState.load(directory.events)
     assert state.status == "done"
     assert tasks and {state.tasks[task].status for task in tasks} == {"finished"}
-    assert sum(e["type"] == "network_ready" and e["network"] == "seed0" for e in read_events(directory.events)) >= 1
+    assert sum(isinstance(e, NetworkReady) and e.network == "seed0" for e in read_events(directory.events)) >= 1
 
 
 def test_what_a_worker_that_was_ending_did_not_see_is_seen_to_by_another() -> None:

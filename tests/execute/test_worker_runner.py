@@ -14,7 +14,7 @@ from stitchtui.networks.obtain import cache_path, obtain
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import asking
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import read_events
+from stitchtui.run.events import as_object, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import NetworkSpec, TrainSpec
 from stitchtui.spec.plan import plan
@@ -447,7 +447,7 @@ def test_notes_on_the_images_are_in_the_log_before_any_network(tmp_path: Path) -
     )
     directory, state = new_run(wanted)
     assert state.warnings[0].startswith("data: 80 of 80 test images are training images too")
-    types = [event["type"] for event in read_events(directory.events)]
+    types = [as_object(event)["type"] for event in read_events(directory.events)]
     assert types.index("warning") < types.index("network_ready")
 
 

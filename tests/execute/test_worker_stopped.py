@@ -6,7 +6,7 @@ import pytest
 from small_runs import TRAIN, experiment, measures, new_run
 
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import Event, read_events
+from stitchtui.run.events import CellFailed, read_events
 from stitchtui.spec.experiment import Experiment
 
 NETWORKS = """
@@ -46,8 +46,8 @@ def wanted(folder: Path, tops: list[str], controls: tuple[str, ...] = (), **stit
     )
 
 
-def failed(directory: RunDirectory) -> list[Event]:
-    return [event for event in read_events(directory.events) if event["type"] == "cell_failed"]
+def failed(directory: RunDirectory) -> list[CellFailed]:
+    return [event for event in read_events(directory.events) if isinstance(event, CellFailed)]
 
 
 @pytest.mark.parametrize("options", [{}, {"best_of": 2, "start": "random"}, {"objective": "soft"}])
@@ -55,8 +55,8 @@ def test_such_a_cell_fails_and_the_others_of_its_column_are_measured(
     tmp_path: Path, options: dict[str, object]
 ) -> None:
     directory = new_run(wanted(tmp_path, ["detached"], **options), tmp_path / "runs")[0]
-    assert {event["reason"] for event in failed(directory)} == {REASON}
-    stopped = {event["cut"] for event in failed(directory)}
+    assert {event.reason for event in failed(directory)} == {REASON}
+    stopped = {event.cut for event in failed(directory)}
     trained = {cut for task, cut in measures(directory) if "direct" not in task}
     assert stopped == {"one"}
     assert trained == {"two"}
@@ -68,11 +68,11 @@ def test_tops_that_are_trained_in_one_go_keep_their_numbers_beside_one_that_stop
     expected = measures(alone)
     found = {key: value for key, value in measures(both).items() if key in expected}
     assert found == expected
-    assert {event["cut"] for event in failed(both)} == {"one"}
+    assert {event.cut for event in failed(both)} == {"one"}
 
 
 def test_the_layers_of_a_top_are_not_said_to_be_trained_either_where_no_gradient_comes(tmp_path: Path) -> None:
     directory = new_run(wanted(tmp_path, ["detached"], ("retrained_top",)), tmp_path / "runs")[0]
-    reasons = {event["cut"]: event["reason"] for event in failed(directory) if "retrained" in event["task"]}
+    reasons = {event.cut: event.reason for event in failed(directory) if "retrained" in event.task}
     assert reasons == {"one": "no gradient reaches the layers after the cut: detach lets none through"}
     assert "two" in {cut for task, cut in measures(directory) if "retrained" in task}

@@ -13,7 +13,7 @@ from small_runs import TRAIN, experiment, measures, new_run, run_here
 from stitchtui.measure import columns, together
 from stitchtui.measure.recorder import Recorder, Stopped
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import Event, read_events
+from stitchtui.run.events import KINDS, as_object, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 from stitchtui.stitching import fit, fold
@@ -52,13 +52,13 @@ def six(places: Path) -> RunDirectory:
         return new_run(all_pairs(controls=["random_bottom"]), places / "six")[0]
 
 
-def of(directory: RunDirectory, kind: str) -> list[Event]:
-    return [event for event in read_events(directory.events) if event["type"] == kind]
+def of(directory: RunDirectory, kind: str) -> list[Any]:
+    return [event for event in read_events(directory.events) if isinstance(event, KINDS[kind])]
 
 
 def in_one_go(directory: RunDirectory) -> dict[str, int]:
     """The tasks that were trained with others, and with how many."""
-    return {event["task"]: event["together"] for event in of(directory, "task_started") if "together" in event}
+    return {event.task: event.together for event in of(directory, "task_started") if event.together}
 
 
 def kept(directory: RunDirectory) -> dict[str, dict[str, torch.Tensor]]:
@@ -67,8 +67,8 @@ def kept(directory: RunDirectory) -> dict[str, dict[str, torch.Tensor]]:
 
 def first_losses(directory: RunDirectory) -> dict[str, list[float]]:
     """What each training said of its first step: later ones depend on when they are said."""
-    said = [event for event in of(directory, "step") if event["step"] == 1 and event.get("losses")]
-    return {event["task"]: event["losses"] for event in said}
+    said = [event for event in of(directory, "step") if event.step == 1 and event.losses]
+    return {event.task: event.losses for event in said}
 
 
 def named(pair: tuple[str, str]) -> str:
@@ -112,7 +112,7 @@ def test_a_network_whose_copy_is_wrong_is_trained_through_as_it_is_which_the_log
     right, _ = new_run(wanted, tmp_path / "right")
     monkeypatch.setattr(fold.GlobalAverage, "forward", lambda own, x: 2 * x.mean((2, 3), keepdim=own.keepdim))
     found, _ = new_run(wanted, tmp_path / "wrong")
-    said = [e["text"] for e in of(found, "warning") if "copy for training" in e["text"]]
+    said = [e.text for e in of(found, "warning") if "copy for training" in e.text]
     assert [text.split("'")[0] for text in said] == ["a > b: the bottom", "a > b: the top", "a > c: the top"]
     losses = {key: m["loss"] for key, m in measures(right).items()}
     assert {key: m["loss"] for key, m in measures(found).items()} == pytest.approx(losses, rel=1e-2)
@@ -120,13 +120,14 @@ def test_a_network_whose_copy_is_wrong_is_trained_through_as_it_is_which_the_log
 
 def test_each_column_starts_before_its_steps_and_ends_after_its_cells(six: RunDirectory) -> None:
     for task in in_one_go(six):
-        own = [e["type"] for e in read_events(six.events) if e.get("task") == task]
+        said = [as_object(e) for e in read_events(six.events)]
+        own = [e["type"] for e in said if e.get("task") == task]
         assert (own[0], own[-1]) == ("task_started", "task_finished")
         assert own == sorted(own, key=["task_started", "step", "cell_finished", "task_finished"].index)
         assert Counter(own)["cell_finished"] == 2
-        last = [e for e in of(six, "step") if e["task"] == task][-1]
-        assert (last["step"], last["steps"], len(last["losses"]), len(last["accuracies"])) == (STEPS, STEPS, 2, 2)
-    losses = [tuple(e["losses"]) for e in of(six, "step") if e["step"] == STEPS and e["task"] in in_one_go(six)]
+        last = [e for e in of(six, "step") if e.task == task][-1]
+        assert (last.step, last.steps, len(last.losses), len(last.accuracies)) == (STEPS, STEPS, 2, 2)
+    losses = [tuple(e.losses) for e in of(six, "step") if e.step == STEPS and e.task in in_one_go(six)]
     assert len(set(losses)) == len(losses)
 
 
@@ -141,8 +142,8 @@ def test_while_they_are_trained_all_of_them_run(six: RunDirectory) -> None:
 
 Seen = Callable[[RunDirectory], bool]
 IN_THE_MIDDLE: dict[str, Seen] = {
-    "at its steps": lambda run: any(e["task"] == named(("a", "b")) for e in of(run, "step")),
-    "while measured": lambda run: any(e["task"] == named(("a", "b")) for e in of(run, "task_finished")),
+    "at its steps": lambda run: any(e.task == named(("a", "b")) for e in of(run, "step")),
+    "while measured": lambda run: any(e.task == named(("a", "b")) for e in of(run, "task_finished")),
 }
 
 
@@ -236,7 +237,7 @@ def test_many_tasks_at_once_say_their_steps_more_rarely(
     count: int, said_at: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[int] = []
-    record = Recorder(lambda _kind, **fields: said.append(fields["step"]))
+    record = Recorder(lambda event: said.append(event.step))
     now = iter(range(100, 200))
     monkeypatch.setattr("stitchtui.measure.recorder.time.monotonic", lambda: 0.25 * next(now))
     for step in range(1, 9):

@@ -4,6 +4,7 @@ import pytest
 from claimed_run import CUTS, experiment, measures, reason, run, verdict
 
 from stitchtui.report.judging import judge, judge_all
+from stitchtui.run.events import CellFinished
 from stitchtui.spec.claims import ClaimSpec
 
 A, B = "a > c", "b > c"
@@ -305,8 +306,10 @@ def test_where_the_bottom_is_cut_deeper_is_a_region_of_a_grid_of_every_cut_with_
     for low, high in places:
         penalty = 1.0 if CUTS.index(low) >= CUTS.index(high) else 30.0
         name = high if low == high else f"{low} > {high}"
-        made_up = {"task": task.id, "cut": name, "bottom_cut": low, "top_cut": high, "identity": "i"}
-        state.apply({"t": 1.0, "type": "cell_finished", **made_up, "measures": measures(penalty)})
+        said = measures(penalty)
+        state.apply(
+            CellFinished(t=1.0, task=task.id, cut=name, bottom_cut=low, top_cut=high, identity="i", measures=said)
+        )
     for region, expected in (("later", "confirmed"), ("diagonal", "confirmed"), ("earlier", "rejected")):
         assert verdict(state, kind="at_most", columns=[A], value=3, cuts=region) == expected
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 import typer
-from synthetic_run import experiment, finished_run_events, started, timed
+from synthetic_run import Said, experiment, finished_run_events, started, timed
 from typer.testing import CliRunner, Result
 
 from stitchtui.base.errors import BadInput
 from stitchtui.cli.report import report
-from stitchtui.run.events import Event
 from stitchtui.spec.plan import plan
 
 NAME = "20260102-030405-tiny"
@@ -28,7 +27,7 @@ def _terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
-def put(path: Path, events: list[Event]) -> Path:
+def put(path: Path, events: list[Said]) -> Path:
     path.mkdir(parents=True)
     (path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in timed(events)), "utf-8")
     return path
@@ -158,7 +157,7 @@ def test_unfinished_run_of_another_machine_says_where_its_worker_is(tmp_path: Pa
 
 
 def test_run_that_failed_says_why(tmp_path: Path) -> None:
-    end: Event = {"type": "run_finished", "status": "failed", "reason": "no space left"}
+    end: Said = {"type": "run_finished", "status": "failed", "reason": "no space left"}
     put(tmp_path / "runs" / NAME, [*started(experiment()), end])
     assert "failed: no space left" in output()
 

@@ -21,6 +21,7 @@ from synthetic_run import (
 from stitchtui.report.depth import depth_plot, round_ticks
 from stitchtui.report.references import references
 from stitchtui.report.summary import summary_lines
+from stitchtui.run.events import NetworkCut
 from stitchtui.run.state import RunState
 from stitchtui.spec.curves import curve
 from stitchtui.spec.experiment import Experiment
@@ -146,7 +147,7 @@ def test_on_the_papers_architecture_its_points_stand_at_the_runs_own_cuts() -> N
     state = on_its_architecture(name)
     (one,) = references(state)
     assert one.exact
-    place = {cut["name"]: cut["depth"] for cut in state.networks["a"].cuts}
+    place = {cut.name: cut.depth for cut in state.networks["a"].cuts}
     wanted = [(place[cut] if cut else 1.0, v) for cut, v in zip(curve(name).cuts, curve(name).values, strict=True)]
     assert list(one.points) == wanted
     text = depth_plot(state, 120, 30, colour=False)
@@ -241,11 +242,11 @@ def test_what_is_no_curve_of_penalties_is_left_out(name: object) -> None:
 def test_a_curve_of_another_architecture_has_no_place_among_numbered_cuts() -> None:
     state = compared("E1 resnet18 seeds")
     for network in state.networks.values():
-        network.cuts[:] = [{"name": cut} for cut in CUTS]
+        network.cuts[:] = [NetworkCut(name=cut) for cut in CUTS]
     assert "paper" not in depth_plot(state, 80, 20, colour=False)
     exact = on_its_architecture("E1 resnet18 seeds")
     for network in exact.networks.values():
-        network.cuts[:] = [{"name": cut["name"]} for cut in network.cuts]
+        network.cuts[:] = [NetworkCut(name=cut.name) for cut in network.cuts]
     assert "paper fig. 6B" in depth_plot(exact, 80, 30, colour=False)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import (
     CUTS,
+    Said,
     column_events,
     direct_only_run,
     experiment,
@@ -22,7 +23,6 @@ from synthetic_run import (
 )
 
 from stitchtui.report.export import MEASURES, csv_text, json_text, markdown_text
-from stitchtui.run.events import Event
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import plan
@@ -47,7 +47,7 @@ def named(text: str) -> RunState:
     events = started(experiment())
     tasks: list[dict[str, Any]] = [task.as_dict() for task in plan(experiment())]
     events[0]["tasks"] = [{key: text if value == "a" else value for key, value in task.items()} for task in tasks]
-    cells: list[Event] = [
+    cells: list[Said] = [
         {**event, "cut": text} if event["type"] == "cell_finished" else event
         for event in column_events(plan(experiment())[0])
     ]

@@ -1,6 +1,5 @@
 """What is left of a run that is done: cells that failed and could be tried again, columns that were added."""
 
-import json
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ from made_events import event, experiment, whole_run
 from stitchtui.run.asking import outstanding, see_to
 from stitchtui.run.control import AlreadyRunning
 from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import decode, encode
 from stitchtui.run.state import RunState
 from stitchtui.spec.plan import plan
 
@@ -19,9 +19,8 @@ def finished(tmp_path):
     """A run that is done, and its state."""
     directory = RunDirectory(tmp_path)
     directory.write_experiment(experiment())
-    events = json.loads(json.dumps(whole_run()))  # as they come from a log
     state = RunState()
-    state.apply_all(events)
+    state.apply_all(decode(encode(event)) for event in whole_run())  # as they come from a log
     return directory, state
 
 
@@ -93,7 +92,7 @@ def test_what_was_asked_for_is_waited_for_where_someone_else_launched_a_worker_j
     tasks = [task.id for task in state.tasks.values() if task.kind == "column"]
 
     def launch():
-        directory.events.write_text("".join(json.dumps(each) + "\n" for each in whole_run()))
+        directory.events.write_bytes(b"".join(encode(each) + b"\n" for each in whole_run()))
         raise AlreadyRunning("run x: is running already")
 
     assert see_to(directory, tasks, launch) is None

@@ -19,6 +19,7 @@ from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.run import process
 from stitchtui.run.control import AlreadyRunning, describe_process, launch, liveness, status, stop
 from stitchtui.run.directory import create, read_object
+from stitchtui.run.events import encode
 from stitchtui.run.state import RunState
 
 ROOT = Path(stitchtui.__file__).parent.parent
@@ -278,9 +279,9 @@ def test_a_worker_that_died_without_a_word_is_lost(directory):
 def test_a_run_that_ended_just_after_the_log_was_read_is_not_lost(directory):
     directory.write_info(dead_process())
     end = event("run_finished", 1001.0, status="done")
-    directory.events.write_text(json.dumps(run_started()) + "\n" + json.dumps(end) + "\n")
+    directory.events.write_bytes(encode(run_started()) + b"\n" + encode(end) + b"\n")
     assert status(directory, folded(run_started())) == "running"
-    directory.events.write_text(json.dumps(end) + "\n" + json.dumps(run_started(t=1002.0)) + "\n")
+    directory.events.write_bytes(encode(end) + b"\n" + encode(run_started(t=1002.0)) + b"\n")
     assert status(directory, folded(end, run_started(t=1002.0))) == "lost"
 
 

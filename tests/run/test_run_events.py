@@ -4,11 +4,35 @@ import json
 import math
 import os
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_events import whole_run
+from msgspec import inspect
+from msgspec.structs import replace
 
-from stitchtui.run.events import EventReader, EventWriter, parse, read_events
+from stitchtui.run.events import (
+    KINDS,
+    CellFinished,
+    Check,
+    Claim,
+    EventReader,
+    EventWriter,
+    Step,
+    Unknown,
+    Warned,
+    as_object,
+    decode,
+    encode,
+    read_events,
+)
+
+OTHERS = [  # that a small undisturbed run doesn't say
+    Step(t=1.0, task="x", step=1, steps=2),
+    Check(t=1.0, name="x", passed=True),
+    Claim(t=1.0, index=0, sentence="x", verdict="confirmed", reason="y"),
+]
 
 words = st.text(max_size=8)
 values = st.recursive(
@@ -16,10 +40,10 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=5,
 )
-warnings = st.builds(lambda text, t: {"t": t, "type": "warning", "text": text}, words, st.integers(0, 10**9))
-newer = st.builds(lambda more: {"t": 1.0, "type": "from_the_future", "more": more}, values)
-good = (warnings | newer).map(lambda event: (json.dumps(event).encode(), event))
-garbage = st.binary(max_size=40).map(lambda b: b.replace(b"\n", b" ")).filter(lambda b: parse(b) is None)
+warnings = st.builds(lambda text, t: Warned(t=t, text=text), words, st.integers(0, 10**9).map(float))
+newer = st.builds(lambda more: Unknown(t=1.0, said={"t": 1.0, "type": "from_the_future", "more": more}), values)
+good = (warnings | newer).map(lambda event: (json.dumps(as_object(event)).encode(), event))
+garbage = st.binary(max_size=40).map(lambda b: b.replace(b"\n", b" ")).filter(lambda b: decode(b) is None)
 lines = st.lists(good | garbage.map(lambda b: (b, None)), max_size=12)
 
 
@@ -70,7 +94,7 @@ def test_a_writer_after_a_torn_tail_never_merges_its_line_with_it(scratch, parts
     reader = EventReader(path)
     assert reader.poll() == expected
     with EventWriter(path) as writer:
-        written = [writer.write("warning", text="one"), writer.write("warning", text="two")]
+        written = [writer.write(Warned(text="one")), writer.write(Warned(text="two"))]
     assert reader.poll() == written
     assert read_events(path) == expected + written
 
@@ -79,11 +103,11 @@ def test_a_writer_after_a_torn_tail_never_merges_its_line_with_it(scratch, parts
 @given(first=lines, second=lines)
 def test_a_log_replaced_by_another_is_read_from_its_start(scratch, first, second):
     path = scratch / "replaced.jsonl"
-    before, _ = log_of([(b'{"t": 0, "type": "old"}', {"t": 0, "type": "old"}), *first])
+    before, _ = log_of([(b'{"t": 0, "type": "old"}', None), *first])
     path.write_bytes(before)
     reader = EventReader(path)
     reader.poll()
-    after, expected = log_of([(b'{"t": 0, "type": "new"}', {"t": 0, "type": "new"}), *second])
+    after, expected = log_of([(b'{"t": 0, "type": "new"}', Unknown(t=0.0, said={"t": 0, "type": "new"})), *second])
     path.write_bytes(after)
     assert reader.poll() == expected
     assert reader.restarted
@@ -94,9 +118,9 @@ def test_a_log_replaced_by_another_is_read_from_its_start(scratch, first, second
 def test_a_truncated_log_is_read_again_from_its_start(path):
     reader = EventReader(path)
     with EventWriter(path) as writer:
-        first = writer.write("warning", text="first")
+        first = writer.write(Warned(text="first"))
         size = path.stat().st_size
-        second = writer.write("warning", text="second")
+        second = writer.write(Warned(text="second"))
     assert reader.poll() == [first, second]
     os.truncate(path, size)
     assert reader.poll() == [first]
@@ -114,7 +138,7 @@ def test_an_emptied_log_says_that_it_restarted(path):
 
 def test_a_log_that_vanishes_and_comes_back_longer_goes_on_where_it_was(path):
     with EventWriter(path) as writer:
-        writer.write("warning", text="first")
+        writer.write(Warned(text="first"))
     reader = EventReader(path)
     assert len(reader.poll()) == 1
     content = path.read_bytes()
@@ -143,35 +167,164 @@ def test_a_log_that_vanishes_and_comes_back_longer_goes_on_where_it_was(path):
     ],
 )
 def test_a_line_that_is_no_event_is_none(line):
-    assert parse(line) is None
+    assert decode(line) is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"type": "step", "step": -1},
+        {"type": "step", "step": 1.5},
+        {"type": "step", "step": True},
+        {"type": "step", "losses": [[]]},
+        {"type": "cell_finished", "measures": {"penalty": "low"}},
+        {"type": "cell_finished", "identity": None},
+        {"type": "run_finished", "status": "exploded"},
+        {"type": "run_finished", "status": ["done"]},
+        {"type": "network_ready", "cuts": [{"shape": [1]}]},
+        {"type": "check", "passed": "yes"},
+        {"type": "claim", "verdict": "perhaps"},
+        {"type": "claim", "index": -1},
+        {"type": "claim", "numbers": 3},
+        {"type": "claim", "sentence": None},
+        {"t": "now"},
+        {"t": 1e300},
+        {"t": -1},
+    ],
+)
+def test_a_field_that_is_not_as_declared_makes_a_line_no_event(broken):
+    whole = {as_object(one)["type"]: as_object(one) for one in [*whole_run(), *OTHERS]}[broken.get("type", "step")]
+    assert decode(json.dumps(whole).encode()) is not None
+    assert decode(json.dumps({**whole, **broken}).encode()) is None
+
+
+def test_a_number_that_no_float_holds_makes_a_line_no_event():
+    line = b'{"t": 1, "type": "run_finished", "status": "done", "processor": %s}'
+    assert decode(line % b"2.5").processor == 2.5
+    assert decode(line % b"1e999") is decode(line % (b"9" * 400)) is None
 
 
 def test_a_type_from_a_newer_version_is_passed_on():
-    assert parse(b'{"t": 1, "type": "hologram"}') == {"t": 1, "type": "hologram"}
+    said = {"t": 1, "type": "hologram", "of": ["x"]}
+    assert decode(json.dumps(said).encode()) == Unknown(t=1.0, said=said)
+
+
+def test_a_field_from_a_newer_version_is_passed_over():
+    assert decode(b'{"t": 1, "type": "warning", "text": "x", "colour": {"red": 1}}') == Warned(t=1.0, text="x")
+
+
+def test_a_whole_number_may_be_written_like_another():
+    assert decode(b'{"t": 1, "type": "step", "task": "x", "step": 5.0, "steps": 1e1}').steps == 10
+
+
+def test_lone_surrogates_become_question_marks():
+    assert decode(b'{"t": 1, "type": "warning", "text": "caf\\udce9"}') == Warned(t=1.0, text="caf?")
+    assert decode(b'{"t": 1, "type": "x", "\\ud800": "\\ud83d\\ude00"}').said["?"] == "\N{GRINNING FACE}"
+
+
+def test_fields_of_which_nothing_is_said_are_left_out_and_none_is_null():
+    assert encode(Step(t=1.0, task="x", step=1, steps=2, loss=None)) == (
+        b'{"t":1.0,"type":"step","task":"x","step":1,"steps":2,"loss":null}'
+    )
+    assert b'"reused_from":null' in encode(CellFinished(t=1.0, task="x", cut="y", identity="i", measures={}))
+
+
+def test_logs_from_before_a_field_was_known_are_read():
+    line = b'{"t":1,"type":"cell_finished","task":"x","cut":"y","identity":"i","measures":{"penalty":1}}'
+    assert decode(line) == CellFinished(t=1.0, task="x", cut="y", identity="i", measures={"penalty": 1.0})
+
+
+moments = st.floats(0, 1e11, exclude_max=True)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+plain_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+SIMPLE = {
+    inspect.AnyType: plain_values,
+    inspect.StrType: texts,
+    inspect.BoolType: st.booleans(),
+    inspect.NoneType: st.none(),
+}
+
+
+def made(node):
+    """Events, or values of one of their fields, made from what msgspec knows of the declared type."""
+    match node:
+        case inspect.StructType():
+            needed, optional = ({f.name: made(f.type) for f in node.fields if f.required == is_it} for is_it in (1, 0))
+            found = st.fixed_dictionaries(needed, optional=optional).map(lambda fields: node.cls(**fields))
+        case inspect.UnionType():
+            found = st.one_of([made(each) for each in node.types])
+        case inspect.ListType():
+            found = st.lists(made(node.item_type), max_size=3)
+        case inspect.DictType():
+            found = st.dictionaries(texts, made(node.value_type), max_size=3)
+        case inspect.LiteralType():
+            found = st.sampled_from(node.values)
+        case inspect.IntType():
+            found = st.integers(min_value=node.ge)
+        case inspect.FloatType():
+            ends = {"min_value": node.ge, "max_value": node.lt, "exclude_max": node.lt is not None}
+            found = st.floats(**ends, allow_nan=False, allow_infinity=False)
+        case _:
+            found = SIMPLE[type(node)]
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_an_event_of_any_type_is_read_as_it_was_written(kind, data):
+    event = replace(data.draw(made(inspect.type_info(kind))), t=data.draw(moments))
+    line = encode(event)
+    assert decode(line) == event
+    said = json.loads(line)
+    assert list(said)[:2] == ["t", "type"]
+    assert encode(decode(line)) == line
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_not_finite_are_written_as_null(path, number):
     with EventWriter(path) as writer:
-        writer.write("cell_finished", task="x", cut="y", identity="z", measures={"loss": number, "list": (number, 1.5)})
-    [event] = read_events(path)
-    assert event["measures"] == {"loss": None, "list": [None, 1.5]}
+        writer.write(CellFinished(task="x", cut="y", identity="z", measures={"loss": number, "cka": np.float64(1.5)}))
+        writer.write(Step(task="x", step=1, steps=2, losses=[number, 1.5]))
+    cell, step = read_events(path)
+    assert cell.measures == {"loss": None, "cka": 1.5}
+    assert step.losses == [None, 1.5]
+
+
+def test_values_of_classes_derived_from_those_of_json_are_written_as_these(path):
+    class Version(str):
+        __slots__ = ()
+
+    with EventWriter(path) as writer:
+        started = replace(
+            whole_run()[0], versions={"torch": Version("2.9"), "numbers": [np.float64(0.5), np.float64("nan")]}
+        )
+        writer.write(started)
+    assert read_events(path)[0].versions == {"torch": "2.9", "numbers": [0.5, None]}
 
 
 def test_what_is_written_is_utf_8_on_one_line_even_for_undecodable_names(path):
     with EventWriter(path) as writer:
-        returned = writer.write("warning", text="caf\udce9\n\u2028 naïve")
+        returned = writer.write(Warned(text="caf\udce9\n\u2028 naïve"))
     assert path.read_bytes().count(b"\n") == 1
     [event] = read_events(path)
-    assert event["text"] == "caf?\n\u2028 naïve"
-    assert returned["t"] == event["t"]
+    assert event.text == "caf?\n\u2028 naïve"
+    assert returned.t == event.t
 
 
 def test_a_value_that_json_cannot_hold_is_an_error_and_leaves_the_log_whole(path):
     with EventWriter(path) as writer:
         with pytest.raises(TypeError):
-            writer.write("warning", text=object())
-        kept = writer.write("warning", text="kept")
+            writer.write(Warned(text=object()))
+        kept = writer.write(Warned(text="kept"))
     assert read_events(path) == [kept]
 
 
@@ -185,12 +338,12 @@ def test_a_write_cut_short_by_a_full_disk_is_ended_by_the_next_one(path, monkeyp
         return real(file, data[: len(data) // 2])
 
     with EventWriter(path) as writer:
-        first = writer.write("warning", text="first")
+        first = writer.write(Warned(text="first"))
         monkeypatch.setattr(os, "write", short)
         with pytest.raises(OSError, match="No space"):
-            writer.write("warning", text="lost")
+            writer.write(Warned(text="lost"))
         monkeypatch.undo()
-        last = writer.write("warning", text="last")
+        last = writer.write(Warned(text="last"))
     assert read_events(path) == [first, last]
 
 
@@ -198,7 +351,7 @@ def test_two_writes_cut_into_pieces_still_make_whole_lines(path, monkeypatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda file, data: real(file, data[:7]))
     with EventWriter(path) as writer:
-        written = [writer.write("warning", text="a" * 50), writer.write("warning", text="b")]
+        written = [writer.write(Warned(text="a" * 50)), writer.write(Warned(text="b"))]
     assert read_events(path) == written
 
 
@@ -224,4 +377,4 @@ def test_closing_twice_is_fine_and_writing_after_it_is_an_error(path):
     writer.close()
     writer.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
-        writer.write("warning", text="late")
+        writer.write(Warned(text="late"))

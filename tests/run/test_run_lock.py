@@ -18,11 +18,11 @@ from stitchtui.run.process import describe_process
 
 WRITER = (
     "import sys; from pathlib import Path; from stitchtui.base.errors import BadInput\n"
-    "from stitchtui.run.events import EventWriter\n"
+    "from stitchtui.run.events import EventWriter, Warned\n"
     "print('ready', flush=True); sys.stdin.readline()\n"
     "try: log = EventWriter(Path(sys.argv[1]))\n"
     "except BadInput as error: print(error, flush=True)\n"
-    "else: log.write('warning', text='mine'); print('mine', flush=True)\n"
+    "else: log.write(Warned(text='mine')); print('mine', flush=True)\n"
     "sys.stdin.readline()\n"
 )
 
@@ -82,7 +82,7 @@ def test_of_many_writers_that_open_a_log_at_once_one_writes(directory, dead, wri
     answers = sorted(racer.stdout.readline() for racer in racers)
     assert answers.pop(0) == "mine\n"
     assert all("is working on it" in answer for answer in answers)
-    assert [event["text"] for event in read_events(directory.events)] == ["mine"]
+    assert [event.text for event in read_events(directory.events)] == ["mine"]
 
 
 def test_a_writer_that_was_killed_leaves_no_lock_behind(directory, writers):

@@ -13,7 +13,20 @@ import time
 from pathlib import Path
 
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import (
+    CellFinished,
+    Check,
+    DataReady,
+    EventWriter,
+    NetworkCut,
+    NetworkReady,
+    PlannedTask,
+    RunFinished,
+    RunStarted,
+    Step,
+    TaskFinished,
+    TaskStarted,
+)
 from stitchtui.run.process import describe_process
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import plan
@@ -157,40 +170,42 @@ def make_run(parent, name="20260102-030405-tiny", experiment=None, cuts=CUTS, un
         if until in ("trained", "done"):
             write_tasks(writer, experiment, cuts, "task")
         if until == "done":
-            writer.write("check", name="frozen", passed=True, detail="the hashes are unchanged")
-            writer.write("run_finished", status="done", reason=None)
+            writer.write(Check(name="frozen", passed=True, detail="the hashes are unchanged"))
+            writer.write(RunFinished(status="done", reason=None))
     return directory
 
 
 def write_start(writer, experiment, cuts=CUTS, name="20260102-030405-tiny", networks=True):
     """The events of a run up to its networks being ready."""
     writer.write(
-        "run_started",
-        run=name,
-        experiment=experiment.plain(),
-        tasks=[task.as_dict() for task in plan(experiment)],
-        device="cpu (2 threads)",
-        versions={"stitchtui": "0.1.0"},
-        resumed=False,
-        process=describe_process(),
+        RunStarted(
+            run=name,
+            experiment=experiment.plain(),
+            tasks=[PlannedTask(**task.as_dict()) for task in plan(experiment)],
+            device="cpu (2 threads)",
+            versions={"stitchtui": "0.1.0"},
+            resumed=False,
+            process=describe_process(),
+        )
     )
     if not networks:
         return
-    writer.write("data_ready", name="digits", train=1437, test=360, classes=list("0123456789"))
+    writer.write(DataReady(name="digits", train=1437, test=360, classes=list("0123456789")))
     for index, network in enumerate(experiment.networks):
         listed = [
-            {"name": cut, "shape": [8, 4, 4], "depth": (2 * i + 1) / (2 * len(cuts)), "parameters": 10 * i}
+            NetworkCut(name=cut, shape=[8, 4, 4], depth=(2 * i + 1) / (2 * len(cuts)), parameters=10 * i)
             for i, cut in enumerate(cuts)
         ]
         writer.write(
-            "network_ready",
-            network=network,
-            digest=f"{index}abc" * 16,
-            architecture="digits_cnn",
-            error=3.25 + index,
-            parameters=12345,
-            source="trained",
-            cuts=listed,
+            NetworkReady(
+                network=network,
+                digest=f"{index}abc" * 16,
+                architecture="digits_cnn",
+                error=3.25 + index,
+                parameters=12345,
+                source="trained",
+                cuts=listed,
+            )
         )
 
 
@@ -210,12 +225,12 @@ def write_task(writer, task, cuts=CUTS, reused_from=None):
     write_steps(writer, task, cuts)
     for index, cut in enumerate(cuts):
         write_cell(writer, task, cut, level(task) * (index + 1) / len(cuts) - 0.4, reused_from=reused_from)
-    writer.write("task_finished", task=task.id, seconds=1.0)
+    writer.write(TaskFinished(task=task.id, seconds=1.0))
 
 
 def write_steps(writer, task, cuts=CUTS, steps=10, upto=10):
     """A task that started and is at step `upto` of `steps`."""
-    writer.write("task_started", task=task.id, steps=steps, cuts=list(cuts))
+    writer.write(TaskStarted(task=task.id, steps=steps, cuts=list(cuts)))
     if task.objective == "task":
         for step in range(1, upto + 1):
             write_step(writer, task, step, steps, cuts)
@@ -226,9 +241,16 @@ def write_step(writer, task, step, steps=10, cuts=CUTS):
     loss, accuracy = 2.0 / step, 100.0 - 50.0 / step
     each = len(cuts)
     writer.write(
-        "step", task=task.id, step=step, steps=steps, loss=loss, accuracy=accuracy,
-        losses=[loss] * each, accuracies=[accuracy] * each,
-    )  # fmt: skip
+        Step(
+            task=task.id,
+            step=step,
+            steps=steps,
+            loss=loss,
+            accuracy=accuracy,
+            losses=[loss] * each,
+            accuracies=[accuracy] * each,
+        )
+    )
 
 
 def level(task):
@@ -247,6 +269,13 @@ def write_cell(writer, task, cut, value, half=0.5, *, reused_from=None, **more):
         "steps": 40.0, **more,
     }  # fmt: skip
     writer.write(
-        "cell_finished", task=task.id, cut=cut, bottom_cut=cut, top_cut=cut, identity="f" * 64,
-        measures=measures, reused_from=reused_from,
-    )  # fmt: skip
+        CellFinished(
+            task=task.id,
+            cut=cut,
+            bottom_cut=cut,
+            top_cut=cut,
+            identity="f" * 64,
+            measures=measures,
+            reused_from=reused_from,
+        )
+    )

@@ -1,12 +1,10 @@
-import json
-
 import pytest
 from little_app import LittleApp
 from pilot import make_experiment, make_run, screen_text, wait_for, wait_for_text
 from textual.widgets import DataTable
 
 from stitchtui.base.paths import runs_directory
-from stitchtui.run.events import read_events
+from stitchtui.run.events import CellFinished, encode, read_events
 from stitchtui.tui.screens.compare import CompareScreen
 from stitchtui.tui.screens.runs import RunsScreen
 
@@ -16,15 +14,14 @@ SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
 
 def rewrite(directory, change):
     """Replace every event of the run's log by what `change` makes of it."""
-    lines = [json.dumps(change(event), separators=(",", ":")) for event in read_events(directory.events)]
-    directory.events.write_text("".join(f"{line}\n" for line in lines))
+    directory.events.write_bytes(b"".join(encode(change(event)) + b"\n" for event in read_events(directory.events)))
 
 
 def higher(points):
     def change(event):
-        if event["type"] == "cell_finished":
+        if isinstance(event, CellFinished):
             for name in ("penalty", "penalty_low", "penalty_high"):
-                event["measures"][name] += points
+                event.measures[name] += points
         return event
 
     return change

@@ -4,7 +4,7 @@ from pilot import make_experiment, make_run, screen_text, tasks_of, wait_for, wa
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import CellFinished, EventWriter, RunFinished, TaskFinished, TaskStarted
 from stitchtui.run.records import row_name
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import plan
@@ -32,14 +32,12 @@ def crossed_run(only: bool = False) -> RunDirectory:
                 write_task(writer, pair, CUTS)
         ends = [[low, high] for low in CUTS for high in CUTS]
         rows = [row_name(low, high) for low, high in ends]
-        writer.write("task_started", task=task, steps=1, cuts=rows, ends=ends)
+        writer.write(TaskStarted(task=task, steps=1, cuts=rows, ends=ends))
         for index, ((low, high), row) in enumerate(zip(ends, rows, strict=True)):
             value = {"penalty": float(index), "penalty_low": index - 0.5, "penalty_high": index + 0.5}
-            writer.write(
-                "cell_finished", task=task, cut=row, bottom_cut=low, top_cut=high, identity=row, measures=value
-            )
-        writer.write("task_finished", task=task, seconds=1.0)
-        writer.write("run_finished", status="done", reason=None)
+            writer.write(CellFinished(task=task, cut=row, bottom_cut=low, top_cut=high, identity=row, measures=value))
+        writer.write(TaskFinished(task=task, seconds=1.0))
+        writer.write(RunFinished(status="done", reason=None))
     return directory
 
 

@@ -21,7 +21,7 @@ from pilot import (
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run.control import describe_process
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import EventWriter, TaskFinished
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.widgets.depth import DepthPlot
 
@@ -54,7 +54,7 @@ async def test_the_depth_plot_takes_in_a_task_once_all_its_cells_are_there(half_
             assert plot.texts == before
             for cut in CUTS[1:]:
                 write_cell(writer, task, cut, 8.25)
-            writer.write("task_finished", task=task.id, seconds=1.0)
+            writer.write(TaskFinished(task=task.id, seconds=1.0))
         await wait_for(pilot, lambda: plot.texts != before and "b > a" in plot.texts[-1].plain, "the second curve")
 
 

@@ -6,7 +6,7 @@ from pilot import make_experiment, make_run, screen_text, tasks_of, wait_for, wa
 from stitchtui.base.paths import runs_directory
 from stitchtui.report.claims import claim_lines
 from stitchtui.report.summary import summary_lines
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import Claim, EventWriter, Warned
 from stitchtui.run.state import RunState
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.findings import finding_lines
@@ -19,10 +19,16 @@ def told_run(warning="the classes may be in another order", **how):
     with EventWriter(directory.events) as writer:
         for index, verdict in enumerate(("confirmed", "rejected", "undecided")):
             writer.write(
-                "claim", index=index, sentence=f"sentence {index}", verdict=verdict, reason=f"the reason of {index}",
-                source="Figure 2", numbers=[],
-            )  # fmt: skip
-        writer.write("warning", text=warning)
+                Claim(
+                    index=index,
+                    sentence=f"sentence {index}",
+                    verdict=verdict,
+                    reason=f"the reason of {index}",
+                    source="Figure 2",
+                    numbers=[],
+                )
+            )
+        writer.write(Warned(text=warning))
     return directory
 
 

@@ -19,7 +19,7 @@ from stitchtui.base.paths import cache_directory, runs_directory
 from stitchtui.report.cells import LEGEND
 from stitchtui.report.wording import signed
 from stitchtui.run import control
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import CellFailed, EventWriter, RunFinished, TaskFinished
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.measures import MEASURES
 from stitchtui.tui.widgets.heatmap import Heatmap
@@ -98,7 +98,7 @@ async def test_direct_matching_fills_the_grid_and_trained_numbers_replace_it():
         with EventWriter(directory.events) as writer:
             for task in tasks_of(experiment, "task"):
                 write_task(writer, task)
-            writer.write("run_finished", status="done", reason=None)
+            writer.write(RunFinished(status="done", reason=None))
         await wait_for_text(pilot, "+0.60")
         await wait_for(pilot, lambda: "~" not in screen_text(pilot.app), "no direct numbers are left")
         await wait_for_text(pilot, "yes")
@@ -132,7 +132,7 @@ async def test_a_verdict_appears_when_the_last_cell_is_in():
             await wait_for_text(pilot, "+0.50")
             assert "connected" not in screen_text(pilot.app).replace("connected at", "")
             write_cell(writer, task, CUTS[-1], 0.5)
-            writer.write("task_finished", task=task.id, seconds=1.0)
+            writer.write(TaskFinished(task=task.id, seconds=1.0))
         await wait_for_text(pilot, "connected")
 
 
@@ -319,7 +319,7 @@ async def test_the_title_and_the_legend_of_every_measure_are_whole(size, cuts):
         write_task(writer, first, names)
         for each in (third, fourth):
             write_task(writer, each, names, reused_from="20260101-000000-before")
-        writer.write("cell_failed", task=second.id, cut=names[0], reason="not a number")
+        writer.write(CellFailed(task=second.id, cut=names[0], reason="not a number"))
     marks = {*LEGEND.values(), "· pending", "~ direct", "* some", "* some seeds", "x failed", "= reused"}
     async with StitchApp().run_test(size=size) as pilot:
         await wait_for_text(pilot, names[0])
@@ -348,7 +348,7 @@ async def test_a_failed_cell_says_why():
     task = tasks_of(experiment, "task")[0]
     with EventWriter(directory.events) as writer:
         write_steps(writer, task)
-        writer.write("cell_failed", task=task.id, cut="stem", reason="the loss is not a number")
+        writer.write(CellFailed(task=task.id, cut="stem", reason="the loss is not a number"))
     async with StitchApp().run_test(size=(80, 24)) as pilot:
         await wait_for_text(pilot, "the loss is not a number")
         await wait_for_text(pilot, "x failed")
@@ -390,6 +390,6 @@ async def test_a_run_that_failed_before_its_first_cell_says_why():
     async with StitchApp().run_test(size=(60, 20)) as pilot:
         await wait_for_text(pilot, "tiny")
         with EventWriter(directory.events) as writer:
-            writer.write("run_finished", status="failed", reason="the checkpoint can't be read " + "x" * 40)
+            writer.write(RunFinished(status="failed", reason="the checkpoint can't be read " + "x" * 40))
         await wait_for_text(pilot, "this run has no cells")
         await wait_for_text(pilot, "x" * 40)

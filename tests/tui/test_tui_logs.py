@@ -5,7 +5,7 @@ import json
 from pilot import CUTS, make_experiment, make_run, screen_text, tasks_of, wait_for_text, write_cell, write_task
 
 from stitchtui.base.paths import runs_directory
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import EventWriter, TaskFinished
 from stitchtui.run.state import RunState
 from stitchtui.tui.app import StitchApp
 
@@ -32,7 +32,7 @@ async def test_a_log_of_a_hundred_thousand_events_is_shown_to_its_last_line():
     with EventWriter(directory.events) as writer:
         for cut, penalty in zip(CUTS, (0.25, 1.5, 7.75), strict=True):
             write_cell(writer, first, cut, penalty)
-        writer.write("task_finished", task=first.id, seconds=9.0)
+        writer.write(TaskFinished(task=first.id, seconds=9.0))
         assert directory.events.read_bytes().count(b"\n") > STEPS
         async with StitchApp().run_test(size=(120, 36)) as pilot:
             await wait_for_text(pilot, "+7.75")

@@ -21,7 +21,7 @@ from textual.widgets import Input
 from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import EventWriter
+from stitchtui.run.events import CellFailed, EventWriter, RunFinished, Warned
 from stitchtui.run.state import RunState
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.catalogue import Catalogue
@@ -133,7 +133,7 @@ async def test_a_run_that_goes_on_is_redrawn_in_its_line(three_runs):
     async with little().run_test(size=(80, 24)) as pilot:
         await wait_for(pilot, lambda: "running" in line_of(pilot.app, GOING), "it is running")
         with EventWriter(going.events) as writer:
-            writer.write("run_finished", status="stopped", reason=None)
+            writer.write(RunFinished(status="stopped", reason=None))
         await wait_for(pilot, lambda: "stopped" in line_of(pilot.app, GOING), "it is stopped")
 
 
@@ -194,10 +194,10 @@ async def test_a_run_that_is_done_but_for_a_cell_that_failed_can_be_resumed_unle
     async with little().run_test(size=(80, 24)) as pilot:
         await to(pilot, DONE)
         with EventWriter(three_runs[0].events) as writer:
-            writer.write("cell_failed", task=task, cut="stem", reason="not a number")
+            writer.write(CellFailed(task=task, cut="stem", reason="not a number"))
         await wait_for(pilot, lambda: keys_offered(pilot.app) == {"resume"}, "the cell is left")
         with EventWriter(three_runs[0].events) as writer:
-            writer.write("cell_failed", task=task, cut="stem", reason="needs equal channels", misfit=True)
+            writer.write(CellFailed(task=task, cut="stem", reason="needs equal channels", misfit=True))
         await wait_for(pilot, lambda: keys_offered(pilot.app) == set(), "nothing can be done about it")
 
 
@@ -389,7 +389,7 @@ def test_the_catalogue_reads_a_log_again_only_when_it_differs(three_runs, monkey
     assert looked.look() == first
     assert sorted(read) == sorted([DONE, LOST, GOING])
     with EventWriter(three_runs[2].events) as writer:
-        writer.write("warning", text="something new")
+        writer.write(Warned(text="something new"))
     looked.look()
     assert read[3:] == [GOING]
 

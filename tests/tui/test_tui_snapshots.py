@@ -6,7 +6,6 @@ After a change that is meant, write them again and read what differs (`git diff 
 """
 
 import difflib
-import json
 import os
 import re
 import statistics
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 from pilot import (
     make_experiment,
     make_run,
@@ -32,7 +32,7 @@ from textual.geometry import Region
 from textual.screen import ModalScreen
 
 from stitchtui.run import control
-from stitchtui.run.events import EventWriter, read_events
+from stitchtui.run.events import Claim, EventWriter, encode, read_events
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.colours import luminance
 
@@ -93,7 +93,7 @@ def made_runs(parent):
     with EventWriter(done.events) as writer:
         for index, verdict in enumerate(("confirmed", "rejected")):
             sentence, reason = f"penalty of seed0 > seed1 is at most {index} points", f"at all of {len(CUTS)} cuts"
-            writer.write("claim", index=index, sentence=sentence, verdict=verdict, reason=reason, source="Figure 2")
+            writer.write(Claim(index=index, sentence=sentence, verdict=verdict, reason=reason, source="Figure 2"))
     stamped(done, BEGIN)
     going = make_run(parent, GOING, experiment, CUTS, until="direct")
     first, second = tasks_of(experiment, "task")[:2]
@@ -111,8 +111,8 @@ def made_runs(parent):
 
 def stamped(run, begin):
     """Replace the time of every event: a second after the one before."""
-    events = [{**event, "t": begin + number} for number, event in enumerate(read_events(run.events))]
-    run.events.write_text("".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events))
+    events = [replace(event, t=begin + number) for number, event in enumerate(read_events(run.events))]
+    run.events.write_bytes(b"".join(encode(event) + b"\n" for event in events))
 
 
 def inspector():
