@@ -116,7 +116,7 @@ def _table(ladder: Ladder, width: int, ascii: bool) -> Group:
     names = [printable(cut, ascii) for cut in ladder.cuts]
     most = max(cell_len(name) for name in [*names, "cut"])
     label = min(most, _WIDEST_CUT, max(_NARROWEST_CUT, width // 8))
-    (decimals, interval, gap), shown = _fit(ladder, width - label)
+    (decimals, interval, gap), shown = _fit(ladder, width - label, ascii)
     table = Table(box=None, pad_edge=False, padding=(0, 0, 0, gap), header_style="dim")
     table.add_column(Text("cut"), no_wrap=True, width=label)
     columns = [_texts(rung, decimals, interval, ascii) for rung in ladder.rungs[:shown]]
@@ -137,12 +137,12 @@ def _notes(ladder: Ladder, shown: int) -> Iterator[str]:
         yield f"no room for {counted(len(left), 'more column')} ({names}); --csv has all"
 
 
-def _fit(ladder: Ladder, room: int) -> tuple[tuple[int, bool, int], int]:
+def _fit(ladder: Ladder, room: int, ascii: bool) -> tuple[tuple[int, bool, int], int]:
     """The richest layout in which as many families as possible fit into `room`."""
     for count in range(len(ladder.rungs), 0, -1):
         for decimals, interval, gap in _LAYOUTS:
             rungs = ladder.rungs[:count]
-            taken = sum(gap + _column_width(rung, _texts(rung, decimals, interval)) for rung in rungs)
+            taken = sum(gap + _column_width(rung, _texts(rung, decimals, interval, ascii)) for rung in rungs)
             if taken <= room:
                 return (decimals, interval, gap), count
     return _LAYOUTS[-1], 1

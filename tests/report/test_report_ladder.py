@@ -110,16 +110,18 @@ def test_a_rung_says_how_many_parameters_it_has():
     assert (sizes["identity"], sizes["affine"], sizes["mlp"]) == ("0", "50", "100")
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
-def test_the_table_fits_and_names_what_it_leaves_out(width):
-    text = shown(climbed(), width)
+@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 160, 200])
+def test_the_table_fits_and_names_what_it_leaves_out(width, ascii):
+    text = shown(climbed(), width, ascii)
     assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text  # no number is cut off
     assert "capacity ladder of a > b, task" in text
     assert [name for name in ladder_families() if name.split("_")[0][:4] not in text] == []
     if width >= 120:
         assert "no room" not in text
     if width == 200:
-        assert "±0.50" in text
+        assert ("+-0.50" if ascii else "±0.50") in text
 
 
 def test_at_eighty_columns_every_family_of_the_ladder_is_shown():
