@@ -22,12 +22,11 @@ from stitchtui.base.errors import BadInput, ExitCode
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain
 from stitchtui.report.claims import claims
-from stitchtui.report.cross import cross_title
 from stitchtui.report.depths import depths
-from stitchtui.report.export import cross_markdown
-from stitchtui.report.markdown import escaped, line, table
+from stitchtui.report.markdown import escaped, line, rendered, table
 from stitchtui.report.references import beside, likeness, named_curves
 from stitchtui.report.settings_diff import unlike
+from stitchtui.report.table import cross
 from stitchtui.report.wording import column_name, counted, listed, points, signed, time_taken
 from stitchtui.run.control import status
 from stitchtui.run.directory import find
@@ -293,14 +292,15 @@ def _depth(state: RunState, columns: Sequence[Column], cut: str) -> str:
 
 
 def _cross(state: RunState, column: Column) -> Iterator[str]:
-    yield f"{escaped(cross_title(column))} (rows: bottom cuts, columns: top cuts; the diagonal in brackets):"
+    trained = cross(state, column)
+    yield f"{escaped(trained.title)} (rows: bottom cuts, columns: top cuts; the diagonal in brackets):"
     yield ""
-    yield from cross_markdown(state, column, decimals=1)
+    yield from rendered(trained, decimals=1)
     if column.direct_tasks and not column.control:
         yield ""
         yield "The same by direct matching:"
         yield ""
-        yield from cross_markdown(state, column.matched(), decimals=1)
+        yield from rendered(cross(state, column.matched()), decimals=1)
 
 
 def _paper(state: RunState) -> Iterator[list[str]]:

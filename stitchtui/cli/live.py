@@ -181,19 +181,21 @@ def _fitting(state: RunState, cuts: int, width: int, ascii: bool, lines: int | N
     from rich.console import Console
     from rich.text import Text
 
-    from stitchtui.report.table import grid_table
+    from stitchtui.report.table import grid
+    from stitchtui.report.terminal import grid_table
 
+    found = grid(state)
     if lines is None:
-        return grid_table(state, width, ascii)
+        return grid_table(found, width, ascii)
     console, over = Console(width=width, color_system=None, legacy_windows=False), 0
     for legend, title in ((True, True), (False, True), (False, False)):
-        table = grid_table(state, width, ascii, legend=legend, title=title)
+        table = grid_table(found, width, ascii, legend=legend, title=title)
         over = len(console.render_lines(table, pad=False)) - lines
         if over <= 0:
             return table
     # the line that counts the rows left out may be one more
     for most_rows in (cuts - over, cuts - over - 1):
-        table = grid_table(state, width, ascii, legend=False, title=False, most_rows=max(0, most_rows))
+        table = grid_table(found, width, ascii, legend=False, title=False, most_rows=max(0, most_rows))
         if most_rows > 0 and len(console.render_lines(table, pad=False)) <= lines:
             return table
     return Text("no room for the grid", no_wrap=True)

@@ -132,11 +132,11 @@ def _exported(directory: "RunDirectory", state: "RunState", condition: str, chos
         from stitchtui.report.figures import depth_png
 
         return depth_png(state)
-    from stitchtui.report import export
+    from stitchtui.report import export, markdown
 
     if chosen == "csv":
         return export.csv_text(state)
-    return {"json": export.json_text, "markdown": export.markdown_text}[chosen](state, condition=condition)
+    return {"json": export.json_text, "markdown": markdown.run_text}[chosen](state, condition=condition)
 
 
 def _deliver(content: str | bytes, out: Path | None) -> None:

@@ -112,18 +112,13 @@ def _forget(directory: RunDirectory, state: RunState) -> None:
 
 
 def _print_result(state: RunState, ending: str) -> None:
-    from stitchtui.report.console import print_wrapped
-    from stitchtui.report.cross import cross_tables
+    from stitchtui.report.console import draw_crosses, draw_grid, print_wrapped
     from stitchtui.report.summary import summary_lines
-    from stitchtui.report.table import grid_table
 
     console = output()
     ascii = not console.encoding.lower().startswith("utf")
-    if state.columns() or not state.crosses():
-        console.print(grid_table(state, width=console.width if console.is_terminal else None, ascii=ascii))
-    for group in cross_tables(state, console.width, ascii):
-        console.print()
-        console.print(group)
+    draw_grid(console, state, ascii, console.width if console.is_terminal else None)
+    draw_crosses(console, state, ascii)
     console.print()
     for text in summary_lines(state, condition=ending):
         print_wrapped(console, text, ascii)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from stitchtui.report.cross import cross_tables
 from stitchtui.report.depth import depth_plot
-from stitchtui.report.details import details_tables, meanings
-from stitchtui.report.ladder import ladder_tables
+from stitchtui.report.details import details, meanings
+from stitchtui.report.ladder import ladders
 from stitchtui.report.side_by_side import Aside, text_parts
 from stitchtui.report.summary import summary_lines
-from stitchtui.report.table import grid_table
+from stitchtui.report.table import cross, grid
+from stitchtui.report.terminal import cross_table, details_shown, details_table, grid_table, ladder_table
 from stitchtui.report.wording import to_ascii
 from stitchtui.run.state import RunState
 
@@ -48,29 +48,40 @@ def draw_parts(console: Console, found: Aside, ascii: bool) -> None:
 
 def draw(console: Console, state: RunState, condition: str, ascii: bool, plot: bool) -> None:
     """Print the grid, what lies behind it, what it means and, where asked, the depth curve."""
-    if state.columns() or not state.crosses():
-        console.print(grid_table(state, console.width, ascii))
-    _draw_details(console, state, ascii)
-    for group in (*ladder_tables(state, console.width, ascii), *cross_tables(state, console.width, ascii)):
+    width = console.width
+    draw_grid(console, state, ascii, width)
+    tables = details(state)
+    for table in tables:
         console.print()
-        console.print(group)
+        console.print(details_table(table, width, ascii))
+    if tables:
+        shown = (heading for table in tables for heading in details_shown(table, width, ascii))
+        print_wrapped(console, meanings(shown), ascii)
+    for table in ladders(state):
+        console.print()
+        console.print(ladder_table(table, width, ascii))
+    draw_crosses(console, state, ascii)
     console.print()
     for line in [*summary_lines(state, condition=condition), *_condition_lines(state, condition)]:
         print_wrapped(console, line, ascii)
     if plot:
         colour = console.is_terminal and not console.no_color
         console.print()
-        drawing = depth_plot(state, console.width, _PLOT_HEIGHT, ascii=ascii, colour=colour)
+        drawing = depth_plot(state, width, _PLOT_HEIGHT, ascii=ascii, colour=colour)
         console.print(Text.from_ansi(drawing), soft_wrap=True)
 
 
-def _draw_details(console: Console, state: RunState, ascii: bool) -> None:
-    tables = details_tables(state, console.width, ascii)
-    for table in tables:
+def draw_grid(console: Console, state: RunState, ascii: bool, width: int | None) -> None:
+    """Print the grid, unless the run has nothing but grids of every cut with every cut."""
+    if state.columns() or not state.crosses():
+        console.print(grid_table(grid(state), width, ascii))
+
+
+def draw_crosses(console: Console, state: RunState, ascii: bool) -> None:
+    """Print every cut with every cut of each pair that was measured so."""
+    for column in state.crosses():
         console.print()
-        console.print(table)
-    if tables:
-        print_wrapped(console, meanings(state, console.width, ascii), ascii)
+        console.print(cross_table(cross(state, column), console.width, ascii))
 
 
 def _condition_lines(state: RunState, condition: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A run's numbers as CSV, JSON and Markdown: everything that the table rounds or leaves out."""
+"""A run's numbers as CSV and JSON: everything that the table rounds or leaves out."""
 
 import csv
 import io
@@ -11,15 +11,9 @@ from typing import Any
 
 import msgspec
 
-from stitchtui.report import cells
-from stitchtui.report.claims import CLAIMS_HOW, claims
-from stitchtui.report.cross import cross_texts, cross_title
+from stitchtui.report.claims import claims
 from stitchtui.report.depths import depths
-from stitchtui.report.details import Details, details, meanings
-from stitchtui.report.markdown import escaped, table
-from stitchtui.report.readings import reading_lines
-from stitchtui.report.summary import paper_lines
-from stitchtui.report.wording import bounds, column_name, printable
+from stitchtui.report.wording import printable
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
 
@@ -194,87 +188,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def markdown_text(state: RunState, *, condition: str | None = None) -> str:
-    """A GitHub table: a row a cut, a column a pair or control, 95 % intervals in brackets, then the verdicts.
-
-    After it a table for each pair with direct matching, agreement, activation gap, CKA and the stitch's parameters.
-    `condition` is what `run.control.status` says.
-    """
-    columns, cuts = state.columns(), state.cuts()
-    shown = [[cells.cell_of(state, column, cut) for cut in cuts] for column in columns]
-    rows = [[escaped(cut), *(_markdown_cell(column[row]) for column in shown)] for row, cut in enumerate(cuts)]
-    rows.append(["verdict", *(_markdown_verdict(state, column) for column in columns)])
-    lines = table(["cut", *(escaped(column_name(column)) for column in columns)], rows)
-    for one in details(state, exact=True):
-        lines += ["", *_markdown_details(one)]
-    for column in state.crosses():
-        lines += ["", *_markdown_cross(state, column)]
-    return "\n".join([*lines, "", *_markdown_notes(state, condition or state.status)]) + "\n"
-
-
-def _markdown_details(one: Details) -> Iterable[str]:
-    yield f"Details of {escaped(one.title)}:"
-    yield ""
-    rows = ([escaped(cut), *(texts[index] for texts in one.columns.values())] for index, cut in enumerate(one.cuts))
-    yield from table(["cut", *one.columns], rows)
-
-
-def _markdown_cross(state: RunState, column: Column) -> Iterable[str]:
-    yield f"{escaped(cross_title(column))} (rows: bottom cuts, columns: top cuts; the diagonal in brackets):"
-    yield ""
-    yield from cross_markdown(state, column, decimals=2)
-
-
-def cross_markdown(state: RunState, column: Column, decimals: int) -> list[str]:
-    """The lines of a table of every bottom cut with every top cut."""
-    bottoms, tops, texts = cross_texts(state, column, decimals)
-    rows = ([escaped(name), *map(escaped, row)] for name, row in zip(bottoms, texts, strict=True))
-    return table(["bottom cut", *map(escaped, tops)], rows)
-
-
-def _markdown_cell(cell: cells.Drawn) -> str:
-    words = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
-    if cell.interval is None:
-        return cell.kind
-    return bounds(cell.interval) + "".join(words.get(kind, "") for kind in cell.kinds)
-
-
-def _markdown_verdict(state: RunState, column: Column) -> str:
-    if column.control:
-        return ""
-    return state.verdict(column) or "pending"
-
-
-def _markdown_notes(state: RunState, condition: str) -> Iterable[str]:
-    if state.run:
-        yield f"Run {escaped(state.run)}: {condition}."
-        yield ""
-    yield (
-        "Penalty = error(stitched) - error(top), in points of test error, with its paired 95 % interval;"
-        f" verdicts at epsilon {state.epsilon:g} points."
-    )
-    if explained := meanings(state):
-        yield ""
-        yield f"In the details, {escaped(explained)}."
-    yield from _markdown_claims(state)
-    if lines := [*paper_lines(state), *reading_lines(state)]:
-        yield ""
-        yield from (f"- {escaped(line)}" for line in lines)
-    networks = state.networks.values()
-    if networks:
-        yield ""
-        errors = (f"{escaped(network.name)} {network.error:.2f} %" for network in networks)
-        yield f"Test error of the networks: {', '.join(errors)}."
-
-
-def _markdown_claims(state: RunState) -> Iterable[str]:
-    found = claims(state)
-    if not found:
-        return
-    yield ""
-    rows = ([escaped(one.sentence), escaped(one.source), one.verdict, escaped(one.reason)] for one in found)
-    yield from table(["claim", "from", "verdict", "by"], rows, texts=4)
-    yield ""
-    yield f"Claims: {CLAIMS_HOW}."

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stitchtui.base.errors import BadInput
 from stitchtui.report.depths import depths
-from stitchtui.report.ladder import Ladder
 from stitchtui.report.references import Reference, likeness, references
+from stitchtui.report.table import Table
 from stitchtui.report.wording import column_name, printable, shortened, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.penalty import Interval
@@ -127,19 +127,19 @@ def depth_png(state: RunState) -> bytes:
     return _saved("png", _height(lines(state)), lambda figure: _draw(figure, state))
 
 
-def ladder_svg(ladder: Ladder, epsilon: float) -> bytes:
+def ladder_svg(ladder: Table) -> bytes:
     """A capacity ladder as an SVG file: a line a cut. Raises BadInput where matplotlib isn't installed."""
-    height = 3.8 + 0.2 * math.ceil(len(ladder.cuts) / _LEGEND_COLUMNS)
-    return _saved("svg", height, lambda figure: _draw_ladder(figure, ladder, epsilon))
+    height = 3.8 + 0.2 * math.ceil(len(ladder.rows) / _LEGEND_COLUMNS)
+    return _saved("svg", height, lambda figure: _draw_ladder(figure, ladder))
 
 
-def ladder_alt_text(ladder: Ladder) -> str:
+def ladder_alt_text(ladder: Table) -> str:
     """What the drawing of a ladder shows, for who can't see it."""
     words = []
-    for rung in ladder.rungs:
-        values = [cell.interval.value for cell in rung.cells if cell.interval is not None]
+    for place, heading in enumerate(ladder.columns):
+        values = [interval.value for row in ladder.entries if (interval := row[place].interval) is not None]
         if values:
-            words.append(f"{printable(rung.family)}: {signed(min(values))} to {signed(max(values))} points")
+            words.append(f"{printable(heading.name)}: {signed(min(values))} to {signed(max(values))} points")
     return f"Stitching penalty against the stitch's capacity, {printable(ladder.title)}. {'; '.join(words)}."
 
 
@@ -195,18 +195,18 @@ def _depth_label(state: RunState) -> str:
     return "depth of the cut (share of FLOPs)" if _knows_depth(state) else "number of the cut, from the input"
 
 
-def _draw_ladder(figure: "Figure", ladder: Ladder, epsilon: float) -> None:
+def _draw_ladder(figure: "Figure", ladder: Table) -> None:
     from matplotlib import colormaps
 
     axes, drawn = figure.add_subplot(), []
-    _penalty_frame(axes, f"Capacity ladder of {ladder.title}", epsilon)
-    for index, cut in enumerate(ladder.cuts):
-        cells = [rung.cells[index].interval for rung in ladder.rungs]
-        points = [(float(place), interval) for place, interval in enumerate(cells) if interval is not None]
-        shade = colormaps["cividis"](0.85 * index / max(1, len(ladder.cuts) - 1))  # dark next to the input
+    _penalty_frame(axes, f"Capacity ladder of {ladder.title}", ladder.epsilon)
+    for index, (cut, row) in enumerate(zip(ladder.rows, ladder.entries, strict=True)):
+        points = [(float(place), entry.interval) for place, entry in enumerate(row) if entry.interval is not None]
+        shade = colormaps["cividis"](0.85 * index / max(1, len(ladder.rows) - 1))  # dark next to the input
         drawn.append((_bars(axes, Line(cut, "pair", tuple(points)), index, shade), _shown(cut)))
-    axes.set_xticks(range(len(ladder.rungs)))
-    labels = ("\n".join([*printable(rung.family).split("_"), rung.size]) for rung in ladder.rungs)
+    axes.set_xticks(range(len(ladder.columns)))
+    families = [printable(heading.name).split("_") for heading in ladder.columns]
+    labels = ("\n".join([*words, size]) for words, size in zip(families, ladder.footer or (), strict=True))
     axes.set_xticklabels([label.rstrip("\n") for label in labels], fontsize=7, parse_math=False)
     axes.set_xlabel("family of the stitch, from least to most capacity, with its number of parameters over the cuts")
     _legend(figure, drawn, _LEGEND_COLUMNS)

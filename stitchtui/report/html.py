@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stitchtui.base.text import duration
-from stitchtui.report import cells, figures
+from stitchtui.report import figures
 from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
-from stitchtui.report.cross import cross_title
-from stitchtui.report.details import MEANINGS, Details, details
+from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.markup import Markup, joined, lines, listing, page, section, table, tag
 from stitchtui.report.summary import TOPICS, summary_lines
-from stitchtui.report.wording import bounds, column_name, normalisation, signed, time_taken
-from stitchtui.run.records import row_name
-from stitchtui.run.state import Column, RunState
+from stitchtui.report.table import Entry, Heading, Kind, Table, cross, grid
+from stitchtui.report.wording import bounds, normalisation, signed, time_taken
+from stitchtui.run.state import RunState
 from stitchtui.spec.controls import control_named
 
 _HOW = (
@@ -29,6 +28,7 @@ _LADDER = (
     " as direct matching found it. Where a family does as well as every one after it, the cuts differ by no more than"
     " that family can undo; what only large families bring down, the stitch may have learnt to compute itself."
 )
+_WORDS: dict[Kind, str] = {"direct": " direct only", "some_seeds": " some seeds", "reused": " ="}
 _MARKS = {"confirmed": "✓", "rejected": "✗", "undecided": "?"}
 
 
@@ -51,7 +51,7 @@ def html_text(state: RunState, origin: Origin | None = None) -> str:
         tag("p", f"Run {state.run or 'without a name'}, {origin.condition or state.status}.", class_="note"),
         _about(state),
         claims_section(state),
-        section("Penalties", grid(state), tag("p", _HOW + _epsilon(state), class_="note")),
+        section("Penalties", _grid(state), tag("p", _HOW + _epsilon(state), class_="note")),
         section("Penalty against depth", depth_figure(state)),
         section("Linear CKA against depth", *_likeness(state)),
         section("The capacity ladder", *_ladders(state)),
@@ -95,34 +95,42 @@ def claims_section(state: RunState) -> Markup:
     return section("Claims", table(("", "verdict", "claim", "from", "decided by"), rows), told)
 
 
-def grid(state: RunState) -> Markup:
+def _grid(state: RunState) -> Markup:
     """The grid: a row a cut, a column a pair or control, then the verdicts."""
-    columns = state.columns()
-    if not columns:
+    if not state.columns():
         return tag("p", "No cell is planned yet.")
+    return _numbers(grid(state))
+
+
+def _numbers(of: Table, caption: str = "") -> Markup:
+    """A table of numbers: a row a cut, and the last row of words."""
     rows: list[Sequence[object]] = [
-        (cut, *(_cell(cells.cell_of(state, column, cut), state.epsilon) for column in columns)) for cut in state.cuts()
+        (name, *(_entry(of, entry) for entry in row)) for name, row in zip(of.rows, of.entries, strict=True)
     ]
-    rows.append(("verdict", *(_verdict(state, column) for column in columns)))
-    return table(("cut", *(_heading(column) for column in columns)), rows)
+    if of.footer is not None:
+        strong = [tag("strong", word) if of.footer_name == "verdict" else word for word in of.footer]
+        rows.append((of.footer_name, *(tag("td", word, class_="n") for word in strong)))
+    return table((of.corner, *map(_heading, of.columns)), rows, caption)
 
 
-def _heading(column: Column) -> Markup:
-    return tag("span", column_name(column), title=f"{column.family}, {column.objective}")
+def _heading(heading: Heading) -> object:
+    return tag("span", heading.name, title=heading.note) if heading.note else heading.name
 
 
-def _cell(cell: cells.Drawn, epsilon: float) -> Markup:
-    words = {"direct": " direct only", "some_seeds": " some seeds", "reused": " ="}
-    if cell.interval is None:
-        return tag("td", "failed" if cell.kind == "failed" else "not measured", class_="n pending")
-    side = "above" if cell.interval.low > epsilon else "below" if cell.interval.high < 0 else None
-    note = "".join(words.get(kind, "") for kind in cell.kinds)
-    return tag("td", bounds(cell.interval) + note, class_=f"n {side}" if side else "n")
-
-
-def _verdict(state: RunState, column: Column) -> Markup:
-    verdict = "" if column.control else state.verdict(column) or "pending"
-    return tag("td", tag("strong", verdict), class_="n")
+def _entry(of: Table, entry: Entry) -> Markup:
+    brief, interval = of.look == "brief", entry.interval
+    if interval is None and of.look == "plain":
+        return tag("td", entry.text or entry.kind, class_="n")
+    if interval is None:
+        missing = entry.glyph if brief else "failed" if entry.kind == "failed" else "not measured"
+        return tag("td", missing, class_="n pending")
+    if of.look == "plain":
+        return tag("td", bounds(interval), class_="n")
+    side = "above" if interval.low > of.epsilon else "below" if interval.high < 0 else ""
+    said = " ".join(word for word in ("n", side, "diagonal" if entry.marked else "") if word)
+    if brief:
+        return tag("td", signed(interval.value), class_=said, title=bounds(interval))
+    return tag("td", bounds(interval) + "".join(_WORDS.get(kind, "") for kind in entry.kinds), class_=said)
 
 
 def depth_figure(state: RunState) -> Markup:
@@ -144,52 +152,22 @@ def _ladders(state: RunState) -> Iterator[Markup]:
     """Each ladder as a drawing and as a table: a row a cut, a column a family."""
     found = ladders(state)
     for ladder in found:
-        yield _image(figures.ladder_svg(ladder, state.epsilon), figures.ladder_alt_text(ladder))
-        rows: list[Sequence[object]] = [
-            (cut, *(_cell(rung.cells[place], state.epsilon) for rung in ladder.rungs))
-            for place, cut in enumerate(ladder.cuts)
-        ]
-        rows.append(("parameters", *(tag("td", rung.size, class_="n") for rung in ladder.rungs)))
-        yield table(("cut", *(rung.family for rung in ladder.rungs)), rows, ladder.title)
+        yield _image(figures.ladder_svg(ladder), figures.ladder_alt_text(ladder))
+        yield _numbers(ladder, ladder.title)
     if found:
         yield tag("p", _LADDER, class_="note")
 
 
 def _crosses(state: RunState) -> Iterator[Markup]:
-    for column in state.crosses():
-        found = state.cross(column)
-        rows = [
-            (low, *(_cross_cell(state, column, low, high, (low, high) in found.diagonal) for high in found.top_cuts))
-            for low in found.bottom_cuts
-        ]
-        caption = f"{cross_title(column)} (rows: bottom cuts, columns: top cuts; boxed: both about equally deep)"
-        yield table(("bottom cut", *found.top_cuts), rows, caption)
-
-
-def _cross_cell(state: RunState, column: Column, low: str, high: str, diagonal: bool) -> Markup:
-    cell = cells.cell_of(state, column, row_name(low, high))
-    if cell.interval is None:
-        return tag("td", "x" if cell.kind == "failed" else "·", class_="n pending")
-    side = "above" if cell.interval.low > state.epsilon else "below" if cell.interval.high < 0 else ""
-    said = " ".join(word for word in ("n", side, "diagonal" if diagonal else "") if word)
-    return tag("td", signed(cell.interval.value), class_=said, title=bounds(cell.interval))
+    for each in (cross(state, column) for column in state.crosses()):
+        yield _numbers(each, f"{each.title} (rows: bottom cuts, columns: top cuts; boxed: both about equally deep)")
 
 
 def _details(state: RunState) -> Iterator[Markup]:
-    found = details(state, exact=True)
-    for one in found:
-        yield _detail(one)
+    found = details(state)
+    yield from (_numbers(one, one.title) for one in found)
     if found:
-        used = [heading for heading in MEANINGS if any(heading in one.columns for one in found)]
-        yield tag("p", "; ".join(MEANINGS[heading] for heading in used) + ".", class_="note")
-
-
-def _detail(one: Details) -> Markup:
-    rows = [
-        (cut, *(tag("td", texts[index], class_="n") for texts in one.columns.values()))
-        for index, cut in enumerate(one.cuts)
-    ]
-    return table(("cut", *one.columns), rows, one.title)
+        yield tag("p", meanings(heading for one in found for heading in one.columns) + ".", class_="note")
 
 
 def _controls(state: RunState) -> Markup:

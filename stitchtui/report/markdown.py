@@ -1,9 +1,17 @@
-"""Markdown as GitHub reads it: tables, and text from outside that stays text."""
+"""Tables and whole runs as Markdown that GitHub reads, where text from outside stays text."""
 
 import re
 from collections.abc import Iterable, Sequence
 
-from stitchtui.report.wording import printable
+from stitchtui.report.claims import CLAIMS_HOW, claims
+from stitchtui.report.details import details, meanings
+from stitchtui.report.readings import reading_lines
+from stitchtui.report.summary import paper_lines
+from stitchtui.report.table import Entry, Kind, Table, cross, grid
+from stitchtui.report.wording import bounds, printable
+from stitchtui.run.state import RunState
+
+_WORDS: dict[Kind, str] = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
 
 
 def escaped(text: str) -> str:
@@ -20,3 +28,70 @@ def line(entries: Iterable[str]) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> list[str]:
     """The lines of a table whose first `texts` columns are words, and set left, and the others numbers."""
     return [line(head), line(["---"] * texts + ["---:"] * (len(head) - texts)), *map(line, rows)]
+
+
+def rendered(of: Table, decimals: int = 2) -> list[str]:
+    """The lines of a table: 95 % intervals in brackets; a brief table's numbers with so many decimals."""
+    head = [of.corner, *(escaped(heading.name) for heading in of.columns)]
+    rows = [
+        [escaped(name), *(_said(of, entry, decimals) for entry in row)]
+        for name, row in zip(of.rows, of.entries, strict=True)
+    ]
+    return table(head, rows if of.footer is None else [*rows, [of.footer_name, *of.footer]])
+
+
+def _said(of: Table, entry: Entry, decimals: int) -> str:
+    if of.look == "brief":
+        return escaped(entry.brief(decimals))
+    if entry.interval is None:
+        return entry.text or entry.kind
+    words = (_WORDS.get(kind, "") for kind in entry.kinds) if of.look == "full" else ()
+    return bounds(entry.interval) + "".join(words)
+
+
+def run_text(state: RunState, *, condition: str | None = None) -> str:
+    """A run: the grid with its verdicts, a table of details for each pair, crosses, and what they rest on.
+
+    `condition` is what `run.control.status` says.
+    """
+    found = rendered(grid(state))
+    for each in details(state):
+        found += ["", f"Details of {escaped(each.title)}:", "", *rendered(each)]
+    for each in (cross(state, column) for column in state.crosses()):
+        told = "(rows: bottom cuts, columns: top cuts; the diagonal in brackets)"
+        found += ["", f"{escaped(each.title)} {told}:", "", *rendered(each)]
+    return "\n".join([*found, "", *_notes(state, condition or state.status)]) + "\n"
+
+
+def _notes(state: RunState, condition: str) -> Iterable[str]:
+    if state.run:
+        yield f"Run {escaped(state.run)}: {condition}."
+        yield ""
+    yield (
+        "Penalty = error(stitched) - error(top), in points of test error, with its paired 95 % interval;"
+        f" verdicts at epsilon {state.epsilon:g} points."
+    )
+    explained = meanings(heading for each in details(state) for heading in each.columns)
+    if explained:
+        yield ""
+        yield f"In the details, {escaped(explained)}."
+    yield from _claims(state)
+    if lines := [*paper_lines(state), *reading_lines(state)]:
+        yield ""
+        yield from (f"- {escaped(line)}" for line in lines)
+    networks = state.networks.values()
+    if networks:
+        yield ""
+        errors = (f"{escaped(network.name)} {network.error:.2f} %" for network in networks)
+        yield f"Test error of the networks: {', '.join(errors)}."
+
+
+def _claims(state: RunState) -> Iterable[str]:
+    found = claims(state)
+    if not found:
+        return
+    yield ""
+    rows = ([escaped(one.sentence), escaped(one.source), one.verdict, escaped(one.reason)] for one in found)
+    yield from table(["claim", "from", "verdict", "by"], rows, texts=4)
+    yield ""
+    yield f"Claims: {CLAIMS_HOW}."

@@ -52,17 +52,6 @@ def column_name(column: Column) -> str:
     return f"{column.heading} ({', '.join(said)})" if said else column.heading
 
 
-def heading_lines(column: Column, width: int = 0) -> list[str]:
-    """A column's heading over several lines, unescaped: the bottom, `>top`, and a control's name in at most `width`.
-
-    A control's name is broken where `width` is too little for it.
-    """
-    control = control_named(column.control)
-    short = len(control.words) <= width or not control.lines
-    name = ([control.words] if control.words else []) if short else list(control.lines)
-    return [column.bottom, f">{column.top}", *name, *column.apart]
-
-
 def shortened(text: str, width: int, ascii: bool = False) -> str:
     """`text` in at most `width` terminal cells; what is left out of its middle shows as an ellipsis."""
     if cell_len(text) <= width:

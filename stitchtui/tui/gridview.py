@@ -5,9 +5,8 @@ from typing import Literal
 
 from rich.cells import cell_len
 
-from stitchtui.report.cells import Drawn, cell_of
-from stitchtui.report.cross import cross_title
-from stitchtui.report.wording import column_name, heading_lines, printable
+from stitchtui.report.table import Entry, cross, entry, heading
+from stitchtui.report.wording import column_name, printable
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
@@ -28,7 +27,7 @@ class GridView:
 
     cuts: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
-    cells: tuple[tuple[Drawn, ...], ...] = ()
+    cells: tuple[tuple[Entry, ...], ...] = ()
     verdicts: tuple[Verdict | None, ...] = ()
     running: frozenset[str] = field(default_factory=frozenset)  # keys of columns that are being measured
     tops: tuple[str, ...] = ()
@@ -90,14 +89,12 @@ def cross_view(state: RunState, measure: Measure, column: Column) -> GridView:
         frozenset({column.key}) if running else frozenset(),
         grid.top_cuts,
         frozenset(places),
-        cross_title(column),
+        cross(state, column).title,
     )
 
 
-def _cell(state: RunState, measure: Measure, column: Column, cut: str) -> Drawn:
-    found = measure.take(column, state.summary(column, cut))
-    again = found.kind == "direct" and cell_of(state, column, cut).also_reused
-    return replace(found, also_reused=True) if again else found
+def _cell(state: RunState, measure: Measure, column: Column, cut: str) -> Entry:
+    return entry(state, column, cut, measure.take)
 
 
 def matches(column: Column, words: str) -> bool:
@@ -106,7 +103,7 @@ def matches(column: Column, words: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
-def _rank(cells: list[Drawn], order: Order) -> float:
+def _rank(cells: list[Entry], order: Order) -> float:
     values = [cell.interval.value for cell in cells if cell.interval]
     if order == "plan":
         return 0.0
@@ -133,7 +130,7 @@ def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]
         return _top_headings([printable(top, ascii) for top in view.tops], width)
     columns, found = view.columns, []
     for column in columns:
-        control = heading_lines(replace(column, apart=()), width)[2:]
+        control = heading(replace(column, apart=())).lines(width)[2:]
         if control and width < _CONTROL_LINES:
             control = [_brief(control_named(column.control).short, width)]
         lines = [column.bottom, column.top, *control, *(_brief(word, width) for word in column.apart)]

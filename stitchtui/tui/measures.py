@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stitchtui.report import cells
-from stitchtui.report.cells import Drawn
+from stitchtui.report.table import Entry, Take, penalty
 from stitchtui.run.state import Column, Summary
 from stitchtui.stats.penalty import Interval
 
@@ -20,7 +19,7 @@ class Measure:
 
     name: str
     titles: tuple[str, ...]
-    take: Callable[[Column, Summary], Drawn]
+    take: Take
     share: Callable[[float], float]
     marks: tuple[float, ...]  # values that the legend shows on the ramp
     decimals: int = 2
@@ -38,19 +37,19 @@ def _around_zero(knee: float, top: float) -> Callable[[float], float]:
     return lambda value: 0.5 + math.copysign(0.5 * rising(abs(value)), value)
 
 
-def _absent(summary: Summary) -> Drawn:
-    return Drawn("failed" if summary.status == "failed" else "pending")
+def _absent(summary: Summary) -> Entry:
+    return Entry("failed" if summary.status == "failed" else "pending")
 
 
-def _own(take: Callable[[Summary], Interval | None]) -> Callable[[Column, Summary], Drawn]:
-    """Drawn as a penalty is, with another number in its place."""
+def _own(take: Callable[[Summary], Interval | None]) -> Take:
+    """Entry as a penalty is, with another number in its place."""
 
-    def drawn(column: Column, summary: Summary) -> Drawn:
+    def entry(column: Column, summary: Summary) -> Entry:
         value = take(summary)
-        found = cells.drawn(column, summary)
-        return Drawn(found.kind, value) if value and found.kind not in ("direct", "failed") else _absent(summary)
+        found = penalty(column, summary)
+        return Entry(found.kind, value) if value and found.kind not in ("direct", "failed") else _absent(summary)
 
-    return drawn
+    return entry
 
 
 def _mean(name: str) -> Callable[[Summary], Interval | None]:
@@ -68,10 +67,10 @@ def _width(summary: Summary) -> Interval | None:
     return Interval(width, width, width)
 
 
-def _direct(column: Column, summary: Summary) -> Drawn:
+def _direct(column: Column, summary: Summary) -> Entry:
     if summary.direct is not None:
-        return Drawn("measured", summary.direct)
-    return cells.drawn(column, summary) if column.objective == "direct" else Drawn("pending")
+        return Entry("measured", summary.direct)
+    return penalty(column, summary) if column.objective == "direct" else Entry("pending")
 
 
 _POINTS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -80,7 +79,7 @@ MEASURES = (
     Measure(
         "penalty",
         ("penalty: error(stitched) - error(top), points", "penalty, points"),
-        cells.drawn,
+        penalty,
         _rising(3, 100),
         _POINTS,
         signed=True,

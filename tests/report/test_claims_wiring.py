@@ -11,8 +11,9 @@ from made_events import event, run_started
 from stitchtui import cli
 from stitchtui.base.errors import ExitCode
 from stitchtui.report.claims import claim_lines, claims
-from stitchtui.report.export import json_text, markdown_text
+from stitchtui.report.export import json_text
 from stitchtui.report.judging import judge_all
+from stitchtui.report.markdown import run_text
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import control
 
@@ -60,7 +61,7 @@ def test_every_report_shows_each_claim_with_its_verdict():
     text = "\n".join(summary_lines(state))
     assert "so far rejected: penalty of a > c is at least 3 points at every cut" in text
     assert [claim["verdict"] for claim in json.loads(json_text(state))["claims"]] == ["confirmed", "rejected"]
-    assert "| penalty of a > c is at most 3 points at every cut | E1 | confirmed |" in markdown_text(state)
+    assert "| penalty of a > c is at most 3 points at every cut | E1 | confirmed |" in run_text(state)
 
 
 def test_hostile_words_of_a_claim_reach_no_terminal_and_no_markdown():
@@ -68,7 +69,7 @@ def test_hostile_words_of_a_claim_reach_no_terminal_and_no_markdown():
     facts = {"index": 0, "sentence": "\x1b[31m<b>| x", "verdict": "confirmed", "reason": "`r`\n"}
     state.apply(event("claim", **facts))
     assert "\x1b" not in "".join(claim_lines(state)) + "".join(summary_lines(state))
-    assert "\\<b>\\|" in markdown_text(state)
+    assert "\\<b>\\|" in run_text(state)
 
 
 WORKER = """

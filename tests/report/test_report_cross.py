@@ -7,8 +7,10 @@ import pytest
 from made_events import cell, event, experiment, network_ready, run_started
 from rich.console import Console
 
-from stitchtui.report.cross import cross_tables
-from stitchtui.report.export import csv_text, json_text, markdown_text
+from stitchtui.report.export import csv_text, json_text
+from stitchtui.report.markdown import run_text
+from stitchtui.report.table import cross
+from stitchtui.report.terminal import cross_table
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import plan
@@ -36,8 +38,9 @@ def state() -> RunState:
 def drawn(width: int, ascii: bool = False) -> list[str]:
     out = StringIO()
     console = Console(file=out, width=width, force_terminal=False)
-    for group in cross_tables(state(), width, ascii):
-        console.print(group)
+    run = state()
+    for column in run.crosses():
+        console.print(cross_table(cross(run, column), width, ascii))
     return out.getvalue().splitlines()
 
 
@@ -67,8 +70,8 @@ def test_names_from_outside_are_inert_and_ascii_is_ascii() -> None:
 
 def test_exports_hold_every_cell_of_it() -> None:
     run = state()
-    (cross,) = json.loads(json_text(run))["crosses"]
-    assert [(c["bottom_cut"], c["top_cut"]) for c in cross["cells"]] == [(low, high) for low in CUTS for high in CUTS]
-    assert sum(c["diagonal"] for c in cross["cells"]) == 3
+    (found,) = json.loads(json_text(run))["crosses"]
+    assert [(c["bottom_cut"], c["top_cut"]) for c in found["cells"]] == [(low, high) for low in CUTS for high in CUTS]
+    assert sum(c["diagonal"] for c in found["cells"]) == 3
     assert csv_text(run).count("every cut with every cut") >= 9
-    assert "every cut with every cut: affine, direct" in markdown_text(run)
+    assert "every cut with every cut: affine, direct" in run_text(run)

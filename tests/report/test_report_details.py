@@ -9,7 +9,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from synthetic_run import CUTS, column_events, direct_only_run, experiment, finished, fold, started, whole_run
 
-from stitchtui.report.details import details, details_tables, meanings
+from stitchtui.report import details as report
+from stitchtui.report.details import details
+from stitchtui.report.table import Entry, Table
+from stitchtui.report.terminal import details_shown, details_table
 from stitchtui.report.wording import significant
 from stitchtui.run.state import RunState
 from stitchtui.spec.plan import plan
@@ -27,9 +30,21 @@ def one_pair(objective: str = "task", cut: str = "stem", penalty: float = 1.25, 
 def drawn(state: RunState, width: int, ascii: bool = False) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=False)
-    for table in details_tables(state, width, ascii):
-        console.print(table)
+    for table in details(state):
+        console.print(details_table(table, width, ascii))
     return file.getvalue()
+
+
+def meanings(state: RunState, width: int = 1000, ascii: bool = False) -> str:
+    return report.meanings(heading for table in details(state) for heading in details_shown(table, width, ascii))
+
+
+def headings(table: Table) -> list[str]:
+    return [heading.name for heading in table.columns]
+
+
+def entries(table: Table, name: str) -> list[Entry]:
+    return [row[headings(table).index(name)] for row in table.entries]
 
 
 def test_row_has_direct_matching_agreement_gap_cka_and_parameters_beside_the_penalty() -> None:
@@ -42,19 +57,19 @@ def test_row_has_direct_matching_agreement_gap_cka_and_parameters_beside_the_pen
 def test_every_pair_has_a_table_with_every_cut_and_controls_have_none() -> None:
     found = details(whole_run())
     assert [one.title for one in found] == ["a > b: affine, task", "b > a: affine, task"]
-    assert all(one.cuts == CUTS for one in found)
+    assert all(one.rows == CUTS for one in found)
 
 
 def test_pair_that_is_only_matched_directly_has_no_second_column_of_the_same_numbers() -> None:
     [one] = details(one_pair("direct"))
-    assert list(one.columns) == ["penalty", "agree %", "gap", "CKA", "parameters"]
+    assert headings(one) == ["penalty", "agree %", "gap", "CKA", "parameters"]
     assert "direct:" not in meanings(one_pair("direct"))
 
 
 def test_what_is_not_trained_yet_has_a_direct_value_and_no_penalty() -> None:
     one = details(direct_only_run())[0]
-    assert set(one.columns["penalty"]) == {"·"}
-    assert "·" not in one.columns["direct"]
+    assert {entry.kind for entry in entries(one, "penalty")} == {"pending"}
+    assert "·" not in {entry.text for entry in entries(one, "direct")}
 
 
 def test_failed_cell_shows_an_x_and_no_measures() -> None:
@@ -62,7 +77,7 @@ def test_failed_cell_shows_an_x_and_no_measures() -> None:
     task = next(task for task in plan(spec) if task.objective == "task")
     fail = {"type": "cell_failed", "task": task.id, "cut": "stem", "reason": "out of memory"}
     one = details(fold([*started(spec), *column_events(task), fail]))[0]
-    assert (one.columns["penalty"][0], one.columns["CKA"][0]) == ("x", "·")
+    assert (entries(one, "penalty")[0].kind, entries(one, "CKA")[0].text) == ("failed", "·")
 
 
 def test_run_without_any_number_has_no_table() -> None:

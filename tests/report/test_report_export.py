@@ -22,7 +22,8 @@ from synthetic_run import (
     whole_run,
 )
 
-from stitchtui.report.export import MEASURES, csv_text, json_text, markdown_text
+from stitchtui.report.export import MEASURES, csv_text, json_text
+from stitchtui.report.markdown import run_text
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import plan
@@ -142,7 +143,7 @@ def test_negative_numbers_stay_numbers_in_csv() -> None:
 
 def test_control_characters_of_a_name_reach_no_export() -> None:
     state = named("[bold red]x\x1b[2J\n\x9b")
-    for text in (csv_text(state), json_text(state), markdown_text(state)):
+    for text in (csv_text(state), json_text(state), run_text(state)):
         assert "\x1b" not in text
         assert "\x9b" not in text
     assert len(csv_text(state).splitlines()) == 1 + len(state.cells)
@@ -175,7 +176,7 @@ def test_json_has_null_for_numbers_that_json_cannot_hold() -> None:
 @pytest.mark.parametrize("name", ["a|b", "a\\|b", "a\\", "`a|b`", "[bold red]x", "<b>"])
 def test_markdown_table_has_the_same_columns_in_every_row(name: str) -> None:
     tables: list[list[str]] = [[]]
-    for line in markdown_text(named(name)).splitlines():
+    for line in run_text(named(name)).splitlines():
         if line.startswith("|"):
             tables[-1].append(line)
         elif tables[-1]:
@@ -185,7 +186,7 @@ def test_markdown_table_has_the_same_columns_in_every_row(name: str) -> None:
 
 def test_markdown_has_each_penalty_with_its_interval_and_a_verdict_row() -> None:
     state = whole_run()
-    text = markdown_text(state)
+    text = run_text(state)
     for column in state.columns():
         for cut in CUTS:
             penalty = state.summary(column, cut).penalty
@@ -195,42 +196,42 @@ def test_markdown_has_each_penalty_with_its_interval_and_a_verdict_row() -> None
 
 
 def test_markdown_has_a_table_of_details_for_each_pair() -> None:
-    text = markdown_text(whole_run())
+    text = run_text(whole_run())
     assert "Details of a > b: affine, task:\n\n| cut | penalty | direct |" in text
     assert "Details of b > a: affine, task:" in text
     assert "In the details, direct: the penalty of direct matching" in text
-    assert "Details of" not in markdown_text(fold(started(experiment())))
+    assert "Details of" not in run_text(fold(started(experiment())))
 
 
 def test_markdown_and_json_say_the_condition_of_the_run() -> None:
     state = fold(started(experiment()))
-    assert "Run 20260102-030405-tiny: lost." in markdown_text(state, condition="lost")
+    assert "Run 20260102-030405-tiny: lost." in run_text(state, condition="lost")
     assert json.loads(json_text(state, condition="lost"))["run"]["condition"] == "lost"
-    assert "Run 20260102-030405-tiny: running." in markdown_text(state)
+    assert "Run 20260102-030405-tiny: running." in run_text(state)
 
 
 def test_markdown_marks_a_reused_direct_matching_value_as_both() -> None:
     spec = experiment(seeds=1)
     state = fold([*started(spec), finished(plan(spec)[0], "stem", 1.0, reused_from="20250101-000000-old")])
-    assert "+1.00 [+0.50, +1.50] (direct) (reused)" in markdown_text(state)
+    assert "+1.00 [+0.50, +1.50] (direct) (reused)" in run_text(state)
 
 
 def test_markdown_says_which_cells_are_not_final() -> None:
-    assert "(direct)" in markdown_text(direct_only_run())
-    assert "(direct)" not in markdown_text(whole_run())
+    assert "(direct)" in run_text(direct_only_run())
+    assert "(direct)" not in run_text(whole_run())
 
 
 def test_exports_of_an_empty_run_are_whole() -> None:
     state = RunState()
     assert rows(state) == []
     assert json.loads(json_text(state))["columns"] == []
-    assert markdown_text(state).startswith("| cut |\n| --- |\n")
+    assert run_text(state).startswith("| cut |\n| --- |\n")
 
 
 def test_markdown_says_how_far_penalties_are_similarity_and_what_the_papers_are() -> None:
     spec = Experiment.model_validate({**experiment().plain(), "reference": "E11 cka images"})
     events = finished_run_events(spec, ["conv1", "layer1.0", "layer2.0"])
     said = [{**e, "architecture": "resnet18"} if e["type"] == "network_ready" else e for e in events]
-    lines = markdown_text(fold(said)).splitlines()
+    lines = run_text(fold(said)).splitlines()
     assert any(line.startswith("- a > b: ") and "read as similarity" in line for line in lines)
     assert any(line.startswith("- CKA of a > b beside the paper's figure 7") for line in lines)

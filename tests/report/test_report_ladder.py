@@ -9,7 +9,8 @@ from synthetic_run import CUTS, experiment, finished, finished_run_events, fold,
 
 from stitchtui.report.figures import ladder_alt_text, ladder_svg
 from stitchtui.report.html import html_text
-from stitchtui.report.ladder import ladder_tables, ladders
+from stitchtui.report.ladder import ladders
+from stitchtui.report.terminal import ladder_table
 from stitchtui.report.wording import signed
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.families import ladder_families
@@ -38,44 +39,49 @@ def ladder_events(spec: Experiment, until=None):
 
 def shown(state, width=160, ascii=False):
     console = Console(width=width, record=True, file=io.StringIO())
-    for group in ladder_tables(state, width, ascii):
-        console.print(group)
+    for ladder in ladders(state):
+        console.print(ladder_table(ladder, width, ascii))
     return console.export_text()
+
+
+def families(ladder):
+    return [heading.name for heading in ladder.columns]
 
 
 def test_a_run_of_one_family_has_no_ladder():
     assert ladders(whole_run()) == []
-    assert ladder_tables(whole_run(), 80) == []
 
 
 def test_every_pair_has_one_with_all_families_from_least_to_most_capacity():
     found = ladders(climbed())
     assert [ladder.title for ladder in found] == ["a > b, task", "b > a, task"]
     for ladder in found:
-        assert tuple(rung.family for rung in ladder.rungs) == ladder_families()
-        assert ladder.cuts == CUTS
+        assert families(ladder) == list(ladder_families())
+        assert ladder.rows == CUTS
 
 
 def test_its_numbers_are_the_grids():
     state = climbed()
     columns = {column.family: column for column in state.columns() if (column.control, column.bottom) == ("", "a")}
-    for rung in ladders(state)[0].rungs:
-        wanted = [state.summary(columns[rung.family], cut).penalty for cut in CUTS]
-        assert [cell.interval for cell in rung.cells] == wanted
+    ladder = ladders(state)[0]
+    for cut, row in zip(ladder.rows, ladder.entries, strict=True):
+        wanted = [state.summary(columns[family], cut).penalty for family in families(ladder)]
+        assert [entry.interval for entry in row] == wanted
 
 
 def test_until_a_family_is_trained_its_direct_matching_is_not_taken_for_it():
     spec = experiment(seeds=1, family="ladder")
     matched = {task.id for task in plan(spec) if task.objective == "direct"}
     state = fold([*started(spec), *(event for event in ladder_events(spec) if event.get("task") in matched)])
-    kinds = {rung.family: rung.cells[0].kind for rung in ladders(state)[0].rungs}
+    ladder = ladders(state)[0]
+    kinds = {family: entry.kind for family, entry in zip(families(ladder), ladder.entries[0], strict=True)}
     assert (kinds["permutation"], kinds["affine"]) == ("measured", "pending")
 
 
 def test_a_ladder_of_direct_matching_alone_is_one_ladder():
     first, _ = ladders(climbed(objective="direct"))
     assert first.title == "a > b, direct"
-    assert "mlp" not in [rung.family for rung in first.rungs]
+    assert "mlp" not in families(first)
 
 
 def test_columns_that_differ_in_more_than_the_family_make_no_ladder():
@@ -90,15 +96,15 @@ def test_columns_that_differ_in_more_than_the_family_make_no_ladder():
         {**spec.plain(), "also": [{"pairs": [pair], "stitch": {**one, "family": "conv3"}}]}
     )
     (ladder,) = ladders(fold(finished_run_events(same)))
-    assert [rung.family for rung in ladder.rungs] == ["identity", "affine", "conv3"]
+    assert families(ladder) == ["identity", "affine", "conv3"]
 
 
 def test_the_identity_is_a_rung_whether_it_stands_as_a_control_or_not():
     for controls in (["identity"], []):
         spec = experiment(seeds=1, family="ladder").model_copy(update={"controls": tuple(controls)})
-        rungs = ladders(fold(ladder_events(spec)))[0].rungs
-        assert [rung.family for rung in rungs] == list(ladder_families())
-        assert rungs[0].cells[0].interval is not None
+        ladder = ladders(fold(ladder_events(spec)))[0]
+        assert families(ladder) == list(ladder_families())
+        assert ladder.entries[0][0].interval is not None
 
 
 def test_before_anything_is_measured_there_is_none():
@@ -106,7 +112,8 @@ def test_before_anything_is_measured_there_is_none():
 
 
 def test_a_rung_says_how_many_parameters_it_has():
-    sizes = {rung.family: rung.size for rung in ladders(climbed())[0].rungs}
+    ladder = ladders(climbed())[0]
+    sizes = dict(zip(families(ladder), ladder.footer, strict=True))
     assert (sizes["identity"], sizes["affine"], sizes["mlp"]) == ("0", "50", "100")
 
 
@@ -127,9 +134,8 @@ def test_the_table_fits_and_names_what_it_leaves_out(width, ascii):
 def test_at_eighty_columns_every_family_of_the_ladder_is_shown():
     text = shown(climbed(), 80)
     assert "no room" not in text
-    for rung in ladders(climbed())[0].rungs:
-        value = rung.cells[0].interval.value
-        assert signed(value, 1) in text
+    for entry in ladders(climbed())[0].entries[0]:
+        assert signed(entry.interval.value, 1) in text
 
 
 def test_in_ascii_names_from_outside_and_our_signs_are_ascii():
@@ -139,14 +145,14 @@ def test_in_ascii_names_from_outside_and_our_signs_are_ascii():
 
 def test_the_drawing_is_an_svg_with_every_family_and_the_same_each_time():
     ladder = ladders(climbed())[0]
-    drawn = ladder_svg(ladder, 3.0)
-    assert drawn == ladder_svg(ladder, 3.0)
+    drawn = ladder_svg(ladder)
+    assert drawn == ladder_svg(ladder)
     assert ET.fromstring(drawn).tag.endswith("svg")
 
 
 def test_a_hostile_name_breaks_no_drawing():
     (ladder, _) = ladders(climbed("$x^{", "_猫"))
-    assert ET.fromstring(ladder_svg(ladder, 3.0)).tag.endswith("svg")
+    assert ET.fromstring(ladder_svg(ladder)).tag.endswith("svg")
 
 
 def test_who_can_not_see_the_drawing_reads_the_range_of_each_family():

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from rich.table import Table
 from synthetic_run import (
     CUTS,
     column_events,
@@ -17,11 +18,16 @@ from synthetic_run import (
     whole_run,
 )
 
-from stitchtui.report.table import grid_table
+from stitchtui.report import terminal
+from stitchtui.report.table import grid
 from stitchtui.run.state import RunState
 from stitchtui.spec.plan import plan
 
 HOSTILE = "[bold red]x\x1b[2J"
+
+
+def grid_table(state: RunState, *arguments: int | None, **options: bool | int) -> Table:
+    return terminal.grid_table(grid(state), *arguments, **options)
 
 
 def drawn(state: RunState, width: int = 120, **options: bool) -> str:

@@ -16,7 +16,7 @@ from pilot import (
 )
 
 from stitchtui.base.paths import cache_directory, runs_directory
-from stitchtui.report.cells import LEGEND
+from stitchtui.report.table import LEGEND
 from stitchtui.report.wording import signed
 from stitchtui.run import control
 from stitchtui.run.events import CellFailed, EventWriter, RunFinished, TaskFinished

@@ -15,9 +15,10 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from stitchtui.report import difference
-from stitchtui.report.cells import BETTER, WORSE
 from stitchtui.report.difference import Comparison, Difference, Pairing
-from stitchtui.report.wording import column_name, heading_lines, printable, shortened, to_ascii
+from stitchtui.report.table import heading
+from stitchtui.report.terminal import BETTER, WORSE
+from stitchtui.report.wording import column_name, printable, shortened, to_ascii
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState, quick_state
 from stitchtui.tui import keys
@@ -128,7 +129,7 @@ class CompareScreen(Screen[None]):
             table.add_row(self._text(self._short(cut, _CUTS)), *map(self._cell, cells))
 
     def _heading(self, pair: Pairing) -> list[str]:
-        lines = [self._short(line, _WIDTH) for line in heading_lines(pair.first, _WIDTH)]
+        lines = [self._short(line, _WIDTH) for line in heading(pair.first).lines(_WIDTH)]
         return [*lines, "not alike *"] if pair.differs else lines
 
     def _short(self, text: str, width: int) -> str:

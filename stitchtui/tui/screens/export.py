@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain, size
-from stitchtui.report import export
+from stitchtui.report import export, markdown
 from stitchtui.report.wording import printable, shortened
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
@@ -216,7 +216,7 @@ def text_of(state: RunState, condition: str, kind: Kind) -> str:
         case "json":
             return export.json_text(state)
         case "md":
-            return export.markdown_text(state)
+            return markdown.run_text(state)
     from stitchtui.report.console import as_text
 
     return as_text(state, condition, ascii=False, plot=True)

@@ -276,11 +276,11 @@ class GridScreen(Screen[None]):
 
     def action_copy(self) -> None:
         """Copy the grid."""
-        from stitchtui.report.export import markdown_text
+        from stitchtui.report.markdown import run_text
         from stitchtui.tui.clipboard import copy
 
         if self.stitch_app.watched.directory is not None:
-            copy(self.app, markdown_text(self.stitch_app.watched.state), "the grid as Markdown")
+            copy(self.app, run_text(self.stitch_app.watched.state), "the grid as Markdown")
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
         """Which keys do something now: stop a run that goes on, resume one with something left, end a filter."""

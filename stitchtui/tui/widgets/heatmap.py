@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from stitchtui.report.cells import LEGEND, Drawn, Kind
+from stitchtui.report.table import LEGEND, Entry, Kind
 from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.run.state import Column
 from stitchtui.tui.colours import Palette
@@ -226,13 +226,12 @@ class Heatmap(Widget, can_focus=True):
             parts.append((text, style))
         return parts
 
-    def _cell(self, cell: Drawn, width: int, on_diagonal: bool) -> tuple[str, Style]:
-        suffix = "".join({"reused": "=", "some_seeds": "*"}.get(kind, "") for kind in cell.kinds)
-        suffix = suffix + _DIAGONAL[self._ascii] if on_diagonal else suffix or " "
+    def _cell(self, cell: Entry, width: int, on_diagonal: bool) -> tuple[str, Style]:
+        suffix = cell.suffix + _DIAGONAL[self._ascii] if on_diagonal else cell.suffix or " "
         if cell.interval is None:
             glyph = "x" if cell.kind == "failed" else "." if self._ascii else "·"
             return f"{glyph + suffix:>{width}}", _BOLD if cell.kind == "failed" else _DIM
-        prefix = "~" if cell.kind == "direct" else ""
+        prefix = cell.prefix
         width -= len(suffix) - 1
         half = f" ±{cell.interval.half_width:.2f}" if cell.interval.low < cell.interval.high else ""
         text = number(cell.interval.value, width - 1 - len(prefix), self._measure.decimals, self._measure.signed)
