@@ -92,22 +92,26 @@ def _format(flags: dict[str, object], out: Path | None) -> str:
 
 
 def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool) -> None:
-    from stitchtui.report import side_by_side
-    from stitchtui.report.console import draw_parts, written
+    from stitchtui.report.console import draw_side_by_side, written
+    from stitchtui.report.side_by_side import side_by_side
 
     if chosen not in _FOR_SEVERAL:
         raise BadInput(f"report: --{chosen} is for one run, got {len(runs)}; ask for each by itself")
     loaded = [_load(run) for run in runs]
     states = [state for _, state, _ in loaded]
-    found = side_by_side.aside(states, [condition for _, _, condition in loaded])
+    found = side_by_side(states, [condition for _, _, condition in loaded])
     if chosen == "markdown":
-        return _deliver(side_by_side.markdown_text(found), target)
+        from stitchtui.report.markdown import side_by_side_text
+
+        return _deliver(side_by_side_text(found), target)
     if chosen == "html":
-        return _deliver(side_by_side.html_text(found, states), target)
+        from stitchtui.report import html
+
+        return _deliver(html.side_by_side_text(found, states), target)
     if target is not None:
-        return _deliver(written(lambda console: draw_parts(console, found, ascii)), target)
+        return _deliver(written(lambda console: draw_side_by_side(console, found, ascii)), target)
     console, ascii = _terminal(ascii)
-    return draw_parts(console, found, ascii)
+    return draw_side_by_side(console, found, ascii)
 
 
 def _load(run: str) -> "tuple[RunDirectory, RunState, str]":

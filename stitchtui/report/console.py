@@ -10,11 +10,11 @@ from rich.text import Text
 from stitchtui.report.depth import depth_plot
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
-from stitchtui.report.side_by_side import Aside, text_parts
+from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import summary_lines
 from stitchtui.report.table import cross, grid
-from stitchtui.report.terminal import cross_table, details_shown, details_table, grid_table, ladder_table
-from stitchtui.report.wording import to_ascii
+from stitchtui.report.terminal import cross_table, details_shown, details_table, grid_table, ladder_table, runs_table
+from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState
 
 _PLOT_HEIGHT = 22
@@ -37,13 +37,15 @@ def console_width() -> int:
     return max(20, shutil.get_terminal_size((80, 24)).columns)  # COLUMNS, the terminal, or 80 when piped
 
 
-def draw_parts(console: Console, found: Aside, ascii: bool) -> None:
-    """Print runs side by side."""
-    for part in text_parts(found, console.width, ascii):
-        if isinstance(part, Text):
-            print_wrapped(console, part.plain)
-        else:
-            console.print(part)
+def draw_side_by_side(console: Console, found: SideBySide, ascii: bool) -> None:
+    """Print runs side by side: who they are, a table for each column, the notes."""
+    for label, run in enumerate(found.runs, start=1):
+        print_wrapped(console, printable(f"run {label}: {run}", ascii))
+    for table in found.tables:
+        console.print()
+        console.print(runs_table(table, console.width, ascii))
+    for note in found.notes:
+        print_wrapped(console, printable(note), ascii)
 
 
 def draw(console: Console, state: RunState, condition: str, ascii: bool, plot: bool) -> None:

@@ -1,11 +1,11 @@
 """Two runs beside each other: for every cell that both measured, by how much the penalty differs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from stitchtui.report.markdown import escaped, table
 from stitchtui.report.settings_diff import unlike
-from stitchtui.report.wording import bounds, column_name, counted, listed, signed
+from stitchtui.report.table import Entry, Heading, Table, heading
+from stitchtui.report.wording import bounds, column_name, counted, listed, points
 from stitchtui.run.answers import penalty_of
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.paired_difference import apart_of
@@ -35,77 +35,80 @@ class Pairing:
         return "" if one == other else f"{one} > {other}"
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One cell in both runs; either is None where that run has no penalty there."""
-
-    first: Interval | None
-    second: Interval | None
-
-    @property
-    def interval(self) -> Interval | None:
-        """The second's penalty less the first's, with its 95 % interval; None unless both are known."""
-        return None if self.first is None or self.second is None else apart_of(self.first, self.second)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two runs' common grid: `cells[row][column]` for `cuts[row]` and `pairings[column]`."""
-
-    cuts: tuple[str, ...]
-    pairings: tuple[Pairing, ...]
-    cells: tuple[tuple[Difference, ...], ...]
-    notes: tuple[str, ...]  # what the reader must know, a sentence each; from outside, so print it plain
+def compare(first: RunState, second: RunState) -> Table:
+    """The grid of `second` less that of `first`, over what both have; each heading notes both verdicts."""
+    pairs = pairings(first, second)
+    used = {cut for pair in pairs for cut in _cuts(first, pair.first) | _cuts(second, pair.second)}
+    cuts = [cut for cut in dict.fromkeys([*first.cuts(), *second.cuts()]) if cut in used]
+    return Table(
+        tuple(cuts),
+        tuple(_heading(first, second, pair) for pair in pairs),
+        tuple(tuple(_entry(first, second, pair, cut) for pair in pairs) for cut in cuts),
+        notes=(*notes(first, second), *([HOW] if pairs else [])),
+        look="plain",
+    )
 
 
-def compare(first: RunState, second: RunState) -> Comparison:
-    """The grid of `second` less that of `first`, over what both have."""
-    pairings = tuple(_pairings(first, second))
-    order = [*first.cuts(), *second.cuts()]
-    used = {cut for pair in pairings for cut in _cuts(first, pair.first) | _cuts(second, pair.second)}
-    cuts = tuple(cut for cut in dict.fromkeys(order) if cut in used)
-    cells = tuple(tuple(_difference(first, second, pair, cut) for pair in pairings) for cut in cuts)
-    return Comparison(cuts, pairings, cells, tuple(_notes(first, second, pairings)))
+def _heading(first: RunState, second: RunState, pair: Pairing) -> Heading:
+    found = heading(pair.first)
+    verdicts = [state.verdict(column) or "none yet" for state, column in ((first, pair.first), (second, pair.second))]
+    parts = (*found.parts, (("not alike *",),)) if pair.differs else found.parts
+    return replace(found, parts=parts, note="" if found.control else ", then ".join(verdicts))
+
+
+def _entry(first: RunState, second: RunState, pair: Pairing, cut: str) -> Entry:
+    """One cell: the difference with half of its interval, or which run has a number; both in its note."""
+    one, other = penalty_of(first, pair.first, cut), penalty_of(second, pair.second, cut)
+    less = between(one, other)
+    said = [f"{name} {'not measured' if i is None else bounds(i)}" for name, i in (("first", one), ("second", other))]
+    if less is not None:
+        return Entry(interval=less, text=points(less), note=", ".join([*said, f"difference {bounds(less)}"]))
+    alone = "second only" if one is None else "first only"
+    return Entry(text="·" if one is None and other is None else alone, note=", ".join(said))
+
+
+def between(first: Interval | None, second: Interval | None) -> Interval | None:
+    """The second penalty less the first, with its 95 % interval; None unless both are known."""
+    return None if first is None or second is None else apart_of(first, second)
 
 
 def _cuts(state: RunState, column: Column) -> set[str]:
     return {cut for task in column.task_ids if task in state.tasks for cut in state.tasks[task].cuts}
 
 
-def _difference(first: RunState, second: RunState, pair: Pairing, cut: str) -> Difference:
-    return Difference(penalty_of(first, pair.first, cut), penalty_of(second, pair.second, cut))
-
-
-def _pairings(first: RunState, second: RunState) -> Iterator[Pairing]:
+def pairings(first: RunState, second: RunState) -> list[Pairing]:
     """The same column where there is one, else the one of the same place with another stitch or objective."""
     left = second.columns()
     same = {column.key: column for column in left}
     taken = {column.key for column in first.columns()}
+    found = []
     for column in first.columns():
-        others = [other for other in left if _place(other) == _place(column) and other.key not in taken]
-        found = same.get(column.key) or (others[0] if others else None)
-        if found is not None:
-            left.remove(found)
-            yield Pairing(column, found)
+        others = [each for each in left if _place(each) == _place(column) and each.key not in taken]
+        other = same.get(column.key) or (others[0] if others else None)
+        if other is not None:
+            left.remove(other)
+            found.append(Pairing(column, other))
+    return found
 
 
 def _place(column: Column) -> tuple[str, str, str]:
     return column.control, column.bottom, column.top
 
 
-def _notes(first: RunState, second: RunState, pairings: tuple[Pairing, ...]) -> Iterator[str]:
-    if not pairings:
+def notes(first: RunState, second: RunState) -> Iterator[str]:
+    """What the reader of their difference must know, a sentence each; from outside, so print it plain."""
+    pairs = pairings(first, second)
+    if not pairs:
         yield "nothing to compare: no column has the same bottom, top and control in both runs"
         return
     yield from _changed(first, second)
-    for pair in pairings:
+    for pair in pairs:
         if pair.differs:
             yield f"* {column_name(pair.first)}: {pair.differs}"
-    for state, mine in ((first, {p.first.key for p in pairings}), (second, {p.second.key for p in pairings})):
+    for state, mine in ((first, {p.first.key for p in pairs}), (second, {p.second.key for p in pairs})):
         alone = [column_name(column) for column in state.columns() if column.key not in mine]
         if alone:
             yield f"{counted(len(alone), 'column')} only in {state.run}: {listed(alone)}"
-    yield HOW
 
 
 def _changed(first: RunState, second: RunState) -> Iterator[str]:
@@ -120,31 +123,3 @@ def _changed(first: RunState, second: RunState) -> Iterator[str]:
     settings = [key for key in unlike(first.experiment, second.experiment) if not key.startswith(_SAID_ELSEWHERE)]
     if settings:
         yield f"not set the same, the second in place of the first: {listed(settings, _SETTINGS)}"
-
-
-def words(difference: Difference) -> str:
-    """One cell in a sentence: both penalties with their intervals, and the difference with its own."""
-    one, other = ("not measured" if each is None else bounds(each) for each in (difference.first, difference.second))
-    between = difference.interval
-    return f"first {one}, second {other}" + ("" if between is None else f", difference {bounds(between)}")
-
-
-def short(difference: Difference, decimals: int = 2) -> str:
-    """One cell as the grid shows it: the difference with half of its interval, or which run has a number."""
-    between = difference.interval
-    if between is not None:
-        return f"{signed(between.value, decimals)} ±{between.half_width:.{decimals}f}"
-    if difference.first is None and difference.second is None:
-        return "·"
-    return "first only" if difference.second is None else "second only"
-
-
-def markdown_text(comparison: Comparison, first: str, second: str) -> str:
-    """The grid of differences as a GitHub table, with what its reader must know below."""
-    heading = ["cut", *(escaped(column_name(pair.first)) for pair in comparison.pairings)]
-    rows = [
-        [escaped(cut), *(short(cell) for cell in cells)]
-        for cut, cells in zip(comparison.cuts, comparison.cells, strict=True)
-    ]
-    notes = [f"First: {escaped(first)}; second: {escaped(second)}.", *map(escaped, comparison.notes)]
-    return "\n".join([*table(heading, rows), "", *notes]) + "\n"

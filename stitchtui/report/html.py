@@ -12,6 +12,7 @@ from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.markup import Markup, joined, lines, listing, page, section, table, tag
+from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.report.table import Entry, Heading, Kind, Table, cross, grid
 from stitchtui.report.wording import bounds, normalisation, signed, time_taken
@@ -65,6 +66,21 @@ def html_text(state: RunState, origin: Origin | None = None) -> str:
     )
 
 
+def side_by_side_text(found: SideBySide, states: Sequence[RunState]) -> str:
+    """The page of runs side by side: who they are, a table for each column, their depth plots and claims.
+
+    Raises BadInput where matplotlib, which draws the plots, isn't installed.
+    """
+    who = listing(f"Run {label}: {run}" for label, run in enumerate(found.runs, start=1))
+    each = [
+        joined(tag("h2", f"Run {label}: {state.run}"), depth_figure(state), claims_section(state))
+        for label, state in enumerate(states, start=1)
+    ]
+    title = "Runs side by side"
+    tables = section("Penalties, run by run", *(_numbers(table, table.title) for table in found.tables))
+    return page(title, tag("h1", title), who, tables, listing(found.notes), *each)
+
+
 def _epsilon(state: RunState) -> str:
     return f" A pair is stitching-connected if no interval goes beyond epsilon, {state.epsilon:g} points."
 
@@ -108,8 +124,9 @@ def _numbers(of: Table, caption: str = "") -> Markup:
         (name, *(_entry(of, entry) for entry in row)) for name, row in zip(of.rows, of.entries, strict=True)
     ]
     if of.footer is not None:
-        strong = [tag("strong", word) if of.footer_name == "verdict" else word for word in of.footer]
-        rows.append((of.footer_name, *(tag("td", word, class_="n") for word in strong)))
+        strong = of.look == "full" and of.footer_name == "verdict"
+        words = [tag("strong", word) if strong else word for word in of.footer]
+        rows.append((of.footer_name, *(tag("td", word, class_="n") for word in words)))
     return table((of.corner, *map(_heading, of.columns)), rows, caption)
 
 

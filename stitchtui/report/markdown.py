@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from stitchtui.report.claims import CLAIMS_HOW, claims
 from stitchtui.report.details import details, meanings
 from stitchtui.report.readings import reading_lines
+from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import paper_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
 from stitchtui.report.wording import bounds, printable
@@ -30,11 +31,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) ->
     return [line(head), line(["---"] * texts + ["---:"] * (len(head) - texts)), *map(line, rows)]
 
 
-def rendered(of: Table, decimals: int = 2) -> list[str]:
-    """The lines of a table: 95 % intervals in brackets; a brief table's numbers with so many decimals."""
+def rendered(of: Table, decimals: int = 2, ends: bool = True) -> list[str]:
+    """The lines of a table: 95 % intervals in brackets, or half of them where their `ends` aren't wanted.
+
+    A brief table's numbers, which have none, have so many decimals.
+    """
     head = [of.corner, *(escaped(heading.name) for heading in of.columns)]
     rows = [
-        [escaped(name), *(_said(of, entry, decimals) for entry in row)]
+        [escaped(name), *(_said(of, entry, decimals) if ends else entry.text for entry in row)]
         for name, row in zip(of.rows, of.entries, strict=True)
     ]
     return table(head, rows if of.footer is None else [*rows, [of.footer_name, *of.footer]])
@@ -95,3 +99,17 @@ def _claims(state: RunState) -> Iterable[str]:
     yield from table(["claim", "from", "verdict", "by"], rows, texts=4)
     yield ""
     yield f"Claims: {CLAIMS_HOW}."
+
+
+def side_by_side_text(found: SideBySide) -> str:
+    """Runs side by side: a table for each of their columns."""
+    lines = [f"- Run {label}: {escaped(run)}" for label, run in enumerate(found.runs, start=1)]
+    for each in found.tables:
+        lines += ["", f"{escaped(each.title)}:", "", *rendered(each)]
+    return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in found.notes)]) + "\n"
+
+
+def difference_text(of: Table, first: str, second: str) -> str:
+    """The grid of differences between two runs of these names, with what its reader must know below."""
+    notes = [f"First: {escaped(first)}; second: {escaped(second)}.", *map(escaped, of.notes)]
+    return "\n".join([*rendered(of, ends=False), "", *notes]) + "\n"

@@ -101,13 +101,13 @@ class _Setting:
                     return layout, count
         return layouts[-1], min(1, len(self.table.columns))
 
-    def drawing(self, label: int, layout: Layout, widths: Sequence[int]) -> Drawing:
-        """A table without rules of as many columns as there are `widths`."""
+    def drawing(self, label: int, layout: Layout, widths: Sequence[int | None]) -> Drawing:
+        """A table without rules of as many columns as there are `widths`; None leaves its width to rich."""
         drawing = Drawing(box=None, pad_edge=False, padding=(0, 0, 0, layout.gap), header_style="dim")
         drawing.add_column(Text(self.table.corner), no_wrap=True, width=label)
         for index, width in enumerate(widths):
-            heading = Text("\n".join(self.heading(index, width)))
-            drawing.add_column(heading, justify="right", no_wrap=True, width=width)
+            heading = Text("\n".join(self.heading(index, width or layout.names)))
+            drawing.add_column(heading, justify="right", no_wrap=width is not None, width=width)
         columns = [self.column(index, layout) for index in range(len(widths))]
         for row, name in enumerate(self.names):
             drawing.add_row(Text(shortened(name, label, self.ascii)), *(Text(column[row]) for column in columns))
@@ -281,6 +281,16 @@ def details_table(table: Table, width: int, ascii: bool = False) -> Group:
 def details_shown(table: Table, width: int, ascii: bool = False) -> tuple[Heading, ...]:
     """The headings of `details_table`."""
     return table.columns[: _Setting(table, ascii).fit(_DETAILS, width - _DETAILS_NAMES)[1]]
+
+
+def runs_table(table: Table, width: int, ascii: bool = False) -> Group:
+    """One column of several runs, with their verdicts."""
+    setting = _Setting(table, ascii)
+    label = setting.label(min(32, max(12, width // 4)))
+    drawing = setting.drawing(label, Layout(), [None] * len(table.columns))
+    if table.footer is not None:
+        drawing.add_row(*(Text(word, style="dim") for word in (table.footer_name, *table.footer)))
+    return Group(setting.title(width), drawing)
 
 
 def _dim(notes: Iterable[str]) -> list[Text]:

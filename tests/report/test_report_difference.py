@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import CUTS, experiment, fold, started, whole_run
 
-from stitchtui.report import difference
-from stitchtui.report.difference import Difference, compare
+from stitchtui.report.difference import between, compare, pairings
+from stitchtui.report.markdown import difference_text
+from stitchtui.report.wording import bounds
 from stitchtui.run.state import RunState
 from stitchtui.stats.answer_bits import Wrong
 from stitchtui.stats.penalty import Interval, paired_interval
@@ -22,14 +23,14 @@ def moved(state, by):
 
 def test_a_run_differs_from_itself_by_nothing():
     found = compare(whole_run(), whole_run())
-    assert found.cuts == CUTS
-    assert len(found.pairings) == len(whole_run().columns())
-    assert {cell.interval.value for row in found.cells for cell in row} == {0.0}
+    assert found.rows == CUTS
+    assert len(found.columns) == len(whole_run().columns())
+    assert {entry.interval.value for row in found.entries for entry in row} == {0.0}
 
 
 def test_the_difference_is_the_second_less_the_first():
     found = compare(whole_run(), moved(whole_run(), 2.0))
-    assert all(cell.interval.value == pytest.approx(2.0) for row in found.cells for cell in row)
+    assert all(entry.interval.value == pytest.approx(2.0) for row in found.entries for entry in row)
 
 
 intervals = st.tuples(st.floats(-50, 50), st.floats(0, 20), st.floats(0, 20)).map(
@@ -39,7 +40,7 @@ intervals = st.tuples(st.floats(-50, 50), st.floats(0, 20), st.floats(0, 20)).ma
 
 @given(intervals, intervals)
 def test_swapping_the_runs_turns_the_difference_round(one, other):
-    there, back = Difference(one, other).interval, Difference(other, one).interval
+    there, back = between(one, other), between(other, one)
     assert there.value == -back.value
     assert math.isclose(there.low, -back.high, abs_tol=1e-9)
     assert there.low <= there.value <= there.high
@@ -47,22 +48,24 @@ def test_swapping_the_runs_turns_the_difference_round(one, other):
 
 @given(intervals, intervals)
 def test_the_interval_is_no_narrower_than_either(one, other):
-    between = Difference(one, other).interval
+    less = between(one, other)
     widest = max(one.half_width, other.half_width)
-    assert between.half_width >= widest - 1e-9
+    assert less.half_width >= widest - 1e-9
 
 
 def test_a_cell_that_only_one_run_measured_has_no_difference_and_says_whose_it_is():
-    alone = Difference(Interval(1.0, 0.5, 1.5), None)
+    first = whole_run()
+    alone = compare(first, fold(started(experiment()))).entries[0][0]
+    penalty = first.summary(first.columns()[0], CUTS[0]).penalty
     assert alone.interval is None
-    assert difference.short(alone) == "first only"
-    assert difference.words(alone) == "first +1.00 [+0.50, +1.50], second not measured"
+    assert alone.text == "first only"
+    assert alone.note == f"first {bounds(penalty)}, second not measured"
 
 
 def test_runs_of_another_recipe_are_compared_place_by_place_and_say_so():
     first, second = whole_run(), whole_run(experiment(family="bn_affine_bn"))
     found = compare(first, second)
-    trained = [pair for pair in found.pairings if pair.first.objective == "task" and not pair.first.control]
+    trained = [pair for pair in pairings(first, second) if pair.first.objective == "task" and not pair.first.control]
     assert {pair.second.family for pair in trained} == {"bn_affine_bn"}
     assert "* a > b: affine, task > bn_affine_bn, task" in found.notes
 
@@ -82,7 +85,7 @@ def test_settings_that_differ_are_said_with_both_numbers():
 
 def test_networks_of_other_names_are_not_compared():
     found = compare(whole_run(), whole_run(experiment("c", "d")))
-    assert found.pairings == () and found.cells == ()
+    assert found.columns == () and found.entries == ()
     assert found.notes[0].startswith("nothing to compare")
 
 
@@ -105,7 +108,7 @@ def answering(wrong):
 
 
 def apart(first, second):
-    return {cell.interval for row in compare(first, second).cells for cell in row}
+    return {entry.interval for row in compare(first, second).entries for entry in row}
 
 
 def test_stitches_into_the_same_network_are_compared_image_by_image():
@@ -147,12 +150,12 @@ def test_other_data_are_said():
 def test_a_run_that_has_only_begun_compares_as_far_as_it_is():
     begun = fold(started(experiment()))
     found = compare(whole_run(), begun)
-    assert {cell.second for row in found.cells for cell in row} == {None}
-    assert compare(RunState(), begun).pairings == ()
+    assert {entry.text for row in found.entries for entry in row} == {"first only"}
+    assert compare(RunState(), begun).columns == ()
 
 
 def test_the_markdown_escapes_names_and_holds_every_cut():
     found = compare(whole_run(experiment("a|b", "c")), whole_run(experiment("a|b", "c")))
-    text = difference.markdown_text(found, "one\x1b[2J", "two")
+    text = difference_text(found, "one\x1b[2J", "two")
     assert "\x1b" not in text and "a\\|b" in text
     assert all(f"| {cut} |" in text for cut in CUTS)

@@ -15,12 +15,12 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from stitchtui.report import difference
-from stitchtui.report.difference import Comparison, Difference, Pairing
-from stitchtui.report.table import heading
+from stitchtui.report.markdown import difference_text
+from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.report.terminal import BETTER, WORSE
-from stitchtui.report.wording import column_name, printable, shortened, to_ascii
+from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.state import RunState, quick_state
+from stitchtui.run.state import quick_state
 from stitchtui.tui import keys
 from stitchtui.tui.clipboard import copy
 from stitchtui.tui.shell import Shell
@@ -31,9 +31,9 @@ _CUTS, _WIDTH = 12, 13  # terminal cells; "+12.34 ±12.34", "not connected"
 
 
 class _Compared(Message):
-    def __init__(self, comparison: Comparison, verdicts: list[str], order: tuple[str, str]) -> None:
+    def __init__(self, table: Table, order: tuple[str, str]) -> None:
         super().__init__()
-        self.comparison, self.verdicts, self.order = comparison, verdicts, order
+        self.table, self.order = table, order
 
 
 class CompareScreen(Screen[None]):
@@ -51,8 +51,7 @@ class CompareScreen(Screen[None]):
     def __init__(self, first: RunDirectory, second: RunDirectory) -> None:
         super().__init__()
         self._runs = (first, second)
-        self._shown: Comparison | None = None
-        self._verdicts: list[str] = []
+        self._shown: Table | None = None
         self._reading = False
         self._stamps: tuple[object, ...] = ()
 
@@ -83,63 +82,59 @@ class CompareScreen(Screen[None]):
         threading.Thread(target=self._read, args=self._runs, daemon=True).start()
 
     def _read(self, first: RunDirectory, second: RunDirectory) -> None:
-        one, other = quick_state(first), quick_state(second)
-        comparison = difference.compare(one, other)
-        verdicts = [_verdicts(pair, one, other) for pair in comparison.pairings]
+        table = difference.compare(quick_state(first), quick_state(second))
         with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
-            self.post_message(_Compared(comparison, verdicts, (first.name, second.name)))
+            self.post_message(_Compared(table, (first.name, second.name)))
 
     @on(_Compared)
     def _take(self, message: _Compared) -> None:
         self._reading = False
         if message.order != (self._runs[0].name, self._runs[1].name):
             return self._look()  # swapped while it was read
-        old, self._shown, self._verdicts = self._shown, message.comparison, message.verdicts
+        old, self._shown = self._shown, message.table
         with contextlib.suppress(NoMatches):  # the screen is being left, its widgets are gone
-            self._draw(old, message.comparison)
+            self._draw(old, message.table)
         return None
 
-    def _draw(self, old: Comparison | None, new: Comparison) -> None:
+    def _draw(self, old: Table | None, new: Table) -> None:
         table = self.query_one(DataTable)
         self.query_one("#which", Static).update(self._text("\n".join(self._which())))
-        if old is None or (old.cuts, old.pairings) != (new.cuts, new.pairings):
+        if old is None or _axes(old) != _axes(new):
             self._fill(table, new)
         else:
-            for row, cells in enumerate(new.cells):
-                for column, cell in enumerate(cells):
-                    if cell != old.cells[row][column]:
-                        table.update_cell_at(Coordinate(row, column + 1), self._cell(cell))
+            for row, entries in enumerate(new.entries):
+                for column, entry in enumerate(entries):
+                    if entry != old.entries[row][column]:
+                        table.update_cell_at(Coordinate(row, column + 1), self._cell(entry))
         self.query_one("#notes", Static).update(self._text("\n".join(new.notes)))
         self._draw_cell()
 
     def _which(self) -> list[str]:
         return [f"{word} {run.name}" for word, run in zip(("first ", "second"), self._runs, strict=True)]
 
-    def _fill(self, table: "DataTable[Text]", comparison: Comparison) -> None:
+    def _fill(self, table: "DataTable[Text]", new: Table) -> None:
         table.clear(columns=True)
-        if not comparison.pairings:
+        if not new.columns:
             return
-        headings = [self._heading(pair) for pair in comparison.pairings]
+        headings = [self._heading(heading) for heading in new.columns]
         table.header_height = tallest = max(map(len, headings))
-        for width, lines in ((_CUTS, ["cut"]), *((_WIDTH, lines) for lines in headings)):
+        for width, lines in ((_CUTS, [new.corner]), *((_WIDTH, lines) for lines in headings)):
             text = self._text("\n".join([""] * (tallest - len(lines)) + lines))
             text.justify = "left" if width == _CUTS else "right"
             table.add_column(text, width=width)
-        for cut, cells in zip(comparison.cuts, comparison.cells, strict=True):
-            table.add_row(self._text(self._short(cut, _CUTS)), *map(self._cell, cells))
+        for cut, entries in zip(new.rows, new.entries, strict=True):
+            table.add_row(self._text(self._short(cut, _CUTS)), *map(self._cell, entries))
 
-    def _heading(self, pair: Pairing) -> list[str]:
-        lines = [self._short(line, _WIDTH) for line in heading(pair.first).lines(_WIDTH)]
-        return [*lines, "not alike *"] if pair.differs else lines
+    def _heading(self, heading: Heading) -> list[str]:
+        return [self._short(line, _WIDTH) for line in heading.lines(_WIDTH)]
 
     def _short(self, text: str, width: int) -> str:
         return shortened(printable(text, self._ascii), width, self._ascii)
 
-    def _cell(self, cell: Difference) -> Text:
-        between = cell.interval
+    def _cell(self, entry: Entry) -> Text:
+        between = entry.interval
         style = "dim" if between is None else WORSE if between.low > 0 else BETTER if between.high < 0 else ""
-        text = difference.short(cell)
-        return Text(to_ascii(text) if self._ascii else text, style=style, justify="right")
+        return Text(to_ascii(entry.text) if self._ascii else entry.text, style=style, justify="right")
 
     def _text(self, text: str) -> Text:
         lines = [printable(line) for line in text.split("\n")]
@@ -151,15 +146,15 @@ class CompareScreen(Screen[None]):
         shown, place = self._shown, self.query_one(DataTable).cursor_coordinate
         if shown is None:
             return
-        if place.column == 0 and shown.pairings:  # what a row is called is no cell
+        if place.column == 0 and shown.columns:  # what a row is called is no cell
             self.query_one(DataTable).move_cursor(column=1)
             return
-        text = "" if shown.pairings else "nothing to compare"
-        if place.row < len(shown.cuts) and shown.pairings:
-            column = max(0, min(place.column - 1, len(shown.pairings) - 1))
-            verdict = f"; verdict {self._verdicts[column]}" if self._verdicts[column] else ""
-            where = f"{column_name(shown.pairings[column].first)} at {shown.cuts[place.row]}{verdict}"
-            text = f"{where}\n{difference.words(shown.cells[place.row][column])}"
+        text = "" if shown.columns else "nothing to compare"
+        if place.row < len(shown.rows) and shown.columns:
+            column = max(0, min(place.column - 1, len(shown.columns) - 1))
+            heading = shown.columns[column]
+            verdict = f"; verdict {heading.note}" if heading.note else ""
+            text = f"{heading.name} at {shown.rows[place.row]}{verdict}\n{shown.entries[place.row][column].note}"
         self.query_one("#cell", Static).update(self._text(text))
 
     def action_table(self, action: str) -> None:
@@ -176,7 +171,7 @@ class CompareScreen(Screen[None]):
         """Copy the differences as a Markdown table."""
         if self._shown is None:
             return
-        text = difference.markdown_text(self._shown, self._runs[0].name, self._runs[1].name)
+        text = difference_text(self._shown, self._runs[0].name, self._runs[1].name)
         copy(self.app, text, "the differences")
 
     def action_back(self) -> None:
@@ -184,10 +179,8 @@ class CompareScreen(Screen[None]):
         self.dismiss()
 
 
-def _verdicts(pair: Pairing, first: RunState, second: RunState) -> str:
-    if pair.first.control:
-        return ""
-    return f"{first.verdict(pair.first) or 'none yet'}, then {second.verdict(pair.second) or 'none yet'}"
+def _axes(table: Table) -> tuple[object, ...]:
+    return table.rows, [heading.parts for heading in table.columns]
 
 
 def _stamp(run: RunDirectory) -> tuple[str, int, int]:
