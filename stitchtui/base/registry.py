@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
@@ -22,7 +23,7 @@ T = TypeVar("T", bound=Declared)
 
 
 class Registry(Mapping[str, T]):
-    """Declarations by name, in order; those of installed packages are looked for when one is first asked for.
+    """Declarations by name, in order; those of installed packages are looked for when one of ours won't do.
 
     A package adds some with an entry point of the registry's `group`, `any = "module:object"`, where the object is a
     declaration or several. One that can't be used is a line on stderr, and is left out.
@@ -45,13 +46,13 @@ class Registry(Mapping[str, T]):
         self._known[declaration.name] = declaration
 
     def __getitem__(self, name: str) -> T:
-        known = self._all()
+        known = self._known if name in self._known else self._all()
         if name not in known:
             raise KeyError(not_known(name, known))
         return known[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._all()
+        return name in self._known or name in self._all()
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._all()))
@@ -59,13 +60,16 @@ class Registry(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._all())
 
+    def place(self, name: str) -> int:
+        """How many come before `name`: all of them, where it isn't known."""
+        known = self._known if name in self._known else self._all()
+        return [*known, name].index(name)
+
     def _all(self) -> dict[str, T]:
         with self._loading:
             if not self._complete:
                 self._complete = True
-                from importlib.metadata import entry_points
-
-                for entry in entry_points(group=self.group):
+                for entry in _installed(tuple(sys.path)).select(group=self.group):
                     try:
                         found = entry.load()
                         for declaration in found if isinstance(found, list | tuple) else [found]:
@@ -75,6 +79,14 @@ class Registry(Mapping[str, T]):
                         line = f"warning: plug-in '{entry.name}' of {self.group} is left out: {entry.value}: {what}"
                         print(plain(" ".join(line.split())), file=sys.stderr)
         return self._known
+
+
+@cache
+def _installed(_path: tuple[str, ...]) -> Any:  # EntryPoints, or what Python 3.11 has in its place
+    """The entry points of every package on the path, which are read once for all registries."""
+    from importlib.metadata import entry_points
+
+    return entry_points()
 
 
 def load(where: str) -> Any:

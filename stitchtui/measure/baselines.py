@@ -8,15 +8,11 @@ import torch
 from torch import nn
 
 from stitchtui.base.device import is_out_of_memory, training_dtype
-from stitchtui.measure.column import MEMORY_RAN_OUT, Column, Keep, Reuse
+from stitchtui.measure.column import MEMORY_RAN_OUT, Column
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.places import Chains, Place, chains, cuts_of
-from stitchtui.measure.recorder import Recorder
-from stitchtui.measure.session import Session
 from stitchtui.run.events import Warned
-from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import AFFINE, IDENTITY
-from stitchtui.spec.plan import Task
 from stitchtui.stitching import adapters, stitches
 from stitchtui.stitching.controls import NAMES_ITSELF, still_reads
 from stitchtui.stitching.evaluate import Scores, scores_of
@@ -62,11 +58,9 @@ class ProbeColumn(Column):
 
 
 class TailColumn(Column):
-    """The top's layers after each cut trained on the bottom's features: from where they are, or from the start."""
+    """The top's layers after each cut trained on the bottom's features, from where they are."""
 
-    def __init__(self, session: Session, task: Task, record: Recorder, *, reuse: Reuse, keep: Keep) -> None:
-        super().__init__(session, task, record, reuse=reuse, keep=keep)
-        self.anew = control_named(task.control).fits == "new tail"
+    anew = False
 
     def remark(self) -> None:
         """Warn where the layers compute something else in training than in the eval mode that they are traced in."""
@@ -164,3 +158,9 @@ class TailColumn(Column):
 
         batch = self.session.evaluation_batch([*both.bottom.cuts, *both.top.cuts], 1)
         return scores_of(outputs, in_order(self.session.dataset.test, batch, self.tick))
+
+
+class NewTailColumn(TailColumn):
+    """The same, from the start."""
+
+    anew = True

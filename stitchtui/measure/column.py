@@ -39,9 +39,7 @@ class Column(ABC):
         self.stitch = session.stitch_of(task)
         self.ends = session.ends(task)
         self.material = session.material(task, self.ends)
-        # As many steps with fewer images: a control with less data differs from its pair in nothing else.
-        images = len(self.material.dataset.train) if task.control != "less_data" else len(session.dataset.train)
-        self.steps = self.stitch.steps or steps_in(self.stitch.epochs, images, self.stitch.batch_size)
+        self.steps = self.stitch.steps or steps_in(self.stitch.epochs, self.material.images, self.stitch.batch_size)
         self.places = [self._place(b, t) for b, t in session.column_cuts(task)]
         self._began = 0.0  # by the monotonic clock
         self._done = self._total = 0  # steps of training, or images of all passes where nothing is trained

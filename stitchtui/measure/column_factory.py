@@ -1,6 +1,6 @@
 """Which kind of column a task is, and what the columns of a run share."""
 
-from stitchtui.measure.baselines import ProbeColumn, TailColumn
+from stitchtui.base.registry import load
 from stitchtui.measure.column import Column, Keep, Reuse
 from stitchtui.measure.columns import StitchColumn
 from stitchtui.measure.matching import Matching
@@ -20,11 +20,6 @@ class Columns:
 
     def column(self, task: Task) -> Column:
         """The work that `task` is."""
-        fits = control_named(task.control).fits
-        if fits == "probe":
-            return ProbeColumn(self.session, task, self.record, reuse=self.reuse, keep=self.keep)
-        if fits != "stitch":
-            return TailColumn(self.session, task, self.record, reuse=self.reuse, keep=self.keep)
-        return StitchColumn(
-            self.session, self.likeness, self.matching, task, self.record, reuse=self.reuse, keep=self.keep
-        )
+        kind = load(control_named(task.control).column)
+        shared = (self.likeness, self.matching) if issubclass(kind, StitchColumn) else ()
+        return kind(self.session, *shared, task, self.record, reuse=self.reuse, keep=self.keep)

@@ -20,6 +20,7 @@ from stitchtui.measure.places import Chains, Place, chains, cuts_of
 from stitchtui.measure.recorder import Recorder
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import Likeness
+from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import (
     AFFINE,
     AT_RANDOM,
@@ -87,7 +88,7 @@ class StitchColumn(Column):
 
     @property
     def _is_exact_self_stitch(self) -> bool:
-        return self.task.control == "self_stitch" and self.trains and self.task.start == IDENTITY.name
+        return control_named(self.task.control).exact and self.trains and self.task.start == IDENTITY.name
 
     def groups(self, places: Sequence[Place]) -> list[Sequence[Place]]:
         """Together, unless cells would see each other."""

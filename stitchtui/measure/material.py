@@ -13,9 +13,6 @@ from stitchtui.measure.loaded import Loaded
 from stitchtui.stitching.cluster_noise import ClusterNoise
 from stitchtui.stitching.controls import shuffled_labels
 
-LESS = 10
-"""The control with less data has so many times fewer images."""
-
 
 @dataclass(frozen=True)
 class Noise:
@@ -45,6 +42,7 @@ class Material:
 
     dataset: Dataset
     digest: str
+    images: int  # that the pair itself is fitted on: a control with other data takes as many steps
 
     def training(self, batch_size: int, seed: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
         """Endless augmented batches; noise in the bottom's place is told the labels of each."""

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 import torch
 
 from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.registry import load
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.labels import coarse
 from stitchtui.data.loading import subset
 from stitchtui.measure.classes import taught_other_classes
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import LESS, Ends, Material, Noise, limited, shuffled
+from stitchtui.measure.material import Ends, Material, Noise, limited
 from stitchtui.networks.network import Network, freeze, weight_digest
+from stitchtui.spec.controls import control_named
 from stitchtui.spec.experiment import Cuts, Experiment, StitchSpec
 from stitchtui.spec.plan import Task
 from stitchtui.spec.settings import dotted
@@ -84,12 +86,10 @@ class Session:
 
     def ends(self, task: Task) -> Ends:
         """The networks that a task joins, with what its control puts in their places."""
-        randomised = {"random_bottom": task.bottom, "random_top": task.top}.get(task.control)
-        bottom, top = (
-            self.randomised(name) if name == randomised and task.control.endswith(end) else self.loaded[name]
-            for end, name in (("bottom", task.bottom), ("top", task.top))
-        )
-        return Ends(bottom, top, Noise(self.experiment.control_seed) if task.control == "cluster_noise" else None)
+        control = control_named(task.control)
+        below = load(control.in_bottom)(self, task.bottom) if control.in_bottom else self.loaded[task.bottom]
+        above = load(control.in_top)(self, task.top) if control.in_top else self.loaded[task.top]
+        return Ends(self.loaded[task.bottom], above, below) if isinstance(below, Noise) else Ends(below, above)
 
     def material(self, task: Task, _ends: Ends) -> Material:
         """The images and labels that a task is fitted on. Raises BadInput for more images than there are."""
@@ -100,13 +100,11 @@ class Session:
             digest = dataset.digest
         if stitch.train_size is not None:
             dataset, digest = limited(dataset, stitch.train_size, 0), f"{digest}, {stitch.train_size} images"
-        if task.control == "less_data":
-            few = max(1, len(dataset.train) // LESS)
-            dataset, digest = limited(dataset, few, 0), f"{digest}, {few} images"
-        if task.control == "shuffled_labels":
-            seed = self.experiment.control_seed
-            dataset, digest = shuffled(dataset, seed), f"{digest}, labels shuffled {seed}"
-        return Material(dataset, digest)
+        images, control = len(dataset.train), control_named(task.control)
+        if control.in_data:
+            dataset, words = load(control.in_data)(dataset, self.experiment.control_seed)
+            digest = f"{digest}, {words}"
+        return Material(dataset, digest, images)
 
     def randomised(self, name: str) -> Loaded:
         """The network called `name` with nothing learnt left in it, made once; see the paper's random control."""

@@ -9,6 +9,7 @@ from stitchtui.report.depths import depths
 from stitchtui.run.answers import answered
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.claims import ClaimSpec, ColumnSpec, CutRange, Measure
+from stitchtui.spec.controls import column_of as planned_column
 from stitchtui.spec.controls import control_named
 from stitchtui.stats.penalty import Interval, over_seeds
 
@@ -45,25 +46,16 @@ class Number:
 def name_of(ref: ColumnSpec) -> str:
     """A column as a sentence names it: `a > b`, `b > b (self-stitch)`, `random(a) > b`, `a > b (conv3)`."""
     control = control_named(ref.control)
-    heading = control.heading(*_ends(ref)[1:])
+    heading = control.heading(*control.ends(*ref.ends))
     said = [control.words] if ref.control and control.heading("", "") == " > " else []
     said += [str(value) if key in ("family", "objective") else f"{key} {value}" for key, value in ref.stitch.items()]
     return f"{heading} ({', '.join(said)})" if said else heading
 
 
-def _ends(ref: ColumnSpec) -> tuple[str, str, str]:
-    """The control, bottom and top under which a plan has the column: a self-stitch is of one network."""
-    bottom, top = ref.ends
-    if ref.control == "self_stitch" or (not ref.control and bottom == top):
-        return "self_stitch", top, top
-    if ref.control == "self_stitch_bottom":
-        return "self_stitch", bottom, bottom
-    return ref.control, bottom, bottom if ref.control == "freeze_training" else top
-
-
 def column_of(state: RunState, ref: ColumnSpec) -> Column:
     """The one column that is meant, of the earliest request that has it. Raises Unanswerable."""
-    mine = [c for c in (*state.columns(), *state.crosses()) if (c.control, c.bottom, c.top) == _ends(ref)]
+    wanted = planned_column(ref.control, *ref.ends)
+    mine = [c for c in (*state.columns(), *state.crosses()) if (c.control, (c.bottom, c.top)) == wanted]
     objective, family = ref.stitch.get("objective"), ref.stitch.get("family")
     rest = {key: value for key, value in ref.stitch.items() if key not in ("objective", "family")}
     if objective == "direct":

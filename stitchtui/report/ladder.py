@@ -6,6 +6,7 @@ from dataclasses import replace
 from stitchtui.report.table import Forms, Heading, Table, own_entry
 from stitchtui.report.wording import column_name
 from stitchtui.run.state import Column, RunState
+from stitchtui.spec.controls import UNSTITCHED
 from stitchtui.spec.families import FAMILIES
 
 
@@ -20,11 +21,11 @@ def ladders(state: RunState) -> list[Table]:
         groups.setdefault((column.control, column.bottom, column.top, column.place), []).append(column)
     found = []
     for (control, *place), group in groups.items():
-        identity = groups.get(("identity", *place), []) if not control else []
+        unstitched = groups.get((UNSTITCHED.name, *place), []) if not control else []
         for columns in _alike(group):
             if len(columns) > 1:
                 have = {column.family for column in columns}
-                found.append(_ladder(state, [*(one for one in identity if one.family not in have), *columns]))
+                found.append(_ladder(state, [*(one for one in unstitched if one.family not in have), *columns]))
     return [ladder for ladder in found if ladder.rows]
 
 
@@ -66,7 +67,7 @@ def _ladder(state: RunState, columns: Sequence[Column]) -> Table:
 
 
 def _capacity(column: Column) -> tuple[int, str]:
-    return [*FAMILIES, column.family].index(column.family), column.family
+    return FAMILIES.place(column.family), column.family
 
 
 def _parts(family: str) -> tuple[Forms, ...]:

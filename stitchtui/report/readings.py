@@ -6,6 +6,7 @@ from stitchtui.report.wording import column_name
 from stitchtui.run.answers import answered, penalty_of
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
+from stitchtui.spec.controls import CONTROLS, Control, column_of
 from stitchtui.spec.families import FAMILIES
 from stitchtui.stats.objections import (
     CutEvidence,
@@ -19,7 +20,6 @@ from stitchtui.stats.penalty import Interval
 
 # Of a [stitch], what doesn't say how one cell is stitched, or what the column itself says.
 _ELSEWHERE = ("cuts", "top_cuts", "pairing", "seeds", "family", "objective")
-_EVIDENCE = ("cluster_noise", "random_bottom", "random_top", "shuffled_labels", "self_stitch")
 
 
 def judged(state: RunState, column: Column) -> Judgement | None:
@@ -29,7 +29,7 @@ def judged(state: RunState, column: Column) -> Judgement | None:
     """
     if column.control or not _all_in(state, column):
         return None
-    beside = {name: _control(state, column, name) for name in _EVIDENCE}
+    beside = {control.evidence: _control(state, column, control) for control in CONTROLS.values() if control.evidence}
     if not any(found and _all_in(state, found) for found in beside.values()):
         return None  # nothing to judge it by
     rows = {cut: row for cut, row in _rows(state, column).items() if state.summary(column, row).penalty is not None}
@@ -71,11 +71,11 @@ def _all_in(state: RunState, column: Column) -> bool:
     return all(state.tasks[task].status in ("finished", "failed") for task in column.task_ids if task in state.tasks)
 
 
-def _control(state: RunState, column: Column, name: str) -> Column | None:
+def _control(state: RunState, column: Column, control: Control) -> Column | None:
     """The control's column for this pair, if it was stitched as the pair is: a weaker stitch would say nothing."""
-    bottom = column.top if name == "self_stitch" else column.bottom
+    wanted = column_of(control.name, column.bottom, column.top)
     columns = state.crosses() if column.cross else state.columns()
-    found = [c for c in columns if (c.control, c.bottom, c.top) == (name, bottom, column.top)]
+    found = [c for c in columns if (c.control, (c.bottom, c.top)) == wanted]
     return next((c for c in found if _is_alike(state, c, column)), None)
 
 

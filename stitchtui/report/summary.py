@@ -11,10 +11,11 @@ from stitchtui.report.readings import reading_lines
 from stitchtui.report.references import beside, likeness
 from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed, time_taken
 from stitchtui.run.state import Column, RunState
+from stitchtui.spec.controls import control_named
 from stitchtui.spec.curves import Curve
 
 Topic = Literal[
-    "run", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "end points", "random bottom",
+    "run", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "end points", "controls",
     "failed", "claims", "reused", "checks", "failed checks", "passed checks", "warnings",
 ]  # fmt: skip
 TOPICS: tuple[Topic, ...] = get_args(Topic)
@@ -36,7 +37,7 @@ def summary_lines(state: RunState, *, condition: str | None = None, about: Colle
         "paper": paper_lines(state),
         "readings": reading_lines(state),
         "end points": _end_points(state),
-        "random bottom": _random_bottom(state),
+        "controls": _beware(state),
         "failed": _failed(state),
         "claims": claim_lines(state),
         "reused": _reused(state),
@@ -192,12 +193,11 @@ def _has_own_classes(state: RunState, name: str) -> bool:
     return said is not None
 
 
-def _random_bottom(state: RunState) -> Iterable[str]:
-    if any(column.control == "random_bottom" for column in state.columns()):
-        yield (
-            "random bottom: says nothing in the first fifth of the network, where untrained layers lose little;"
-            " compare with it deeper in the network"
-        )
+def _beware(state: RunState) -> Iterable[str]:
+    for name in dict.fromkeys(column.control for column in state.columns()):
+        control = control_named(name)
+        if control.beware:
+            yield f"{control.words}: {control.beware}"
 
 
 def _failed(state: RunState) -> Iterable[str]:

@@ -8,10 +8,8 @@ from rich.cells import cell_len, set_cell_size
 
 from stitchtui.base.text import duration, plain
 from stitchtui.run.state import Column, RunState
-from stitchtui.spec.controls import CONTROLS, control_named
+from stitchtui.spec.controls import control_named
 from stitchtui.stats.penalty import Interval
-
-CONTROL_NAMES = {name: control.words for name, control in CONTROLS.items()}
 
 _ASCII = str.maketrans({"±": "+-", "…": "..", "·": ".", "≤": "<=", "–": "-", "×": "x"})
 

@@ -12,8 +12,6 @@ from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import AFFINE
 from stitchtui.stats.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
 
-_CONTROLS = tuple(CONTROLS)
-
 Cells = Mapping[tuple[str, str], Cell]
 
 
@@ -53,7 +51,7 @@ def _apart(column: Column, mates: list[Column]) -> tuple[str, ...]:
 
 
 def _control_rank(column: Column) -> int:
-    return _CONTROLS.index(column.control) if column.control in _CONTROLS else len(_CONTROLS)
+    return CONTROLS.place(column.control)
 
 
 def _columns_of_place(tasks: list[TaskState]) -> list[Column]:

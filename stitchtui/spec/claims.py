@@ -8,7 +8,7 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stitchtui.base.errors import WrongKey, not_known
-from stitchtui.spec.controls import CONTROLS
+from stitchtui.spec.controls import CONTROLS, control_names
 from stitchtui.spec.one_of import OneOf
 
 Kind = Literal["at_most", "at_least", "below", "within", "peak", "rises", "falls", "jumps", "error_gap"]
@@ -37,7 +37,7 @@ class ColumnSpec(Part):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in CONTROLS:
-            raise ValueError(not_known(value, [name for name in CONTROLS if name]))
+            raise ValueError(not_known(value, control_names()))
         return value
 
     @property

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
+from stitchtui.spec.controls import RANDOM_BOTTOM, SELF_STITCH, UNSTITCHED, control_names
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, STARTS
 from stitchtui.spec.one_of import OneOf
 from stitchtui.spec.seed_names import MOST_SEEDS
@@ -17,20 +18,7 @@ Family = Annotated[str, OneOf(lambda: (*FAMILIES, ALL_RUNGS))]
 Start = Annotated[str, OneOf(lambda: STARTS)]
 Objective = Literal["task", "direct", "soft", "final_features", "final_features_then_task", "trajectory"]
 Pairing = Literal["equal", "all"]
-ControlName = Literal[
-    "self_stitch",
-    "self_stitch_bottom",
-    "identity",
-    "random_bottom",
-    "random_top",
-    "cluster_noise",
-    "shuffled_labels",
-    "less_data",
-    "linear_probe",
-    "fine_tuned_top",
-    "retrained_top",
-    "freeze_training",
-]
+ControlName = Annotated[str, OneOf(control_names)]
 
 
 def _not_a_controls_name(name: str) -> str:
@@ -312,7 +300,7 @@ class Experiment(Spec):
     network_seeds: int = Field(1, ge=1, le=MOST_SEEDS)  # how often each network that is trained here is trained
     pairs: tuple[PairSpec, ...] = Field(min_length=1)
     stitch: StitchSpec = StitchSpec()
-    controls: tuple[ControlName, ...] = ("self_stitch", "identity", "random_bottom")
+    controls: tuple[ControlName, ...] = (SELF_STITCH.name, UNSTITCHED.name, RANDOM_BOTTOM.name)
     control_seed: int = 0
     epsilon: float = Field(3.0, ge=0)
     cka: Literal["minibatch", "exact"] = "minibatch"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from stitchtui.spec.controls import control_named
+from stitchtui.spec.controls import column_of, control_named
 from stitchtui.spec.experiment import Experiment, PairSpec, Request, StitchSpec
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, FAMILIES, IDENTITY, LEAST_SQUARES, ladder_families, start_family
 
@@ -85,9 +85,7 @@ class _Pair:
     request: int
 
     def tasks(self, pair: PairSpec, control: str) -> Iterator[Task]:
-        ends = _ends(pair, control)
-        if control == "self_stitch_bottom" or (control == "" and pair.bottom == pair.top):
-            control = "self_stitch"
+        control, ends = column_of(control, pair.bottom, pair.top)
         if control_named(control).fits != "stitch":
             yield self._fitted(ends, control)
             return
@@ -95,11 +93,10 @@ class _Pair:
             yield from self._of_family(ends, control, family)
 
     def _families(self, control: str) -> tuple[str, ...]:
-        if control == "identity":
-            return (IDENTITY.name,)
-        if self.stitch.family != ALL_RUNGS:
-            return (self.stitch.family,)
-        return ladder_families() if control in ("", "self_stitch") else (AFFINE.name,)
+        known = control_named(control)
+        if known.family or self.stitch.family != ALL_RUNGS:
+            return (known.family or self.stitch.family,)
+        return ladder_families() if known.climbs else (AFFINE.name,)
 
     def _of_family(self, ends: tuple[str, str], control: str, family: str) -> Iterator[Task]:
         trains = self.stitch.objective != "direct" and FAMILIES[family].trainable
@@ -107,8 +104,8 @@ class _Pair:
         matched = start_family(family, AFFINE.name if small else LEAST_SQUARES)
         direct = self._direct(ends, control, matched)
         if FAMILIES[family].changes_nothing:
-            # Where the pair itself is stitched by nothing, it is this control.
-            if control != "identity" or self.stitch.family != family:
+            # Where the pair itself is stitched by nothing, it is the control that is.
+            if not control_named(control).family or self.stitch.family != family:
                 yield direct
             return
         if control_named(control).matched and (trains or matched == family):
@@ -116,7 +113,7 @@ class _Pair:
         if not trains:
             return
         start = self.stitch.start
-        if control == "self_stitch" and family == AFFINE.name:
+        if control_named(control).exact and family == AFFINE.name:
             start = IDENTITY.name  # so that the penalty before training is exactly 0, which every run checks
         recipe = self._differences(_RECIPE_KEYS)
         trained = replace(direct, family=family, objective=self.stitch.objective, start=start, recipe=recipe)
@@ -138,14 +135,6 @@ class _Pair:
     def _differences(self, keys: tuple[str, ...]) -> str:
         said = ((key, getattr(self.stitch, key)) for key in keys)
         return ", ".join(_said(key, value) for key, value in said if value != getattr(self.main, key))
-
-
-def _ends(pair: PairSpec, control: str) -> tuple[str, str]:
-    if control == "self_stitch":
-        return pair.top, pair.top
-    if control in ("self_stitch_bottom", "freeze_training"):
-        return pair.bottom, pair.bottom
-    return pair.bottom, pair.top
 
 
 def _said(key: str, value: Any) -> str:

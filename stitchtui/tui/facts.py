@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from stitchtui.base.text import duration
 from stitchtui.report.readings import judged
-from stitchtui.report.wording import CONTROL_NAMES, bounds, column_name, printable
+from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.state import Column, RunState, Summary
+from stitchtui.spec.controls import CONTROLS, control_named
 
 Fact = tuple[str, str]
 
@@ -52,11 +53,10 @@ def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]
     if column.control:
         return
     for other in state.crosses() if column.cross else state.columns():
-        mine = other.top == column.top and (other.bottom == column.bottom or other.control == "self_stitch")
+        mine = other.top == column.top and (other.bottom == column.bottom or control_named(other.control).both == "top")
         if other.control and mine:
             penalty = state.summary(other, cut).penalty
-            name = CONTROL_NAMES.get(other.control, other.control)
-            yield name, "not measured yet" if penalty is None else bounds(penalty)
+            yield control_named(other.control).words, "not measured yet" if penalty is None else bounds(penalty)
 
 
 _WORDS = (
@@ -153,14 +153,14 @@ def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> li
 _LONG = (
     *("bottom", "top", "stitch is", "as similarity", "but", "adapter", "error", "at start", "stitch", "trained"),
     *("JS distance", "Procrustes", "CCA", "CCA by chance", "eff. rank", "rank", "zeros", "later gaps"),
-    *CONTROL_NAMES.values(),
 )
 
 
 def short_facts(state: RunState, column: Column, cut: str) -> list[Fact]:
     """What three lines have room for: the numbers, without the words around them."""
+    long = {*_LONG, *(control.words for control in CONTROLS.values())}
     return [
         (label, value.removesuffix(" points").removesuffix(" with the top").partition(" at ")[0])
         for label, value in cell_facts(state, column, cut)
-        if label not in _LONG
+        if label not in long
     ]

@@ -117,10 +117,9 @@ def _runs(state: RunState, task: str | None) -> bool:
 
 
 _CONTROL_LINES = 6  # characters that the parts of a control's name take
-# of objectives and controls, where their names don't fit
+# of objectives, where their names don't fit
 _BRIEF = {
-    "direct": "dir", "trajectory": "traj", "ident": "id", "noise": "nois", "shuff": "shuf", "probe": "prob",
-    "tuned": "tune", "freez": "frz",
+    "direct": "dir", "trajectory": "traj",
 }  # fmt: skip
 
 
@@ -132,7 +131,8 @@ def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]
     for column in columns:
         control = heading(replace(column, apart=())).lines(width)[2:]
         if control and width < _CONTROL_LINES:
-            control = [_brief(control_named(column.control).short, width)]
+            known = control_named(column.control)
+            control = [known.short if cell_len(known.short) <= width else known.brief or known.short]
         lines = [column.bottom, column.top, *control, *(_brief(word, width) for word in column.apart)]
         found.append([printable(line, ascii) for line in lines])
     tallest = max(map(len, found), default=0)

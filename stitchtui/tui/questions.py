@@ -18,7 +18,6 @@ _OBJECTIVES = {
     "soft": "train it on the top's outputs, not on the labels",
     "trajectory": "train it on all of the top's later activations",
 }
-_WORTHWHILE = ("random_bottom", "random_top", "cluster_noise", "shuffled_labels", "linear_probe", "fine_tuned_top")
 
 
 @dataclass(frozen=True)
@@ -113,15 +112,16 @@ class _Asker:
     def of_controls(self, have: set[tuple[str, str, str]]) -> list[Question]:
         if self.column.control:
             return []
-        missing = [name for name in _WORTHWHILE if (name, self.column.bottom, self.column.top) not in have]
+        ends = self.column.bottom, self.column.top
         return [
-            Question(f"a control: {CONTROLS[name].words}: {CONTROLS[name].tells}", self._request({}, [name]))
-            for name in missing
+            Question(f"a control: {control.words}: {control.tells}", self._request({}, [name]))
+            for name, control in CONTROLS.items()
+            if control.worth_asking and (name, *ends) not in have
         ]
 
     def _ask(self, words: str, **changes: Any) -> Question:
-        control = self.column.control
-        again = [control] if control and control_named(control).fits == "stitch" and control != "self_stitch" else []
+        control = control_named(self.column.control)
+        again = [control.name] if control.name and control.fits == "stitch" and not control.both else []
         return Question(words, self._request(changes, again))
 
     def _request(self, changes: dict[str, Any], controls: list[str]) -> dict[str, Any]:

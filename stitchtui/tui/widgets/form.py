@@ -1,6 +1,7 @@
 """The form of New: a line a field, each with the reason why what it holds can't be used, or what it is for."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import get_args
 
 from textual import on
@@ -11,7 +12,8 @@ from textual.suggester import Suggester, SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input
 
-from stitchtui.spec.experiment import DATASETS, ControlName, Experiment, Objective, Pairing
+from stitchtui.spec.controls import control_names
+from stitchtui.spec.experiment import DATASETS, Experiment, Objective, Pairing
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
 from stitchtui.tui import fit
 from stitchtui.tui.draft import Draft
@@ -20,30 +22,6 @@ from stitchtui.tui.widgets.choice import Choice
 from stitchtui.tui.widgets.field import Field, Names
 from stitchtui.tui.widgets.field_row import FieldRow
 
-_EVERY_CONTROL = get_args(ControlName)
-_USUAL_CONTROLS = Experiment.model_fields["controls"].default
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "cuts": ("blocks", "all"),
-    "pairing": get_args(Pairing),
-    "family": (*FAMILIES, ALL_RUNGS),
-    "objective": get_args(Objective),
-    "start": STARTS,
-    "controls": tuple(dict.fromkeys([",".join(_USUAL_CONTROLS), ",".join(_EVERY_CONTROL), *_EVERY_CONTROL, "none"])),
-    "both": ("no", "yes"),
-    "trust_code": ("no", "yes"),
-    "device": ("auto", "cpu"),
-}
-_WORDS: dict[str, dict[str, str]] = {
-    "cuts": {BY_HAND: "by name"},
-    "pairing": {"equal": "one with one", "all": "all with all"},
-    "controls": {
-        **{name: name.replace("_", " ") for name in _EVERY_CONTROL},
-        ",".join(_EVERY_CONTROL): "all of them",
-        ",".join(_USUAL_CONTROLS): "the usual three",
-        BY_HAND: "by name",
-    },
-    **{name: {word: word.replace("_", " ") for word in _CHOICES[name]} for name in ("family", "objective", "start")},
-}
 LABELS = {
     "both": "both ways", "bottom": "bottom is", "top": "top is", "top_cuts": "top's cuts", "best_of": "best of",
     "leaves": "leaves", "trust_code": "run code", FREE: "also set",
@@ -92,6 +70,43 @@ _HINTS = {
     "bottom": "name, or file.py:Class",
     "top": "name, or file.py:Class",
 }
+
+
+@cache
+def _choices() -> dict[str, tuple[str, ...]]:
+    """What the fields offer that are chosen from a list."""
+    every, usual = control_names(), Experiment.model_fields["controls"].default
+    return {
+        "cuts": ("blocks", "all"),
+        "pairing": get_args(Pairing),
+        "family": (*FAMILIES, ALL_RUNGS),
+        "objective": get_args(Objective),
+        "start": STARTS,
+        "controls": tuple(dict.fromkeys([",".join(usual), ",".join(every), *every, "none"])),
+        "both": ("no", "yes"),
+        "trust_code": ("no", "yes"),
+        "device": ("auto", "cpu"),
+    }
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    """What choices are called where they aren't called as they are typed."""
+    every, usual = control_names(), Experiment.model_fields["controls"].default
+    return {
+        "cuts": {BY_HAND: "by name"},
+        "pairing": {"equal": "one with one", "all": "all with all"},
+        "controls": {
+            **{name: name.replace("_", " ") for name in every},
+            ",".join(every): "all of them",
+            ",".join(usual): "the usual three",
+            BY_HAND: "by name",
+        },
+        **{
+            name: {word: word.replace("_", " ") for word in _choices()[name]}
+            for name in ("family", "objective", "start")
+        },
+    }
 
 
 class Form(Vertical):
@@ -178,8 +193,8 @@ class Form(Vertical):
 
 
 def _editor(name: str) -> Widget:
-    if name in _CHOICES:
-        return Choice(_CHOICES[name], _WORDS.get(name))
+    if name in _choices():
+        return Choice(_choices()[name], _words().get(name))
     suggester: Suggester | None = SuggestFromList([*DATASETS, "folder:", "npz:"]) if name == "data" else None
     if name == "top_cuts" or name.startswith(OWN):
         suggester = Names()
@@ -219,7 +234,7 @@ def _chosen(draft: Draft, name: str) -> str:
 
 
 def _options(draft: Draft, name: str, devices: list[str]) -> list[str]:
-    listed = list(_CHOICES[name])
+    listed = list(_choices()[name])
     if name == "cuts":
         listed += fit.shared(draft.cuts("bottom"), draft.cuts("top"))
     if name == "device" and devices:
@@ -229,5 +244,5 @@ def _options(draft: Draft, name: str, devices: list[str]) -> list[str]:
 
 def _names(draft: Draft, name: str) -> list[str]:
     if name == f"{OWN}controls":
-        return list(_EVERY_CONTROL)
+        return list(control_names())
     return [cut["name"] for cut in draft.cuts("top" if name == "top_cuts" else "bottom")]
