@@ -4,18 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from stitchtui.base.errors import BadInput
-from stitchtui.base.text import plain
 from stitchtui.report.wording import counted
-from stitchtui.spec.checks import check_device, check_files
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.families import AT_RANDOM, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.presets import load_preset
-from stitchtui.tui import fit, recipe
+from stitchtui.tui import fit
 from stitchtui.tui.fields import (
     BY_HAND,
     ENDS,
-    EXPERIMENT_FIELDS,
     FREE,
     NETWORKS,
     OWN,
@@ -198,23 +194,7 @@ class Draft:
             cast("dict[End, Any]", held).pop(ends[-1], None)
         return True
 
-    def check(self) -> tuple[Experiment | None, dict[str, str]]:
-        """The experiment if it can be started, and the reason beside each field ("" for the whole) that it can't."""
-        problems: dict[str, str] = {}
-        experiment = self._experiment(problems) if self.complete else None
-        if experiment is not None:
-            self._check_places(experiment, problems)
-        for end in ENDS:
-            answer = self.answers.get(end, {})
-            if error := answer.get("error"):
-                problems[end] = plain(error)
-            if misfit := answer.get("misfit"):
-                problems.setdefault("data", f"{end}: {plain(misfit)}")
-        for name, reason in self._misfits().items():
-            problems.setdefault(name, reason)
-        return (None if problems else experiment), problems
-
-    def _misfits(self) -> dict[str, str]:
+    def misfits(self) -> dict[str, str]:
         """Why the cuts can't be stitched, by field; nothing before both networks' cuts are known."""
         if not (self.cuts("bottom") and self.cuts("top")):
             return {}
@@ -227,29 +207,6 @@ class Draft:
         """What to know of a field that can be used all the same."""
         count, reason = fit.misfits(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
         return {"cuts": f"{counted(count, 'cell')} can't be: {reason}"} if count else {}
-
-    def _experiment(self, problems: dict[str, str]) -> Experiment | None:
-        """Built again without each field that is at fault, so that every reason is found and not only the first."""
-        while True:
-            try:
-                return recipe.build(self, [name for name in EXPERIMENT_FIELDS if name not in problems])
-            except BadInput as error:
-                name = field_of(error.field)
-                if name == "" or name in problems:
-                    problems.setdefault("", str(error))
-                    return None
-                problems[name] = error.what
-
-    def _check_places(self, experiment: Experiment, problems: dict[str, str]) -> None:
-        try:
-            check_device(self.value("device"))
-            check_files(experiment)
-        except BadInput as error:
-            problems.setdefault(field_of(error.field), str(error))
-
-    def command(self) -> str:
-        """The equivalent `stitchtui run` line; empty where a prepared experiment has no file yet."""
-        return recipe.command(self)
 
 
 def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:

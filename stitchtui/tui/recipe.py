@@ -4,22 +4,59 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
 from stitchtui.spec import overrides
+from stitchtui.spec.checks import check_device, check_files
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.presets import from_document, from_pair, pair_names
 from stitchtui.spec.settings import Setting, dotted, read_override
 from stitchtui.tui import fit
-from stitchtui.tui.fields import ENDS, FLAGS, FREE, STITCH
-
-if TYPE_CHECKING:
-    from stitchtui.tui.draft import Draft
+from stitchtui.tui.draft import Draft
+from stitchtui.tui.fields import ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, field_of
 
 
-def build(draft: "Draft", names: Sequence[str]) -> Experiment:
+def check(draft: Draft) -> tuple[Experiment | None, dict[str, str]]:
+    """The experiment if it can be started, and the reason beside each field ("" for the whole) that it can't."""
+    problems: dict[str, str] = {}
+    experiment = _experiment(draft, problems) if draft.complete else None
+    if experiment is not None:
+        _check_places(draft, experiment, problems)
+    for end in ENDS:
+        answer = draft.answers.get(end, {})
+        if error := answer.get("error"):
+            problems[end] = plain(error)
+        if misfit := answer.get("misfit"):
+            problems.setdefault("data", f"{end}: {plain(misfit)}")
+    for name, reason in draft.misfits().items():
+        problems.setdefault(name, reason)
+    return (None if problems else experiment), problems
+
+
+def _experiment(draft: Draft, problems: dict[str, str]) -> Experiment | None:
+    """Built again without each field that is at fault, so that every reason is found and not only the first."""
+    while True:
+        try:
+            return build(draft, [name for name in EXPERIMENT_FIELDS if name not in problems])
+        except BadInput as error:
+            name = field_of(error.field)
+            if name == "" or name in problems:
+                problems.setdefault("", str(error))
+                return None
+            problems[name] = error.what
+
+
+def _check_places(draft: Draft, experiment: Experiment, problems: dict[str, str]) -> None:
+    try:
+        check_device(draft.value("device"))
+        check_files(experiment)
+    except BadInput as error:
+        problems.setdefault(field_of(error.field), str(error))
+
+
+def build(draft: Draft, names: Sequence[str]) -> Experiment:
     """The experiment of `draft`, with those of its fields that are in `names`. Raises BadInput."""
     laid_over = [*overrides.settings(**_flags(draft, names)), *_without_flag(draft, names)]
     free = _free(draft) if FREE in names else []
@@ -38,7 +75,7 @@ def build(draft: "Draft", names: Sequence[str]) -> Experiment:
     return _renamed(draft, experiment)
 
 
-def _flags(draft: "Draft", names: Sequence[str]) -> dict[str, Any]:
+def _flags(draft: Draft, names: Sequence[str]) -> dict[str, Any]:
     changed: dict[str, Any] = {name: draft.value(name) for name in draft.differing(FLAGS) if name in names}
     if "epochs" in changed:
         try:
@@ -48,13 +85,13 @@ def _flags(draft: "Draft", names: Sequence[str]) -> dict[str, Any]:
     return changed
 
 
-def _without_flag(draft: "Draft", names: Sequence[str]) -> list[Setting]:
+def _without_flag(draft: Draft, names: Sequence[str]) -> list[Setting]:
     """What has no flag, as `--set` lays it over the experiment."""
     found = [name for name in draft.differing(STITCH) if name in names]
     return [replace(read_override(_set(draft, name)), origin=f"--{name}", joint=None) for name in found]
 
 
-def _set(draft: "Draft", name: str) -> str:
+def _set(draft: Draft, name: str) -> str:
     """KEY=VALUE for `--set`; where the top's cuts are empty, they are the bottom's."""
     if name != "top_cuts":
         return f"stitch.{name}={draft.value(name).strip()}"
@@ -63,17 +100,17 @@ def _set(draft: "Draft", name: str) -> str:
     return f"stitch.{name}={value}"
 
 
-def _free(draft: "Draft") -> list[str]:
+def _free(draft: Draft) -> list[str]:
     return [part.strip() for part in draft.value(FREE).split(";") if part.strip()]
 
 
-def _own_architectures(draft: "Draft") -> list[tuple[tuple[str, ...], str]]:
+def _own_architectures(draft: Draft) -> list[tuple[tuple[str, ...], str]]:
     names = pair_names(draft.picked["bottom"].value, draft.picked["top"].value)
     said = [(name, draft.architectures.get(end, "")) for name, end in zip(names, ENDS, strict=True)]
     return [(("networks", name, "architecture"), text) for name, text in said if text]
 
 
-def _renamed(draft: "Draft", experiment: Experiment) -> Experiment:
+def _renamed(draft: Draft, experiment: Experiment) -> Experiment:
     """With the names that known runs have for their networks, in place of their files'."""
     old = pair_names(draft.picked["bottom"].value, draft.picked["top"].value)
     new = {before: draft.picked[end].name or before for before, end in zip(old, ENDS, strict=True)}
@@ -90,7 +127,7 @@ def _renamed(draft: "Draft", experiment: Experiment) -> Experiment:
     return from_document(document)
 
 
-def command(draft: "Draft") -> str:
+def command(draft: Draft) -> str:
     """The equivalent `stitchtui run` line; empty where a prepared experiment has no file yet."""
     if not draft.complete or (draft.document is not None and not draft.origin):
         return ""
@@ -105,7 +142,7 @@ def command(draft: "Draft") -> str:
     return " ".join(map(_quoted, words))
 
 
-def _of_networks(draft: "Draft") -> list[str]:
+def _of_networks(draft: Draft) -> list[str]:
     if draft.document is not None:
         return []
     words = [word for name in ("head", "part") if draft.value(name) for word in (f"--{name}", draft.value(name))]

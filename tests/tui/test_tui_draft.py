@@ -15,7 +15,7 @@ from stitchtui.spec.presets import from_pair, pair_names
 from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching import stitches
 from stitchtui.stitching.cuts import Cut
-from stitchtui.tui import draft, fit, sources
+from stitchtui.tui import draft, fit, recipe, sources
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.fields import BY_HAND, field_of
 from stitchtui.tui.fit import Stitching
@@ -60,10 +60,10 @@ def carried_out(monkeypatch):
 )
 def test_the_command_line_makes_the_same_experiment(pair, carried_out, values):
     pair.values = values
-    experiment, problems = pair.check()
+    experiment, problems = recipe.check(pair)
     assert problems == {}
-    assert carried_out(pair.command()) == experiment
-    changed = Draft(picked=pair.picked).check()[0]
+    assert carried_out(recipe.command(pair)) == experiment
+    changed = recipe.check(Draft(picked=pair.picked))[0]
     assert (experiment == changed) == (values == {}), "every one of them changes it"
 
 
@@ -75,10 +75,10 @@ def test_the_command_line_works_whatever_the_files_are_called(tmp_path, monkeypa
         (tmp_path / file).write_bytes(b"x")
     made = Draft(picked={"bottom": Source(name, name, "./"), "top": Source("b.pt", "b.pt", "./")})
     made.architectures = {"bottom": "resnet20"} if own else {"bottom": "resnet20", "top": "resnet56"}
-    experiment, problems = made.check()
+    experiment, problems = recipe.check(made)
     assert problems == {}
     assert experiment.networks[pair_names(name, "b.pt")[0]].architecture == "resnet20"
-    assert carried_out(made.command()) == experiment
+    assert carried_out(recipe.command(made)) == experiment
 
 
 def test_a_key_of_a_network_whose_name_has_dots_is_the_fields_own(tmp_path, monkeypatch, carried_out):
@@ -87,15 +87,15 @@ def test_a_key_of_a_network_whose_name_has_dots_is_the_fields_own(tmp_path, monk
         (tmp_path / file).write_bytes(b"x")
     made = Draft(picked={"bottom": Source("x.pth.tar", "x", "./"), "top": Source("b.pt", "b.pt", "./")})
     made.values = {"set": 'networks.x.pth.normalisation=none; networks."x.pth".width=2'}
-    experiment, problems = made.check()
+    experiment, problems = recipe.check(made)
     assert problems == {}
     assert (experiment.networks["x.pth"].normalisation, experiment.networks["x.pth"].width) == ("none", 2)
-    assert carried_out(made.command()) == experiment
+    assert carried_out(recipe.command(made)) == experiment
     assert field_of('networks."x.pth".head') == "head"
 
 
 def test_defaults_are_left_out_of_the_command_line_but_for_the_data(pair):
-    assert pair.command() == "stitchtui run a.pt b.pt --data cifar10"
+    assert recipe.command(pair) == "stitchtui run a.pt b.pt --data cifar10"
 
 
 def test_a_rank_is_asked_for_where_the_family_has_one_and_a_number_of_starts_where_they_are_random(pair):
@@ -120,9 +120,9 @@ def test_what_a_network_lacks_becomes_a_field_once_the_inspector_has_said_so(pai
 
 def test_a_changed_field_that_is_changed_back_is_left_out(pair):
     pair.values = {"family": "identity"}
-    assert "--family identity" in pair.command()
+    assert "--family identity" in recipe.command(pair)
     pair.values = {"family": "affine"}
-    assert "--family" not in pair.command()
+    assert "--family" not in recipe.command(pair)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_changed_field_that_is_changed_back_is_left_out(pair):
 )
 def test_the_reason_stands_beside_the_field_that_is_at_fault(pair, field, text, reason):
     pair.values = {"family": "low_rank", field: text}
-    experiment, problems = pair.check()
+    experiment, problems = recipe.check(pair)
     assert experiment is None
     assert list(problems) == [field]
     assert reason in problems[field]
@@ -150,12 +150,12 @@ def test_the_reason_stands_beside_the_field_that_is_at_fault(pair, field, text, 
 
 def test_every_field_that_is_at_fault_says_so(pair):
     pair.values = {"epochs": "x", "seeds": "y", "data": "z"}
-    assert set(pair.check()[1]) == {"epochs", "seeds", "data"}
+    assert set(recipe.check(pair)[1]) == {"epochs", "seeds", "data"}
 
 
 def test_fields_that_contradict_each_other_name_one_of_them(pair):
     pair.values = {"family": "bn_affine_bn", "objective": "direct"}
-    [(field, reason)] = pair.check()[1].items()
+    [(field, reason)] = recipe.check(pair)[1].items()
     assert field in ("family", "objective")
     assert "no closed form" in reason
 
@@ -164,12 +164,12 @@ def test_the_networks_say_what_data_they_are_for(pair):
     assert pair.value("data") == "cifar10"
     pair.answers["top"] = {"data": "digits", "cuts": []}
     assert pair.value("data") == "digits"
-    assert "--data digits" in pair.command()
+    assert "--data digits" in recipe.command(pair)
 
 
 def test_data_that_a_network_was_not_made_for_is_a_reason_beside_it(pair):
     pair.answers["top"] = {"cuts": [], "misfit": "cifar10 has 3 channels"}
-    assert pair.check() == (None, {"data": "top: cifar10 has 3 channels"})
+    assert recipe.check(pair) == (None, {"data": "top: cifar10 has 3 channels"})
 
 
 def test_an_architecture_is_asked_for_only_where_the_checkpoint_does_not_say(pair):
@@ -183,15 +183,15 @@ def test_an_architecture_is_asked_for_only_where_the_checkpoint_does_not_say(pai
     pair.architectures["bottom"] = "resnet20"
     pair.answers.clear()
     assert pair.needs_architecture("bottom")
-    assert pair.check()[0].networks["a"].architecture == "resnet20"
-    assert "--set networks.a.architecture=resnet20" in pair.command()
+    assert recipe.check(pair)[0].networks["a"].architecture == "resnet20"
+    assert "--set networks.a.architecture=resnet20" in recipe.command(pair)
     pair.architectures["top"] = "resnet20"
-    assert pair.command().count("--architecture resnet20") == 1
+    assert recipe.command(pair).count("--architecture resnet20") == 1
 
 
 def test_names_with_control_characters_are_spelt_out_in_the_command(pair):
     pair.picked["bottom"] = Source("[bold red]x\x1b[2J.pt", "x", "./")
-    command = pair.command()
+    command = recipe.command(pair)
     assert "\x1b" not in command
     assert "$'[bold red]x\\x1b[2J.pt'" in command
 
@@ -199,19 +199,19 @@ def test_names_with_control_characters_are_spelt_out_in_the_command(pair):
 def test_a_network_of_a_known_run_keeps_its_name(pair, tmp_path):
     (tmp_path / ("f" * 64)).write_bytes(b"x")
     pair.picked["top"] = Source("f" * 64, "seed1 of older", sources.RUNS, name="seed1")
-    experiment = pair.check()[0]
+    experiment = recipe.check(pair)[0]
     assert list(experiment.networks) == ["a", "seed1"]
     assert experiment.title == "a > seed1"
     pair.picked["bottom"] = Source("a.pt", "seed1 of newer", sources.RUNS, name="seed1")
-    assert list(pair.check()[0].networks) == ["seed1-bottom", "seed1-top"]
+    assert list(recipe.check(pair)[0].networks) == ["seed1-bottom", "seed1-top"]
 
 
 def test_a_preset_keeps_everything_that_is_not_changed():
     made = draft.from_preset("quickstart")
-    assert made.command() == "stitchtui run quickstart"
+    assert recipe.command(made) == "stitchtui run quickstart"
     made.values["epochs"] = "2"
-    assert made.command() == "stitchtui run quickstart --epochs 2"
-    experiment, problems = made.check()
+    assert recipe.command(made) == "stitchtui run quickstart --epochs 2"
+    experiment, problems = recipe.check(made)
     assert problems == {}
     assert experiment.stitch.epochs == 2
     assert len(experiment.pairs) == 2
@@ -219,8 +219,8 @@ def test_a_preset_keeps_everything_that_is_not_changed():
 
 def test_a_prepared_experiment_without_a_file_has_no_command_line():
     plain = draft.from_preset("quickstart").document
-    assert draft.from_prepared(plain).command() == ""
-    assert draft.from_prepared({**plain, "origin": ["x.toml"]}).command() == "stitchtui run x.toml"
+    assert recipe.command(draft.from_prepared(plain)) == ""
+    assert recipe.command(draft.from_prepared({**plain, "origin": ["x.toml"]})) == "stitchtui run x.toml"
 
 
 def test_seeds_are_shown_as_they_are_typed():
@@ -229,7 +229,7 @@ def test_seeds_are_shown_as_they_are_typed():
         made = draft.from_prepared({**plain, "stitch": {**plain["stitch"], "seeds": seeds}})
         assert made.value("seeds") == text
         made.values["seeds"] = text
-        assert list(made.check()[0].stitch.seeds) == seeds
+        assert list(recipe.check(made)[0].stitch.seeds) == seeds
 
 
 def fits(bottom, top, **stitching):
@@ -297,17 +297,17 @@ def test_names_typed_by_hand_are_checked_against_each_chain(pair):
     assert pair.set("cuts", BY_HAND)
     assert pair.value("cuts") == "stem,layer1", "what was chosen is where the typing begins"
     pair.set("own_cuts", "stem,layr1")
-    assert pair.check() == (None, {"cuts": "bottom: 'layr1' is not known; nearest: 'layer1'"})
+    assert recipe.check(pair) == (None, {"cuts": "bottom: 'layr1' is not known; nearest: 'layer1'"})
     pair.set("own_cuts", "stem,layer1")
-    [(field, reason)] = pair.check()[1].items()
+    [(field, reason)] = recipe.check(pair)[1].items()
     assert (field, reason.split(";")[0]) == ("top_cuts", "top: 'stem' is not known")
     pair.set("top_cuts", "conv")
-    assert "the bottom has 2 cuts, the top 1" in pair.check()[1]["top_cuts"]
+    assert "the bottom has 2 cuts, the top 1" in recipe.check(pair)[1]["top_cuts"]
     pair.set("top_cuts", "conv, block2")
-    experiment, problems = pair.check()
+    experiment, problems = recipe.check(pair)
     assert problems == {}
     assert (experiment.stitch.cuts, experiment.stitch.top_cuts) == (("stem", "layer1"), ("conv", "block2"))
-    assert """--cuts stem,layer1 --set 'stitch.top_cuts=["conv", "block2"]'""" in pair.command()
+    assert """--cuts stem,layer1 --set 'stitch.top_cuts=["conv", "block2"]'""" in recipe.command(pair)
     pair.swap()
     assert (pair.value("cuts"), pair.value("top_cuts")) == ("conv, block2", "stem,layer1")
     pair.set("cuts", "blocks")
@@ -318,7 +318,7 @@ def test_names_typed_by_hand_are_checked_against_each_chain(pair):
 def test_a_modules_path_names_the_cut_at_its_end(pair):
     pair.answers = {end: {"cuts": [{**cut("layer1.relu", 4), "aliases": ["layer1"]}]} for end in ("bottom", "top")}
     pair.values["cuts"] = "layer1"
-    assert pair.check()[1] == {}
+    assert recipe.check(pair)[1] == {}
     assert [each["name"] for each in pair.chosen_cuts("top")] == ["layer1.relu"]
 
 
@@ -329,24 +329,24 @@ def test_cells_that_can_not_be_are_said_though_the_others_can_start(pair):
     }
     assert pair.remarks() == {}
     pair.values["family"] = "identity"
-    assert pair.check()[1] == {}
+    assert recipe.check(pair)[1] == {}
     assert pair.remarks() == {"cuts": "1 cell can't be: identity needs equal shapes: bottom 4x2x2, top 8x2x2"}
 
 
 def test_every_cut_with_every_cut_needs_no_equal_numbers(pair):
     pair.answers = {"bottom": {"cuts": [cut("a", 4), cut("b", 4)]}, "top": {"cuts": [cut("c", 4)]}}
-    assert "cuts" in pair.check()[1]
+    assert "cuts" in recipe.check(pair)[1]
     pair.set("pairing", "all")
-    experiment, problems = pair.check()
+    experiment, problems = recipe.check(pair)
     assert (problems, experiment.stitch.pairing) == ({}, "all")
-    assert "--pairing all" in pair.command()
+    assert "--pairing all" in recipe.command(pair)
 
 
 def test_a_pair_whose_chosen_cuts_differ_in_number_can_not_start_until_a_shared_one_is_chosen(pair):
     pair.answers = {"bottom": {"cuts": [cut("a", 4), cut("b", 4)]}, "top": {"cuts": [cut("a", 4)]}}
-    assert "cuts" in pair.check()[1]
+    assert "cuts" in recipe.check(pair)[1]
     pair.values["cuts"] = "a"
-    assert pair.check()[1] == {}
+    assert recipe.check(pair)[1] == {}
 
 
 def test_checkpoints_are_found_folder_by_folder_without_those_of_packages(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from stitchtui.networks.architectures import build
 from stitchtui.networks.checkpoints import Metadata, save
 from stitchtui.run import control
 from stitchtui.run.directory import all_runs
+from stitchtui.tui import recipe
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.inspection import Inspection
 from stitchtui.tui.screens.new import NewScreen
@@ -148,7 +149,7 @@ async def test_one_cut_can_be_chosen_from_those_that_both_have(app):
         await picked(pilot)
         await pilot.press("l", "l")
         await wait_for_text(pilot, "--cuts stem")
-        assert app.screen.draft.check()[0].stitch.cuts == ("stem",)
+        assert recipe.check(app.screen.draft)[0].stitch.cuts == ("stem",)
 
 
 async def test_the_device_and_the_seeds_reach_the_run(app):
@@ -201,7 +202,7 @@ async def test_a_foreign_checkpoint_is_asked_for_its_architecture_right_there(ap
         )
         await pilot.press(*"digits_cnn")
         await wait_for_text(pilot, "--set networks.second.architecture=digits_cnn")
-        await wait_for(pilot, lambda: app.screen.draft.check()[0] is not None, "it can be started")
+        await wait_for(pilot, lambda: recipe.check(app.screen.draft)[0] is not None, "it can be started")
 
 
 async def test_typing_filters_and_a_path_is_a_file(app, tmp_path):

@@ -10,6 +10,7 @@ from stitchtui.report.claim_words import sentence
 from stitchtui.run.directory import all_runs
 from stitchtui.spec.network_seeds import in_every_seed
 from stitchtui.spec.presets import list_presets, load_preset
+from stitchtui.tui import recipe
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens import actions, presets
 from stitchtui.tui.screens.confirm import ConfirmScreen
@@ -174,8 +175,8 @@ async def test_c_opens_the_marked_preset_in_new_to_be_changed_first(launched):
         await mark(pilot, "quickstart")
         await pilot.press("c")
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, NewScreen), "New is there")
-        assert pilot.app.screen.draft.check()[0] == load_preset("quickstart")
-        assert pilot.app.screen.draft.command().startswith("stitchtui run quickstart")
+        assert recipe.check(pilot.app.screen.draft)[0] == load_preset("quickstart")
+        assert recipe.command(pilot.app.screen.draft).startswith("stitchtui run quickstart")
         field = pilot.app.screen.query_one("#row-epochs", FieldRow).editor
         field.focus()
         await pilot.press("end", *["backspace"] * len(field.value), "1")
@@ -194,7 +195,9 @@ async def test_a_scale_is_changed_as_that_scale_and_escape_leads_back():
         await mark(pilot, scaled.label)
         await pilot.press("c")
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, NewScreen), "New is there")
-        assert pilot.app.screen.draft.command().startswith(f"stitchtui run {scaled.preset} --scale {scaled.scale}")
+        assert recipe.command(pilot.app.screen.draft).startswith(
+            f"stitchtui run {scaled.preset} --scale {scaled.scale}"
+        )
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, PresetsScreen), "the presets are there again")
         assert all_runs() == []

@@ -7,7 +7,7 @@ from textual.widgets import Input
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run.directory import all_runs
-from stitchtui.tui import keys
+from stitchtui.tui import keys, recipe
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.new import NewScreen
 from stitchtui.tui.widgets.field_row import FieldRow
@@ -128,8 +128,8 @@ async def test_cuts_are_chosen_by_name_and_checked_while_they_are_typed(app):
         await wait_for_text(pilot, "the bottom has 2 cuts")
         await pilot.press("up", *"block1")
         await wait_for_text(pilot, "--cuts block1")
-        await wait_for(pilot, lambda: app.screen.draft.check()[0] is not None, "it can be started")
-        stitch = app.screen.draft.check()[0].stitch
+        await wait_for(pilot, lambda: recipe.check(app.screen.draft)[0] is not None, "it can be started")
+        stitch = recipe.check(app.screen.draft)[0].stitch
         assert (stitch.cuts, stitch.top_cuts) == (("block1",), ("mixed",))
         row = next(line for line in screen_text(app).splitlines() if "32x4x4" in line)
         assert row.split()[:5] == ["block1", "32x4x4", ">", "mixed", "64x4x4"]

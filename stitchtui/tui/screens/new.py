@@ -20,7 +20,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.directory import all_runs
-from stitchtui.tui import draft, fit, keys, sources
+from stitchtui.tui import draft, fit, keys, recipe, sources
 from stitchtui.tui.asker import Asker, Work
 from stitchtui.tui.clipboard import copy
 from stitchtui.tui.draft import Draft
@@ -201,10 +201,10 @@ class NewScreen(Screen[None]):
     def _draw_all(self) -> None:
         self._say(self._draft.heading())
         if not self.picking:
-            _, problems = self._draft.check()
+            _, problems = recipe.check(self._draft)
             if self._form is not None:
                 self._form.draw(self._draft, problems, self._devices)
-            self.query_one(Outlook).show(self._reason(problems), self._estimate, self._draft.command())
+            self.query_one(Outlook).show(self._reason(problems), self._estimate, recipe.command(self._draft))
         right = self.query_one("#right")
         width = right.scrollable_content_region.width - right.styles.padding.width or self.size.width - 2
         self.query_one(Chains).draw(self._shown(), max(20, width), reasons=self.picking)
@@ -309,7 +309,7 @@ class NewScreen(Screen[None]):
         self._ask.think(self._wanted)
 
     def _wanted(self) -> tuple[dict[str, Any], str] | None:
-        experiment, _ = self._draft.check() if not self.picking else (None, {})
+        experiment, _ = recipe.check(self._draft) if not self.picking else (None, {})
         return None if experiment is None else (experiment.plain(), self._draft.value("device"))
 
     def estimated(self, answer: Answer | None) -> None:
@@ -335,7 +335,7 @@ class NewScreen(Screen[None]):
         typed = self._form.typed() if self._form is not None else {}
         for field, value in typed.items():  # its messages may still be on their way
             self._set(field, value)
-        experiment, problems = self._draft.check()
+        experiment, problems = recipe.check(self._draft)
         if experiment is None:
             self._draw()
             if self._form is not None:
@@ -345,7 +345,7 @@ class NewScreen(Screen[None]):
         try:
             directory = actions.start(experiment, [] if device == "auto" else ["--device", device])
         except (BadInput, OSError) as error:
-            self.query_one(Outlook).show(str(error), "", self._draft.command())
+            self.query_one(Outlook).show(str(error), "", recipe.command(self._draft))
             return
         self._inspection.rest()  # an estimate would hold memory, on a GPU too, and cores that the run wants
         cast(Shell, self.app).open_run(directory)
@@ -356,7 +356,7 @@ class NewScreen(Screen[None]):
 
     def action_copy(self) -> None:
         """Copy the equivalent command line."""
-        if command := self._draft.command():
+        if command := recipe.command(self._draft):
             copy(self.app, command, "the command")
         else:
             self.notify("nothing to copy: this experiment gets a file of its own as it starts", markup=False)
