@@ -15,6 +15,7 @@ import tempfile
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
 
@@ -111,11 +112,31 @@ def _pictures_as_words(page: str) -> str:
     return re.sub(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", words, page)
 
 
+class _Page(HTMLParser):
+    """A page as a browser reads it, a tag or a text a line; white space counts as one blank, at tags as none."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.lines.append(f"<{tag}{''.join(f' {name}={value!r}' for name, value in attrs)}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.lines.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        kept = self.lines[-1:] == ["<pre>"]
+        self.lines += data.split("\n") if kept else [" ".join(data.split())] if data.strip() else []
+
+
 def difference(expected: str, found: str, file: str) -> str:
     """The first lines in which both differ, as `diff -u` shows them; empty where they don't."""
-    lines = difflib.unified_diff(
-        *(text.splitlines() for text in (expected, found)), f"expected {file}", "rendered now", lineterm="", n=1
-    )
+    texts = (expected, found)
+    each = [_Page(text).lines if file.endswith(".html") else text.splitlines() for text in texts]
+    lines = difflib.unified_diff(*each, f"expected {file}", "rendered now", lineterm="", n=1)
     return "\n".join(line[:400] for line, _ in zip(lines, range(60), strict=False))
 
 
