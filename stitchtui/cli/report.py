@@ -129,9 +129,9 @@ def _load(run: str) -> "tuple[RunDirectory, RunState, str]":
 
 def _exported(directory: "RunDirectory", state: "RunState", condition: str, chosen: str) -> str | bytes:
     if chosen == "html":
-        from stitchtui.report.html import Origin, html_text
+        from stitchtui.report.html import Origin, run_text
 
-        return html_text(state, Origin(condition, directory.read_info(), directory.read_command()))
+        return run_text(state, Origin(condition, directory.read_info(), directory.read_command()))
     if chosen == "png":
         from stitchtui.report.figures import depth_png
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from synthetic_run import CUTS, experiment, finished, finished_run_events, fold, started, whole_run
 
 from stitchtui.report.figures import ladder_alt_text, ladder_svg
-from stitchtui.report.html import html_text
+from stitchtui.report.html import run_text
 from stitchtui.report.ladder import ladders
 from stitchtui.report.terminal import ladder_table
 from stitchtui.report.wording import signed
@@ -161,7 +161,7 @@ def test_who_can_not_see_the_drawing_reads_the_range_of_each_family():
 
 
 def test_the_page_draws_each_ladder_and_has_its_table():
-    page = html_text(climbed())
+    page = run_text(climbed())
     assert page.count("Stitching penalty against the stitch&#x27;s capacity") == 2
     assert "The capacity ladder" in page and "from least to most capacity" in page
-    assert "The capacity ladder" not in html_text(whole_run())
+    assert "The capacity ladder" not in run_text(whole_run())
