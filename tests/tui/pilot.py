@@ -30,6 +30,7 @@ from stitchtui.run.events import (
 from stitchtui.run.process import describe_process
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import plan
+from stitchtui.tui.widgets.run_list import RunList
 
 ROOT = Path(__file__).parents[2]
 CUTS = ("stem", "block1", "block2")
@@ -78,6 +79,16 @@ async def settled(pilot):
 async def wait_for_text(pilot, text, seconds=LONG):
     """Wait until the screen shows `text`."""
     await wait_for(pilot, lambda: text in screen_text(pilot.app), f"the screen shows {text!r}", seconds)
+
+
+async def runs_read(pilot):
+    """Wait until the list of runs, which is on, shows some, and all that is known of each."""
+
+    def read():
+        entries = pilot.app.screen.query_one(RunList)._entries
+        return entries and all(entry.condition for entry in entries)
+
+    await wait_for(pilot, read, "the runs are read")
 
 
 _LEADER = """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pilot import make_experiment, make_run, screen_text, settled, wait_for, wait_for_text, write_steps
+from pilot import make_experiment, make_run, runs_read, screen_text, settled, wait_for, wait_for_text, write_steps
 from scripted import Scripted, cut, known
 from test_tui_cross import crossed_run
 from textual.containers import VerticalScroll
@@ -257,7 +257,7 @@ WAYS = {
     "cell": ("enter", "what to ask next"),
     "findings": ("f", "What it found"),
     "new": ("n", "second.pt"),
-    "runs": ("r", "done"),
+    "runs": ("r", DONE),
     "compare": ("r space j space c", "second - first"),
     "presets": ("p", "last run: 2 connected"),
     "export": ("e", "csv"),
@@ -358,7 +358,7 @@ async def ready(pilot, app, name, case):
         await press(pilot, *others)
     await wait_for_text(pilot, words if case.run != CROSSED else "block1")
     if name == "runs":
-        await wait_for(pilot, lambda: all(entry.condition for entry in find(app, RunList)._entries), "they are read")
+        await runs_read(pilot)
     if case.before.startswith(FORM):
         await press(pilot, *FORM.split())
         await wait_for(pilot, lambda: isinstance(app.focused, Choice), "the form has the keys")

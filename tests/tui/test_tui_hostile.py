@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pilot import Terminal, make_experiment, make_run, screen_strips, screen_text, wait_for, wait_for_text
+from pilot import Terminal, make_experiment, make_run, runs_read, screen_strips, screen_text, wait_for, wait_for_text
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
@@ -107,11 +107,10 @@ async def test_hostile_names_are_shown_as_plain_text(hostile, place, size):
 async def drawn(pilot):
     """Wait until the list of runs, where that is on, has been read."""
     from stitchtui.tui.screens.runs import RunsScreen
-    from stitchtui.tui.widgets.run_list import RunList
 
     if isinstance(pilot.app.screen, RunsScreen):
         await wait_for_text(pilot, "4 runs")
-        await wait_for(pilot, lambda: pilot.app.screen.query_one(RunList).chosen.condition, "the run is read")
+        await runs_read(pilot)
     else:
         await wait_for(pilot, lambda: screen_text(pilot.app).strip(), "something is drawn")
 

@@ -9,6 +9,7 @@ from little_app import LittleApp
 from pilot import (
     make_experiment,
     make_run,
+    runs_read,
     screen_strips,
     screen_text,
     tasks_of,
@@ -65,7 +66,7 @@ def chosen(app):
 async def to(pilot, name):
     """Put the cursor on the run of this name."""
     await wait_for_text(pilot, "3 runs")
-    await wait_for(pilot, lambda: pilot.app.screen.query_one(RunList).chosen.condition, "the run is read")
+    await runs_read(pilot)
     while chosen(pilot.app) != name:
         await pilot.press("j")
 
