@@ -39,7 +39,7 @@ def test_a_part_holds_for_checkpoints_and_not_for_what_is_published() -> None:
     assert {name: spec.part for name, spec in networks.items()} == {"a": "teacher", "resnet18": None}
     with pytest.raises(BadInput, match="--part: is for a checkpoint"):
         from_pair("timm:resnet18", "timm:resnet34", part="teacher")
-    with pytest.raises(BadInput, match=r"networks\.resnet18: part: expected a `checkpoint`"):
+    with pytest.raises(BadInput, match=r"--set networks\.resnet18\.part: expected a `checkpoint`"):
         from_pair("a.pt", "timm:resnet18", overrides=["networks.resnet18.part=teacher"])
 
 
