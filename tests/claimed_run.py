@@ -10,7 +10,7 @@ from stitchtui.run.events import NetworkCut, NetworkReady
 from stitchtui.run.state import RunState
 from stitchtui.spec.claims import ClaimSpec
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 CUTS = ("stem", "one", "two", "three", "four")
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -51,7 +51,7 @@ def run(numbers: Numbers, made: Experiment | None = None, errors: Mapping[str, f
     state.apply(event("data_ready", name="digits", train=1000, test=1000, classes=["0", "1"]))
     for name in made.networks:
         state.apply(network(name, (errors or {}).get(name, 10.0)))
-    for task in plan(made):
+    for task in resolve(made).tasks:
         for key, values in numbers.items():
             if key in task.id:
                 _column(state, task.id, values)

@@ -3,7 +3,7 @@
 import logged
 
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 CUTS = ["input", "conv1", "layer1.0", "layer2.0", "pool"]
 
@@ -26,7 +26,7 @@ def event(type, t=1000.0, **fields):
 
 def run_started(made=None, t=1000.0, resumed=False, tasks=None, **fields):
     made = made or experiment()
-    planned = [task.as_dict() for task in plan(made)] if tasks is None else tasks
+    planned = [task.as_dict() for task in resolve(made).tasks] if tasks is None else tasks
     return event(
         "run_started",
         t,
@@ -78,6 +78,6 @@ def whole_run(made=None):
     """Every event of an undisturbed run."""
     made = made or experiment()
     events = [run_started(made), data_ready(), network_ready("a"), network_ready("b")]
-    for number, task in enumerate(plan(made)):
+    for number, task in enumerate(resolve(made).tasks):
         events += column(task.id, penalty=float(task.seed + 1), t=1010.0 + 10 * number)
     return [*events, event("run_finished", 2000.0, status="done", reason=None)]

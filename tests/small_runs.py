@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from stitchtui.execute.runner import Runner
-from stitchtui.measure.recorder import Recorder
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import CellFinished, EventWriter, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.plan import resolve
 
 TRAIN = {"epochs": 2, "batch_size": 50, "learning_rate": 0.05, "precision": "float32"}
 
@@ -40,7 +40,7 @@ def run_here(directory: RunDirectory, wanted: Experiment, stopping: Any = lambda
     """Carry the experiment out in this process and return what its log says."""
     torch.set_num_threads(1)
     with EventWriter(directory.events) as log:
-        runner = Runner(directory, wanted, Recorder(log.write, stopping))
+        runner = Runner(directory, resolve(wanted), log.write, stopping)
         runner.announce("cpu")
         runner.run(torch.device("cpu"))
     return RunState.load(directory.events)

@@ -8,7 +8,7 @@ import logged
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.identity import NUMERICS
-from stitchtui.spec.plan import Task, plan
+from stitchtui.spec.plan import Task, resolve
 
 Said = dict[str, Any]  # an event as a log holds it
 
@@ -34,7 +34,7 @@ def started(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Said]:
             "type": "run_started",
             "run": "20260102-030405-tiny",
             "experiment": spec.plain(),
-            "tasks": [task.as_dict() for task in plan(spec)],
+            "tasks": [task.as_dict() for task in resolve(spec).tasks],
             "device": "cpu (2 threads)",
             "versions": {"stitchtui": "0.1.0", "numerics": str(NUMERICS)},
             "resumed": False,
@@ -105,7 +105,7 @@ def column_events(task: Task, cuts: Iterable[str] = CUTS) -> list[Said]:
 def finished_run_events(spec: Experiment, cuts: Iterable[str] = CUTS) -> list[Said]:
     places = list(cuts)
     events = started(spec, places)
-    for task in plan(spec):
+    for task in resolve(spec).tasks:
         events += column_events(task, places)
     events.append({"type": "check", "name": "frozen", "passed": True, "detail": "the hashes are unchanged"})
     events.append({"type": "run_finished", "status": "done", "reason": None})
@@ -130,5 +130,5 @@ def whole_run(spec: Experiment | None = None, cuts: Iterable[str] = CUTS) -> Run
 def direct_only_run() -> RunState:
     """As a run looks once direct matching is in and nothing is trained."""
     spec = experiment()
-    done = [event for task in plan(spec) if task.objective == "direct" for event in column_events(task)]
+    done = [event for task in resolve(spec).tasks if task.objective == "direct" for event in column_events(task)]
     return fold([*started(spec), *done])

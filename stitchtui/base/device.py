@@ -4,13 +4,20 @@ import errno
 import platform
 import re
 import sys
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 import torch
+from torch import Tensor
 
 from stitchtui.base.errors import BadInput
+
+T = TypeVar("T")
+Y = TypeVar("Y")
 
 # How a device, its libraries and the CPU's allocator say so where torch has no error of its own: Metal, what calls CUDA
 # or HIP past torch's allocator, cuBLAS and its sisters, malloc. A library that is "not initialized" may lack memory or
@@ -128,3 +135,55 @@ def _process() -> psutil.Process:
 def _cpu_has_bfloat16() -> bool:
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def drawn(device: torch.device) -> dict[str, Tensor]:
+    """Where torch's global generators are, the CPU's and the device's, for `draw_on`."""
+    state = {"generator": torch.get_rng_state()}
+    return state if device.type != "cuda" else {**state, "device_generator": torch.cuda.get_rng_state(device)}
+
+
+def draw_on(state: Mapping[str, Any], device: torch.device) -> None:
+    """Have torch's global generators go on from where `drawn` said that they were."""
+    torch.set_rng_state(state["generator"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["device_generator"], device)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's global generators seeded inside, and as they were outside."""
+    with _as_before(device):
+        torch.manual_seed(seed % 2**63)
+        yield
+
+
+def seeded_work(work: Generator[Y, None, T], seed: int, device: torch.device) -> Generator[Y, None, T]:
+    """`work`, for which torch's global generators are seeded; in between they are as they were."""
+    with seeded(seed, device):
+        state = drawn(device)
+    while True:
+        with _as_before(device):
+            draw_on(state, device)
+            try:
+                said = next(work)
+            except StopIteration as ended:
+                found: T = ended.value
+                return found
+            state = drawn(device)
+        try:
+            yield said
+        except GeneratorExit:
+            with _as_before(device):
+                draw_on(state, device)
+                work.close()
+            raise
+
+
+@contextmanager
+def _as_before(device: torch.device) -> Iterator[None]:
+    before = drawn(device)
+    try:
+        yield
+    finally:
+        draw_on(before, device)

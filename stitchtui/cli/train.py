@@ -21,10 +21,12 @@ from stitchtui.spec import overrides
 
 if TYPE_CHECKING:
     from stitchtui.data.dataset import Dataset
+    from stitchtui.networks.network import Network
+    from stitchtui.networks.training import Reached, Training
     from stitchtui.spec.experiment import DataSpec, NetworkSpec
 
 LINE_SECONDS = 5.0  # between two lines of progress where there is no terminal
-Show = Callable[[Mapping[str, Any]], None]
+Show = Callable[["Reached"], None]
 
 
 def train(
@@ -100,7 +102,6 @@ def _trained(
     from stitchtui.base import device as devices
     from stitchtui.networks import checkpoints
     from stitchtui.networks.obtain import cache_path, obtain
-    from stitchtui.networks.training import Stopped
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -109,16 +110,27 @@ def _trained(
     kept = cache_path(spec, dataset)
     _check_target(target, kept.stem)
     name = f"{_slug(spec.architecture or '')} on {_slug(data_spec.name)}"
-    try:
-        with _interruptible() as stop, _progress(name) as show:
-            network = obtain(name, spec, dataset, device, show, stop)
-    except Stopped:
+    with _interruptible() as stop, _progress(name) as show:
+        network = _gone_through(obtain(name, spec, dataset, device), show, stop)
+    if network is None:
         say("Stopped; what was reached is saved. The same command goes on from there.")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED)
     if network.source == "cached":
         say("It was trained before in the same way; taken from the cache.")
     checkpoints.keep(target, kept.read_bytes())
     return target, network.error
+
+
+def _gone_through(work: "Training[Network]", show: Show, stop: Callable[[], bool]) -> "Network | None":
+    """The network, or None once `stop()` is true: then the training keeps what it has reached."""
+    while not stop():
+        try:
+            show(next(work))
+        except StopIteration as ended:
+            network: Network = ended.value
+            return network
+    work.close()
+    return None
 
 
 def _load(spec: "DataSpec") -> "Dataset":
@@ -193,9 +205,9 @@ def _progress(name: str) -> Iterator[Show]:
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
         task = progress.add_task(plain(name), total=None, visible=False, loss=0.0, accuracy=0.0)
 
-        def show(event: Mapping[str, Any]) -> None:
-            figures = {"loss": event["loss"], "accuracy": event["accuracy"]}
-            progress.update(task, completed=event["step"], total=event["steps"], visible=True, **figures)
+        def show(reached: "Reached") -> None:
+            progress.update(task, completed=reached.step, total=reached.steps, visible=True)
+            progress.update(task, loss=reached.loss, accuracy=reached.accuracy)
             progress.refresh()
 
         yield show
@@ -205,16 +217,16 @@ def _lines(name: str) -> Show:
     first = last = time.monotonic()
     begun: int | None = None
 
-    def show(event: Mapping[str, Any]) -> None:
+    def show(reached: "Reached") -> None:
         nonlocal last, begun
-        begun = event["step"] if begun is None else begun
-        now, done = time.monotonic(), event["step"] == event["steps"]
+        begun = reached.step if begun is None else begun
+        now, done = time.monotonic(), reached.step == reached.steps
         if now - last < LINE_SECONDS and not done:
             return
         last = now
-        pace = (now - first) / max(1, event["step"] - begun)
-        left = "" if done else f", about {duration(pace * (event['steps'] - event['step']))} left"
-        figures = f"loss {event['loss']:.3f}, accuracy {event['accuracy']:.1f} %"
-        say(f"{name}: step {event['step']} of {event['steps']}, {figures}{left}")
+        pace = (now - first) / max(1, reached.step - begun)
+        left = "" if done else f", about {duration(pace * (reached.steps - reached.step))} left"
+        figures = f"loss {reached.loss:.3f}, accuracy {reached.accuracy:.1f} %"
+        say(f"{name}: step {reached.step} of {reached.steps}, {figures}{left}")
 
     return show

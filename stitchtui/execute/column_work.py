@@ -8,12 +8,11 @@ import torch
 from stitchtui.execute.calibration import Calibration, Line, shape
 from stitchtui.measure.baselines import ProbeColumn, TailColumn
 from stitchtui.measure.column import Column
-from stitchtui.measure.column_factory import Columns
 from stitchtui.measure.columns import StitchColumn
 from stitchtui.measure.feed import pixels
 from stitchtui.measure.loaded import Loaded
+from stitchtui.measure.measurer import Measurer
 from stitchtui.measure.places import Place, chains, cuts_of
-from stitchtui.measure.recorder import Recorder
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import CKA_BATCH
 from stitchtui.spec.families import FAMILIES
@@ -41,8 +40,7 @@ class ColumnWork:
 
     def __init__(self, session: Session, calibration: Calibration) -> None:
         self.session, self.calibration = session, calibration
-        silent = Recorder(lambda *_, **__: None)
-        self.columns = Columns(session, silent, reuse=lambda _: None, keep=lambda *_: None)
+        self.columns = Measurer(session)
         self._paid: set[tuple[object, ...]] = set()
         self._depths: dict[tuple[object, ...], list[float]] = {}
         self._beside: dict[tuple[object, ...], int] = {}

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from stitchtui.base.device import held_memory, pick
+from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.loading import load_dataset
 from stitchtui.execute.calibration import Calibration, Speed
 from stitchtui.execute.column_work import LEARNT, NUMBER, ColumnWork
-from stitchtui.measure.classes import check_tops
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.session import Session
 from stitchtui.networks import architectures, linear_heads
@@ -23,11 +23,10 @@ from stitchtui.networks.frozen import frozen, start_from
 from stitchtui.networks.heads import last_linear
 from stitchtui.networks.making import naming, own_data
 from stitchtui.networks.network import Network, freeze, weight_digest
-from stitchtui.networks.obtain import at_hand, from_file, from_name, obtain, training_order
-from stitchtui.networks.own import whole
+from stitchtui.networks.obtain import at_hand, from_file, from_name, obtain
 from stitchtui.spec.experiment import Experiment, NetworkSpec
-from stitchtui.spec.network_seeds import in_every_seed
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import Plan, resolve
+from stitchtui.spec.training_order import whole
 from stitchtui.stitching.memory import saved_by
 from stitchtui.stitching.stitches import parameter_count
 
@@ -47,18 +46,17 @@ def estimate(experiment: Experiment, device_name: str) -> list[Row]:
     process holds by then, and what a step or a pass takes beside it. Raises BadInput as a run would.
     """
     with torch.random.fork_rng():  # building stand-ins draws numbers
-        return _rows(in_every_seed(experiment), pick(device_name))
+        return _rows(resolve(experiment), pick(device_name))
 
 
-def _rows(experiment: Experiment, device: torch.device) -> list[Row]:
-    check_tops(experiment)
+def _rows(plan: Plan, device: torch.device) -> list[Row]:
+    experiment = plan.experiment
     session = _Rough(experiment, device, load_dataset(experiment.data).to(device))
-    tasks = plan(experiment)
-    names = training_order((end for t in tasks for end in (t.bottom, t.top)), experiment.networks)
+    names = [unit.network for unit in plan.networks]
     calibration = Calibration(session)
     networks, columns = _NetworkWork(session, calibration), ColumnWork(session, calibration)
     rows = [_row(device, f"network {name}", 0, *networks.of(name)) for name in names]
-    return rows + [_row(device, task.id, *columns.of(task)) for task in tasks]
+    return rows + [_row(device, task.id, *columns.of(task)) for task in plan.tasks]
 
 
 def _row(device: torch.device, task: str, cells: int, seconds: float, beside: int) -> Row:
@@ -103,7 +101,7 @@ class _NetworkWork:
             images += len(own.train) + len(own.test)
         else:
             few = replace(data, test=_few(data.test))
-            self.session.add(obtain(name, spec, few, device, lambda _: None, lambda: False))
+            self.session.add(finish(obtain(name, spec, few, device)))
             images += len(data.test)
         loaded = self.session.loaded[name]
         speed = self.calibration.speed(loaded)

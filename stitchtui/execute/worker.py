@@ -9,7 +9,6 @@ import sys
 import time
 import traceback
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from stitchtui.base import device as devices
 from stitchtui.base.errors import BadInput, ExitCode, RunFailed
 from stitchtui.base.files import is_disk_full, write_atomically
 from stitchtui.base.text import plain
-from stitchtui.execute.runner import Runner, versions
-from stitchtui.measure.recorder import Recorder, Stopped
+from stitchtui.execute.runner import Runner, Stopped, versions
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter, RunFinished
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
+from stitchtui.spec.plan import resolve
 
 
 def main() -> int:
@@ -85,8 +84,7 @@ def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespac
         torch.set_num_threads(int(threads))
     info = {**describe_process(), "started": time.time(), "asked_for": asked_for, "versions": versions()}
     directory.write_info(info)
-    record = Recorder(log.write, lambda: bool(asked))
-    runner = Runner(directory, directory.read_experiment(), record)
+    runner = Runner(directory, resolve(directory.read_experiment()), log.write, lambda: bool(asked))
     name = str(asked_for.get("device", "auto"))
     try:
         device = devices.pick(name)
@@ -94,7 +92,6 @@ def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespac
         runner.announce(name)  # a run that ends must have begun, for whoever reads its log
         raise
     devices.compute_in_full_float32()
-    record.memory = partial(devices.held_memory, device)
     directory.write_info({**info, "device": devices.describe(device), "hardware": devices.hardware()})
     runner.announce(devices.describe(device))
     runner.run(device, asked_for.get("memory"))

@@ -2,16 +2,18 @@
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
 from stitchtui.base.device import is_out_of_memory, training_dtype
+from stitchtui.base.work import Pass
 from stitchtui.measure.column import MEMORY_RAN_OUT, Column
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.places import Chains, Place, chains, cuts_of
-from stitchtui.run.events import Warned
+from stitchtui.measure.saying import Saying
+from stitchtui.run.events import Event, Step, Warned
 from stitchtui.spec.families import AFFINE, IDENTITY
 from stitchtui.stitching import adapters, stitches
 from stitchtui.stitching.controls import NAMES_ITSELF, still_reads
@@ -32,29 +34,30 @@ class ProbeColumn(Column):
         """Both parts once."""
         return len(self.material.dataset.train) + len(self.session.dataset.test)
 
-    def measure(self, places: Sequence[Place]) -> None:
+    def measure(self, places: Sequence[Place]) -> Saying[None]:
         """Fit the classifiers together; a bottom cut that several cells share has one."""
         started = time.monotonic()
         both = chains(self.session, self.ends, cuts_of(places))
         boundaries = sorted({low for low, _ in both.ends})
         batch = self.session.evaluation_batch(both.bottom.cuts, len(boundaries))
-        found = linear_probes(
+        probes = linear_probes(
             both.bottom,
             boundaries,
-            self.material.once(batch, self.tick, both.bottom),
-            in_order(self.session.dataset.test, batch, self.tick),
+            self.material.once(batch, both.bottom),
+            in_order(self.session.dataset.test, batch),
             classes=len(self.session.dataset.classes),
         )
+        found = yield from self.counted(probes)
         self.session.verify_frozen(self.ends.bottom)
         scores = dict(zip(boundaries, found, strict=True))
         seconds = (time.monotonic() - started) / len(places)
         for place, (low, _) in zip(places, both.ends, strict=True):
             if not scores[low].finite:
-                self.fail(place, "the bottom's features at the cut are not finite")
+                yield self.failed(place, "the bottom's features at the cut are not finite")
                 continue
             size = (place.bottom.channels + 1) * len(self.session.dataset.classes)
             facts = {"stitch_parameters": size, "seconds": seconds}
-            self.say(place, self.compared(scores[low]) | facts, wrong=scores[low].wrong_text)
+            yield self.finished(place, self.compared(scores[low]) | facts, wrong=scores[low].wrong_text)
 
 
 class TailColumn(Column):
@@ -62,14 +65,14 @@ class TailColumn(Column):
 
     anew = False
 
-    def remark(self) -> None:
+    def remark(self) -> Iterator[Event]:
         """Warn where the layers compute something else in training than in the eval mode that they are traced in."""
         top = self.ends.top
         example = self.session.example(top)
         leaves = self.session.experiment.networks[top.origin].leaves
         if difference := training_difference(copy.deepcopy(top.network.module), example, leaves):
             text = f"{self.task.column}: {top.network.name}'s layers are trained as in eval mode; {difference}"
-            self.record.emit(Warned(text=text))
+            yield Warned(text=text)
 
     def adapter(self, place: Place) -> str:
         """What leads to the top's layers."""
@@ -91,38 +94,39 @@ class TailColumn(Column):
         """One by one."""
         return [[place] for place in places]
 
-    def measure(self, places: Sequence[Place]) -> None:
+    def measure(self, places: Sequence[Place]) -> Saying[None]:
         """Train and measure one cell's tail."""
         (place,) = places
         try:
-            self._measure(place)
+            yield from self._measure(place)
+            return
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            self.fail(place, MEMORY_RAN_OUT)
+        yield self.failed(place, MEMORY_RAN_OUT)
 
-    def _measure(self, place: Place) -> None:
+    def _measure(self, place: Place) -> Saying[None]:
         started = time.monotonic()
         both = chains(self.session, self.ends, cuts_of([place]))
         ((_, high),) = both.ends
         with torch.no_grad():
             x = both.top.features(pixels(self.session.dataset.train.images[:IMAGES]), high)[-1]
         if what := what_stops(both.top.segments[high:], x):
-            self.fail(place, f"no gradient reaches the layers after the cut: {what} lets none through")
+            yield self.failed(place, f"no gradient reaches the layers after the cut: {what} lets none through")
             return
         tail = self.tail(both, place)
         if still_reads(tail.layers[-1], both.top.after(high), x):  # type: ignore[index]
-            self.fail(place, f"{NAMES_ITSELF}, so that {self.ends.top.network.name} can't be trained further")
+            yield self.failed(place, f"{NAMES_ITSELF}, so that {self.ends.top.network.name} can't be trained further")
             return
-        self.train(both, tail, self.steps)
-        scores = self._scores(both, tail)
+        yield from self._train(both, tail)
+        scores = yield from self.counted(self._scores(both, tail))
         self.session.verify_frozen(self.ends.bottom, self.ends.top)
         if not scores.finite:
-            self.fail(place, "its training diverged; try a lower stitch.learning_rate")
+            yield self.failed(place, "its training diverged; try a lower stitch.learning_rate")
             return
         facts: dict[str, float] = {"stitch_parameters": parameter_count(tail.layers), "steps": self.steps}
         facts["seconds"] = time.monotonic() - started
-        self.say(place, self.compared(scores) | facts, wrong=scores.wrong_text)
+        yield self.finished(place, self.compared(scores) | facts, wrong=scores.wrong_text)
 
     def _entrance(self, place: Place) -> nn.Module:
         """What leads from the bottom's tensor to the top: nothing where the shapes agree, else an affine map."""
@@ -139,25 +143,22 @@ class TailColumn(Column):
         layers = tail_of(low, both.top.after(high), restart=self.task.seed if self.anew else None).layers
         return Tail(low, nn.Sequential(entrance.requires_grad_(True), layers).eval())
 
-    def train(self, both: Chains, tail: Tail, steps: int, batch_size: int | None = None) -> None:
-        """Train a tail for so many steps, in batches of the run's size unless another is asked for."""
+    def _train(self, both: Chains, tail: Tail) -> Saying[None]:
         dtype = training_dtype(self.stitch.precision, self.session.device)
-        batches = self.material.training(batch_size or self.stitch.batch_size, self.task.seed, both.bottom)
-        train_tails(both.bottom, [tail], batches, TailRecipe(steps, dtype=dtype), report=self._report)
-        self._done += steps
+        batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
+        for number, losses in train_tails(both.bottom, [tail], batches, TailRecipe(self.steps, dtype=dtype)):
+            step, steps = self._done + number, self._total or self.steps
+            due = self.pace.due(last=step >= steps)
+            yield Step(task=self.task.id, step=step, steps=steps, loss=float(losses.mean())) if due else None
+        self._done += self.steps
 
-    def _report(self, step: int, losses: torch.Tensor) -> None:
-        total = self._total or self.steps
-        self.record.step(self.task.id, self._done + step, total, lambda: {"loss": float(losses.mean())})
-
-    @torch.no_grad()
-    def _scores(self, both: Chains, tail: Tail) -> Scores:
+    def _scores(self, both: Chains, tail: Tail) -> Pass[Scores]:
         def outputs(images: torch.Tensor) -> torch.Tensor:
             answer: torch.Tensor = tail.layers(both.bottom.features(images, tail.bottom)[-1])
             return answer
 
         batch = self.session.evaluation_batch([*both.bottom.cuts, *both.top.cuts], 1)
-        return scores_of(outputs, in_order(self.session.dataset.test, batch, self.tick))
+        return scores_of(outputs, in_order(self.session.dataset.test, batch))
 
 
 class NewTailColumn(TailColumn):

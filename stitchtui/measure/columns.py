@@ -4,22 +4,25 @@ import contextlib
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
 from stitchtui.base.device import is_out_of_memory, memory_budget, training_dtype
-from stitchtui.measure.checks import check_self_stitch, warn_of_harm, warn_of_size
-from stitchtui.measure.column import MEMORY_RAN_OUT, Column, Keep, Reuse
+from stitchtui.measure.checks import check_self_stitch, harm, oversize
+from stitchtui.measure.column import MEMORY_RAN_OUT, Column
 from stitchtui.measure.feed import in_order
+from stitchtui.measure.history import History
+from stitchtui.measure.kept import keep
 from stitchtui.measure.matching import Key, Matching
 from stitchtui.measure.material import through
 from stitchtui.measure.places import Chains, Place, chains, cuts_of
-from stitchtui.measure.recorder import Recorder
+from stitchtui.measure.saying import Saying
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import Likeness
+from stitchtui.run.events import Event, Step, Warned
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import (
     AFFINE,
@@ -56,18 +59,10 @@ class StitchColumn(Column):
     """Every cell has a stitch; bottom and top stay as they are."""
 
     def __init__(
-        self,
-        session: Session,
-        likeness: Likeness,
-        matching: Matching,
-        task: Task,
-        record: Recorder,
-        *,
-        reuse: Reuse,
-        keep: Keep,
+        self, session: Session, task: Task, history: History, *, likeness: Likeness, matching: Matching
     ) -> None:
         self.likeness, self.matching = likeness, matching
-        super().__init__(session, task, record, reuse=reuse, keep=keep)
+        super().__init__(session, task, history)
         self.trains = task.objective != "direct"
         self.alone = self.trains and self.stitch.frozen_bn == "batch"  # these cells would see each other's batch
         self._trained: dict[str, torch.nn.Module] = {}
@@ -94,16 +89,16 @@ class StitchColumn(Column):
         """Together, unless cells would see each other."""
         return [[p] for p in places] if self.alone else [places]
 
-    def remark(self) -> None:
+    def remark(self) -> Iterator[Event]:
         """Keep the trained stitches, and warn of what they show."""
-        if self._trained:
-            self.keep(self.task, self._trained)
+        if self._trained and self.session.stitches is not None:
+            keep(self.session.stitches, self.task, self._trained)
         if self._is_exact_self_stitch:
             diagonal = {p.row for p in self.places if p.bottom.name == p.top.name}
-            warn_of_harm(self.task, {row: m for row, m in self._said.items() if row in diagonal}, self.record)
+            yield from harm(self.task, {row: m for row, m in self._said.items() if row in diagonal})
         if self.task.control == "" and self.task.family == AFFINE.name and not self.trains:
-            sizes = {row: int(m["stitch_parameters"]) for row, m in self._said.items()}
-            warn_of_size(self.task, sizes, stitches.parameter_count(self.ends.top.network.module), self.record)
+            sizes = {row: int(m["stitch_parameters"] or 0) for row, m in self._said.items()}
+            yield from oversize(self.task, sizes, stitches.parameter_count(self.ends.top.network.module))
 
     def misfit(self, place: Place) -> str | None:
         """Why no stitch of the family can join the place's cuts; None if one can."""
@@ -161,42 +156,41 @@ class StitchColumn(Column):
             others = list(objectives.cuts_for(self.task.objective, self.ends.top.traced, others))
         return chains(self.session, self.ends, cuts_of(places), others)
 
-    def measure(self, places: Sequence[Place]) -> None:
+    def measure(self, places: Sequence[Place]) -> Saying[None]:
         """Measure these cells together; where memory runs out, in halves."""
         done = self._done
         try:
-            self._measure_together(places)
+            yield from self._measure_together(places)
+            return
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            half = len(places) // 2
-            if half == 0:
-                self.fail(places[0], MEMORY_RAN_OUT)
-                return
-        else:
-            return
         # Outside the handler, which would keep the failed attempt's tensors alive.
+        half = len(places) // 2
+        if half == 0:
+            yield self.failed(places[0], MEMORY_RAN_OUT)
+            return
         self._done = done
         self._total += self.steps if self.trains else 0
         for part in (places[:half], places[half:]):
-            self.measure(part)
+            yield from self.measure(part)
 
-    def _measure_together(self, places: Sequence[Place]) -> None:
+    def _measure_together(self, places: Sequence[Place]) -> Saying[None]:
         started = time.monotonic()
-        ready = self.prepare(places)
+        ready = yield from self.prepare(places)
         found: list[Measured] = []
         if ready.cells and self.trains and self.stitch.best_of > 1:
-            ready.cells, ready.before = self._best(ready.both, ready.places)
-            found = self.measures(ready.both, ready.places, ready.cells)
+            ready.cells, ready.before = yield from self._best(ready.both, ready.places)
+            found = yield from self.measures(ready.both, ready.places, ready.cells)
         elif ready.cells:
-            found = self._train_and_measure(ready.both, ready.places, ready.cells)
-        self.conclude(ready, found, started)
+            found = yield from self._train_and_measure(ready.both, ready.places, ready.cells)
+        yield from self.conclude(ready, found, started)
 
-    def prepare(self, places: Sequence[Place]) -> Prepared:
+    def prepare(self, places: Sequence[Place]) -> Saying[Prepared]:
         """These cells with their starts, and what they score before training if it is known which starts are kept."""
         both = self._chains(places)
         cells = both.cells([self.build(p) for p in places])
-        sick = self._start_from_maps(both, places, cells)
+        sick = yield from self._start_from_maps(both, places, cells)
         stopped = self._stopped(both, cells) if self.trains else {}
         learning = [k for k in range(len(cells)) if k not in stopped]
         ready = Prepared(
@@ -208,7 +202,7 @@ class StitchColumn(Column):
             stopped={places[k]: reason for k, reason in stopped.items()},
         )
         if ready.cells and self.trains and self.stitch.best_of == 1:
-            ready.before = self._scores_before(ready.both, ready.places, ready.cells)
+            ready.before = yield from self._scores_before(ready.both, ready.places, ready.cells)
         return ready
 
     def _stopped(self, both: Chains, cells: Sequence[fit.Cell]) -> dict[int, str]:
@@ -217,12 +211,12 @@ class StitchColumn(Column):
         first = objectives.objective_at(self.task.objective, self.recipe(self.steps).schedule, 1, self.steps)
         return stopped(both.bottom, both.top, cells, batch, first)
 
-    def conclude(self, ready: Prepared, found: Sequence[Measured], started: float) -> None:
+    def conclude(self, ready: Prepared, found: Sequence[Measured], started: float) -> Saying[None]:
         """Say the cells that were measured; `started` is when their work began, by the monotonic clock."""
         places, cells, both, before = ready.places, ready.cells, ready.both, ready.before
         for place, why in ready.stopped.items():
-            self.fail(place, why)
-        likeness = self._likeness(places) if places else []
+            yield self.failed(place, why)
+        likeness = (yield from self._likeness(places)) if places else []
         # Before a number is said: what a changed network led to must not be taken for a result, now or later.
         self.session.verify_frozen(self.ends.bottom, self.ends.top)
         seconds = (time.monotonic() - started) / max(1, len(places))
@@ -230,7 +224,7 @@ class StitchColumn(Column):
         for k, (place, measured) in enumerate(zip(places, found, strict=True)):
             reason = ready.sick.get(place.row) or _sickness(cells[k].stitch, measured.scores)
             if reason:
-                self.fail(place, reason)
+                yield self.failed(place, reason)
                 continue
             measures = self.compared(measured.scores) | _facts(measured, cells[k].stitch) | likeness[k]
             later = both.top.cuts[cells[k].top :]
@@ -242,23 +236,29 @@ class StitchColumn(Column):
                 self._trained[place.row] = cells[k].stitch
             else:
                 self.matching.scores[self._key(place)] = measured.scores
-            self.say(place, measures, wrong=measured.scores.wrong_text)
+            yield self.finished(place, measures, wrong=measured.scores.wrong_text)
         if self._is_exact_self_stitch:
             on_diagonal = {p.row: penalty for p, penalty in penalties.items() if p.bottom.name == p.top.name}
-            check_self_stitch(self.task, on_diagonal, self.record)
+            yield check_self_stitch(self.task, on_diagonal)
 
     def _key(self, place: Place) -> Key:
         pair = place.bottom.name, place.top.name
         return self.matching.key(self.ends, pair, self.task.family, self.stitch, self.material)
 
-    def _start_from_maps(self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]) -> dict[str, str]:
+    def _start_from_maps(
+        self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]
+    ) -> Saying[dict[str, str]]:
         """Start each stitch from its closed-form map, where that is the start; returns the rows that have none."""
         if not self.fits_map:
             return {}
-        maps = self.matching.maps(
-            self.ends, both, cuts_of(places),
-            family=self._start_family, stitch=self.stitch, material=self.material, ticking=self.tick,
-        )  # fmt: skip
+        maps = yield from self.counted(
+            self.matching.maps(
+                *(self.ends, both, cuts_of(places)),
+                family=self._start_family,
+                stitch=self.stitch,
+                material=self.material,
+            )
+        )
         sick = {}
         for found, place, cell in zip(maps, places, cells, strict=True):
             if isinstance(found, AffineMap):
@@ -268,47 +268,45 @@ class StitchColumn(Column):
                 stitches.start_at_random(cell.stitch, torch.Generator())  # numbers, so that its neighbours can go on
         return sick
 
-    def _scores_before(self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]) -> list[Scores]:
+    def _scores_before(self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]) -> Saying[list[Scores]]:
         """What the stitches score before training: known already where they start as a direct-matching cell's map."""
         known = [self.matching.scores.get(self._key(p)) for p in places]
         if self.task.start == LEAST_SQUARES and FAMILIES[self.task.family].closed_form and all(known):
             return [s for s in known if s is not None]
-        return [m.scores for m in self.measures(both, places, cells, whole=False)]
+        return [m.scores for m in (yield from self.measures(both, places, cells, whole=False))]
 
-    def _best(self, both: Chains, places: Sequence[Place]) -> tuple[list[fit.Cell], list[Scores]]:
+    def _best(self, both: Chains, places: Sequence[Place]) -> Saying[tuple[list[fit.Cell], list[Scores]]]:
         """Of several starts the stitches that ended with the lowest training loss, and what their starts scored."""
         count = self.stitch.best_of
         attempts = [both.cells([self.build(p, attempt) for p in places]) for attempt in range(count)]
         by_place = list(zip(*attempts, strict=True))
-        losses = self.train(both, [cell for starts in by_place for cell in starts], self.steps)
+        losses = yield from self.train(both, [cell for starts in by_place for cell in starts], self.steps)
         chosen = fit.best_of(by_place, losses or [0.0] * (count * len(places)))
         untrained = both.cells([self.build(p, attempt) for p, attempt in zip(places, chosen, strict=True)])
-        before = [m.scores for m in self.measures(both, places, untrained, whole=False)]
+        before = [m.scores for m in (yield from self.measures(both, places, untrained, whole=False))]
         return [starts[best] for starts, best in zip(by_place, chosen, strict=True)], before
 
-    def _train_and_measure(self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]) -> list[Measured]:
-        if not self.trains:
-            return self.measures(both, places, cells)
+    def _train_and_measure(
+        self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell]
+    ) -> Saying[list[Measured]]:
         if not self.alone:
-            self.train(both, cells, self.steps)
-            return self.measures(both, places, cells)
+            if self.trains:
+                yield from self.train(both, cells, self.steps)
+            return (yield from self.measures(both, places, cells))
         (cell,) = cells
         with fit.BatchStatistics(both.bottom.upto(cell.bottom), both.top.after(cell.top)) as statistics:
-            self.train(both, cells, self.steps)
+            yield from self.train(both, cells, self.steps)
             statistics.evaluate()
             # The top's own activations have other statistics by now: no gap to speak of.
-            return [replace(m, gap=None) for m in self.measures(both, places, cells, whole=False)]
+            return [replace(m, gap=None) for m in (yield from self.measures(both, places, cells, whole=False))]
 
-    def train(self, both: Chains, cells: Sequence[fit.Cell], steps: int) -> list[float]:
+    def train(self, both: Chains, cells: Sequence[fit.Cell], steps: int) -> Saying[list[float]]:
         """Train the cells for `steps` of this column's recipe; returns their training losses, if it came to an end."""
         batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
         losses: list[float] = []
         with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
-            losses = fit.train_column(
-                *(both.bottom, both.top, cells, batches, self.recipe(steps)),
-                report=self._report,
-                remark=lambda _, text: self.remark_on_training(text),
-            )
+            recipe = self.recipe(steps)
+            losses = yield from self._told(fit.train_column(both.bottom, both.top, cells, batches, recipe))
         self._done += steps
         return losses
 
@@ -326,24 +324,36 @@ class StitchColumn(Column):
             memory=memory_budget(self.session.device, self.session.memory),
         )
 
-    def _report(self, step: int, progress: Callable[[], fit.Progress]) -> None:
-        self.record.step(self.task.id, self._done + step, self._total, lambda: progress_facts(progress()))
+    def _told(self, training: fit.Training) -> Saying[list[float]]:
+        while True:
+            try:
+                said = next(training)
+            except StopIteration as ended:
+                losses: list[float] = ended.value
+                return losses
+            if isinstance(said, fit.Remark):
+                yield self.remark_on_training(said.text)
+                continue
+            step = self._done + said.step
+            due = self.pace.due(last=step >= self._total)
+            yield step_event(self.task.id, step, self._total, said.progress()) if due else None
 
-    def remark_on_training(self, text: str) -> None:
-        """Say, once in a run, how its networks are trained through."""
-        self.record.warn_once(f"{self.task.column}: {text}")
+    def remark_on_training(self, text: str) -> Event:
+        """How the column's networks are trained through, where that isn't as usual."""
+        return Warned(text=f"{self.task.column}: {text}")
 
     def measures(
         self, both: Chains, places: Sequence[Place], cells: Sequence[fit.Cell], whole: bool = True
-    ) -> list[Measured]:
+    ) -> Saying[list[Measured]]:
         """What the cells do on test images; `whole` asks for all that can be said, not just for their answers."""
         batch = self.session.evaluation_batch(both.top.cuts, len(cells))
-        own = self.likeness.own(self.ends.top, cuts_of(places), self.tick) if whole else None
-        batches = through(both.bottom, in_order(self.session.dataset.test, batch, self.tick))
-        return column_measures(both.bottom, both.top, cells, batches, own=own, later=whole)
+        own = (yield from self.counted(self.likeness.own(self.ends.top, cuts_of(places)))) if whole else None
+        batches = through(both.bottom, in_order(self.session.dataset.test, batch))
+        measured = column_measures(both.bottom, both.top, cells, batches, own=own, later=whole)
+        return (yield from self.counted(measured))
 
-    def _likeness(self, places: Sequence[Place]) -> list[dict[str, float | None]]:
-        found = self.likeness.alike(self.ends, cuts_of(places), self.tick)
+    def _likeness(self, places: Sequence[Place]) -> Saying[list[dict[str, float | None]]]:
+        found = yield from self.counted(self.likeness.alike(self.ends, cuts_of(places)))
         nothing = dict.fromkeys(("cka", "procrustes", "cca", "cca_by_chance"))
         return [{"cka": each.cka, **asdict(each.alignment)} if each else {**nothing} for each in found]
 
@@ -373,12 +383,15 @@ def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:
     return None if scores.finite else "the stitched network's class scores on the test images are not finite"
 
 
-def progress_facts(progress: fit.Progress) -> dict[str, Any]:
-    """What a `step` says of the cells that it trains."""
+def step_event(task: str, step: int, steps: int, progress: fit.Progress) -> Event:
+    """A step of training, and what it says of the cells that it trains."""
     losses = [loss for loss in progress.losses if math.isfinite(loss)]
-    return {
-        "loss": sum(losses) / len(losses) if losses else None,
-        "accuracy": sum(progress.accuracies) / len(progress.accuracies),
-        "losses": progress.losses,
-        "accuracies": progress.accuracies,
-    }
+    return Step(
+        task=task,
+        step=step,
+        steps=steps,
+        loss=sum(losses) / len(losses) if losses else None,
+        accuracy=sum(progress.accuracies) / len(progress.accuracies),
+        losses=list(progress.losses),
+        accuracies=list(progress.accuracies),
+    )

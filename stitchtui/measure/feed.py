@@ -1,6 +1,6 @@
 """Batches of images in [0, 1] and labels: endless and augmented for training, each image once in order otherwise."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -25,10 +25,9 @@ def steps_in(epochs: float, images: int, batch_size: int) -> int:
     return max(1, round(epochs * max(1, images // batch_size)))
 
 
-def in_order(part: Part, batch_size: int, ticking: Callable[[int], None]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image once; `ticking(images)` is called before each batch with its size, and may raise to end the pass."""
+def in_order(part: Part, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image once."""
     for images, labels in zip(split(part.images, batch_size), split(part.labels, batch_size), strict=True):
-        ticking(len(images))
         yield pixels(images), labels
 
 

@@ -4,8 +4,7 @@ Families that are fitted on the same moments share the pass over the images; a t
 that its direct-matching column has found.
 """
 
-from collections.abc import Callable
-
+from stitchtui.base.work import Pass
 from stitchtui.measure.material import Ends, Material
 from stitchtui.measure.places import Chains, Pairs
 from stitchtui.measure.session import Session
@@ -42,15 +41,14 @@ class Matching:
         family: str,
         stitch: StitchSpec,
         material: Material,
-        ticking: Callable[[int], None],
-    ) -> list[AffineMap | str]:
+    ) -> Pass[list[AffineMap | str]]:
         """The closed-form map that a stitch of `family` starts from at each pair of cuts, or why there is none."""
         family = start_family(family)
         keys = [self.key(ends, (b.name, t.name), family, stitch, material) for b, t in pairs]
         if any(key not in self._maps for key in keys):
             kernel = FAMILIES[family].kernel
             wanted = _moments_key(ends, pairs, kernel, material)
-            found = self._measured(wanted, both, material, kernel, ticking)
+            found = yield from self._measured(wanted, both, material, kernel)
             for key, m in zip(keys, found, strict=True):
                 self._maps[key] = _fitted(family, m, stitch)
         return [self._maps[key] for key in keys]
@@ -64,14 +62,12 @@ class Matching:
         )
         return kept or all(key in self._maps for key in keys)
 
-    def _measured(
-        self, key: Key, both: Chains, material: Material, kernel: int, ticking: Callable[[int], None]
-    ) -> list[Moments]:
+    def _measured(self, key: Key, both: Chains, material: Material, kernel: int) -> Pass[list[Moments]]:
         if self._moments is None or self._moments[0] != key:  # the last only: they are large
             self._moments = None
             batch = self.session.evaluation_batch([*both.bottom.cuts, *both.top.cuts], len(both.ends))
-            batches = (images for images, _ in material.once(batch, ticking, both.bottom))
-            self._moments = key, moments(both.bottom, both.top, list(both.ends), batches, kernel)
+            batches = (images for images, _ in material.once(batch, both.bottom))
+            self._moments = key, (yield from moments(both.bottom, both.top, list(both.ends), batches, kernel))
         return self._moments[1]
 
 

@@ -1,6 +1,6 @@
 """What a column is made of: the two ends that are joined, and the images and labels that it is fitted on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -48,9 +48,9 @@ class Material:
         """Endless augmented batches; noise in the bottom's place is told the labels of each."""
         return through(bottom, training_batches(self.dataset, batch_size, seed))
 
-    def once(self, batch_size: int, ticking: Callable[[int], None], bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
+    def once(self, batch_size: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
         """Every training image once, as it is."""
-        return through(bottom, in_order(self.dataset.train, batch_size, ticking))
+        return through(bottom, in_order(self.dataset.train, batch_size))
 
 
 def through(bottom: object, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,24 +2,25 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.registry import load
+from stitchtui.base.work import Pass, finish
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.labels import coarse
 from stitchtui.data.loading import subset
-from stitchtui.measure.classes import taught_other_classes
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.material import Ends, Material, Noise, limited
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.experiment import Cuts, Experiment, StitchSpec
-from stitchtui.spec.plan import Task
+from stitchtui.spec.plan import Task, taught_other_classes
 from stitchtui.spec.settings import dotted
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.controls import NAMES_ITSELF, recalibrate, reinitialised, still_reads
@@ -40,6 +41,7 @@ class Session:
     experiment: Experiment
     device: torch.device
     dataset: Dataset
+    stitches: Path | None = None  # the folder that trained stitches are kept in
     memory: int | None = None  # bytes that a step of training may take; None: a good part of what is free
     loaded: dict[str, Loaded] = field(default_factory=dict)
     _base: dict[str, Scores] = field(default_factory=dict)
@@ -137,7 +139,7 @@ class Session:
             classes=trained.network.classes,
         )
         loaded = self.add(network, trained.origin)
-        error = self.base(loaded, lambda _: None).error
+        error = finish(self.score(loaded)).error
         loaded.network = Network(**{**vars(network), "error": error})
         return loaded
 
@@ -193,7 +195,7 @@ class Session:
 
     def has_own_classes(self, loaded: Loaded) -> bool:
         """Whether the network was taught other classes than the run's, so that its answers can't be compared."""
-        return taught_other_classes(self.experiment, loaded.origin)
+        return taught_other_classes(self.experiment.networks[loaded.origin])
 
     def chain(self, loaded: Loaded, cuts: Sequence[Cut]) -> Chain:
         """The network cut at `cuts`, from pixels in [0, 1] to class scores; float32 at every boundary."""
@@ -205,17 +207,20 @@ class Session:
             loaded.dtypes |= {name: tensor.dtype for name, tensor in zip(names, found, strict=True)}
         return in_float32(chain, [loaded.dtypes[name] for name in names])
 
-    def base(self, loaded: Loaded, ticking: Callable[[int], None]) -> Scores:
-        """The unstitched network's answers on the test part of its own labels, computed once."""
+    def score(self, loaded: Loaded) -> Pass[Scores]:
+        """The unstitched network's answers on the test part of its own labels, from now on known as its `base`."""
         name = loaded.network.name
         if name not in self._base:
             chain = self.chain(loaded, [])
-            batches = in_order(self._own_test(loaded), self.experiment.evaluation_batch, ticking)
-            scores = base_scores(chain, batches)
+            scores = yield from base_scores(chain, in_order(self._own_test(loaded), self.experiment.evaluation_batch))
             if not scores.finite:
                 raise RunFailed(f"network '{name}': its class scores on the test images are not all finite numbers")
             self._base[name] = scores
         return self._base[name]
+
+    def base(self, loaded: Loaded) -> Scores:
+        """The answers of a network that was scored."""
+        return self._base[loaded.network.name]
 
     def _own_test(self, loaded: Loaded) -> Part:
         labels = self.experiment.networks[loaded.origin].labels

@@ -1,12 +1,13 @@
 """Likeness of two networks' representations without any stitch, each pair of cuts computed once for all tasks."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from stitchtui.base.work import Pass
 from stitchtui.data.batches import split
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.loaded import Loaded
@@ -25,7 +26,6 @@ PASS_BYTES = 1 << 30
 EXACT_BYTES = 2 << 30
 """The same for the two blocks of images that exact CKA holds."""
 
-Ticking = Callable[[int], None]
 Key = tuple[str, ...]
 
 
@@ -48,7 +48,7 @@ class Likeness:
         self._alike: dict[Key, Alike] = {}
         self._own: dict[Key, OwnActivations | None] = {}
 
-    def alike(self, ends: Ends, pairs: Pairs, ticking: Ticking) -> list[Alike | None]:
+    def alike(self, ends: Ends, pairs: Pairs) -> Pass[list[Alike | None]]:
         """What each pair of cuts has in common; None for noise. A representation with itself costs nothing."""
         if ends.noise is not None:
             return [None] * len(pairs)
@@ -57,24 +57,24 @@ class Likeness:
             # The same way round whoever asks, to the last bit: a run may be stopped and resumed between the two.
             turned = ends.names[0] > ends.names[1]
             one, cuts = (Ends(ends.top, ends.bottom), [(t, b) for b, t in missing]) if turned else (ends, missing)
-            found = self.measured(chains(self.session, one, cuts), len(self.session.dataset.test), ticking)
+            found = yield from self.measured(chains(self.session, one, cuts), len(self.session.dataset.test))
             self._alike.update(zip((_key(ends, p) for p in missing), found, strict=True))
         return [self._alike.get(_key(ends, p), _ITSELF) for p in pairs]
 
-    def own(self, top: Loaded, pairs: Pairs, ticking: Ticking) -> list[OwnActivations | None]:
+    def own(self, top: Loaded, pairs: Pairs) -> Pass[list[OwnActivations | None]]:
         """What the top itself has on training images at each pair's top cut."""
         name = top.network.name
         missing = [cut for cut in top.traced.cuts if cut in {t for _, t in pairs} and (name, cut.name) not in self._own]
         if missing:
             chain = self.session.chain(top, missing)
             images = self.session.dataset.train
-            batches = (batch for batch, _ in in_order(images, self.session.evaluation_batch(missing, 1), ticking))
-            found = own_activations(chain, range(1, len(missing) + 1), batches)
+            batches = (batch for batch, _ in in_order(images, self.session.evaluation_batch(missing, 1)))
+            found = yield from own_activations(chain, range(1, len(missing) + 1), batches)
             self._own.update(zip(((name, cut.name) for cut in missing), found, strict=True))
         return [self._own[name, t.name] for _, t in pairs]
 
     def visits(self, ends: Ends, pairs: Pairs) -> int:
-        """How many images these two will say to their `ticking` for these pairs."""
+        """How many images the passes of these two will see for these pairs."""
         name = ends.top.network.name
         own = any((name, t.name) not in self._own for _, t in pairs)
         count = len(self.session.dataset.train) if own else 0
@@ -97,25 +97,25 @@ class Likeness:
         return [p for p in pairs if _key(ends, p) not in self._alike and not (same and p[0].name == p[1].name)]
 
     @torch.no_grad()
-    def measured(self, both: Chains, images: int, ticking: Ticking) -> list[Alike]:
+    def measured(self, both: Chains, images: int) -> Pass[list[Alike]]:
         """Both at each of the chains' ends, over so many of the test images, from one pass; exact CKA takes more."""
         shift = 0 if both.bottom is both.top else len(both.bottom.cuts)
         pairs = [(low - 1, shift + high - 1) for low, high in both.ends]
         axes = [channel_axis(side, k) for side in _sides(both) for k in range(1, len(side.cuts) + 1)]
         cka, alignments, exact = MinibatchCka(pairs), Alignments(pairs), self._exact_images
-        for features in self._features(both, images, ticking):
+        for features in self._features(both, images):
             if exact is None:
                 cka.add(features)
             alignments.add([pooled(f, axis) for f, axis in zip(features, axes, strict=True)])
-        values = cka.values() if exact is None else self._exact(both, pairs, min(images, exact), ticking)
+            yield len(features[0])
+        values = cka.values() if exact is None else (yield from self._exact(both, pairs, min(images, exact)))
         finite = [value if math.isfinite(value) else None for value in values]
         return [Alike(*found) for found in zip(finite, alignments.values(), strict=True)]
 
-    def _features(self, both: Chains, images: int, ticking: Ticking) -> Iterator[list[Tensor]]:
+    def _features(self, both: Chains, images: int) -> Iterator[list[Tensor]]:
         """Batches of each cut's features, the bottom's first; once if both are one network."""
         test = self._shuffled(images)
         for batch in split(test, min(CKA_BATCH, self._block(both, PASS_BYTES))):
-            ticking(len(batch))
             yield _at_cuts(both, batch)
 
     def _shuffled(self, images: int) -> Tensor:
@@ -129,14 +129,13 @@ class Likeness:
         per_image = 4 * sum(torch.Size(c.shape).numel() for side in _sides(both) for c in side.cuts)
         return max(4, most // per_image)
 
-    def _exact(self, both: Chains, pairs: list[tuple[int, int]], images: int, ticking: Ticking) -> list[float]:
+    def _exact(self, both: Chains, pairs: list[tuple[int, int]], images: int) -> Pass[list[float]]:
         test = self._shuffled(images)
 
         def features(first: int, end: int) -> list[Tensor]:
-            ticking(end - first)
             return _at_cuts(both, test[first:end])
 
-        return linear_cka(features, images, pairs, min(images, self._block(both, EXACT_BYTES // 2)))
+        return (yield from linear_cka(features, images, pairs, min(images, self._block(both, EXACT_BYTES // 2))))
 
 
 def _sides(both: Chains) -> list[Chain]:

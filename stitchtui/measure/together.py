@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from stitchtui.base.device import is_out_of_memory, memory_budget
 from stitchtui.measure.column import Column
-from stitchtui.measure.columns import Prepared, StitchColumn, progress_facts
-from stitchtui.measure.places import Place
+from stitchtui.measure.columns import Prepared, StitchColumn, step_event
+from stitchtui.measure.saying import Saying
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import fit
 from stitchtui.stitching.stitches import parameter_count
@@ -21,9 +21,7 @@ PER_WEIGHT = 4
 """Numbers held for each weight that is trained: itself, its gradient and Adam's two moments."""
 
 
-def companions(
-    first: Column, later: Iterable[Task], make: Callable[[Task], Column], finished: Callable[[Column], bool]
-) -> list[StitchColumn]:
+def companions(first: Column, later: Iterable[Task], make: Callable[[Task], Column]) -> list[StitchColumn]:
     """`first` and those of the `later` tasks that can be trained with it in one go; nothing if there are none.
 
     They differ in their tops alone: bottom, its cuts, images, recipe and seed are the same, so that each of them ends
@@ -36,7 +34,7 @@ def companions(
     room = HELD_SHARE * memory_budget(first.session.device, first.session.memory) - _held(first)
     group = [first]
     for other in (make(task) for task in later if _but_for_its_top(task) == _but_for_its_top(first.task)):
-        if isinstance(other, StitchColumn) and _shared(other) == shared and not finished(other):
+        if isinstance(other, StitchColumn) and _shared(other) == shared and not other.is_finished():
             room -= _held(other)
             if room < 0:
                 break
@@ -44,18 +42,18 @@ def companions(
     return group if len(group) > 1 else []
 
 
-def train_together(columns: Sequence[StitchColumn]) -> None:
+def train_together(columns: Sequence[StitchColumn]) -> Saying[None]:
     """Measure every cell of these `companions` and say so; where memory runs out, in halves, and at last each alone."""
     if len(columns) == 1:
-        columns[0].run()
+        yield from columns[0].run()
         return
-    if trained := _trained(columns):
+    if trained := (yield from _trained(columns)):
         for column, (ready, seconds) in zip(columns, trained, strict=True):
-            _measure(column, ready, seconds)
+            yield from _measure(column, ready, seconds)
         return
     half = len(columns) // 2
-    train_together(columns[:half])
-    train_together(columns[half:])
+    yield from train_together(columns[:half])
+    yield from train_together(columns[half:])
 
 
 def _but_for_its_top(task: Task) -> tuple[Task, int]:
@@ -78,13 +76,18 @@ def _held(column: StitchColumn) -> int:
     return BYTES * (PER_WEIGHT * weights + parameter_count(column.ends.top.network.module))
 
 
-def _trained(columns: Sequence[StitchColumn]) -> list[tuple[Prepared, float]]:
+def _trained(columns: Sequence[StitchColumn]) -> Saying[list[tuple[Prepared, float]]]:
     """Each column's trained cells, and the seconds that went into them; nothing where memory ran out."""
-    begun = [column.begin(len(columns)) for column in columns]
+    begun, prepared = [], []
+    for column in columns:
+        begun.append((yield from column.begin(len(columns))))
     try:
-        prepared = [_prepared(column, places) for column, places in zip(columns, begun, strict=True)]
+        for column, places in zip(columns, begun, strict=True):
+            since = time.monotonic()
+            ready = yield from column.prepare(places)
+            prepared.append((ready, time.monotonic() - since))
         started = time.monotonic()
-        _train(columns, [ready for ready, _ in prepared])
+        yield from _train(columns, [ready for ready, _ in prepared])
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -93,31 +96,21 @@ def _trained(columns: Sequence[StitchColumn]) -> list[tuple[Prepared, float]]:
     return [(ready, seconds + each * len(ready.cells)) for ready, seconds in prepared]
 
 
-def _prepared(column: StitchColumn, places: Sequence[Place]) -> tuple[Prepared, float]:
-    started = time.monotonic()
-    return column.prepare(places), time.monotonic() - started
-
-
-def _train(columns: Sequence[StitchColumn], prepared: Sequence[Prepared]) -> None:
+def _train(columns: Sequence[StitchColumn], prepared: Sequence[Prepared]) -> Saying[None]:
     first, bottom = columns[0], prepared[0].both.bottom
     learning = [(column, ready) for column, ready in zip(columns, prepared, strict=True) if ready.cells]
-    names = [column.task.id for column, _ in learning]
-    sizes = [len(ready.cells) for _, ready in learning]
-
-    def report(step: int, progress: Callable[[], fit.Progress]) -> None:
-        first.record.steps(names, step, first.steps, lambda: [progress_facts(p) for p in _parts(progress(), sizes)])
-
     joined = [fit.Column(ready.both.top, ready.cells) for _, ready in learning]
     batches = first.material.training(first.stitch.batch_size, first.task.seed, bottom)
     with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
-        fit.train_columns(
-            bottom,
-            joined,
-            batches,
-            first.recipe(first.steps),
-            report=report,
-            remark=lambda k, text: columns[k].remark_on_training(text),
-        )
+        for said in fit.train_columns(bottom, joined, batches, first.recipe(first.steps)):
+            if isinstance(said, fit.Remark):
+                yield learning[said.column][0].remark_on_training(said.text)
+            elif first.pace.due(last=said.step >= first.steps, tasks=len(learning)):
+                parts = _parts(said.progress(), [len(ready.cells) for _, ready in learning])
+                for (column, _), progress in zip(learning, parts, strict=True):
+                    yield step_event(column.task.id, said.step, first.steps, progress)
+            else:
+                yield None
 
 
 def _parts(progress: fit.Progress, sizes: Sequence[int]) -> Iterator[fit.Progress]:
@@ -127,15 +120,15 @@ def _parts(progress: fit.Progress, sizes: Sequence[int]) -> Iterator[fit.Progres
         yield fit.Progress(progress.step, [next(losses) for _ in range(size)], [next(accuracies) for _ in range(size)])
 
 
-def _measure(column: StitchColumn, ready: Prepared, seconds: float) -> None:
+def _measure(column: StitchColumn, ready: Prepared, seconds: float) -> Saying[None]:
     started = time.monotonic() - seconds
     try:
-        found = column.measures(ready.both, ready.places, ready.cells) if ready.cells else []
-        column.conclude(ready, found, started)
+        found = (yield from column.measures(ready.both, ready.places, ready.cells)) if ready.cells else []
+        yield from column.conclude(ready, found, started)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
     else:
-        column.end()
+        yield from column.end()
         return
-    column.run()  # outside the handler, which would keep the failed attempt's tensors alive
+    yield from column.run()  # outside the handler, which would keep the failed attempt's tensors alive

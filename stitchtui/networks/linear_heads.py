@@ -1,7 +1,7 @@
 """A linear head on a frozen backbone: found in a network or put on its features, loaded from a file, or trained."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from stitchtui.data.dataset import Part
 from stitchtui.networks import checkpoints, heads
 from stitchtui.networks.network import normalise, weight_digest
 from stitchtui.networks.reasons import reason
-from stitchtui.networks.training import OnStep, Stopped
+from stitchtui.networks.training import Reached, Training
 from stitchtui.spec.experiment import Normalisation
 from stitchtui.spec.identity import cell_identity
 from stitchtui.stitching.probe import logistic_regression
@@ -109,10 +109,10 @@ def load(path: Path, layer: nn.Linear) -> None:
     _fill(layer, weight, bias)
 
 
-def train(network: nn.Module, name: str, lesson: Lesson, on_step: OnStep, stop: Callable[[], bool]) -> None:
+def train(network: nn.Module, name: str, lesson: Lesson) -> Training[None]:
     """Fills the linear layer called `name` by logistic regression on what it is fed, once: then it lies in the cache.
 
-    The problem is convex and starts from zero, so no seed takes part. Raises Stopped once `stop()` is true.
+    The problem is convex and starts from zero, so no seed takes part.
     """
     layer = heads.linear(network, name)
     _fill(layer, torch.zeros_like(layer.weight), torch.zeros_like(layer.bias))  # of no account for the identity
@@ -120,16 +120,14 @@ def train(network: nn.Module, name: str, lesson: Lesson, on_step: OnStep, stop: 
     try:
         load(path, layer)
     except BadInput:  # not there yet, or damaged
-        features = _features(network, layer, lesson, on_step, stop)
+        features = yield from _features(network, layer, lesson)
         weight, bias = _fit(features, lesson)
         checkpoints.keep(path, safetensors.torch.save({"weight": weight.cpu(), "bias": bias.cpu()}))
         load(path, layer)
 
 
 @torch.no_grad()
-def _features(
-    network: nn.Module, layer: nn.Linear, lesson: Lesson, on_step: OnStep, stop: Callable[[], bool]
-) -> Tensor:
+def _features(network: nn.Module, layer: nn.Linear, lesson: Lesson) -> Training[Tensor]:
     """What `layer` is fed for every training image, as they are, in order: float32 [images, features]."""
     fed: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].float()))
@@ -138,10 +136,8 @@ def _features(
     guess = 100.0 * float((lesson.part.labels == 0).float().mean())
     try:
         for step, images in enumerate(batches, 1):
-            if stop():
-                raise Stopped
             network(normalise(images, lesson.scale.mean, lesson.scale.std))
-            on_step({"step": step, "steps": len(batches), "loss": math.log(lesson.classes), "accuracy": guess})
+            yield Reached(step, len(batches), math.log(lesson.classes), guess)
     finally:
         hook.remove()
     return torch.cat(fed)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stitchtui.base.device import seeded
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.text import plain
 from stitchtui.data.dataset import Dataset
@@ -48,17 +49,6 @@ def naming(name: str) -> Iterator[None]:
         raise BadInput(f"network {plain(name)}: {error}", field) from None
     except RunFailed as error:
         raise RunFailed(f"network {plain(name)}: {error}") from None
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """torch's global generators seeded inside, and as they were outside."""
-    devices: list[int] = []
-    if device.type == "cuda":
-        devices = [torch.cuda.current_device() if device.index is None else device.index]
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed % 2**63)
-        yield
 
 
 @dataclass(frozen=True)

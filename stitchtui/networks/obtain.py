@@ -1,6 +1,6 @@
 """A network by its specification: from a checkpoint, from published weights, or trained here and kept."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,50 +8,49 @@ from typing import Any
 import torch
 from torch import nn
 
+from stitchtui.base.device import seeded
 from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.text import plain
+from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset
 from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, normalisation, own, own_code, sizes
 from stitchtui.networks.checkpoints import Metadata, bad
 from stitchtui.networks.heads import linear
-from stitchtui.networks.making import Making, architecture_of, naming, own_data, seeded
+from stitchtui.networks.making import Making, architecture_of, naming, own_data
 from stitchtui.networks.network import Network, freeze
 from stitchtui.networks.own import cache_path
 from stitchtui.networks.sizes import USUAL, Shape
-from stitchtui.networks.training import OnStep
+from stitchtui.networks.training import Training
 from stitchtui.networks.trying import look
 from stitchtui.spec.experiment import NetworkSpec, Normalisation
 
-__all__ = ["at_hand", "cache_path", "from_file", "from_name", "obtain", "training_order"]
+__all__ = ["at_hand", "cache_path", "from_file", "from_name", "obtain"]
 
 
-def obtain(  # noqa: PLR0917
+def obtain(
     name: str,
     spec: NetworkSpec,
     dataset: Dataset,
     device: torch.device,
-    on_step: OnStep,
-    stop: Callable[[], bool],
     networks: Mapping[str, NetworkSpec] | None = None,
-) -> Network:
+) -> Training[Network]:
     """The network that `spec` describes, frozen, on `device`, with its error on the test part of its own data.
 
     `dataset` is on `device`. `networks` are all of the experiment: one that `spec` starts from is obtained first.
-    Training says {"step", "steps", "loss", "accuracy"} to `on_step` at most four times a second. Raises BadInput,
-    RunFailed, or training.Stopped once `stop()` is true, after saving what it had reached.
+    Raises BadInput and RunFailed.
     """
     with naming(name):
         _check(spec)
-    start = _start(name, spec, dataset, device, on_step, stop, networks or {})
+    start = yield from _start(name, spec, dataset, device, networks or {})
     with naming(name):
         wanted = _Given(name, spec, own_data(spec, dataset), device)
         if spec.checkpoint is not None:
-            return wanted.from_checkpoint(Path(spec.checkpoint).expanduser(), on_step, stop)
+            return (yield from wanted.from_checkpoint(Path(spec.checkpoint).expanduser()))
         if _is_published(spec):
-            return wanted.pretrained(on_step, stop)
+            return (yield from wanted.pretrained())
         if spec.untrained:
             return own.untrained(wanted)
-        return own.trained(wanted, start, on_step, stop)
+        return (yield from own.trained(wanted, start))
 
 
 def at_hand(name: str, networks: Mapping[str, NetworkSpec], dataset: Dataset, device: torch.device) -> bool:
@@ -65,31 +64,13 @@ def at_hand(name: str, networks: Mapping[str, NetworkSpec], dataset: Dataset, de
         return _is_kept(name, spec, dataset)
     if not at_hand(spec.start_from, networks, dataset, device):
         return False
-    start = obtain(spec.start_from, networks[spec.start_from], dataset, device, lambda _: None, lambda: False, networks)
+    start = finish(obtain(spec.start_from, networks[spec.start_from], dataset, device, networks))
     return _is_kept(name, spec, dataset, start)
 
 
 def _is_kept(name: str, spec: NetworkSpec, dataset: Dataset, start: Network | None = None) -> bool:
     with naming(name):
         return cache_path(spec, dataset, start).is_file()
-
-
-def training_order(names: Iterable[str], networks: Mapping[str, NetworkSpec]) -> list[str]:
-    """`names` and what they start from, each after what its training can go on from."""
-    wanted, found = list(names), dict[str, None]()
-
-    def add(name: str) -> None:
-        spec = networks[name]
-        if spec.start_from is not None:
-            add(spec.start_from)
-        for other in wanted:
-            if _ends(networks[other]) < _ends(spec) and own.whole(networks[other]) == own.whole(spec):
-                add(other)
-        found.setdefault(name)
-
-    for name in wanted:
-        add(name)
-    return list(found)
 
 
 Looked = tuple[nn.Module, Shape, tuple[str, ...]]
@@ -154,7 +135,7 @@ def _looked_at(spec: NetworkSpec, given: Shape | None, classes: int) -> Looked:
 class _Given(Making):
     """A network whose weights are there already, all but a head perhaps."""
 
-    def from_checkpoint(self, path: Path, on_step: OnStep, stop: Callable[[], bool]) -> Network:
+    def from_checkpoint(self, path: Path) -> Training[Network]:
         checkpoint = checkpoints.read(path)
         metadata = checkpoint.metadata
         architecture, width, options = _what_to_build(path, self.spec, metadata)
@@ -166,7 +147,7 @@ class _Given(Making):
         module = self.build(architecture, width, options, scale)
         without = linear_heads.parameters(module, self.example(scale), self.classes) if self.spec.head else ()
         notes = fitting.load_into(module, checkpoint, self.classes, without, self.spec.part)
-        module = self._with_head(module, architecture, scale, on_step, stop)
+        module = yield from self._with_head(module, architecture, scale)
         network = self.finished(module, architectures.canonical(architecture), "checkpoint", scale, notes=notes)
         if metadata is not None or self.spec.normalisation != "auto":
             return network
@@ -184,19 +165,17 @@ class _Given(Making):
         if _reordered(metadata.class_names, self.data.classes):
             raise bad(path, "was trained with these classes in another order; reorder them")
 
-    def pretrained(self, on_step: OnStep, stop: Callable[[], bool]) -> Network:
+    def pretrained(self) -> Training[Network]:
         weights = self.spec.weights or "pretrained"
         architecture = architectures.canonical(architecture_of(self.spec), weights)
         said = self.spec.normalisation == "auto"
         published = architectures.published_scale(architecture, weights) if said else None
         scale = normalisation.chosen(self.spec, self.data, published)
         module = self.build(architecture, self.spec.width, self.spec.options, scale)
-        module = self._with_head(module, architecture, scale, on_step, stop)
+        module = yield from self._with_head(module, architecture, scale)
         return self.finished(module, architecture, "pretrained", scale)
 
-    def _with_head(
-        self, module: nn.Module, architecture: str, scale: Normalisation, on_step: OnStep, stop: Callable[[], bool]
-    ) -> nn.Module:
+    def _with_head(self, module: nn.Module, architecture: str, scale: Normalisation) -> Training[nn.Module]:
         if self.spec.head is None:
             return module
         with seeded(self.spec.seed, self.device):
@@ -207,25 +186,19 @@ class _Given(Making):
         digest = own.part_digest(self.data.train)
         facts = {**own.source_facts(architecture), "options": self.spec.options, "training_data": digest}
         lesson = linear_heads.Lesson(self.data.train, scale, self.classes, facts)
-        linear_heads.train(network, name, lesson, on_step, stop)
+        yield from linear_heads.train(network, name, lesson)
         return network
 
 
-def _start(  # noqa: PLR0917
-    name: str,
-    spec: NetworkSpec,
-    dataset: Dataset,
-    device: torch.device,
-    on_step: OnStep,
-    stop: Callable[[], bool],
-    networks: Mapping[str, NetworkSpec],
-) -> Network | None:
+def _start(
+    name: str, spec: NetworkSpec, dataset: Dataset, device: torch.device, networks: Mapping[str, NetworkSpec]
+) -> Training[Network | None]:
     if spec.start_from is None:
         return None
     if spec.start_from not in networks:
         with naming(name):
             raise BadInput.at("start_from", not_known(plain(spec.start_from), networks))
-    return obtain(spec.start_from, networks[spec.start_from], dataset, device, on_step, stop, networks)
+    return (yield from obtain(spec.start_from, networks[spec.start_from], dataset, device, networks))
 
 
 def _check(spec: NetworkSpec) -> None:
@@ -250,10 +223,6 @@ def _check(spec: NetworkSpec) -> None:
 
 def _is_published(spec: NetworkSpec) -> bool:
     return spec.checkpoint is None and not spec.made_here
-
-
-def _ends(spec: NetworkSpec) -> int:
-    return spec.train.stop_epoch or spec.train.epochs
 
 
 def _reordered(first: Sequence[str], second: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,19 @@ import torch
 from torch import nn
 
 from stitchtui.base import paths
+from stitchtui.base.device import seeded_work
 from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.subsets import generator, random_subset
 from stitchtui.networks import architectures, checkpoints, fitting, from_timm, normalisation, own_code
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.frozen import start_from
-from stitchtui.networks.making import EVALUATION_BATCH, Making, architecture_of, own_data, seeded
+from stitchtui.networks.making import EVALUATION_BATCH, Making, architecture_of, own_data
 from stitchtui.networks.network import Network, Source, error_percent, normalise, tensor_bytes
 from stitchtui.networks.self_supervised import train_self_supervised
-from stitchtui.networks.training import Job, OnStep, train
+from stitchtui.networks.training import Job, Training, train
 from stitchtui.spec.experiment import NetworkSpec, Normalisation, TrainSpec
+from stitchtui.spec.training_order import whole
 from stitchtui.stitching.controls import recalibrate
 
 # Raised whenever a change to architectures or training may change the weights that a specification leads to.
@@ -28,7 +30,7 @@ TRAINING_VERSION = 1
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 2_000, 250
 
 
-def trained(making: Making, start: Network | None, on_step: OnStep, stop: Callable[[], bool]) -> Network:
+def trained(making: Making, start: Network | None) -> Training[Network]:
     """The network that the recipe leads to, from the cache or trained now; `start` is the one it begins with."""
     spec, data = making.spec, making.data
     architecture = architectures.canonical(architecture_of(spec))
@@ -39,7 +41,7 @@ def trained(making: Making, start: Network | None, on_step: OnStep, stop: Callab
     metadata = _cached_metadata(path)
     if metadata is None:
         source = "trained"
-        metadata = _train(making, module, path, start, on_step, stop)
+        metadata = yield from _train(making, module, path, start)
     # Read back even when just trained, so that a fresh network is the same to the bit as a cached one.
     fitting.load_into(module, checkpoints.read(path), making.classes)
     error = metadata.error if metadata.data_digest == data.digest else None
@@ -75,11 +77,6 @@ def scale_of(spec: NetworkSpec, data: Dataset, start: Network | None) -> Normali
     return normalisation.chosen(spec, data, None if start is None else Normalisation(mean=start.mean, std=start.std))
 
 
-def whole(spec: NetworkSpec) -> NetworkSpec:
-    """The specification of the whole training, of which a `stop_epoch` ends a part."""
-    return spec.model_copy(update={"train": spec.train.model_copy(update={"stop_epoch": None})})
-
-
 def source_facts(architecture: str) -> dict[str, str]:
     """What is built, and from which code where that isn't this package's or torchvision's."""
     if own_code.is_reference(architecture):
@@ -96,9 +93,7 @@ def part_digest(part: Part) -> str:
     return sha.hexdigest()
 
 
-def _train(  # noqa: PLR0917
-    making: Making, module: nn.Module, path: Path, start: Network | None, on_step: OnStep, stop: Callable[[], bool]
-) -> Metadata:
+def _train(making: Making, module: nn.Module, path: Path, start: Network | None) -> Training[Metadata]:
     spec, data = making.spec, making.data
     scale = scale_of(spec, data, start)
     partial = path.with_suffix(".partial")
@@ -111,13 +106,13 @@ def _train(  # noqa: PLR0917
     )
     if start is not None:
         start_from(module, start.module, start.name)
-    with seeded(spec.seed, making.device):
-        if spec.task == "classify":
-            train(module, job, partial, on_step, stop)
-        else:
-            train_self_supervised(
-                *(module, job, partial, on_step, stop), task=spec.task, head=spec.probe, temperature=spec.temperature
-            )
+    if spec.task == "classify":
+        work = train(module, job, partial)
+    else:
+        work = train_self_supervised(
+            *(module, job, partial), task=spec.task, head=spec.probe, temperature=spec.temperature
+        )
+    yield from seeded_work(work, spec.seed, making.device)
     error = error_percent(module, scale.mean, scale.std, data.test, EVALUATION_BATCH)
     metadata = _metadata(spec, data, scale, error, path.stem)
     checkpoints.save(path, module, metadata)

@@ -1,9 +1,8 @@
 """Networks trained without labels: all layers but the last on a task of their own, then a linear head on top."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -11,7 +10,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.networks import heads, simclr
 from stitchtui.networks.frozen import all_but
 from stitchtui.networks.objectives import Lesson, rotation, supervised
-from stitchtui.networks.training import Job, OnStep, train
+from stitchtui.networks.training import Job, Training, train
 from stitchtui.spec.experiment import TrainSpec
 
 Task = Literal["simclr", "rotation"]
@@ -21,13 +20,11 @@ def train_self_supervised(
     module: nn.Module,
     job: Job,
     partial: Path,
-    on_step: OnStep,
-    stop: Callable[[], bool],
     *,
     task: Task,
     head: TrainSpec,
     temperature: float = 0.5,
-) -> None:
+) -> Training[None]:
     """Trains `module` in place on `task` by `job.recipe`, then its last linear layer, drawn anew, by `head`.
 
     The head learns the labels of `job.part` on features that stay as they are. Resumable and failing as
@@ -41,10 +38,10 @@ def train_self_supervised(
     learned = replace(job, recipe=head, frozen=all_but(module, last), lesson=supervised, last_epoch=None, states=None)
     steps = job.steps + learned.steps
     lesson = put_task_head(module, last, task, temperature)
-    train(module, replace(job, lesson=lesson, keep_end=True), partial, _offset(on_step, 0, steps), stop)
+    yield from _part_of(train(module, replace(job, lesson=lesson, keep_end=True), partial), 0, steps)
     heads.put(module, last, nn.Linear(layer.in_features, layer.out_features))
     of_head = partial.with_suffix(".head.partial")
-    train(module, learned, of_head, _offset(on_step, job.steps, steps), stop)
+    yield from _part_of(train(module, learned, of_head), job.steps, steps)
     of_head.unlink(missing_ok=True)
 
 
@@ -58,8 +55,15 @@ def put_task_head(module: nn.Module, last: str, task: Task, temperature: float) 
     return rotation
 
 
-def _offset(on_step: OnStep, first: int, steps: int) -> OnStep:
-    def say(facts: dict[str, Any]) -> None:
-        on_step({**facts, "step": first + facts["step"], "steps": steps})
-
-    return say
+def _part_of(work: Training[None], first: int, steps: int) -> Training[None]:
+    """A training that begins after `first` of all `steps`."""
+    while True:
+        try:
+            said = next(work)
+        except StopIteration:
+            return
+        try:
+            yield replace(said, step=first + said.step, steps=steps)
+        except GeneratorExit:
+            work.close()
+            raise

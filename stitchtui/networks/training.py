@@ -5,16 +5,16 @@ import hashlib
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stitchtui.base.device import is_out_of_memory, training_dtype
+from stitchtui.base.device import draw_on, drawn, is_out_of_memory, training_dtype
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.data import batches
 from stitchtui.data.dataset import Augmentation, Part
@@ -24,15 +24,25 @@ from stitchtui.networks.network import normalise
 from stitchtui.networks.objectives import Batch, Lesson, supervised
 from stitchtui.spec.experiment import Normalisation, TrainSpec
 
-OnStep = Callable[[dict[str, Any]], None]
+T = TypeVar("T")
 REPORT_SECONDS = 0.25
 EPOCH_SAVE_SECONDS = 10.0
 STEP_SAVE_SECONDS = 60.0  # within an epoch, which a large network can take many minutes for
 _STATE = ".state"
 
 
-class Stopped(Exception):
-    """Training was asked to stop; what it had reached is saved, and the same call goes on from there."""
+@dataclass(frozen=True)
+class Reached:
+    """How far a training is: its mean loss, and the accuracy in percent, since it was last said."""
+
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+
+
+Training = Generator[Reached, None, T]
+"""Says how far it is at most four times a second. Closed before its end, it keeps what it had reached."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +101,13 @@ class _Window:
         return time.monotonic() - self.since >= REPORT_SECONDS
 
 
-def train(module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, stop: Callable[[], bool]) -> None:
+def train(module: nn.Module, job: Job, partial: Path | None) -> Training[None]:
     """Trains `module` in place; `partial` holds the state reached, so that a killed training goes on from it.
 
     Without it nothing is kept.
 
-    Draws from torch's global generators (dropout does): call it inside `torch.random.fork_rng`.
-    Raises Stopped once `stop()` is true, and RunFailed if the loss is no longer finite or memory runs out.
+    Draws from torch's global generators (dropout does): go through it in `seeded`.
+    Raises RunFailed if the loss is no longer finite or memory runs out.
     Raises BadInput for a module without parameters.
     """
     if next(module.parameters(), None) is None:
@@ -105,7 +115,7 @@ def train(module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, st
     try:
         job = replace(job, memory_format=_memory_format(module, job))
         module.to(memory_format=job.memory_format)
-        _train(module, job, partial, on_step, stop)
+        yield from _train(module, job, partial)
         module.to(memory_format=torch.contiguous_format)
     except Exception as error:
         if not is_out_of_memory(error):
@@ -126,19 +136,17 @@ def learning_rate(recipe: TrainSpec, step: int, epoch_steps: int) -> float:
     return recipe.learning_rate * recipe.decay**passed
 
 
-def _train(module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, stop: Callable[[], bool]) -> None:
+def _train(module: nn.Module, job: Job, partial: Path | None) -> Training[None]:
     module.train()
     with frozen(module, job.frozen):
-        optimiser = _go_through(module, job, partial, on_step, stop)
+        optimiser = yield from _go_through(module, job, partial)
     if job.keep_end:
         _save(partial, module, optimiser, job.steps, job.part.images.device)
     if job.states is not None and job.last_epoch is not None:
         _save(job.states / f"{job.steps}{_STATE}", module, optimiser, job.steps, job.part.images.device)
 
 
-def _go_through(
-    module: nn.Module, job: Job, partial: Path | None, on_step: OnStep, stop: Callable[[], bool]
-) -> torch.optim.SGD:
+def _go_through(module: nn.Module, job: Job, partial: Path | None) -> Training[torch.optim.SGD]:
     device = job.part.images.device
     optimiser = torch.optim.SGD(
         [parameter for parameter in module.parameters() if parameter.requires_grad],
@@ -151,14 +159,16 @@ def _go_through(
     order = _order(job, first // job.epoch_steps)
     window, saved = _Window.on(device), time.monotonic()
     for step in range(first, job.steps):
-        if stop():
-            _save(partial, module, optimiser, step, device)
-            raise Stopped
         epoch, index = divmod(step, job.epoch_steps)
         order = _order(job, epoch) if index == 0 else order
         window.add(*_step(module, optimiser, job, step, order))
         if window.due or step + 1 == job.steps:
-            on_step(_report(window, job, step + 1))
+            reached = _report(window, job, step + 1)
+            try:
+                yield reached
+            except GeneratorExit:
+                _save(partial, module, optimiser, step + 1, device)
+                raise
             window = _Window.on(device)
         waited = time.monotonic() - saved
         if waited > (EPOCH_SAVE_SECONDS if index + 1 == job.epoch_steps else STEP_SAVE_SECONDS):
@@ -213,7 +223,7 @@ def _generator(seed: int, purpose: str, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
 
 
-def _report(window: _Window, job: Job, step: int) -> dict[str, Any]:
+def _report(window: _Window, job: Job, step: int) -> Reached:
     loss = window.loss.item() / window.steps
     if not math.isfinite(loss):
         rate = job.recipe.learning_rate
@@ -222,7 +232,7 @@ def _report(window: _Window, job: Job, step: int) -> dict[str, Any]:
             f" use a learning_rate below {rate:g} or more warmup_epochs"
         )
     accuracy = 100.0 * window.hits.item() / window.images
-    return {"step": step, "steps": job.steps, "loss": loss, "accuracy": accuracy}
+    return Reached(step, job.steps, loss, accuracy)
 
 
 def _save(partial: Path | None, module: nn.Module, optimiser: torch.optim.SGD, step: int, device: torch.device) -> None:
@@ -232,11 +242,9 @@ def _save(partial: Path | None, module: nn.Module, optimiser: torch.optim.SGD, s
         "step": step,
         "module": module.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "generator": torch.get_rng_state(),
         "device": device.type,
+        **drawn(device),
     }
-    if device.type == "cuda":
-        state["device_generator"] = torch.cuda.get_rng_state(device)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     keep(partial, buffer.getvalue())
@@ -269,9 +277,7 @@ def _restore(partial: Path, module: nn.Module, optimiser: torch.optim.SGD, devic
             return 0
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["generator"])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(state["device_generator"], device)
+        draw_on(state, device)
         return int(state["step"])
     except Exception:  # not there yet, or damaged, which makes torch raise whatever its bytes lead to
         module.load_state_dict(before)

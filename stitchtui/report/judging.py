@@ -17,7 +17,7 @@ from stitchtui.run.events import PlannedTask, RunStarted
 from stitchtui.run.state import RunState
 from stitchtui.spec.claims import ClaimSpec, ColumnSpec
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.spec.seed_names import in_each, said_in
 from stitchtui.stats.judgement import Atom, Finding, Judged, at_least, at_most, both, every, missing, some
 from stitchtui.stats.paired_difference import apart_of
@@ -295,7 +295,7 @@ def error_text(error: Interval) -> str:
 def unplanned(experiment: Experiment) -> Iterator[str]:
     """A sentence for each column that a claim names and that isn't planned, so that the claim can't be decided."""
     state = RunState()
-    tasks = [PlannedTask(**task.as_dict()) for task in plan(experiment)]
+    tasks = [PlannedTask(**task.as_dict()) for task in resolve(experiment).tasks]
     shown = RunStarted(
         run=experiment.name, experiment=experiment.plain(), tasks=tasks, device="", versions={}, resumed=False
     )

@@ -25,14 +25,14 @@ def ask(directory: RunDirectory, request: "Request", state: RunState) -> list[st
 
     Raises BadInput where the run can't have it, has it already, or is on another machine.
     """
-    from stitchtui.spec.plan import plan
+    from stitchtui.spec.plan import resolve
 
     if control.status(directory, state) == "elsewhere":
         raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; ask there")
     with turn(directory):  # else of two that ask at once, the slower would write over what the other asked for
-        before = {task.id for task in plan(directory.read_experiment())}
+        before = {task.id for task in resolve(directory.read_experiment()).tasks}
         wanted = directory.with_request(request)
-        new = [task.id for task in plan(wanted) if task.id not in before]
+        new = [task.id for task in resolve(wanted).tasks if task.id not in before]
         if not new:
             raise BadInput(f"run {plain(directory.name)}: has this already")
         directory.write_experiment(wanted)
@@ -54,10 +54,10 @@ def added(directory: RunDirectory, state: RunState) -> bool:
     settings = directory.settings()
     if not settings or settings == state.experiment:
         return False
-    from stitchtui.spec.plan import plan  # imported late: few experiments are changed after their run began
+    from stitchtui.spec.plan import resolve  # imported late: few experiments are changed after their run began
 
     try:
-        planned = {task.id for task in plan(directory.read_experiment())}
+        planned = {task.id for task in resolve(directory.read_experiment()).tasks}
     except BadInput:
         return False
     return planned > {task.id for task in list(state.tasks.values()) if task.kind == "column"}

@@ -169,9 +169,9 @@ def create(experiment: "Experiment", parent: Path | None = None) -> RunDirectory
 
     The experiment in it has its networks in every seed. Raises BadInput where that can't be.
     """
-    from stitchtui.spec.network_seeds import in_every_seed
+    from stitchtui.spec.plan import resolve
 
-    experiment = in_every_seed(experiment)
+    experiment = resolve(experiment).experiment
     parent = runs_directory() if parent is None else parent
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(experiment.name)}"
     toml = _toml(experiment)

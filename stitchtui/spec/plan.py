@@ -1,12 +1,16 @@
-"""Experiment -> tasks: the columns of cells that a run measures, in order, and what identifies each cell."""
+"""Experiment -> plan: the columns of cells that a run measures, in order, and the units that a device is sent."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from stitchtui.base.errors import BadInput
+from stitchtui.base.text import plain
 from stitchtui.spec.controls import column_of, control_named
-from stitchtui.spec.experiment import Experiment, PairSpec, Request, StitchSpec
+from stitchtui.spec.experiment import Experiment, NetworkSpec, PairSpec, Request, StitchSpec
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, FAMILIES, IDENTITY, LEAST_SQUARES, ladder_families, start_family
+from stitchtui.spec.network_seeds import in_every_seed
+from stitchtui.spec.training_order import training_order
 
 # What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
 # (family, objective, seeds) a task says itself.
@@ -57,7 +61,63 @@ class Task:
         return {"id": self.id, "column": self.column, **asdict(self)}
 
 
-def plan(experiment: Experiment) -> list[Task]:
+@dataclass(frozen=True)
+class Unit:
+    """What is measured of one bottom at a time: columns that share its features, or may be trained in one go."""
+
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class NetworkUnit:
+    """A network that is made ready: trained, or read."""
+
+    network: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run does: its experiment with every network seed written out, and the tasks that it comes to."""
+
+    experiment: Experiment
+    tasks: tuple[Task, ...]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The tasks by bottom: of each request the closed-form ones before those that train, pairs before controls."""
+        found: dict[tuple[object, ...], list[Task]] = {}
+        for task in self.tasks:
+            key = (task.request, task.objective == "direct", task.control != "", task.bottom)
+            found.setdefault(key, []).append(task)
+        return tuple(Unit(tuple(tasks)) for tasks in found.values())
+
+    @property
+    def networks(self) -> tuple[NetworkUnit, ...]:
+        """The networks that the tasks join, and what they start from, each after what its training can go on from."""
+        ends = (end for task in self.tasks for end in (task.bottom, task.top))
+        return tuple(map(NetworkUnit, training_order(ends, self.experiment.networks)))
+
+
+def resolve(experiment: Experiment) -> Plan:
+    """The plan of an experiment. Raises BadInput for one that can't be carried out, whatever its data and networks."""
+    whole = in_every_seed(experiment)
+    plan = Plan(whole, _tasks(whole))
+    for task in plan.tasks:
+        if taught_other_classes(whole.networks[task.top]):
+            raise BadInput.at(
+                f"networks.{plain(task.top)}.labels.groups",
+                "its classes aren't the data's, so it can be a bottom only; it would be the top of "
+                f"'{plain(task.column)}'",
+            )
+    return plan
+
+
+def taught_other_classes(network: NetworkSpec) -> bool:
+    """Whether the network answers with groups of classes: it can lend its lower layers, and no more."""
+    return network.labels is not None and network.labels.groups is not None
+
+
+def _tasks(experiment: Experiment) -> tuple[Task, ...]:
     """All tasks of `experiment`: of each request the closed-form ones first, since they fill the grid in seconds.
 
     What a later request shares with an earlier one, such as a direct matching, is planned once.
@@ -69,7 +129,7 @@ def plan(experiment: Experiment) -> list[Task]:
             for task in columns:
                 if (task.objective == "direct") == closed_form:
                     tasks.setdefault(task.id, task)
-    return list(tasks.values())
+    return tuple(tasks.values())
 
 
 def _columns(request: Request, index: int, main: StitchSpec) -> Iterator[Task]:

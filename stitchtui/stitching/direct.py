@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stitchtui.base.work import Pass
 from stitchtui.spec.families import check_covariance
 from stitchtui.stitching.adapters import Adapter, adapter
 from stitchtui.stitching.chain import Chain
@@ -85,7 +86,7 @@ class _View:
 @torch.no_grad()
 def moments(
     bottom: Chain, top: Chain, cells: Sequence[tuple[int, int]], batches: Iterable[Tensor], kernel: int = 1
-) -> list[Moments]:
+) -> Pass[list[Moments]]:
     """The moments for each (bottom boundary, top boundary) of `cells`, from one pass of both networks.
 
     Each cell's features go through the adapter between its cuts; what cells share is computed once. `kernel` is the
@@ -102,6 +103,7 @@ def moments(
         for view in views:
             for x, first, last in _patches(view, xs[view.boundary], kernel):
                 _add(view, x, joined[view.tops][first:last])
+        yield len(images)
     return _collected(views, targets, len(cells), kernel)
 
 

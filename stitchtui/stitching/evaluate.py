@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stitchtui.base.work import Pass
 from stitchtui.stats.answer_bits import Wrong
 from stitchtui.stats.penalty import paired_interval
 from stitchtui.stitching.chain import Chain
@@ -113,18 +114,18 @@ def _entropy(p: Tensor) -> Tensor:
     return -torch.special.xlogy(p, p).sum(-1) / math.log(2)
 
 
-@torch.no_grad()
-def base_scores(network: Chain, batches: Iterable[tuple[Tensor, Tensor]]) -> Scores:
+def base_scores(network: Chain, batches: Iterable[tuple[Tensor, Tensor]]) -> Pass[Scores]:
     """The unstitched network on (images in [0, 1], labels)."""
     return scores_of(lambda images: network.features(images)[-1], batches)
 
 
 @torch.no_grad()
-def scores_of(outputs: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]) -> Scores:
+def scores_of(outputs: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]) -> Pass[Scores]:
     """The class scores that `outputs` gives, on (images in [0, 1], labels)."""
     answers = _Answers()
     for images, labels in batches:
         answers.add(outputs(images), labels)
+        yield len(images)
     return answers.scores()
 
 
@@ -137,7 +138,7 @@ def column_measures(
     *,
     own: Sequence[OwnActivations | None] | None = None,
     later: bool = False,
-) -> list[Measured]:
+) -> Pass[list[Measured]]:
     """Every cell's measures on (images in [0, 1], labels), from one pass of the bottom, the top and its tails.
 
     With `own` (one per cell, for the cell's top boundary) also how outlying what the top is fed is; with `later` also
@@ -153,6 +154,7 @@ def column_measures(
         outputs = column_outputs(top, cells, xs, partial(_see, tallies, ys))
         for tally, output in zip(tallies, outputs, strict=True):
             tally.answer(output, ys[-1], labels)
+        yield len(images)
     return [tally.measured() for tally in tallies]
 
 
@@ -163,9 +165,9 @@ def _see(tallies: Sequence[_Tally], targets: Sequence[Tensor], boundary: int, or
 
 def column_scores(
     bottom: Chain, top: Chain, cells: Sequence[Cell], batches: Iterable[tuple[Tensor, Tensor]]
-) -> tuple[list[Scores], list[float | None]]:
+) -> Pass[tuple[list[Scores], list[float | None]]]:
     """Each cell's scores, and its activation gap against the top's own activations at the cut."""
-    found = column_measures(bottom, top, cells, batches)
+    found = yield from column_measures(bottom, top, cells, batches)
     return [m.scores for m in found], [m.gap for m in found]
 
 

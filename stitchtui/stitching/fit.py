@@ -1,7 +1,8 @@
 """The column trainer: one pass of the bottom and one of the top serve every cell of a column at once."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Self
@@ -18,7 +19,10 @@ __all__ = [
     "Column",
     "Progress",
     "Recipe",
+    "Remark",
+    "Stepped",
     "Trainer",
+    "Training",
     "best_of",
     "column_outputs",
     "is_finite",
@@ -26,9 +30,25 @@ __all__ = [
     "train_columns",
 ]
 
-Report = Callable[[int, Callable[[], Progress]], None]
-Remark = Callable[[int, str], None]
-"""Told, of the column of this number, what a person should know of how it is trained."""
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step that was taken; only `progress`, when called, waits for the device."""
+
+    step: int
+    progress: Callable[[], Progress]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a person should know of how the column of this number is trained."""
+
+    column: int
+    text: str
+
+
+Training = Generator[Stepped | Remark, None, list[float]]
+"""Yields every step and, before the first, what is to be said of it; returns each cell's training loss."""
 
 
 def train_column(
@@ -37,19 +57,15 @@ def train_column(
     cells: Sequence[Cell],
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
-    *,
-    report: Report = lambda *_: None,
-    remark: Remark = lambda *_: None,
-) -> list[float]:
+) -> Training:
     """Train every cell's stitch on (images in [0, 1], labels), one batch a step, until `recipe.steps`.
 
     The losses are summed and Adam works number by number, so each cell takes exactly the steps that it would take
-    alone, as long as the networks are in eval mode. `report(step, progress)` is called at every step; only its
-    second argument, when called, waits for the device. A cell whose loss is not finite harms no other; raises
+    alone, as long as the networks are in eval mode. A cell whose loss is not finite harms no other; raises
     FloatingPointError when no cell is left. Returns each cell's training loss over the last tenth of the steps, from
     before each step; nothing where no stitch learns.
     """
-    return train_columns(bottom, [Column(top, cells)], batches, recipe, report=report, remark=remark)
+    return train_columns(bottom, [Column(top, cells)], batches, recipe)
 
 
 def train_columns(
@@ -57,13 +73,10 @@ def train_columns(
     columns: Sequence[Column],
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
-    *,
-    report: Report = lambda *_: None,
-    remark: Remark = lambda *_: None,
-) -> list[float]:
+) -> Training:
     """Train the columns of several tops on one bottom, which runs once a step for all; see `train_column`.
 
-    What is said of cells is said of all columns' cells, in order; `remark` is told what stands in for a network whose
+    What is said of cells is said of all columns' cells, in order; a remark says what stands in for a network whose
     copy, on the first batch, doesn't do what it does.
     """
     cells = [c for column in columns for c in column.cells]
@@ -71,10 +84,9 @@ def train_columns(
         return []
     with Trainer(bottom, columns, recipe) as trainer:
         for step, (images, labels) in enumerate(islice(batches, recipe.steps), 1):
-            for column, text in trainer.compare(images):
-                remark(column, text)
+            yield from (Remark(column, text) for column, text in trainer.compare(images))
             trainer.step(step, images, labels)
-            report(step, partial(trainer.tally.progress, step))
+            yield Stepped(step, partial(trainer.tally.progress, step))
     for c in cells:
         c.stitch.eval()
     return trainer.last.means()

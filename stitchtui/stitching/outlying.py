@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stitchtui.base.work import Pass
 from stitchtui.stats.penalty import Z95
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.streamed import Covariances, channel_axis, double, pooled, pooled_batches
@@ -51,7 +52,7 @@ class Outlying:
 
 def own_activations(
     top: Chain, boundaries: Sequence[int], batches: Iterable[Tensor], ridge: float = RIDGE
-) -> list[OwnActivations | None]:
+) -> Pass[list[OwnActivations | None]]:
     """What `top` itself has at each of `boundaries`, from one pass over batches of (training) images.
 
     None where that is not to be had: activations that aren't finite, or more than MOST_CHANNELS channels.
@@ -64,6 +65,7 @@ def own_activations(
     for features in pooled_batches(top, fitting, batches):
         sums.add(features)
         device = features[0].device
+        yield len(features[0])
     found = {
         boundary: _own(sums.mean(k), sums.covariance(k, k), ridge, channel_axis(top, boundary), device)
         for k, boundary in enumerate(fitting)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stitchtui.base.work import Pass
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.evaluate import Scores
 from stitchtui.stitching.streamed import channel_axis, double, pooled
@@ -19,15 +20,15 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 def linear_probes(
     bottom: Chain, boundaries: Sequence[int], train: Batches, test: Batches, *, classes: int, l2: float = L2
-) -> list[Scores]:
+) -> Pass[list[Scores]]:
     """What a linear classifier on the features at each of `boundaries` answers on test images.
 
     Features are the means over positions, standardised by their training mean and deviation; the classifier is
     multinomial logistic regression with `l2` / 2 times its squared weights beside the mean cross-entropy, taken to its
     optimum. Each part is passed once; of every image the pooled channels at all boundaries are held.
     """
-    trained, labels = _features(bottom, boundaries, train)
-    tested, expected = _features(bottom, boundaries, test)
+    trained, labels = yield from _features(bottom, boundaries, train)
+    tested, expected = yield from _features(bottom, boundaries, test)
     found = []
     for seen, unseen in zip(trained, tested, strict=True):
         x, y = _standardised(seen, unseen)
@@ -37,7 +38,7 @@ def linear_probes(
 
 
 @torch.no_grad()
-def _features(bottom: Chain, boundaries: Sequence[int], batches: Batches) -> tuple[list[Tensor], Tensor]:
+def _features(bottom: Chain, boundaries: Sequence[int], batches: Batches) -> Pass[tuple[list[Tensor], Tensor]]:
     """Of all images the pooled features [images, channels] at each boundary, and the labels [images]."""
     axes = [channel_axis(bottom, boundary) for boundary in boundaries]
     parts, labels = [], []
@@ -45,6 +46,7 @@ def _features(bottom: Chain, boundaries: Sequence[int], batches: Batches) -> tup
         found = bottom.features(images, max(boundaries))
         parts.append([pooled(found[b], axis).float() for b, axis in zip(boundaries, axes, strict=True)])
         labels.append(these)
+        yield len(images)
     return [torch.cat(same) for same in zip(*parts, strict=True)], torch.cat(labels)
 
 

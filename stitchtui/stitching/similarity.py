@@ -7,20 +7,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stitchtui.base.work import Pass
 from stitchtui.stitching.streamed import Covariances, double
 
 Features = Callable[[int, int], Sequence[Tensor]]
 """Features(first, end): for images first to end - 1, one tensor [images, ...] per representation."""
 
 
-def linear_cka(features: Features, images: int, pairs: Sequence[tuple[int, int]], block: int) -> list[float]:
+def linear_cka(features: Features, images: int, pairs: Sequence[tuple[int, int]], block: int) -> Pass[list[float]]:
     """Linear CKA of each pair of representations, over `images` images.
 
     |cov(x, y)|^2 / (|cov(x, x)| |cov(y, y)|) (Frobenius norms, features flattened), by way of the images' Gram
     matrices: two blocks of `block` images' centred features are held at a time, and each pair of blocks is visited
     once. A representation that does not vary has CKA 0 with everything; one that is not finite has NaN.
     """
-    means = _means(features, images, block)
+    means = yield from _means(features, images, block)
     wanted = sorted({(min(p), max(p)) for p in pairs} | {(k, k) for p in pairs for k in p})
     totals = dict.fromkeys(wanted, 0.0)
     for rows, columns in _block_pairs(features, means, images, block):
@@ -28,6 +29,7 @@ def linear_cka(features: Features, images: int, pairs: Sequence[tuple[int, int]]
         grams = [r @ c.T for r, c in zip(rows, columns, strict=True)]
         for a, b in wanted:
             totals[a, b] += weight * float((grams[a] * grams[b]).sum(dtype=torch.float64))
+        yield len(columns[0])
     return [_ratio(totals[min(p), max(p)], totals[p[0], p[0]], totals[p[1], p[1]]) for p in pairs]
 
 
@@ -38,11 +40,12 @@ def _ratio(cross: float, first: float, second: float) -> float:
     return min(1.0, max(0.0, cross / scale)) if scale > 0 else 0.0
 
 
-def _means(features: Features, images: int, block: int) -> list[Tensor]:
+def _means(features: Features, images: int, block: int) -> Pass[list[Tensor]]:
     sums: list[Tensor] = []
     for first in range(0, images, block):
         parts = [f.flatten(1).sum(0, dtype=torch.float64) for f in features(first, min(images, first + block))]
         sums = [s + p for s, p in zip(sums, parts, strict=True)] if sums else parts
+        yield min(images, first + block) - first
     return [(s / images).float() for s in sums]
 
 

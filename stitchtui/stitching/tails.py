@@ -5,7 +5,7 @@ features, these features don't hold; what it can do says little of the top.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,18 +47,12 @@ def tail_of(bottom: int, layers: nn.Module, restart: int | None = None) -> Tail:
 
 
 def train_tails(
-    bottom: Chain,
-    tails: Sequence[Tail],
-    batches: Iterable[tuple[Tensor, Tensor]],
-    recipe: TailRecipe,
-    *,
-    report: Callable[[int, Tensor], None] = lambda *_: None,
-) -> None:
+    bottom: Chain, tails: Sequence[Tail], batches: Iterable[tuple[Tensor, Tensor]], recipe: TailRecipe
+) -> Iterator[tuple[int, Tensor]]:
     """Train every tail on (images in [0, 1], labels), one batch a step, until `recipe.steps`; BatchNorm in train mode.
 
-    The bottom runs once a step, without gradient, for all tails, which share nothing else. `report(step, losses
-    [tails])` may raise to end the training. Tails without parameters stay as they are; one whose loss is not finite
-    harms no other.
+    The bottom runs once a step, without gradient, for all tails, which share nothing else. Yields each step's number
+    and losses [tails]. Tails without parameters stay as they are; one whose loss is not finite harms no other.
     """
     learning = [t for t in tails if next(t.layers.parameters(), None) is not None]
     if not learning:
@@ -77,7 +71,7 @@ def train_tails(
         losses = torch.stack([_backward(tail, features, labels, recipe.dtype) for tail in learning])
         optimiser.step()
         schedule.step()
-        report(step, losses)
+        yield step, losses
     for tail in learning:
         tail.layers.eval()
 

@@ -48,11 +48,11 @@ def questions(state: RunState, column: Column, cut: str) -> list[Question]:
 def _adds(question: Question, experiment: "Experiment") -> bool:
     """Whether the run has not all of it already: a ladder holds most of the other questions' answers."""
     from stitchtui.spec.experiment import Request
-    from stitchtui.spec.plan import plan
+    from stitchtui.spec.plan import resolve
 
     request = Request.model_validate(question.request)
     wanted = experiment.model_copy(update={"also": (*experiment.also, request)})
-    return len(plan(wanted)) > len(plan(experiment))
+    return len(resolve(wanted).tasks) > len(resolve(experiment).tasks)
 
 
 @dataclass(frozen=True)

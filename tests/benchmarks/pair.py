@@ -7,6 +7,7 @@ import torch
 from subject import Base, Options, Subject, parser, prepared
 
 from stitchtui.base import device as devices
+from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.measure.feed import pixels, training_batches
@@ -40,7 +41,7 @@ def load_pair(experiment: Experiment, options: Options) -> Pair:
     device = devices.pick(options.device)
     dataset = load_dataset(experiment.data).to(device)
     names = experiment.pairs[0].bottom, experiment.pairs[0].top
-    bottom, top = (obtain(n, experiment.networks[n], dataset, device, lambda _: None, lambda: False) for n in names)
+    bottom, top = (finish(obtain(n, experiment.networks[n], dataset, device)) for n in names)
     bases = [_base(experiment, network, dataset, device) for network in (bottom, top)]
     batch = next(training_batches(dataset, options.batch_size, seed=0))
     stitch = experiment.stitch.model_copy(update={"batch_size": options.batch_size})

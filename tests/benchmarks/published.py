@@ -10,6 +10,7 @@ from reference import CellTrainer, stitched_outputs
 from torch import nn
 from ways import FEW, PUBLISHED_RATE, RANDOM, Cost, Laboratory, Trial, Way
 
+from stitchtui.base.work import finish
 from stitchtui.measure.feed import in_order
 from stitchtui.stitching.evaluate import Scores, scores_of
 
@@ -93,4 +94,4 @@ def _evaluate(laboratory: Laboratory, cell: int, stitch: nn.Module) -> Scores:
     subject = laboratory.subject
     whole, hooks = (subject.bottom.whole, subject.top.whole), subject.hooks(subject.cuts[cell])
     batches = in_order(laboratory.dataset.test, len(subject.labels), lambda _: None)
-    return scores_of(lambda images: stitched_outputs(*whole, hooks, stitch, images.contiguous()), batches)
+    return finish(scores_of(lambda images: stitched_outputs(*whole, hooks, stitch, images.contiguous()), batches))

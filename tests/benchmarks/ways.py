@@ -10,6 +10,7 @@ from pair import Pair
 from torch import Tensor, nn
 
 from stitchtui.base.device import memory_budget
+from stitchtui.base.work import finish
 from stitchtui.data.subsets import generator, random_subset
 from stitchtui.measure.feed import in_order, pixels, steps_in, training_batches
 from stitchtui.stitching import fit, stitches
@@ -108,7 +109,7 @@ class Laboratory:
 
     def _maps(self, cells: Sequence[int], images: int) -> list[AffineMap]:
         places = [(k + 1, k + 1) for k in cells]
-        found = moments(self.bottom, self.top, places, self._some_training_images(images))
+        found = finish(moments(self.bottom, self.top, places, self._some_training_images(images)))
         return [fit_direct("affine", m, ridge=self.pair.stitch.ridge) for m in found]
 
     def _some_training_images(self, count: int) -> Iterator[Tensor]:
@@ -150,7 +151,7 @@ class Laboratory:
 
     def _train(self, cells: Sequence[fit.Cell], way: Way, steps: int) -> None:
         if steps:
-            fit.train_column(self.bottom, self.top, cells, self.batches(), self.recipe(way, steps))
+            finish(fit.train_column(self.bottom, self.top, cells, self.batches(), self.recipe(way, steps)))
 
     def recipe(self, way: Way, steps: int) -> fit.Recipe:
         """The published way's recipe, as papers say it, or ours."""
@@ -161,7 +162,7 @@ class Laboratory:
         return fit.Recipe(steps, own.learning_rate, dtype=self.subject.dtype, scaled=own.scaled_steps, memory=budget)
 
     def _scores(self, cells: Sequence[fit.Cell]) -> list[Scores]:
-        return column_scores(self.bottom, self.top, cells, self.test())[0]
+        return finish(column_scores(self.bottom, self.top, cells, self.test()))[0]
 
     def trial(self, way: Way, epochs: int, scores: Sequence[Scores], costs: list[Cost]) -> Trial:
         """A trial from every cell's answers; one whose scores are not finite is wrong everywhere.

@@ -10,7 +10,7 @@ from stitchtui.base.text import read_size
 from stitchtui.run import control
 from stitchtui.run.control import AlreadyRunning
 from stitchtui.run.directory import create
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_what_is_not_said_is_as_the_runs_own(directory, fake_worker):
 def test_every_cut_with_every_cut_may_be_asked_for_in_one_line(directory, fake_worker):
     words = ["add", directory.name, "--pairing", "all", "--objective", "direct", "--cuts", "all", "--detach"]
     assert cli.invoke(words) == 0
-    assert {t.objective for t in plan(directory.read_experiment()) if t.cross} == {"direct"}
+    assert {t.objective for t in resolve(directory.read_experiment()).tasks if t.cross} == {"direct"}
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_ctrl_c_asks_the_worker_to_stop_and_says_how_to_go_on(fake_worker, capsy
         (["quickstart", "--epochs", "nan"], "--epochs: expected a finite number, got nan"),
         (["quickstart", "--seeds", "x"], "--seeds: expected a number of seeds"),
         (["quickstart", "--seeds", "0"], "--seeds: expected a number of seeds"),
-        (["quickstart", "--seeds", "1,1"], "expected seeds that differ, got [1, 1] (with --seeds)"),
+        (["quickstart", "--seeds", "1,1"], "--seeds: expected seeds that differ, got [1, 1]"),
         (["quickstart", "--cuts", ","], "--cuts: expected blocks, all, or names of cuts"),
         (["quickstart", "--controls", "self_stich"], "--controls: 'self_stich' is not known; nearest: 'self_stitch'"),
         (["quickstart", "--data", "cifar"], "--data: 'cifar' is not known; nearest: 'cifar10'"),

@@ -15,6 +15,7 @@ import torch
 from stitchtui.cli import invoke
 from stitchtui.cli import train as command
 from stitchtui.networks import checkpoints
+from stitchtui.networks.training import Reached
 from stitchtui.spec import overrides
 
 SMALL = ["train", "--architecture", "digits_cnn", "--data", "digits", "--width", "0.25", "--train-size", "64"]
@@ -156,7 +157,7 @@ def test_progress_is_a_bar_on_a_terminal_and_its_text_is_never_markup(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with command._progress("[bold]net\x1b[2J") as show:
-        show({"step": 5, "steps": 10, "loss": 1.25, "accuracy": 40.0})
+        show(Reached(5, 10, 1.25, 40.0))
     shown = capsys.readouterr()
     assert "[bold]net?[2J" in shown.err
     assert "loss 1.250" in shown.err
@@ -169,7 +170,7 @@ def test_lines_of_progress_are_few(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     show = command._lines("net")
     for step in range(1, 101):
-        show({"step": step, "steps": 100, "loss": 1.0, "accuracy": 50.0})
+        show(Reached(step, 100, 1.0, 50.0))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 20
     assert "about" in lines[0]

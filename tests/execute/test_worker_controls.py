@@ -3,9 +3,10 @@
 import pytest
 from small_runs import experiment, new_run
 
+from stitchtui.run.events import NetworkCut
 from stitchtui.run.records import Cell, Column
 from stitchtui.run.state import RunState
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 CONTROLS = [
     "self_stitch",
@@ -78,12 +79,12 @@ def test_labels_in_random_order_teach_nothing(state: RunState) -> None:
 
 def test_a_linear_probe_depends_on_the_bottom_alone(state: RunState) -> None:
     probes = cells(state, "linear_probe")
-    assert [p.measures["stitch_parameters"] for p in probes] == [10 * (c["shape"][0] + 1) for c in _cuts(state)]
+    assert [p.measures["stitch_parameters"] for p in probes] == [10 * (c.shape[0] + 1) for c in _cuts(state)]
     assert "activation_gap" not in probes[0].measures
 
 
-def _cuts(state: RunState) -> list[dict[str, list[int]]]:
-    return [c for c in state.networks["seed0"].cuts if c["name"] in ("block2", "block4")]
+def _cuts(state: RunState) -> list[NetworkCut]:
+    return [c for c in state.networks["seed0"].cuts if c.name in ("block2", "block4")]
 
 
 def test_a_cell_says_how_far_the_top_is_from_its_own_ways_at_its_cut_and_later(state: RunState) -> None:
@@ -145,7 +146,7 @@ def test_more_capacity_never_matches_worse_on_what_it_was_fitted_on(ladder: RunS
 def plan_of(state: RunState) -> list[object]:
     from stitchtui.spec.experiment import Experiment
 
-    return list(plan(Experiment.model_validate(state.experiment)))
+    return list(resolve(Experiment.model_validate(state.experiment)).tasks)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from small_runs import TRAIN, experiment
 
 from stitchtui.base import paths
 from stitchtui.base.errors import BadInput
+from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset
 from stitchtui.execute import estimate as estimation
 from stitchtui.execute.calibration import Calibration, Line, Speed
@@ -17,8 +18,9 @@ from stitchtui.execute.estimate import estimate
 from stitchtui.networks.architectures import build
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
+from stitchtui.networks.training import Training
 from stitchtui.spec.experiment import Experiment, NetworkSpec
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 DIRECT, TRAINED = "seed0 > seed1 affine direct seed 0", "seed0 > seed1 affine task seed 0"
 TEST = 100
@@ -86,7 +88,7 @@ def test_passes_take_as_much_longer_as_there_are_more_images() -> None:
     half, whole = (
         seconds(experiment(data={"name": "digits", "train_size": n, "test_size": n // 2})) for n in (100, 200)
     )
-    for task in plan(experiment()):
+    for task in resolve(experiment()).tasks:
         if task.objective == "direct":
             assert whole[task.id] == pytest.approx(2 * half[task.id])
             assert half[task.id] > 0
@@ -103,7 +105,7 @@ def test_a_network_that_is_at_hand_costs_no_training_and_a_part_of_a_training_is
     assert before["network part"] - TEST == 2 * 200 * 3
     assert before["network whole"] - TEST == 3 * 200 * 3
     data = estimation.load_dataset(wanted.data)
-    obtain("seed0", wanted.networks["seed0"], data, torch.device("cpu"), lambda _: None, lambda: False)
+    finish(obtain("seed0", wanted.networks["seed0"], data, torch.device("cpu")))
     after = seconds(wanted)
     assert before["network seed0"] - TEST == 2 * 200 * 3
     assert after == before | {"network seed0": TEST}
@@ -162,9 +164,9 @@ def test_the_bytes_of_a_step_grow_with_its_batch(monkeypatch: pytest.MonkeyPatch
 def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
     wanted = experiment()
     rows = estimate(wanted, "cpu")
-    assert [r["task"] for r in rows] == ["network seed0", "network seed1", *(t.id for t in plan(wanted))]
+    assert [r["task"] for r in rows] == ["network seed0", "network seed1", *(t.id for t in resolve(wanted).tasks)]
     assert all(r["seconds"] > 0 and r["bytes"] > 0 for r in rows)
-    assert [r["cells"] for r in rows] == [0, 0] + [6] * len(plan(wanted))
+    assert [r["cells"] for r in rows] == [0, 0] + [6] * len(resolve(wanted).tasks)
 
 
 def test_networks_of_one_shape_are_tried_once_and_a_wider_one_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +219,7 @@ def test_networks_that_bring_their_weights_are_looked_at_with_a_few_images_and_n
 ) -> None:
     seen: list[int] = []
 
-    def spied(name: str, spec: NetworkSpec, dataset: Dataset, *others: Any) -> Network:
+    def spied(name: str, spec: NetworkSpec, dataset: Dataset, *others: Any) -> Training[Network]:
         seen.append(len(dataset.test))
         return obtain(name, spec, dataset, *others)
 

@@ -9,6 +9,7 @@ import torch
 from small_runs import experiment
 from torch import Tensor
 
+from stitchtui.base.work import Pass, T, finish
 from stitchtui.data.loading import load_dataset
 from stitchtui.measure import similarity_cache
 from stitchtui.measure.feed import pixels
@@ -40,7 +41,7 @@ def session_of(**changes: Any) -> Session:
     wanted = experiment(networks=NETWORKS, **changes)
     session = Session(wanted, torch.device("cpu"), load_dataset(wanted.data))
     for name, spec in wanted.networks.items():
-        session.add(obtain(name, spec, session.dataset, session.device, lambda _: None, lambda: False))
+        session.add(finish(obtain(name, spec, session.dataset, session.device)))
     return session
 
 
@@ -58,6 +59,15 @@ def at(session: Session, ends: Ends, pair: Any, chosen: Tensor) -> list[Tensor]:
         return [both.bottom.features(batch)[1], both.top.features(batch)[1]]
 
 
+def counting(work: Pass[T], said: list[int]) -> T:
+    """What a pass finds; `said` gets how many images each batch has."""
+    while True:
+        try:
+            said.append(next(work))
+        except StopIteration as ended:
+            return ended.value
+
+
 def order() -> Tensor:
     return torch.randperm(TEST, generator=torch.Generator().manual_seed(0))
 
@@ -67,7 +77,7 @@ def test_a_whole_grid_comes_from_one_pass_and_equals_each_pair_by_itself() -> No
     session = session_of()
     ends, pairs = asked(session)
     said: list[int] = []
-    found = Likeness(session).alike(ends, pairs, said.append)
+    found = counting(Likeness(session).alike(ends, pairs), said)
     assert said == [30, 30, 30, 10]
     for pair, each in zip(pairs, found, strict=True):
         cka, alignments = MinibatchCka([(0, 1)]), Alignments([(0, 1)])
@@ -83,9 +93,9 @@ def test_a_whole_grid_comes_from_one_pass_and_equals_each_pair_by_itself() -> No
 def test_exact_cka_is_that_of_as_many_images_as_were_asked_for() -> None:
     session = session_of(cka="exact", cka_images=40)
     ends, pairs = asked(session)
-    for pair, each in zip(pairs, Likeness(session).alike(ends, pairs, lambda _: None), strict=True):
+    for pair, each in zip(pairs, finish(Likeness(session).alike(ends, pairs)), strict=True):
         tensors = at(session, ends, pair, order()[:40])
-        (expected,) = linear_cka(lambda a, b, kept=tensors: [t[a:b] for t in kept], 40, [(0, 1)], 40)
+        (expected,) = finish(linear_cka(lambda a, b, kept=tensors: [t[a:b] for t in kept], 40, [(0, 1)], 40))
         assert each is not None
         assert each.cka == pytest.approx(expected, rel=1e-3)
 
@@ -100,26 +110,30 @@ def test_the_images_that_it_will_count_are_known_beforehand(cka: str, monkeypatc
     def counted(ends: Ends) -> Iterator[int]:
         said: list[int] = []
         yield known.visits(ends, pairs)
-        known.own(ends.top, pairs, said.append)
-        known.alike(ends, pairs, said.append)
+        counting(known.own(ends.top, pairs), said)
+        counting(known.alike(ends, pairs), said)
         yield sum(said)
 
     for each, passes in ((ends, True), (ends, False), (Ends(ends.top, ends.bottom), True)):
         expected, found = counted(each)
         assert found == expected
         assert (found > 0) is passes
-    swapped = known.alike(Ends(ends.top, ends.bottom), [(t, b) for b, t in pairs], lambda _: pytest.fail("measured"))
-    assert swapped == known.alike(ends, pairs, lambda _: None)
+    again: list[int] = []
+    swapped = counting(known.alike(Ends(ends.top, ends.bottom), [(t, b) for b, t in pairs]), again)
+    assert swapped == counting(known.alike(ends, pairs), again)
+    assert again == []
 
 
 def test_noise_is_like_nothing_and_a_representation_is_like_itself_without_measuring() -> None:
     session = session_of()
     ends, pairs = asked(session, "seed0", "seed0")
     known = Likeness(session)
-    (itself, *_) = known.alike(ends, [(b, t) for b, t in pairs if b is t], lambda _: pytest.fail("measured"))
+    said: list[int] = []
+    (itself, *_) = counting(known.alike(ends, [(b, t) for b, t in pairs if b is t]), said)
+    assert said == []
     assert itself is not None
     assert (itself.cka, itself.alignment.procrustes, itself.alignment.cca) == (1.0, 0.0, 1.0)
-    assert known.alike(Ends(ends.bottom, ends.top, Noise(0)), pairs, lambda _: None) == [None] * len(pairs)
+    assert finish(known.alike(Ends(ends.bottom, ends.top, Noise(0)), pairs)) == [None] * len(pairs)
 
 
 def test_what_does_not_vary_has_no_cka() -> None:
@@ -128,4 +142,4 @@ def test_what_does_not_vary_has_no_cka() -> None:
     with torch.no_grad():
         for parameter in ends.bottom.network.module.parameters():
             parameter.zero_()
-    assert {each.cka for each in Likeness(session).alike(ends, pairs, lambda _: None) if each} == {None}
+    assert {each.cka for each in finish(Likeness(session).alike(ends, pairs)) if each} == {None}

@@ -139,4 +139,4 @@ def test_nor_can_its_layers_be_trained_further(workplace: Path) -> None:
     directory = run(workplace, "Plain", "Patched", controls=["fine_tuned_top"])
     failed = [e for e in read_events(directory.events) if isinstance(e, CellFailed)]
     assert [e.cut for e in failed] == ["bn+relu"]  # the tail after the other cut is without that layer
-    assert "so that b can't be trained further" in failed[0]["reason"]
+    assert "so that b can't be trained further" in failed[0].reason

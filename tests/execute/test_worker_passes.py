@@ -1,7 +1,6 @@
 """How often the data are gone through until the first numbers of direct matching are said."""
 
 from collections import Counter
-from typing import Any
 
 import pytest
 from fed_images import Fed, watched
@@ -9,8 +8,9 @@ from small_runs import experiment, run_here
 from torch import Tensor
 
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.recorder import Recorder, Stopped
+from stitchtui.execute.runner import Runner, Stopped
 from stitchtui.run.directory import create
+from stitchtui.run.events import CellFinished, Event, TaskStarted
 
 DIRECT = "seed0 > seed1 affine direct seed 0"
 
@@ -19,16 +19,16 @@ DIRECT = "seed0 > seed1 affine direct seed 0"
 def fed(monkeypatch: pytest.MonkeyPatch) -> Fed:
     """What the networks are fed from the start of the direct column to its first number, at which the run ends."""
     seen = watched(monkeypatch)
-    original = Recorder.emit
+    original = Runner.say
 
-    def emit(self: Recorder, kind: str, **fields: Any) -> None:
-        if kind == "cell_finished":
+    def say(self: Runner, event: Event) -> None:
+        if isinstance(event, CellFinished):
             raise Stopped
-        if kind == "task_started" and fields["task"] == DIRECT:
+        if isinstance(event, TaskStarted) and event.task == DIRECT:
             seen.clear()
-        original(self, kind, **fields)
+        original(self, event)
 
-    monkeypatch.setattr(Recorder, "emit", emit)
+    monkeypatch.setattr(Runner, "say", say)
     return seen
 
 

@@ -14,7 +14,7 @@ from stitchtui.execute.estimate import estimate
 from stitchtui.measure import session
 from stitchtui.networks import own
 from stitchtui.spec.experiment import DataSpec, Experiment
-from stitchtui.spec.plan import Task, plan
+from stitchtui.spec.plan import Task, resolve
 from stitchtui.spec.presets import list_presets, load_preset
 
 pytestmark = pytest.mark.slow  # minutes: every preset is built
@@ -65,8 +65,8 @@ def blank(spec: DataSpec) -> Dataset:
 def test_the_networks_cuts_and_controls_of_a_preset_fit_together(name: str, scale: str) -> None:
     wanted = narrow(load_preset(name, scale))
     rows = {row["task"]: row for row in estimate(wanted, "cpu")}
-    assert all(rows[task.id]["cells"] > 0 for task in plan(wanted))
-    assert {f"network {end}" for task in plan(wanted) for end in (task.bottom, task.top)} <= rows.keys()
+    assert all(rows[task.id]["cells"] > 0 for task in resolve(wanted).tasks)
+    assert {f"network {end}" for task in resolve(wanted).tasks for end in (task.bottom, task.top)} <= rows.keys()
 
 
 def test_a_preset_for_files_that_arent_there_is_one_line() -> None:

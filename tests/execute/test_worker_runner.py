@@ -6,9 +6,10 @@ import torch
 from small_runs import TRAIN, experiment, measures, new_run, run_here
 
 from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
+from stitchtui.execute.runner import Stopped
 from stitchtui.measure import columns
-from stitchtui.measure.recorder import Stopped
 from stitchtui.measure.session import Session
 from stitchtui.networks.obtain import cache_path, obtain
 from stitchtui.report.summary import summary_lines
@@ -17,7 +18,7 @@ from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import as_object, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import NetworkSpec, TrainSpec
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.stats.answer_bits import Wrong
 from stitchtui.stitching.fit import Cell
 
@@ -39,7 +40,7 @@ def finished(places: Path) -> Finished:
 
 def test_every_cell_of_the_plan_is_measured(finished: Finished) -> None:
     directory, state = finished
-    wanted = {(task.id, cut) for task in plan(experiment()) for cut in CUTS}
+    wanted = {(task.id, cut) for task in resolve(experiment()).tasks for cut in CUTS}
     assert measures(directory).keys() == wanted
     assert state.cuts() == CUTS
     assert not [c for c in state.cells.values() if c.status != "finished"]
@@ -77,7 +78,7 @@ def test_every_cell_says_which_images_it_answers_wrongly(finished: Finished) -> 
 
 def test_training_starts_at_the_direct_matching_penalty(finished: Finished) -> None:
     found = measures(finished[0])
-    for task in plan(experiment()):
+    for task in resolve(experiment()).tasks:
         if task.objective == "task" and task.start == "least_squares":
             direct = task.id.replace(" task ", " direct ")
             for cut in CUTS:
@@ -103,7 +104,7 @@ def test_a_self_stitch_fitted_directly_costs_next_to_nothing(finished: Finished)
 def test_the_networks_facts_are_in_the_log(finished: Finished) -> None:
     _, state = finished
     assert set(state.networks) == {"seed0", "seed1"}
-    assert [c["name"] for c in state.networks["seed0"].cuts] == CUTS
+    assert [c.name for c in state.networks["seed0"].cuts] == CUTS
     assert state.data is not None
     assert (state.data["train"], state.data["test"]) == (200, 100)
 
@@ -169,7 +170,7 @@ def test_a_network_that_changes_while_frozen_fails_the_run(monkeypatch: pytest.M
     original = columns.Column.run
 
     def meddling(self: columns.StitchColumn) -> None:
-        original(self)
+        yield from original(self)
         with torch.no_grad():
             next(self.ends.top.network.module.buffers()).add_(1)
 
@@ -182,7 +183,7 @@ def test_what_a_changed_network_led_to_is_never_said(monkeypatch: pytest.MonkeyP
     original = columns.StitchColumn.train
 
     def meddling(self: columns.StitchColumn, *arguments: object) -> None:
-        original(self, *arguments)
+        yield from original(self, *arguments)
         with torch.no_grad():
             next(self.ends.top.network.module.buffers()).add_(1)
 
@@ -200,7 +201,7 @@ def test_one_sick_cell_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPat
     def poisoned(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
         with torch.no_grad():
             cells[2].stitch.weight.fill_(float("nan"))
-        original(self, both, cells, steps)
+        yield from original(self, both, cells, steps)
 
     monkeypatch.setattr(columns.StitchColumn, "train", poisoned)
     directory = create(experiment(controls=[]), healthy.path.parent / "sick")
@@ -219,7 +220,7 @@ def test_a_resumed_run_measures_again_what_a_changed_checkpoint_touches(tmp_path
     for seed in (0, 5):
         spec = NetworkSpec.model_validate({"architecture": "digits_cnn", "width": 0.5, "seed": seed, "train": TRAIN})
         data = load_dataset(experiment().data)
-        obtain("n", spec, data, torch.device("cpu"), lambda _: None, lambda: False)
+        finish(obtain("n", spec, data, torch.device("cpu")))
         saved.append(cache_path(spec, data))
     file = tmp_path / "n.safetensors"
     networks = {"n": {"checkpoint": str(file)}, "seed1": experiment().networks["seed1"].model_dump(exclude_none=True)}
@@ -236,13 +237,13 @@ def test_a_resumed_run_measures_again_what_a_changed_checkpoint_touches(tmp_path
 def test_a_random_bottom_is_not_the_network_that_training_started_from() -> None:
     wanted = experiment()
     session = Session(wanted, torch.device("cpu"), load_dataset(wanted.data))
-    fresh = obtain(
-        "seed0",
-        wanted.networks["seed0"].model_copy(update={"train": TrainSpec(epochs=1, learning_rate=1e-12)}),
-        session.dataset,
-        torch.device("cpu"),
-        lambda _: None,
-        lambda: False,
+    fresh = finish(
+        obtain(
+            "seed0",
+            wanted.networks["seed0"].model_copy(update={"train": TrainSpec(epochs=1, learning_rate=1e-12)}),
+            session.dataset,
+            torch.device("cpu"),
+        )
     )
     session.add(fresh)
     random = session.randomised("seed0").network.module.state_dict()
@@ -288,7 +289,7 @@ def test_running_out_of_memory_halves_the_column_and_goes_on(monkeypatch: pytest
     def small(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
         if len(cells) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        original(self, both, cells, steps)
+        yield from original(self, both, cells, steps)
 
     monkeypatch.setattr(columns.StitchColumn, "train", small)
     directory = create(wanted, whole.path.parent / "halves")
@@ -310,7 +311,7 @@ def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.Monke
     def diverging(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
         with torch.no_grad():
             cells[0].stitch.weight.fill_(float("inf"))
-        original(self, both, cells, steps)
+        yield from original(self, both, cells, steps)
 
     monkeypatch.setattr(columns.StitchColumn, "train", diverging)
     wanted = experiment(controls=[], stitch={"cuts": ["block4"]})
@@ -330,7 +331,7 @@ def test_a_run_in_which_one_column_diverges_is_done(monkeypatch: pytest.MonkeyPa
         if self.task.bottom == "seed0":
             with torch.no_grad():
                 cells[0].stitch.weight.fill_(float("inf"))
-        original(self, both, cells, steps)
+        yield from original(self, both, cells, steps)
 
     monkeypatch.setattr(columns.StitchColumn, "train", diverging)
     _, state = new_run(experiment(controls=[], stitch={"cuts": ["block4"]}))

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from small_runs import TRAIN, experiment, measures, new_run, run_here
 
-from stitchtui.measure import columns, together
-from stitchtui.measure.recorder import Recorder, Stopped
+from stitchtui.execute.runner import Stopped
+from stitchtui.measure import columns, saying, together
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import KINDS, as_object, read_events
 from stitchtui.run.state import RunState
@@ -236,10 +236,7 @@ def test_cells_of_an_earlier_run_are_reused_and_the_rest_trained_in_one_go(six: 
 def test_many_tasks_at_once_say_their_steps_more_rarely(
     count: int, said_at: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[int] = []
-    record = Recorder(lambda event: said.append(event.step))
     now = iter(range(100, 200))
-    monkeypatch.setattr("stitchtui.measure.recorder.time.monotonic", lambda: 0.25 * next(now))
-    for step in range(1, 9):
-        record.steps(["a"] * count, step, 100, lambda: [{}] * count)
-    assert Counter(said) == dict.fromkeys(said_at, count)
+    monkeypatch.setattr(saying.time, "monotonic", lambda: 0.25 * next(now))
+    pace = saying.Pace()
+    assert [step for step in range(1, 9) if pace.due(last=False, tasks=count)] == said_at

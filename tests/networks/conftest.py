@@ -6,6 +6,8 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+from stitchtui.networks import training
+
 collect_ignore = [] if find_spec("timm") else ["test_networks_hubs.py"]  # an extra; the test extra brings it
 
 
@@ -15,3 +17,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def every_step_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a training can be closed at any."""
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)

@@ -16,6 +16,7 @@ from small_data import small_dataset
 from torch import nn
 
 from stitchtui.base.errors import BadInput
+from stitchtui.base.work import finish
 from stitchtui.networks import architectures
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import cache_path, obtain
@@ -46,7 +47,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def get(**said: Any) -> Network:
     spec = NetworkSpec.model_validate(said)
-    return obtain("a", spec, DATA, torch.device("cpu"), lambda _: None, lambda: False)
+    return finish(obtain("a", spec, DATA, torch.device("cpu")))
 
 
 def refusal(**said: Any) -> str:

@@ -10,9 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small_data import small_dataset
+from told import Stopped, made
 from torch import nn
 
 from stitchtui.base.errors import BadInput
+from stitchtui.base.work import finish
 from stitchtui.data.dataset import Part
 from stitchtui.data.named import load_digits
 from stitchtui.networks import heads, simclr
@@ -21,7 +23,7 @@ from stitchtui.networks.frozen import all_but, frozen, start_from
 from stitchtui.networks.network import error_percent, weight_digest
 from stitchtui.networks.objectives import Batch, rotation, turned
 from stitchtui.networks.self_supervised import train_self_supervised
-from stitchtui.networks.training import Job, Stopped, train
+from stitchtui.networks.training import Job, train
 from stitchtui.spec.experiment import Normalisation, TrainSpec
 
 DATA = small_dataset(train=64)
@@ -118,7 +120,7 @@ def test_contrast_is_learned_on_digits_within_a_few_steps(tmp_path: Path):
 
     before = loss_now()
     this = Job(recipe, digits, Normalisation(mean=(0.3,), std=(0.25,)), "none", 0, lesson=lesson)
-    train(module, this, tmp_path / "a", said.append, never)
+    made(train(module, this, tmp_path / "a"), said.append)
     assert loss_now() < before - 0.15
     assert said[-1]["accuracy"] > 2  # of finding the partner among 127 views; chance is 0.8
 
@@ -152,9 +154,7 @@ def test_the_turns_are_the_targets_and_all_four_occur():
 def test_images_that_are_not_square_can_not_be_turned(tmp_path: Path):
     part = Part(torch.zeros(4, 1, 8, 6, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
     with pytest.raises(BadInput, match="square"):
-        train_self_supervised(
-            network(), job(part=part), tmp_path / "a", lambda _: None, never, task="rotation", head=HEAD
-        )
+        finish(train_self_supervised(network(), job(part=part), tmp_path / "a", task="rotation", head=HEAD))
 
 
 # a task without labels, then a linear head
@@ -166,7 +166,7 @@ def test_a_network_trained_without_labels_classifies_once_it_has_a_head(tmp_path
     part = Part(digits.train.images[:256], digits.train.labels[:256])
     partial = tmp_path / "a.partial"
     head = HEAD.model_copy(update={"epochs": 8})
-    train_self_supervised(module, job(part=part), partial, said.append, never, task=task, head=head)
+    made(train_self_supervised(module, job(part=part), partial, task=task, head=head), said.append)
     assert isinstance(module.get_submodule("linear"), nn.Linear)
     assert error_percent(module, DATA.mean, DATA.std, digits.test, 100) < 75  # chance is 90
     assert said[-1]["step"] == said[-1]["steps"] == (3 + 8) * 16
@@ -177,7 +177,7 @@ def test_a_network_trained_without_labels_classifies_once_it_has_a_head(tmp_path
 def test_a_training_stopped_in_either_part_and_gone_on_with_equals_an_undisturbed_one(tmp_path: Path, steps):
     def trained(name: str, stop) -> nn.Module:
         module = network()
-        train_self_supervised(module, job(), tmp_path / name, lambda _: None, stop, task="simclr", head=HEAD)
+        made(train_self_supervised(module, job(), tmp_path / name, task="simclr", head=HEAD), stop=stop)
         return module
 
     counted = iter(range(100))
@@ -192,7 +192,7 @@ def test_the_head_learns_on_features_that_stay_as_they_are(tmp_path: Path):
     module = network()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     this = job(frozen=all_but(module, "linear"))
-    train(module, this, tmp_path / "a", lambda _: None, never)
+    finish(train(module, this, tmp_path / "a"))
     changed = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"linear.weight", "linear.bias"}
     assert all(parameter.requires_grad for parameter in module.parameters())
@@ -215,7 +215,7 @@ def test_everything_but_a_nested_layer_is_named_without_touching_its_parents():
 def test_frozen_layers_keep_parameters_and_buffers_while_the_rest_is_trained(tmp_path: Path):
     module = network()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    train(module, job(frozen=("stem", "block3")), tmp_path / "a", lambda _: None, never)
+    finish(train(module, job(frozen=("stem", "block3")), tmp_path / "a"))
     changed = {
         name.split(".")[0] for name, value in module.state_dict().items() if not torch.equal(value, before[name])
     }
@@ -225,7 +225,7 @@ def test_frozen_layers_keep_parameters_and_buffers_while_the_rest_is_trained(tmp
 def test_a_frozen_training_stopped_and_gone_on_with_equals_an_undisturbed_one(tmp_path: Path):
     def trained(name: str, stop) -> str:
         module = network()
-        train(module, job(frozen=("stem",)), tmp_path / name, lambda _: None, stop)
+        made(train(module, job(frozen=("stem",)), tmp_path / name), stop=stop)
         return weight_digest(module)
 
     counted = iter(range(100))
@@ -259,7 +259,7 @@ def test_weights_of_another_network_are_taken_over_and_only_where_they_fit():
 
 def ended(tmp_path: Path, name: str, last_epoch: int | None, states: str) -> tuple[str, list[dict]]:
     module, said = network(), []
-    train(module, job(last_epoch=last_epoch, states=tmp_path / states), tmp_path / name, said.append, never)
+    made(train(module, job(last_epoch=last_epoch, states=tmp_path / states), tmp_path / name), said.append)
     return weight_digest(module), said
 
 
@@ -269,7 +269,7 @@ def test_a_training_to_an_earlier_epoch_follows_the_schedule_of_the_whole(tmp_pa
         module = network()
         counted = iter(range(100))
         with contextlib.suppress(Stopped):  # the whole training isn't
-            train(module, job(), tmp_path / f"{step}", lambda _: None, lambda: next(counted) >= step)  # noqa: B023
+            made(train(module, job(), tmp_path / f"{step}"), stop=lambda: next(counted) >= step)  # noqa: B023
         weights.append(weight_digest(module))
     shorter = [ended(tmp_path, f"s{epoch}", epoch, f"own{epoch}")[0] for epoch in (1, 2, 3)]
     assert shorter == weights

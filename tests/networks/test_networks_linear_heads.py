@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from small_data import small_dataset
+from told import Stopped, made
 from torch import nn
 
 from stitchtui.base.errors import BadInput
@@ -15,7 +16,6 @@ from stitchtui.data.dataset import Dataset
 from stitchtui.networks import checkpoints, linear_heads
 from stitchtui.networks.network import Network, normalise
 from stitchtui.networks.obtain import obtain
-from stitchtui.networks.training import Stopped
 from stitchtui.spec.experiment import NetworkSpec, Subset
 
 CPU = torch.device("cpu")
@@ -76,7 +76,7 @@ def backbone(folder: Path, name: str, **values: Any) -> NetworkSpec:
 
 
 def get(spec: NetworkSpec, dataset: Dataset = DATA, **other: Any) -> Network:
-    return obtain("a", spec, dataset, CPU, other.get("on_step", lambda _: None), other.get("stop", lambda: False))
+    return made(obtain("a", spec, dataset, CPU), **other)
 
 
 def refusal(spec: NetworkSpec, dataset: Dataset = DATA) -> str:

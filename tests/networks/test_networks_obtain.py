@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from small_data import small_dataset
+from told import Stopped, made
 from torch import nn
 
 from stitchtui.base.errors import BadInput, RunFailed
@@ -15,7 +16,6 @@ from stitchtui.networks import checkpoints, from_torchvision
 from stitchtui.networks.network import Network, error_percent, weight_digest
 from stitchtui.networks.normalisation import IMAGENET
 from stitchtui.networks.obtain import cache_path, obtain
-from stitchtui.networks.training import Stopped
 from stitchtui.spec.experiment import NetworkSpec, Normalisation, Subset, TrainSpec
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def code(tmp_path: Path) -> Path:
 
 
 def get(spec: NetworkSpec = SPEC, dataset: Dataset = DATA, **other: Any) -> Network:
-    return obtain("a", spec, dataset, CPU, other.get("on_step", lambda _: None), other.get("stop", lambda: False))
+    return made(obtain("a", spec, dataset, CPU), **other)
 
 
 def changed(spec: NetworkSpec = SPEC, **values: Any) -> NetworkSpec:

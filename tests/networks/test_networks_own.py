@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 import torch
 from small_data import small_dataset
+from told import Stopped, made
 
 from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.networks import checkpoints, making
 from stitchtui.networks.network import Network, error_percent
-from stitchtui.networks.obtain import at_hand, cache_path, obtain, training_order
-from stitchtui.networks.training import Stopped
+from stitchtui.networks.obtain import at_hand, cache_path, obtain
 from stitchtui.spec.experiment import NetworkSpec
+from stitchtui.spec.training_order import training_order
 
 CPU = torch.device("cpu")
 DATA = small_dataset()
@@ -39,7 +40,7 @@ def until(epoch: int | None, epochs: int = 3) -> NetworkSpec:
 def get(name: str = "a", dataset: Dataset = DATA, others: dict[str, NetworkSpec] | None = None, **said: Any) -> Network:
     steps, stop = said.pop("steps", []), said.pop("stop", lambda: False)
     networks = {name: said.pop("spec", None) or spec(**said), **(others or {})}
-    return obtain(name, networks[name], dataset, CPU, steps.append, stop, networks)
+    return made(obtain(name, networks[name], dataset, CPU, networks), steps.append, stop)
 
 
 def refusal(**said: Any) -> str:

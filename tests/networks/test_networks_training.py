@@ -3,17 +3,20 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small_data import small_dataset
+from told import Stopped, made
 from torch import nn
 
 from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.work import finish
 from stitchtui.networks import training
 from stitchtui.networks.architectures import build
 from stitchtui.networks.network import weight_digest
-from stitchtui.networks.training import Job, Stopped, learning_rate, train
+from stitchtui.networks.training import Job, learning_rate, train
 from stitchtui.spec.experiment import Normalisation, TrainSpec
 
 RECIPE = TrainSpec(epochs=3, batch_size=16, learning_rate=0.05, precision="float32")
@@ -35,7 +38,7 @@ def trained(partial: Path, this: Job | None = None, stop: Callable[[], bool] = l
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = WithDropout()
-        train(module, this or job(), partial, said.append, stop)
+        made(train(module, this or job(), partial), said.append, stop)
     return module, said
 
 
@@ -67,17 +70,20 @@ def test_a_training_killed_between_saves_repeats_only_what_came_after_the_last(
     undisturbed, _ = trained(tmp_path / "a")
     monkeypatch.setattr(training, "EPOCH_SAVE_SECONDS", 0.0)
 
-    def killed() -> bool:
+    step = training._step
+
+    def killed(*arguments: Any) -> Any:
         if (tmp_path / "b").exists():
             raise KeyboardInterrupt
-        return False
+        return step(*arguments)
 
+    monkeypatch.setattr(training, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "b", stop=killed)
-    steps: list[bool] = []
-    resumed, _ = trained(tmp_path / "b", stop=lambda: bool(steps.append(True)))
+        trained(tmp_path / "b")
+    monkeypatch.setattr(training, "_step", step)
+    resumed, said = trained(tmp_path / "b")
     assert weight_digest(resumed) == weight_digest(undisturbed)
-    assert len(steps) == 2 * job().epoch_steps  # the first epoch was saved
+    assert len(said) == 2 * job().epoch_steps  # the first epoch was saved
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04", b"\x80\x02."])
@@ -120,7 +126,7 @@ def test_a_loss_that_is_not_finite_fails_with_what_to_do(tmp_path: Path) -> None
 
 def test_a_module_without_parameters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no parameters"):
-        train(nn.Flatten(), job(), tmp_path / "a", lambda _: None, lambda: False)
+        finish(train(nn.Flatten(), job(), tmp_path / "a"))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +163,7 @@ def test_outputs_of_auxiliary_classifiers_are_left_aside(tmp_path: Path) -> None
             return (scores, scores) if self.training else scores
 
     with torch.random.fork_rng(devices=[]):
-        train(Two(), job(), tmp_path / "a", lambda _: None, lambda: False)
+        finish(train(Two(), job(), tmp_path / "a"))
 
 
 def test_warm_up_is_linear_and_cosine_ends_near_zero() -> None:
@@ -185,7 +191,7 @@ def test_an_own_architecture_learns_an_easy_task(tmp_path: Path) -> None:
         torch.manual_seed(0)
         module = build("digits_cnn", 3, DATA.shape, 0.5)
         recipe = RECIPE.model_copy(update={"epochs": 8})
-        train(module, Job(recipe, DATA.train, SCALE, "none", 0), tmp_path / "a", lambda _: None, lambda: False)
+        finish(train(module, Job(recipe, DATA.train, SCALE, "none", 0), tmp_path / "a"))
     from stitchtui.networks.network import error_percent
 
     assert error_percent(module, DATA.mean, DATA.std, DATA.test, 100) < 5

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from stitchtui.base.errors import BadInput
 from stitchtui.cli.report import report
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 NAME = "20260102-030405-tiny"
 
@@ -90,7 +90,7 @@ def test_ascii_output_has_only_ascii(run: Path) -> None:
 
 
 def test_formats_go_to_stdout_and_nothing_else_does(run: Path) -> None:
-    assert len(list(csv.DictReader(io.StringIO(output("--csv"))))) == 3 * len(plan(experiment()))
+    assert len(list(csv.DictReader(io.StringIO(output("--csv"))))) == 3 * len(resolve(experiment()).tasks)
     assert json.loads(output("--json"))["run"]["run"] == NAME
     assert output("--markdown").startswith("| cut |")
 

@@ -13,7 +13,7 @@ from stitchtui.report.table import cross
 from stitchtui.report.terminal import cross_table
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 CUTS = ["stem", "[bold]mid\x1b[2J", "head"]
 
@@ -22,7 +22,7 @@ def state() -> RunState:
     main = experiment()
     also = [{"stitch": {**main.stitch.plain(), "pairing": "all", "objective": "direct"}, "pairs": [main.pairs[0]]}]
     wanted = Experiment.model_validate({**main.plain(), "also": also})
-    task = next(t.id for t in plan(wanted) if t.cross)
+    task = next(t.id for t in resolve(wanted).tasks if t.cross)
     found = RunState()
     found.apply_all([run_started(wanted), network_ready("a", cuts=CUTS), network_ready("b", cuts=CUTS)])
     ends = [[low, high] for low in CUTS for high in CUTS]

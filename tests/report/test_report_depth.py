@@ -25,12 +25,12 @@ from stitchtui.run.events import NetworkCut
 from stitchtui.run.state import RunState
 from stitchtui.spec.curves import curve
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 
 def one_pair(measured: list[str], **changes: object) -> RunState:
     spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": ()})
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     events = started(spec)
     for event in events:
         if event["type"] == "network_ready":

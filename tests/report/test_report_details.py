@@ -15,14 +15,14 @@ from stitchtui.report.table import Entry, Table
 from stitchtui.report.terminal import details_shown, details_table
 from stitchtui.report.wording import significant
 from stitchtui.run.state import RunState
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 MEASURED = {"agreement": 97.26, "activation_gap": 0.2249, "cka": 0.9678, "stitch_parameters": 4160.0}
 
 
 def one_pair(objective: str = "task", cut: str = "stem", penalty: float = 1.25, **more: float | None) -> RunState:
     spec = experiment(seeds=1, objective=objective).model_copy(update={"controls": ()})
-    own = [task for task in plan(spec) if task.bottom == "a"]
+    own = [task for task in resolve(spec).tasks if task.bottom == "a"]
     cells = [finished(task, cut, 7.5 if index < len(own) - 1 else penalty, **more) for index, task in enumerate(own)]
     return fold([*started(spec, [cut]), *cells])
 
@@ -74,7 +74,7 @@ def test_what_is_not_trained_yet_has_a_direct_value_and_no_penalty() -> None:
 
 def test_failed_cell_shows_an_x_and_no_measures() -> None:
     spec = experiment(seeds=1)
-    task = next(task for task in plan(spec) if task.objective == "task")
+    task = next(task for task in resolve(spec).tasks if task.objective == "task")
     fail = {"type": "cell_failed", "task": task.id, "cut": "stem", "reason": "out of memory"}
     one = details(fold([*started(spec), *column_events(task), fail]))[0]
     assert (entries(one, "penalty")[0].kind, entries(one, "CKA")[0].text) == ("failed", "·")

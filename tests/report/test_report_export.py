@@ -26,7 +26,7 @@ from stitchtui.report.export import MEASURES, csv_text, json_text
 from stitchtui.report.markdown import run_text
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 PENALTIES = st.floats(-100, 100, allow_nan=False)
 
@@ -37,7 +37,7 @@ def rows(state: RunState) -> list[dict[str, str]]:
 
 def with_penalties(values: list[float]) -> RunState:
     spec = experiment(seeds=1)
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     cuts = [f"layer{index}" for index in range(len(values))]
     cells = [finished(task, cut, value, loss=value / 3) for cut, value in zip(cuts, values, strict=True)]
     return fold([*started(spec, cuts), {"type": "task_started", "task": task.id, "steps": 1, "cuts": cuts}, *cells])
@@ -46,11 +46,11 @@ def with_penalties(values: list[float]) -> RunState:
 def named(text: str) -> RunState:
     """A run in which every name from outside that a network can have is `text`."""
     events = started(experiment())
-    tasks: list[dict[str, Any]] = [task.as_dict() for task in plan(experiment())]
+    tasks: list[dict[str, Any]] = [task.as_dict() for task in resolve(experiment()).tasks]
     events[0]["tasks"] = [{key: text if value == "a" else value for key, value in task.items()} for task in tasks]
     cells: list[Said] = [
         {**event, "cut": text} if event["type"] == "cell_finished" else event
-        for event in column_events(plan(experiment())[0])
+        for event in column_events(resolve(experiment()).tasks[0])
     ]
     return fold([*events, *cells])
 
@@ -102,7 +102,7 @@ def test_csv_gives_a_trained_cell_the_penalty_of_direct_matching_in_its_place() 
 
 def test_csv_keeps_a_direct_penalty_that_the_cell_itself_measured() -> None:
     spec = experiment(seeds=1)
-    direct, trained = plan(spec)[0], next(task for task in plan(spec) if task.objective == "task")
+    direct, trained = resolve(spec).tasks[0], next(task for task in resolve(spec).tasks if task.objective == "task")
     state = fold([*started(spec), *column_events(direct), finished(trained, "stem", 1.0, direct_penalty=7.5)])
     assert [row["direct_penalty"] for row in rows(state) if row["objective"] == "task"] == ["7.5"]
 
@@ -110,14 +110,14 @@ def test_csv_keeps_a_direct_penalty_that_the_cell_itself_measured() -> None:
 def test_csv_writes_counts_as_whole_numbers() -> None:
     spec = experiment(seeds=1)
     counts = {"images": 400.0, "steps": 540.0, "stitch_parameters": 4160.0, "epochs": 3.0}
-    [row] = rows(fold([*started(spec), finished(plan(spec)[0], "stem", 2.0, **counts)]))
+    [row] = rows(fold([*started(spec), finished(resolve(spec).tasks[0], "stem", 2.0, **counts)]))
     assert (row["images"], row["steps"], row["stitch_parameters"]) == ("400", "540", "4160")
     assert (row["epochs"], row["penalty"]) == ("3.0", "2.0")
 
 
 def test_csv_appends_measures_it_does_not_know_in_alphabetical_order() -> None:
     spec = experiment(seeds=1)
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     state = fold([*started(spec), finished(task, "stem", 1.0, zeta=1.5, alpha=2.5)])
     assert csv_text(state).splitlines()[0].endswith(",alpha,zeta")
     assert rows(state)[0]["zeta"] == "1.5"
@@ -125,7 +125,7 @@ def test_csv_appends_measures_it_does_not_know_in_alphabetical_order() -> None:
 
 def test_csv_says_status_and_reason_of_a_failed_cell() -> None:
     spec = experiment(seeds=1)
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     failed = {"type": "cell_failed", "task": task.id, "cut": "stem", "reason": "out of memory"}
     row = rows(fold([*started(spec), failed]))[0]
     assert (row["status"], row["reason"], row["penalty"]) == ("failed", "out of memory", "")
@@ -212,7 +212,7 @@ def test_markdown_and_json_say_the_condition_of_the_run() -> None:
 
 def test_markdown_marks_a_reused_direct_matching_value_as_both() -> None:
     spec = experiment(seeds=1)
-    state = fold([*started(spec), finished(plan(spec)[0], "stem", 1.0, reused_from="20250101-000000-old")])
+    state = fold([*started(spec), finished(resolve(spec).tasks[0], "stem", 1.0, reused_from="20250101-000000-old")])
     assert "+1.00 [+0.50, +1.50] (direct) (reused)" in run_text(state)
 
 

@@ -14,7 +14,7 @@ from stitchtui.report.terminal import ladder_table
 from stitchtui.report.wording import signed
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.families import ladder_families
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 
 def climbed(first="a", second="b", until=None, **stitch):
@@ -25,7 +25,7 @@ def climbed(first="a", second="b", until=None, **stitch):
 
 def ladder_events(spec: Experiment, until=None):
     events = started(spec)
-    for task in plan(spec):
+    for task in resolve(spec).tasks:
         rung = ladder_families().index(task.family)
         if task.control not in ("", "identity") or (until is not None and rung >= until):
             continue
@@ -71,7 +71,7 @@ def test_its_numbers_are_the_grids():
 
 def test_until_a_family_is_trained_its_direct_matching_is_not_taken_for_it():
     spec = experiment(seeds=1, family="ladder")
-    matched = {task.id for task in plan(spec) if task.objective == "direct"}
+    matched = {task.id for task in resolve(spec).tasks if task.objective == "direct"}
     state = fold([*started(spec), *(event for event in ladder_events(spec) if event.get("task") in matched)])
     ladder = ladders(state)[0]
     kinds = {family: entry.kind for family, entry in zip(families(ladder), ladder.entries[0], strict=True)}

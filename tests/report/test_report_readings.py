@@ -6,7 +6,7 @@ from made_events import cell, event, experiment, network_ready, run_started
 from stitchtui.report.readings import judged, reading_lines
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Request
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.stats.answer_bits import Wrong
 
 CUTS = ["one", "two"]
@@ -18,7 +18,7 @@ def measured(penalties: dict[str, float], **changes: object) -> RunState:
     wanted = wanted.model_copy(update={"controls": ("random_bottom", "cluster_noise"), **changes})
     state = RunState()
     state.apply_all([run_started(wanted), network_ready("a", cuts=CUTS), network_ready("b", cuts=CUTS)])
-    for task in plan(wanted):
+    for task in resolve(wanted).tasks:
         state.apply(event("task_started", task=task.id, steps=1, cuts=CUTS))
         for cut in CUTS:
             state.apply(cell(task.id, cut, penalty=penalties[task.control], bottom_cut=cut, top_cut=cut))
@@ -96,7 +96,7 @@ def with_longer(also: dict[str, object], penalties: dict[str, float], **changes:
     made = made.model_copy(update={"also": (Request(stitch=made.stitch.model_copy(update=also)),)})
     state = RunState()
     state.apply_all([run_started(made), network_ready("a", cuts=CUTS), network_ready("b", cuts=CUTS)])
-    for task in plan(made):
+    for task in resolve(made).tasks:
         state.apply(event("task_started", task=task.id, steps=40 if task.request else 10, cuts=CUTS))
         for cut in CUTS:
             value = penalties[f"{task.control} {task.recipe}".strip()]

@@ -4,7 +4,7 @@ from synthetic_run import column_events, experiment, finished, fold, started, wh
 
 from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.run.state import RunState
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 
 def text_of(state: RunState) -> str:
@@ -34,7 +34,7 @@ def test_the_largest_penalty_is_one_that_counts() -> None:
     spec = experiment(seeds=1)
     trained, direct = ({"layer1.0": 9.0, "layer2.0": 2.0}, {"layer1.0": 1.0, "layer2.0": 3.0})
     events = started(spec)
-    for task in plan(spec):
+    for task in resolve(spec).tasks:
         if task.column == "a > b" and task.family == "affine":
             values = direct if task.objective == "direct" else trained
             events += [
@@ -70,7 +70,7 @@ def test_random_bottom_note_appears_only_beside_that_control() -> None:
 
 def test_failed_cells_are_grouped_by_reason() -> None:
     spec = experiment(seeds=1)
-    task, other = [task for task in plan(spec) if task.objective == "task"][:2]
+    task, other = [task for task in resolve(spec).tasks if task.objective == "task"][:2]
     fail = [(task, "stem", "out of memory"), (other, "stem", "out of memory"), (task, "layer1.0", "loss is infinite")]
     events = started(spec) + column_events(task) + column_events(other)
     events += [{"type": "cell_failed", "task": t.id, "cut": cut, "reason": why} for t, cut, why in fail]
@@ -82,7 +82,7 @@ def test_failed_cells_are_grouped_by_reason() -> None:
 def test_a_column_without_any_number_says_so_in_place_of_a_verdict() -> None:
     spec = experiment(seeds=1)
     events = started(spec)
-    for task in plan(spec):
+    for task in resolve(spec).tasks:
         fails = not task.control and task.objective == "task"
         events += [] if fails else [*column_events(task), {"type": "task_finished", "task": task.id, "seconds": 1.0}]
         cut = {"task": task.id, "cut": "stem", "reason": "out of memory"}
@@ -94,7 +94,7 @@ def test_a_column_without_any_number_says_so_in_place_of_a_verdict() -> None:
 
 def test_reused_cells_are_counted_by_the_run_they_come_from() -> None:
     spec = experiment(seeds=1)
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     events = [*started(spec), *column_events(task), finished(task, "stem", 1.0, reused_from="20250101-000000-old")]
     assert "reused: 1 of 3 finished cells (1 from 20250101-000000-old)" in text_of(fold(events))
     assert "reused" not in text_of(whole_run())
@@ -144,7 +144,9 @@ def test_normalisation_of_a_network_is_said_where_it_is_known() -> None:
 
 def test_verdict_says_where_direct_matching_did_better_and_counts() -> None:
     spec = experiment(seeds=1).model_copy(update={"controls": ()})
-    direct, trained = (next(t for t in plan(spec) if t.objective == o and t.bottom == "a") for o in ("direct", "task"))
+    direct, trained = (
+        next(t for t in resolve(spec).tasks if t.objective == o and t.bottom == "a") for o in ("direct", "task")
+    )
     events = [*started(spec), *column_events(direct), *column_events(trained)]
     assert "direct matching did better" not in text_of(fold(events))
     line = next(line for line in summary_lines(fold([*events, finished(trained, "stem", 30.0)])) if "a > b:" in line)

@@ -21,7 +21,7 @@ from synthetic_run import (
 from stitchtui.report import terminal
 from stitchtui.report.table import grid
 from stitchtui.run.state import RunState
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 HOSTILE = "[bold red]x\x1b[2J"
 
@@ -45,7 +45,7 @@ def row(state: RunState, cut: str, width: int | None = None) -> list[str]:
 
 def one_column(value: float, low: float, high: float, **event: object) -> RunState:
     spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": ()})
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     cell = {**finished(task, "stem", value), **event}
     cell["measures"] = {**measures(value), "penalty_low": low, "penalty_high": high}
     return fold([*started(spec), {"type": "task_started", "task": task.id, "steps": 1, "cuts": ["stem"]}, cell])
@@ -88,7 +88,7 @@ def test_value_that_rounds_to_zero_is_not_shown_negative() -> None:
 
 def test_pending_cells_show_a_dot_and_no_number() -> None:
     spec = experiment()
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     state = fold([*started(spec), {"type": "task_started", "task": task.id, "steps": 1, "cuts": list(CUTS)}])
     assert set(row(state, "stem")) == {"·"}
     assert "· not measured yet" in drawn(state)
@@ -105,7 +105,7 @@ def test_direct_matching_value_stands_in_with_a_tilde_until_training_is_done() -
 def test_failed_cell_shows_an_x_even_where_direct_matching_worked() -> None:
     spec = experiment()
     events = started(spec)
-    for task in plan(spec):
+    for task in resolve(spec).tasks:
         events += column_events(task)
         if task.objective == "task":
             events.append({"type": "cell_failed", "task": task.id, "cut": "stem", "reason": "out of memory"})
@@ -123,7 +123,7 @@ def test_reused_cell_ends_in_an_equals_sign_and_a_fresh_one_does_not() -> None:
 
 def test_reused_direct_matching_value_shows_both_signs() -> None:
     spec = experiment(seeds=1)
-    task = plan(spec)[0]
+    task = resolve(spec).tasks[0]
     state = fold([*started(spec), *column_events(task), finished(task, "stem", 1.0, reused_from="20250101-000000-old")])
     assert row(state, "stem")[0] == "~+1.00 ±0.50="
     assert not row(state, "layer1.0")[0].endswith("=")
@@ -134,7 +134,7 @@ def test_reused_direct_matching_value_shows_both_signs() -> None:
 
 def test_mean_over_some_of_the_seeds_is_marked() -> None:
     spec = experiment(seeds=2)
-    done = [event for task in plan(spec) if task.seed == 0 for event in column_events(task)]
+    done = [event for task in resolve(spec).tasks if task.seed == 0 for event in column_events(task)]
     state = fold([*started(spec), *done])
     assert row(state, "stem")[0].endswith("*")
     assert "* some seeds still to come" in drawn(state)
@@ -148,13 +148,13 @@ def test_footer_holds_each_pairs_verdict_and_none_for_controls() -> None:
 
 def test_pair_far_above_epsilon_is_not_connected() -> None:
     spec = experiment(seeds=1, objective="direct").model_copy(update={"epsilon": 0.1, "controls": ()})
-    state = fold([*started(spec), *(event for task in plan(spec) for event in column_events(task))])
+    state = fold([*started(spec), *(event for task in resolve(spec).tasks for event in column_events(task))])
     assert [str(column.footer) for column in grid_table(state).columns[1:]] == ["not connected"] * 2
 
 
 def test_not_connected_breaks_over_two_lines_only_where_there_is_no_room() -> None:
     spec = experiment(seeds=1).model_copy(update={"epsilon": 0.1})
-    state = fold([*started(spec), *(event for task in plan(spec) for event in column_events(task))])
+    state = fold([*started(spec), *(event for task in resolve(spec).tasks for event in column_events(task))])
     assert "verdict    undecided not connected\n" in stripped(drawn(state, 80))
     assert "verdict   undecided        not\n                     connected\n" in stripped(drawn(state, 30))
 
@@ -181,7 +181,10 @@ def test_table_never_exceeds_the_width(width: int, first: str, ascii: bool) -> N
     spec["networks"][first] = spec["networks"].pop("a")
     spec["pairs"] = [{"bottom": first, "top": "b"}, {"bottom": "b", "top": first}]
     events = started(experiment(), ["features.denseblock3.denselayer12.conv1", *CUTS])
-    for name, value in (("experiment", spec), ("tasks", [_renamed(t.as_dict(), first) for t in plan(experiment())])):
+    for name, value in (
+        ("experiment", spec),
+        ("tasks", [_renamed(t.as_dict(), first) for t in resolve(experiment()).tasks]),
+    ):
         events[0][name] = value
     text = drawn(fold(events), width, ascii=ascii)
     assert all(cell_len(line) <= width for line in text.splitlines())
@@ -213,7 +216,7 @@ def test_ascii_table_has_only_ascii() -> None:
 
 def test_names_from_outside_neither_move_the_cursor_nor_are_read_as_markup() -> None:
     spec = experiment()
-    tasks = [_renamed(task.as_dict(), HOSTILE) for task in plan(spec)]
+    tasks = [_renamed(task.as_dict(), HOSTILE) for task in resolve(spec).tasks]
     events = started(spec)
     events[0]["tasks"] = tasks
     text = drawn(fold(events), 200)

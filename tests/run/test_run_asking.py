@@ -11,7 +11,7 @@ from stitchtui.run.control import AlreadyRunning
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import decode, encode
 from stitchtui.run.state import RunState
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_an_experiment_that_can_not_be_read_asks_for_nothing(finished, text):
 
 def test_a_cell_that_failed_is_left_unless_none_can_be(finished):
     directory, state = finished
-    failed = {"task": plan(experiment())[-1].id, "cut": "pool", "reason": "diverged"}
+    failed = {"task": resolve(experiment()).tasks[-1].id, "cut": "pool", "reason": "diverged"}
     state.apply(event("cell_failed", **failed))
     assert outstanding(directory, state)
     state.apply(event("cell_failed", misfit=True, **failed))

@@ -9,7 +9,7 @@ from made_events import CUTS, cell, column, event, experiment, network_ready, ru
 
 from stitchtui.run import grid
 from stitchtui.run.state import RunState, TaskState
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.stats.penalty import Interval, over_seeds
 
 DIRECT, SEED_0, SEED_1 = (f"a > b affine {rest}" for rest in ("direct seed 0", "task seed 0", "task seed 1"))
@@ -52,7 +52,7 @@ def test_every_task_of_a_plan_belongs_to_a_column():
         state = RunState()
         state.apply(run_started(made))
         held = {task for c in state.columns() for task in (*c.task_ids, *c.direct_tasks)}
-        assert held == {task.id for task in plan(made)}
+        assert held == {task.id for task in resolve(made).tasks}
 
 
 def test_in_a_plan_of_direct_matching_alone_the_direct_cells_are_the_column():
@@ -189,7 +189,7 @@ def test_a_verdict_goes_by_the_better_stitch_of_the_columns_own_family_only():
         made = experiment(family=family, seeds=[0])
         state = RunState()
         state.apply(run_started(made))
-        for task in plan(made):
+        for task in resolve(made).tasks:
             penalty = 0.5 if task.objective == "direct" else 9.0
             state.apply_all(column(task.id, penalty))
         pair = next(c for c in state.columns() if not c.control)

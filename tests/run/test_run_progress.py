@@ -6,9 +6,9 @@ from made_events import CUTS, cell, column, data_ready, event, experiment, netwo
 from stitchtui.run import progress
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Request
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
-TASKS = plan(experiment())
+TASKS = resolve(experiment()).tasks
 DIRECT = [task.id for task in TASKS if task.objective == "direct"]
 TRAINED = [task.id for task in TASKS if task.objective == "task"]
 READY = [run_started(), network_ready("a"), network_ready("b")]
@@ -113,7 +113,7 @@ def test_columns_of_another_request_take_the_steps_that_it_asks_for(longer, step
     made = experiment(epochs=2, batch_size=128, seeds=[0])
     made = made.model_copy(update={"also": (Request(stitch=made.stitch.model_copy(update=longer)),)})
     state = folded(run_started(made), event("data_ready", 1001.0, name="digits", train=1280, test=100, classes=["0"]))
-    tasks = plan(made)
+    tasks = resolve(made).tasks
     first, later = ([t.id for t in tasks if t.objective == "task" and t.request == place] for place in (0, 1))
     assert (len(first), len(later)) == (6, 2)
     for network in "ab":

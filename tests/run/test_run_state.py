@@ -15,9 +15,9 @@ from stitchtui.run import progress
 from stitchtui.run.events import KINDS, CellFailed, CellFinished, Unknown, as_object, decode
 from stitchtui.run.records import CURVE_POINTS
 from stitchtui.run.state import RunState, load
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
-TASKS = [task.id for task in plan(experiment())]
+TASKS = [task.id for task in resolve(experiment()).tasks]
 A_TO_B = "a > b affine task seed 0"
 
 task_names = st.sampled_from([*TASKS[:3], A_TO_B, "data", "network a", "network c", "unheard of"])
@@ -222,7 +222,7 @@ def test_a_resumed_run_ends_like_an_undisturbed_one():
 def test_resuming_with_another_plan_drops_what_it_no_longer_holds():
     fewer = experiment(seeds=[0])
     state = folded([*whole_run(), run_started(fewer, resumed=True)])
-    assert {task for task, _ in state.cells} == {task.id for task in plan(fewer)}
+    assert {task for task, _ in state.cells} == {task.id for task in resolve(fewer).tasks}
 
 
 def test_a_stopped_run_has_nothing_running():

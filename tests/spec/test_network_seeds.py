@@ -11,7 +11,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.report.summary import summary_lines
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.network_seeds import in_every_seed
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.spec.presets import list_presets, load_preset
 from stitchtui.stats.penalty import Interval, over_seeds
 
@@ -97,7 +97,7 @@ def test_a_column_holds_all_seeds_and_the_grid_has_no_more_columns_than_with_one
     several, one = run({}, made(3)), run({}, experiment())
     assert [column.heading for column in several.columns()] == [column.heading for column in one.columns()]
     held = {task for column in several.columns() for task in (*column.task_ids, *column.direct_tasks)}
-    assert held == {task.id for task in plan(made(3))}
+    assert held == {task.id for task in resolve(made(3)).tasks}
     assert [len(column.in_seeds) for column in several.columns()] == [3] * len(one.columns())
 
 

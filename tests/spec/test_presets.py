@@ -9,7 +9,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.report.judging import unplanned
 from stitchtui.spec.curves import curve, named
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.spec.presets import find_preset, from_pair, list_presets, load_preset, pair_names, read_toml
 
 SMALL = """
@@ -54,7 +54,7 @@ def test_every_preset_loads_at_every_scale_and_says_what_it_is_about(name, scale
     assert experiment.name == name
     assert experiment.title
     assert len(experiment.description) > 200
-    assert plan(experiment)
+    assert resolve(experiment).tasks
 
 
 @pytest.mark.parametrize(("name", "scale"), [(p.name, s) for p in list_presets() for s in (None, *p.scales)])
@@ -99,7 +99,7 @@ def test_presets_of_the_paper_make_claims_over_three_seeds_at_its_scale(name):
 
 @pytest.mark.parametrize("name", ["quickstart", "seeds"])
 def test_presets_of_two_seeds_measure_both_directions_with_all_three_controls(name):
-    tasks = plan(load_preset(name))
+    tasks = resolve(load_preset(name)).tasks
     assert {task.column for task in tasks if not task.control} == {"seed0 > seed1", "seed1 > seed0"}
     assert {task.control for task in tasks} == {"", "self_stitch", "identity", "random_bottom"}
 
@@ -188,7 +188,7 @@ def test_an_experiment_knows_the_scale_that_it_was_read_at_and_is_planned_the_sa
     assert load_preset(small).scale is None
     tiny = load_preset(small, "tiny")
     assert tiny.scale == "tiny"
-    assert plan(tiny.model_copy(update={"scale": None})) == plan(tiny)
+    assert resolve(tiny.model_copy(update={"scale": None})).tasks == resolve(tiny).tasks
 
 
 def test_a_scale_is_chosen_by_its_flag_alone(small, tmp_path):

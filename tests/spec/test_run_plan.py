@@ -12,7 +12,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.run.directory import create
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment, Request, StitchSpec
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 
 
 def asking(*also: dict[str, Any]) -> Experiment:
@@ -48,14 +48,14 @@ def columns(wanted: Experiment, cross: bool = False) -> list[Any]:
     )
 )
 def test_asking_for_more_keeps_every_task_that_was_there_and_names_none_twice(also: list[dict[str, Any]]) -> None:
-    before = [task.id for task in plan(experiment())]
-    after = [task.id for task in plan(asking(*also))]
+    before = [task.id for task in resolve(experiment()).tasks]
+    after = [task.id for task in resolve(asking(*also)).tasks]
     assert after[: len(before)] == before
     assert len(set(after)) == len(after)
 
 
 def test_a_request_that_changes_nothing_adds_nothing() -> None:
-    assert plan(asking({})) == plan(experiment())
+    assert resolve(asking({})).tasks == resolve(experiment()).tasks
 
 
 def test_more_seeds_join_the_column_that_is_there() -> None:
@@ -73,7 +73,7 @@ def test_longer_training_is_a_column_of_its_own_that_says_so_beside_the_same_dir
 
 def test_a_kernel_that_starts_from_the_affine_map_needs_no_least_squares_of_its_own() -> None:
     def planned(**stitch: str) -> list[tuple[str, str, str]]:
-        of_pair = [t for t in plan(experiment(family="conv9", **stitch)) if (t.control, t.bottom) == ("", "a")]
+        of_pair = [t for t in resolve(experiment(family="conv9", **stitch)).tasks if (t.control, t.bottom) == ("", "a")]
         return list(dict.fromkeys((t.family, t.objective, t.start) for t in of_pair))
 
     own = ("conv9", "direct", "least_squares")
@@ -84,7 +84,7 @@ def test_a_kernel_that_starts_from_the_affine_map_needs_no_least_squares_of_its_
 
 def test_a_request_may_be_for_one_pair_only() -> None:
     wanted = asking({"pairs": [{"bottom": "b", "top": "a"}], "stitch": {"epochs": 8.0}})
-    assert {(t.bottom, t.top) for t in plan(wanted) if t.recipe} == {("b", "a")}
+    assert {(t.bottom, t.top) for t in resolve(wanted).tasks if t.recipe} == {("b", "a")}
 
 
 def test_every_cut_with_every_cut_is_a_grid_beside_the_others() -> None:
@@ -111,7 +111,7 @@ def test_what_was_asked_for_is_read_back_as_it_was_said(tmp_path: Path) -> None:
 
 def crossed(bottom_cuts: list[str], top_cuts: list[str]) -> RunState:
     wanted = asking({"pairs": [{"bottom": "a", "top": "b"}], "stitch": {"pairing": "all", "objective": "direct"}})
-    task = next(t.id for t in plan(wanted) if t.cross)
+    task = next(t.id for t in resolve(wanted).tasks if t.cross)
     state = RunState()
     state.apply_all([run_started(wanted), network_ready("a", cuts=bottom_cuts), network_ready("b", cuts=top_cuts)])
     ends = [[low, high] for low in bottom_cuts for high in top_cuts]

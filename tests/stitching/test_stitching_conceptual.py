@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
@@ -64,7 +65,7 @@ def fitted(family: str, bottom: Chain, top: Chain) -> nn.Module:
     """A stitch at EARLY by direct matching on training images."""
     stitch = stitches.build(family, bottom.cuts[EARLY - 1], top.cuts[EARLY - 1])
     if family == "affine":
-        (found,) = moments(bottom, top, [(EARLY, EARLY)], TRAIN.split(200))
+        (found,) = finish(moments(bottom, top, [(EARLY, EARLY)], TRAIN.split(200)))
         stitches.start_from_map(stitch, least_squares(found, 1e-6))
     return stitch
 
@@ -72,8 +73,8 @@ def fitted(family: str, bottom: Chain, top: Chain) -> nn.Module:
 def penalty(bottom: Chain, top: Chain, family: str = "affine") -> float:
     test = batches(top, TEST)
     cell = Cell(EARLY, EARLY, fitted(family, bottom, top))
-    (measured,) = column_measures(bottom, top, [cell], test)
-    base = base_scores(top, test)
+    (measured,) = finish(column_measures(bottom, top, [cell], test))
+    base = finish(base_scores(top, test))
     assert base.error == 0
     return compare(measured.scores, base, None)["penalty"]
 
@@ -82,7 +83,7 @@ def penalty(bottom: Chain, top: Chain, family: str = "affine") -> float:
 def ckas(bottom: Chain, top: Chain) -> tuple[float, float]:
     """Exact and minibatch linear CKA at EARLY on test images."""
     pair = [chain.features(TEST, EARLY)[EARLY] for chain in (bottom, top)]
-    (exact,) = linear_cka(lambda a, b: [t[a:b] for t in pair], len(TEST), [(0, 1)], len(TEST))
+    (exact,) = finish(linear_cka(lambda a, b: [t[a:b] for t in pair], len(TEST), [(0, 1)], len(TEST)))
     summed = MinibatchCka([(0, 1)])
     for batch in zip(*(t.split(100) for t in pair), strict=True):
         summed.add(batch)
@@ -113,7 +114,7 @@ def test_swapped_neurons_break_the_plug_in_and_not_the_stitch() -> None:
     assert penalty(swapped, top, "identity") > 20
     assert penalty(swapped, top) == 0
     stitched = [Cell(EARLY, EARLY, fitted("affine", swapped, top))]
-    assert column_measures(swapped, top, stitched, batches(top, TEST))[0].gap == pytest.approx(0, abs=1e-8)
+    assert finish(column_measures(swapped, top, stitched, batches(top, TEST)))[0].gap == pytest.approx(0, abs=1e-8)
 
 
 def test_a_stitch_from_one_network_to_another_is_not_the_stitch_back() -> None:
@@ -125,9 +126,9 @@ def test_a_stitch_from_one_network_to_another_is_not_the_stitch_back() -> None:
 def test_swapped_neurons_are_out_of_distribution_until_they_are_stitched() -> None:
     top = network(6, 2)
     swapped = Changed(top, lambda x: x[:, [3, 0, 5, 1, 2, 4]], 6)
-    own = own_activations(top, [EARLY, EARLY], TRAIN.split(200))
+    own = finish(own_activations(top, [EARLY, EARLY], TRAIN.split(200)))
     cells = [Cell(EARLY, EARLY, fitted(family, swapped, top)) for family in ("identity", "affine")]
-    plugged, stitched = column_measures(swapped, top, cells, batches(top, TEST), own=own)
+    plugged, stitched = finish(column_measures(swapped, top, cells, batches(top, TEST), own=own))
     assert plugged.outlying is not None
     assert plugged.outlying.low > 0.95
     assert stitched.outlying is not None

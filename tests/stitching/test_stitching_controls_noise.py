@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from small_networks import SmallConv, frozen
 from torch import Tensor
 
+from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cluster_noise import ClusterNoise, image_keys
@@ -118,10 +119,10 @@ def test_noise_stitches_into_a_network_that_has_never_seen_it() -> None:
     stitch = stitches.build("affine", noise.cuts[k - 1], top.cuts[k - 1])
     stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
     cells, part = [Cell(k, k, stitch)], [(images[:100], labels[:100])]
-    train_column(noise, top, cells, noise.fed(part * 200), Recipe(200, learning_rate=0.05))
-    scores, gaps = column_scores(noise, top, cells, noise.fed([(images[100:], labels[100:])]))
+    finish(train_column(noise, top, cells, noise.fed(part * 200), Recipe(200, learning_rate=0.05)))
+    scores, gaps = finish(column_scores(noise, top, cells, noise.fed([(images[100:], labels[100:])])))
     assert scores[0].error < 5  # of random labels on random images, which hold nothing to learn
-    assert base_scores(top, [(images[100:], labels[100:])]).error > 40
+    assert finish(base_scores(top, [(images[100:], labels[100:])])).error > 40
     assert gaps[0] is not None
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from small_networks import SmallConv, SmallVit, frozen
+from told import told
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.networks import architectures
 from stitchtui.stitching import copies, fit, fold, stitches
 from stitchtui.stitching.chain import Chain
@@ -188,8 +190,8 @@ def test_a_column_into_a_network_with_such_layers_trains_as_without_copies(habit
     for cell in cells:
         stitches.start_as_identity(cell.stitch)
     plain = copy.deepcopy(cells)
-    fit.train_column(bottom, top, cells, batches(5), fit.Recipe(5, 1e-2))
-    fit.train_column(bottom, top, plain, batches(5), fit.Recipe(5, 1e-2, fold=False))
+    finish(fit.train_column(bottom, top, cells, batches(5), fit.Recipe(5, 1e-2)))
+    finish(fit.train_column(bottom, top, plain, batches(5), fit.Recipe(5, 1e-2, fold=False)))
     for ours, theirs in zip(cells, plain, strict=True):
         torch.testing.assert_close(ours.stitch.weight, theirs.stitch.weight, rtol=1e-3, atol=1e-4)
 
@@ -284,8 +286,8 @@ def test_training_says_what_it_found_of_which_column_and_goes_on(monkeypatch: py
     for column in columns:
         stitches.start_at_random(column.cells[0].stitch, torch.Generator().manual_seed(0))
     found: list[int] = []
-    losses = fit.train_columns(
-        bottom, columns, batches(3), fit.Recipe(3), remark=lambda column, text: found.append(column)
+    losses = told(
+        fit.train_columns(bottom, columns, batches(3), fit.Recipe(3)), remark=lambda column, text: found.append(column)
     )
     assert found == [1]
     assert all(torch.tensor(losses).isfinite())

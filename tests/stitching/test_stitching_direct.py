@@ -6,6 +6,7 @@ from made_moments import map_rows, moments_of, patch_rows
 from small_networks import SmallConv, SmallVit, frozen
 from torch import nn
 
+from stitchtui.base.work import finish
 from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching import direct, stitches
 from stitchtui.stitching.adapters import adapter
@@ -47,7 +48,7 @@ def test_direct_matching_to_a_permuted_copy_recovers_the_permutation(scaled: boo
     x = torch.rand(64, 3, 8, 8)
     torch.testing.assert_close(copy(x), network(x), rtol=1e-4, atol=1e-5)
     bottom, top = chains(network, copy)
-    found = moments(bottom, top, [(k, k) for k in range(1, bottom.output)], x.split(16))
+    found = finish(moments(bottom, top, [(k, k) for k in range(1, bottom.output)], x.split(16)))
     exact = {"permutation": 0.0, "scaled_permutation": 1e-4, "affine": 2e-3}[family]
     for m in found[:3]:
         fitted = fit_direct(family, m, ridge=1e-9)
@@ -76,7 +77,7 @@ def test_streamed_moments_of_every_cut_pair_equal_those_of_all_rows_at_once(netw
     bottom, top = chains(*(frozen(n, s) for s, n in enumerate(networks)))
     x = torch.rand(50, 3, 8, 8)
     cells = every_cell(bottom, top)
-    for (i, j), m in zip(cells, moments(bottom, top, cells, x.split(7)), strict=True):
+    for (i, j), m in zip(cells, finish(moments(bottom, top, cells, x.split(7))), strict=True):
         adapted = adapter(bottom.cuts[i - 1], top.cuts[j - 1])(bottom.features(x)[i])
         axis = top.cuts[j - 1].channel_axis
         assert_same(m, moments_of(rows_of(adapted, axis), rows_of(top.features(x)[j], axis)))
@@ -86,15 +87,15 @@ def test_moments_of_a_column_equal_moments_cell_by_cell() -> None:
     bottom, top = chains(frozen(SmallConv(), 0), frozen(SmallVit(), 1), cuts="all")
     x = torch.rand(20, 3, 8, 8)
     cells = every_cell(bottom, top)
-    for cell, m in zip(cells, moments(bottom, top, cells, x.split(10)), strict=True):
-        (alone,) = moments(bottom, top, [cell], x.split(10))
+    for cell, m in zip(cells, finish(moments(bottom, top, cells, x.split(10))), strict=True):
+        (alone,) = finish(moments(bottom, top, [cell], x.split(10)))
         assert_same(m, alone)
 
 
 def test_cells_of_one_bottom_and_adapter_share_its_covariance_and_eigenvectors() -> None:
     bottom, top = chains(frozen(SmallConv(), 0), frozen(SmallConv(), 1))
     cells = every_cell(bottom, top)
-    found = dict(zip(cells, moments(bottom, top, cells, torch.rand(8, 3, 8, 8).split(8)), strict=True))
+    found = dict(zip(cells, finish(moments(bottom, top, cells, torch.rand(8, 3, 8, 8).split(8))), strict=True))
     sizes = [cut.positions for cut in top.cuts]
     for (i, j), m in found.items():
         for (k, below), other in found.items():
@@ -106,7 +107,9 @@ def test_patch_moments_equal_those_of_unfolded_maps(kernel: int, monkeypatch: py
     monkeypatch.setattr(direct, "_MOST_UNFOLDED", 3 * 6 * kernel**2 * 64)  # three images at a time
     bottom, top = chains(frozen(SmallConv(6), 0), frozen(SmallConv(5), 1))
     x = torch.rand(17, 3, 8, 8)
-    for m, (i, j) in zip(moments(bottom, top, [(1, 2), (3, 3)], x.split(10), kernel), [(1, 2), (3, 3)], strict=True):
+    for m, (i, j) in zip(
+        finish(moments(bottom, top, [(1, 2), (3, 3)], x.split(10), kernel)), [(1, 2), (3, 3)], strict=True
+    ):
         assert_same(m, moments_of(patch_rows(bottom.features(x)[i], kernel), map_rows(top.features(x)[j]), kernel))
 
 
@@ -121,7 +124,7 @@ def test_what_can_not_be_joined_or_taken_apart_is_refused_before_any_pass() -> N
 
     (chain,) = chains(Wide(), cuts="all")
     with pytest.raises(Misfit, match=r"from 1200 channels with a 7x7 kernel .* 58,800 x 58,800 numbers"):
-        moments(chain, chain, [(1, 1)], never(), kernel=7)
+        finish(moments(chain, chain, [(1, 1)], never(), kernel=7))
 
 
 def test_moments_keep_their_digits_far_from_zero() -> None:
@@ -132,7 +135,7 @@ def test_moments_keep_their_digits_far_from_zero() -> None:
     traced = Traced(Shifted(), EXAMPLE)
     chain = Chain(traced, traced.select("all"))
     x = torch.rand(64, 3, 8, 8)
-    (m,) = moments(chain, chain, [(1, 1)], x.split(16))
+    (m,) = finish(moments(chain, chain, [(1, 1)], x.split(16)))
     rows = rows_of(chain.features(x)[1], 1).double()
     torch.testing.assert_close(m.x.covariance, rows.T.cov(correction=0), rtol=1e-2, atol=1e-5)
 

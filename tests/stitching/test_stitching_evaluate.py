@@ -7,6 +7,7 @@ from scipy.spatial.distance import jensenshannon
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
@@ -35,8 +36,8 @@ def test_self_stitch_from_identity_has_zero_penalty(network: type[nn.Module]) ->
     cells = [Cell(k, k, stitches.build("affine", c, c)) for k, c in enumerate(chain.cuts, 1)]
     for cell in cells:
         stitches.start_as_identity(cell.stitch)
-    base = base_scores(chain, test_batches())
-    scores, gaps = column_scores(chain, chain, cells, test_batches())
+    base = finish(base_scores(chain, test_batches()))
+    scores, gaps = finish(column_scores(chain, chain, cells, test_batches()))
     for score, gap in zip(scores, gaps, strict=True):
         measures = compare(score, base, base)
         assert measures["penalty"] == 0
@@ -47,8 +48,8 @@ def test_self_stitch_from_identity_has_zero_penalty(network: type[nn.Module]) ->
 def test_the_penalty_is_zero_at_the_input_and_the_difference_of_errors_at_the_output() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(9), 1))
     ends = [Cell(0, 0, stitches.Identity()), Cell(bottom.output, top.output, stitches.Identity())]
-    scores, _ = column_scores(bottom, top, ends, test_batches())
-    bases = base_scores(top, test_batches()), base_scores(bottom, test_batches())
+    scores, _ = finish(column_scores(bottom, top, ends, test_batches()))
+    bases = finish(base_scores(top, test_batches())), finish(base_scores(bottom, test_batches()))
     assert compare(scores[0], *bases)["penalty"] == 0
     assert compare(scores[1], *bases)["penalty"] == pytest.approx(bases[1].error - bases[0].error)
     assert compare(scores[1], *bases)["versus_bottom"] == 0
@@ -61,7 +62,7 @@ def test_errors_losses_and_gaps_equal_the_plain_way() -> None:
         stitch = stitches.build("affine", bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
         cells.append(Cell(k, k, stitch))
-    scores, gaps = column_scores(bottom, top, cells, test_batches())
+    scores, gaps = finish(column_scores(bottom, top, cells, test_batches()))
     for cell, score, gap in zip(cells, scores, gaps, strict=True):
         with torch.no_grad():
             stitched = cell.stitch(bottom.upto(cell.bottom)(IMAGES))
@@ -74,7 +75,7 @@ def test_errors_losses_and_gaps_equal_the_plain_way() -> None:
 
 def test_agreement_counts_equal_answers_right_or_wrong() -> None:
     chain, other = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
-    a, b = base_scores(chain, test_batches()), base_scores(other, test_batches())
+    a, b = finish(base_scores(chain, test_batches())), finish(base_scores(other, test_batches()))
     measures = compare(a, b, b)
     assert measures["agreement"] == pytest.approx(100 * (a.predicted == b.predicted).double().mean().item())
     assert measures["penalty"] == pytest.approx(a.error - b.error)
@@ -94,7 +95,7 @@ def started_at_random(bottom: Chain, top: Chain) -> list[Cell]:
 def test_later_gaps_equal_those_of_each_stitched_network_run_alone(network: type[nn.Module]) -> None:
     bottom, top = chain_of(frozen(network(), 0)), chain_of(frozen(network(), 1))
     cells = started_at_random(bottom, top)[::-1]  # also where cells don't come in the order of their cuts
-    found = column_measures(bottom, top, cells, test_batches(), later=True)
+    found = finish(column_measures(bottom, top, cells, test_batches(), later=True))
     targets = top.features(IMAGES)
     for cell, measured in zip(cells, found, strict=True):
         x = cell.stitch(bottom.features(IMAGES)[cell.bottom]).detach()
@@ -107,14 +108,14 @@ def test_later_gaps_equal_those_of_each_stitched_network_run_alone(network: type
 
 def test_later_gaps_are_left_out_unless_asked_for() -> None:
     chain = chain_of(frozen(SmallConv(), 0))
-    found = column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches())
+    found = finish(column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches()))
     assert found[0].later_gaps == ()
     assert found[0].outlying is None
 
 
 def test_gaps_grow_or_shrink_on_the_way_but_stay_zero_for_a_self_stitch() -> None:
     chain = chain_of(frozen(SmallConv(), 0))
-    found = column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches(), later=True)
+    found = finish(column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches(), later=True))
     assert len(found[0].later_gaps) == chain.output - 2
     assert found[0].later_gaps == pytest.approx((0,) * len(found[0].later_gaps), abs=1e-10)
     assert found[0].js_distance == pytest.approx(0, abs=1e-5)
@@ -123,8 +124,8 @@ def test_gaps_grow_or_shrink_on_the_way_but_stay_zero_for_a_self_stitch() -> Non
 def test_any_bottom_cut_can_meet_any_top_cut() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     cells = [Cell(i, j, stitches.Identity()) for i in (1, 2, 3) for j in (3, 1, 2)]
-    for cell, measured in zip(cells, column_measures(bottom, top, cells, test_batches()), strict=True):
-        alone = column_measures(bottom, top, [cell], test_batches())[0]
+    for cell, measured in zip(cells, finish(column_measures(bottom, top, cells, test_batches())), strict=True):
+        alone = finish(column_measures(bottom, top, [cell], test_batches()))[0]
         assert measured.gap == pytest.approx(alone.gap, rel=1e-5)
         assert measured.scores.loss == pytest.approx(alone.scores.loss, rel=1e-4)
         assert measured.js_distance == pytest.approx(alone.js_distance, rel=1e-3)
@@ -152,6 +153,6 @@ def test_the_js_distance_is_one_between_certainties_that_disagree_and_scipys_bet
 
 
 def test_nothing_is_said_against_a_bottom_that_is_no_network() -> None:
-    a = base_scores(chain_of(frozen(SmallConv(), 0)), test_batches())
+    a = finish(base_scores(chain_of(frozen(SmallConv(), 0)), test_batches()))
     assert not any("bottom" in name for name in compare(a, a, None))
     assert compare(a, a, None)["penalty"] == 0

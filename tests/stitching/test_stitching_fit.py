@@ -5,8 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from small_networks import SmallConv, SmallVit, frozen
+from told import told
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import IMAGES
@@ -56,7 +58,7 @@ def test_a_column_trains_each_cell_as_if_it_were_alone(network: type[nn.Module],
     bottom, top = chain_of(frozen(network(), 0)), chain_of(frozen(network(), 1))
     together = column(bottom, top, family)
     alone = copy.deepcopy(together)
-    fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2, fold=False))
+    finish(fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2, fold=False)))
     for cell in alone:
         train_plainly(bottom, top, cell, 6, 1e-2)
     for ours, theirs in zip(together, alone, strict=True):
@@ -68,7 +70,7 @@ def test_training_changes_the_stitches() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     cells = column(bottom, top)
     before = copy.deepcopy(cells)
-    fit.train_column(bottom, top, cells, batches(3), fit.Recipe(3, 1e-2))
+    finish(fit.train_column(bottom, top, cells, batches(3), fit.Recipe(3, 1e-2)))
     for now, then in zip(cells, before, strict=True):
         assert not torch.equal(now.stitch.weight, then.stitch.weight)
 
@@ -102,13 +104,13 @@ def test_nothing_of_the_bottom_above_the_cut_and_of_the_top_below_it_is_run() ->
             lambda _, given: None if len(given[0]) == IMAGES else pytest.fail("a step ran it")
         )
     cells = [cell for cell in column(bottom, top) if cell.bottom == 2]
-    fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1))
+    finish(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1)))
 
 
 def test_widths_may_differ() -> None:
     bottom, top = chain_of(frozen(SmallConv(5), 0)), chain_of(frozen(SmallConv(7), 1))
     cells = column(bottom, top)
-    fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2))
+    finish(fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2)))
     assert [tuple(c.stitch.weight.shape) for c in cells] == [(7, 5)] * 4
 
 
@@ -118,7 +120,7 @@ def test_progress_tells_every_cells_own_loss_and_accuracy() -> None:
     images, labels = next(batches(1))
     expected = [F.cross_entropy(o, labels).item() for o in fit.column_outputs(top, cells, bottom.features(images))]
     seen: list[fit.Progress] = []
-    fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1), report=lambda _, read: seen.append(read()))
+    told(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1)), report=lambda _, read: seen.append(read()))
     assert seen[0].step == 1
     assert seen[0].losses == pytest.approx(expected, rel=1e-4)
     assert all(0 <= a <= 100 for a in seen[0].accuracies)
@@ -131,7 +133,7 @@ def test_training_ends_when_no_loss_is_finite() -> None:
         for cell in cells:
             cell.stitch.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="every training loss is not finite at step 1"):
-        fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2), report=lambda _, read: read())
+        told(fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2)), report=lambda _, read: read())
 
 
 def test_a_cell_that_is_not_finite_harms_no_other() -> None:
@@ -140,7 +142,7 @@ def test_a_cell_that_is_not_finite_harms_no_other() -> None:
     with torch.no_grad():
         sick[1].stitch.weight.fill_(float("inf"))
     for each in (cells, sick):
-        fit.train_column(bottom, top, each, batches(3), fit.Recipe(3, 1e-2), report=lambda _, read: read())
+        told(fit.train_column(bottom, top, each, batches(3), fit.Recipe(3, 1e-2)), report=lambda _, read: read())
     assert [fit.is_finite(c.stitch) for c in sick] == [True, False, True, True]
     for k in (0, 2, 3):
         torch.testing.assert_close(sick[k].stitch.weight, cells[k].stitch.weight)
@@ -150,7 +152,7 @@ def test_frozen_networks_are_untouched_by_training_in_eval_mode() -> None:
     network = frozen(SmallConv(), 0)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     chain = chain_of(network)
-    fit.train_column(chain, chain, column(chain, chain), batches(3), fit.Recipe(3))
+    finish(fit.train_column(chain, chain, column(chain, chain), batches(3), fit.Recipe(3)))
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 

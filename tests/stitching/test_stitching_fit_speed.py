@@ -12,8 +12,10 @@ from held import Held
 from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import SmallConv, SmallVit, frozen
+from told import told
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.networks import architectures
 from stitchtui.stitching import column as column_module
 from stitchtui.stitching import fit, memory, stitches
@@ -68,8 +70,8 @@ def test_folding_changes_a_trained_column_by_no_more_than_rounding(build: Any) -
     bottom, top = pair(build)
     ours = column(bottom, top)
     plain = copy.deepcopy(ours)
-    fit.train_column(bottom, top, ours, batches(5), fit.Recipe(5, 1e-2))
-    fit.train_column(bottom, top, plain, batches(5), fit.Recipe(5, 1e-2, fold=False))
+    finish(fit.train_column(bottom, top, ours, batches(5), fit.Recipe(5, 1e-2)))
+    finish(fit.train_column(bottom, top, plain, batches(5), fit.Recipe(5, 1e-2, fold=False)))
     torch.testing.assert_close(scores(bottom, top, ours), scores(bottom, top, plain), rtol=1e-3, atol=1e-4)
 
 
@@ -83,7 +85,7 @@ def test_in_bfloat16_folding_brings_a_column_no_farther_from_float32() -> None:
         ("plain", torch.bfloat16, False),
     ):
         cells = copy.deepcopy(start)
-        fit.train_column(bottom, top, cells, batches(10), fit.Recipe(10, 1e-3, dtype=dtype, fold=fold))
+        finish(fit.train_column(bottom, top, cells, batches(10), fit.Recipe(10, 1e-3, dtype=dtype, fold=fold)))
         found[name] = scores(bottom, top, cells)
     far = {name: float((s - found["exact"]).norm() / found["exact"].norm()) for name, s in found.items()}
     assert far["ours"] < 1.5 * far["plain"] + 1e-3
@@ -108,9 +110,9 @@ def test_cells_trained_in_turns_end_where_they_do_together(budget: int, objectiv
     together = column(bottom, top)
     in_turns = copy.deepcopy(together)
     seen: list[fit.Progress] = []
-    fit.train_column(bottom, top, together, batches(3), fit.Recipe(3, 1e-2, objective=objective))
+    finish(fit.train_column(bottom, top, together, batches(3), fit.Recipe(3, 1e-2, objective=objective)))
     recipe = fit.Recipe(3, 1e-2, objective=objective, memory=budget)
-    fit.train_column(bottom, top, in_turns, batches(3), recipe, report=lambda _, read: seen.append(read()))
+    told(fit.train_column(bottom, top, in_turns, batches(3), recipe), report=lambda _, read: seen.append(read()))
     torch.testing.assert_close(weights(together), weights(in_turns), rtol=1e-3, atol=1e-4)
     assert len(seen[0].losses) == len(together)
 
@@ -132,7 +134,7 @@ def test_a_thread_for_each_cell_leaves_the_numbers_as_they_are(
     shared_out = copy.deepcopy(together)
     recipe = fit.Recipe(4, 1e-3, dtype=dtype)
     torch.set_num_threads(1)
-    expected = fit.train_column(bottom, top, together, batches(4), recipe)
+    expected = finish(fit.train_column(bottom, top, together, batches(4), recipe))
     torch.set_num_threads(2)
     threads = set()
     top.segments[-1].register_forward_pre_hook(
@@ -141,7 +143,7 @@ def test_a_thread_for_each_cell_leaves_the_numbers_as_they_are(
         )
     )
     monkeypatch.setattr(column_module, "JOINED_BYTES", 0)
-    losses = fit.train_column(bottom, top, shared_out, batches(4), replace(recipe, fold=False))
+    losses = finish(fit.train_column(bottom, top, shared_out, batches(4), replace(recipe, fold=False)))
     tolerance = 1e-4 if dtype == torch.float32 else 1e-2
     torch.testing.assert_close(weights(shared_out), weights(together), rtol=0, atol=tolerance)
     assert losses == pytest.approx(expected, rel=10 * tolerance)
@@ -155,9 +157,9 @@ def test_with_threads_the_paper_s_stitch_still_sees_its_whole_batch(
     bottom, top = pair()
     ours = column(bottom, top, family="bn_affine_bn")
     plain = copy.deepcopy(ours)
-    fit.train_column(bottom, top, plain, batches(1), fit.Recipe(1))
+    finish(fit.train_column(bottom, top, plain, batches(1), fit.Recipe(1)))
     monkeypatch.setattr(column_module, "JOINED_BYTES", 0)
-    fit.train_column(bottom, top, ours, batches(1), fit.Recipe(1))
+    finish(fit.train_column(bottom, top, ours, batches(1), fit.Recipe(1)))
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a.stitch.before.running_var, b.stitch.before.running_var)
         torch.testing.assert_close(a.stitch.affine.weight, b.stitch.affine.weight, rtol=1e-3, atol=1e-5)
@@ -171,9 +173,9 @@ def test_a_bottom_that_normalises_by_the_batch_is_not_shared_out(
     sizes: list[int] = []
     bottom.segments[0].register_forward_hook(lambda _m, args, _out: sizes.append(len(args[0])))
     cells = column(bottom, top)[:1]
-    fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1, fold=False))
+    finish(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1, fold=False)))
     with fit.BatchStatistics(bottom.upto(1)):
-        fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1, fold=False))
+        finish(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1, fold=False)))
     assert sizes == [8, 8, 16]
 
 
@@ -194,7 +196,7 @@ def test_a_budget_for_one_cell_runs_each_tail_on_its_own() -> None:
     bottom, top = pair()
     sizes: list[int] = []
     top.segments[-1].register_forward_hook(lambda _m, args, _out: sizes.append(len(args[0])))
-    fit.train_column(bottom, top, column(bottom, top), batches(1), fit.Recipe(1, memory=1, fold=False))
+    finish(fit.train_column(bottom, top, column(bottom, top), batches(1), fit.Recipe(1, memory=1, fold=False)))
     assert sizes[-4:] == [16] * 4
 
 
@@ -206,11 +208,11 @@ def test_the_bottom_runs_once_for_the_columns_of_several_tops() -> None:
     runs: list[int] = []
     handle = bottom.segments[0].register_forward_hook(lambda *_: runs.append(1))
     columns = [fit.Column(top, cells), fit.Column(other, others)]
-    losses = fit.train_columns(bottom, columns, batches(3), fit.Recipe(3, 1e-2, fold=False))
+    losses = finish(fit.train_columns(bottom, columns, batches(3), fit.Recipe(3, 1e-2, fold=False)))
     handle.remove()
     assert len(runs) == 3
-    expected = fit.train_column(bottom, top, alone[0], batches(3), fit.Recipe(3, 1e-2))
-    expected += fit.train_column(bottom, other, alone[1], batches(3), fit.Recipe(3, 1e-2))
+    expected = finish(fit.train_column(bottom, top, alone[0], batches(3), fit.Recipe(3, 1e-2)))
+    expected += finish(fit.train_column(bottom, other, alone[1], batches(3), fit.Recipe(3, 1e-2)))
     torch.testing.assert_close(weights([*cells, *others]), weights([*alone[0], *alone[1]]), rtol=1e-3, atol=1e-4)
     assert losses == pytest.approx(expected, rel=1e-3)
 
@@ -218,22 +220,29 @@ def test_the_bottom_runs_once_for_the_columns_of_several_tops() -> None:
 def test_training_returns_each_cells_loss_over_the_last_tenth_of_the_steps() -> None:
     bottom, top = pair()
     seen: list[list[float]] = []
-    ended = fit.train_column(
-        bottom, top, column(bottom, top), batches(20), fit.Recipe(20, 1e-2), report=lambda _, p: seen.append(p().losses)
+    ended = told(
+        fit.train_column(
+            bottom,
+            top,
+            column(bottom, top),
+            batches(20),
+            fit.Recipe(20, 1e-2),
+        ),
+        report=lambda _, p: seen.append(p().losses),
     )
     assert ended == pytest.approx([(a + b) / 2 for a, b in zip(seen[-2], seen[-1], strict=True)], rel=1e-5)
 
 
 def test_where_no_stitch_learns_nothing_is_trained() -> None:
     bottom, top = pair()
-    assert fit.train_column(bottom, top, [fit.Cell(1, 1, stitches.Identity())], batches(1), fit.Recipe(1)) == []
+    assert finish(fit.train_column(bottom, top, [fit.Cell(1, 1, stitches.Identity())], batches(1), fit.Recipe(1))) == []
 
 
 def test_of_several_starts_the_one_with_the_lowest_training_loss_is_kept() -> None:
     bottom, top = pair()
     starts = [list(places) for places in zip(*(column(bottom, top, seed) for seed in range(3)), strict=True)]
     together = [cell for place in starts for cell in place]
-    losses = fit.train_column(bottom, top, together, batches(3), fit.Recipe(3))
+    losses = finish(fit.train_column(bottom, top, together, batches(3), fit.Recipe(3)))
     best = fit.best_of(starts, losses)
     for place, kept in enumerate(best):
         own = losses[3 * place : 3 * place + 3]
@@ -262,6 +271,6 @@ def test_the_estimate_of_a_steps_memory_is_about_what_it_takes(build: Any, recip
     cells = column(bottom, top)
     images, labels = next(batches(1, 256))
     with Held() as held:
-        fit.train_column(bottom, top, cells, [(images, labels)], recipe)
+        finish(fit.train_column(bottom, top, cells, [(images, labels)], recipe))
     costs = memory.step_costs(bottom, top, cells, images, recipe.objective)
     assert 0.9 * held.most < costs.total < 2.2 * held.most

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 from small_networks import SmallConv, frozen
+from told import told
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.networks import architectures
 from stitchtui.stitching import column as column_module
 from stitchtui.stitching import fit, stitches
@@ -55,8 +57,8 @@ def assert_equal_to_the_last_bit(ours: fit.Column, theirs: fit.Column) -> None:
 
 def check(bottom: Chain, columns: list[fit.Column], recipe: fit.Recipe) -> None:
     alone = [fit.Column(c.top, copy.deepcopy(c.cells)) for c in columns]
-    losses = fit.train_columns(bottom, columns, batches(recipe.steps), recipe)
-    expected = [fit.train_columns(bottom, [c], batches(recipe.steps), recipe) for c in alone]
+    losses = finish(fit.train_columns(bottom, columns, batches(recipe.steps), recipe))
+    expected = [finish(fit.train_columns(bottom, [c], batches(recipe.steps), recipe)) for c in alone]
     for ours, theirs in zip(columns, alone, strict=True):
         assert_equal_to_the_last_bit(ours, theirs)
     assert losses == [loss for own in expected for loss in own]
@@ -90,6 +92,6 @@ def test_a_column_that_diverges_leaves_the_other_as_it_is() -> None:
     with torch.no_grad():
         for cell in sick.cells:
             cell.stitch.weight.fill_(float("nan"))
-    fit.train_columns(bottom, [sick, healthy], batches(3), fit.Recipe(3), report=lambda _, read: read())
-    fit.train_columns(bottom, [alone], batches(3), fit.Recipe(3))
+    told(fit.train_columns(bottom, [sick, healthy], batches(3), fit.Recipe(3)), report=lambda _, read: read())
+    finish(fit.train_columns(bottom, [alone], batches(3), fit.Recipe(3)))
     assert_equal_to_the_last_bit(healthy, alone)

@@ -5,8 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from small_networks import SmallConv, SmallVit, frozen
+from told import told
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.networks import architectures
 from stitchtui.stitching import fit, objectives, stitches
 from stitchtui.stitching.chain import Chain
@@ -96,7 +98,7 @@ def test_whatever_the_objective_a_column_trains_each_cell_as_if_it_were_alone(
     bottom, top = pair(network)
     together = column(bottom, top)
     alone = copy.deepcopy(together)
-    fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2, objective=objective))
+    finish(fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2, objective=objective)))
     for ours, cell in zip(together, alone, strict=True):
         train_plainly(objective, bottom, top, cell, 6)
         torch.testing.assert_close(ours.stitch.weight, cell.stitch.weight, rtol=2e-3, atol=1e-4)
@@ -109,8 +111,9 @@ def test_training_lowers_the_loss_that_it_is_for(objective: str) -> None:
     losses: list[list[float]] = []
     recipe = fit.Recipe(40, 1e-2, objective=objective, schedule=1.0)
     same = [next(batches(1))] * 40
-    fit.train_column(
-        bottom, top, column(bottom, top), same, recipe, report=lambda _, read: losses.append(read().losses)
+    told(
+        fit.train_column(bottom, top, column(bottom, top), same, recipe),
+        report=lambda _, read: losses.append(read().losses),
     )
     assert all(last < first for first, last in zip(losses[0], losses[-1], strict=True))
 
@@ -123,12 +126,14 @@ def test_a_self_stitch_that_changes_nothing_has_nothing_left_to_learn(objective:
         stitches.start_as_identity(cell.stitch)
     seen: list[fit.Progress] = []
     # Plain descent would not move at all; Adam takes rounding for a gradient, so the loss is asked before each step.
-    fit.train_column(
-        chain,
-        chain,
-        cells,
-        batches(1),
-        fit.Recipe(1, 1e-2, objective=objective),
+    told(
+        fit.train_column(
+            chain,
+            chain,
+            cells,
+            batches(1),
+            fit.Recipe(1, 1e-2, objective=objective),
+        ),
         report=lambda _, read: seen.append(read()),
     )
     images, _ = next(batches(1))
@@ -158,7 +163,7 @@ def test_final_features_gives_way_to_the_task_after_its_share_of_the_steps() -> 
 def test_an_objective_that_is_not_known_is_refused() -> None:
     bottom, top = pair()
     with pytest.raises(ValueError, match="objective 'tsk' is not known; expected one of task, soft"):
-        fit.train_column(bottom, top, column(bottom, top), batches(1), fit.Recipe(1, objective="tsk"))
+        finish(fit.train_column(bottom, top, column(bottom, top), batches(1), fit.Recipe(1, objective="tsk")))
 
 
 def test_the_last_features_are_those_that_the_classifier_reads() -> None:
@@ -184,8 +189,8 @@ def test_l1_takes_the_proximal_step_of_the_current_learning_rate_after_each_of_a
     bottom, top = pair()
     (plain,) = column(bottom, top)[:1]
     sparse = copy.deepcopy(plain)
-    fit.train_column(bottom, top, [plain], batches(1), fit.Recipe(1, 1e-2))
-    fit.train_column(bottom, top, [sparse], batches(1), fit.Recipe(1, 1e-2, l1=5.0))
+    finish(fit.train_column(bottom, top, [plain], batches(1), fit.Recipe(1, 1e-2)))
+    finish(fit.train_column(bottom, top, [sparse], batches(1), fit.Recipe(1, 1e-2, l1=5.0)))
     expected = F.softshrink(plain.stitch.weight, 1e-2 * 5.0)
     torch.testing.assert_close(sparse.stitch.weight, expected)
     torch.testing.assert_close(sparse.stitch.bias, plain.stitch.bias)
@@ -196,7 +201,7 @@ def test_more_l1_leaves_more_weights_that_are_exactly_zero() -> None:
     found = []
     for l1 in (0.0, 0.5, 2.0, 1000.0):
         cells = column(bottom, top)
-        fit.train_column(bottom, top, cells, batches(10), fit.Recipe(10, 1e-2, l1=l1))
+        finish(fit.train_column(bottom, top, cells, batches(10), fit.Recipe(10, 1e-2, l1=l1)))
         found.append([objectives.sparsity(c.stitch) for c in cells])
     assert found[0] == [0.0] * 4
     assert all(a < b for a, b in zip(found[0], found[2], strict=True))

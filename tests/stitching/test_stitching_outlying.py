@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
@@ -32,7 +33,7 @@ class Vectors(Chain):
 
 def score(train: Tensor, own: Tensor, stitched: Tensor) -> Outlying:
     """For [images, channels] of the top on training and on test images, and stitched ones on test images."""
-    (found,) = own_activations(Vectors(train.shape[1]), [0], [x[..., None, None] for x in train.split(50)])
+    (found,) = finish(own_activations(Vectors(train.shape[1]), [0], [x[..., None, None] for x in train.split(50)]))
     assert found is not None
     result = outlying(*(found.distances(x[..., None, None]) for x in (stitched, own)))
     assert result is not None
@@ -111,7 +112,7 @@ def test_activations_that_are_not_finite_have_no_score() -> None:
     assert outlying(distances / 0, distances) is None
     assert outlying(distances, distances * torch.nan) is None
     images = torch.full((4, 3, 1, 1), torch.inf)
-    assert own_activations(Vectors(3), [0], [images]) == [None]
+    assert finish(own_activations(Vectors(3), [0], [images])) == [None]
 
 
 def test_a_cut_with_too_many_channels_is_left_out_and_the_others_are_not() -> None:
@@ -119,10 +120,10 @@ def test_a_cut_with_too_many_channels_is_left_out_and_the_others_are_not() -> No
     network.append(nn.Linear(3, 2))
     traced = Traced(network, torch.rand(2, 3, 2, 2))
     chain = Chain(traced, traced.select(["1", "2"]))
-    wide, narrow = own_activations(chain, [1, 2], [torch.rand(30, 3, 2, 2)])
+    wide, narrow = finish(own_activations(chain, [1, 2], [torch.rand(30, 3, 2, 2)]))
     assert wide is None
     assert narrow is not None
-    assert own_activations(chain, [1], []) == [None]
+    assert finish(own_activations(chain, [1], [])) == [None]
 
 
 @pytest.mark.parametrize("network", [SmallConv, SmallVit])
@@ -130,7 +131,7 @@ def test_a_self_stitch_is_fed_its_own_and_a_scaled_one_is_not(network: type[nn.M
     chain = chain_of(frozen(network(), 0))
     images = torch.rand(80, 3, 8, 8)
     boundaries = range(1, chain.output)
-    own = own_activations(chain, list(boundaries), images.split(32))
+    own = finish(own_activations(chain, list(boundaries), images.split(32)))
     batches = [(i, torch.zeros(len(i), dtype=torch.long)) for i in torch.rand(60, 3, 8, 8).split(25)]
     exact = [stitches.build("affine", c, c) for c in chain.cuts]
     scaled = [stitches.build("affine", c, c) for c in chain.cuts]
@@ -140,6 +141,6 @@ def test_a_self_stitch_is_fed_its_own_and_a_scaled_one_is_not(network: type[nn.M
         other.weight.data *= 3
     for family, expected in ((exact, 0.5), (scaled, 1.0)):
         cells = [Cell(k, k, stitch) for k, stitch in zip(boundaries, family, strict=True)]
-        for measured in column_measures(chain, chain, cells, batches, own=own):
+        for measured in finish(column_measures(chain, chain, cells, batches, own=own)):
             assert measured.outlying is not None
             assert measured.outlying.auroc == pytest.approx(expected, abs=0.02)

@@ -5,6 +5,7 @@ from sklearn.preprocessing import StandardScaler
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.probe import linear_probes, logistic_regression
@@ -33,7 +34,7 @@ def test_probes_answer_as_scikit_learns_do_at_every_cut(network: type[nn.Module]
     chain = chain_of(frozen(network(), 0))
     train, test = part(300, 0), part(200, 1)
     boundaries = list(range(1, chain.output))
-    found = linear_probes(chain, boundaries, batches(*train), batches(*test), classes=3, l2=1e-3)
+    found = finish(linear_probes(chain, boundaries, batches(*train), batches(*test), classes=3, l2=1e-3))
     for boundary, scores in zip(boundaries, found, strict=True):
         dims = {4: (2, 3), 3: (1,), 2: ()}
         x, y = (chain.features(images)[boundary] for images, _ in (train, test))
@@ -50,8 +51,8 @@ def test_probes_answer_as_scikit_learns_do_at_every_cut(network: type[nn.Module]
 def test_what_the_features_hold_is_found_and_what_they_do_not_is_not() -> None:
     chain = chain_of(frozen(SmallConv(), 0))
     images, labels = part(400, 0)
-    told = linear_probes(chain, [0], batches(images, labels), batches(*part(400, 1)), classes=3)[0]
-    shuffled = linear_probes(chain, [0], batches(images, labels.flip(0)), batches(*part(400, 1)), classes=3)[0]
+    told = finish(linear_probes(chain, [0], batches(images, labels), batches(*part(400, 1)), classes=3))[0]
+    shuffled = finish(linear_probes(chain, [0], batches(images, labels.flip(0)), batches(*part(400, 1)), classes=3))[0]
     assert told.error < 20
     assert shuffled.error > 50
 
@@ -68,7 +69,7 @@ class Stretched(nn.Module):
 def test_the_scale_and_mean_of_features_do_not_matter() -> None:
     chains = [chain_of(Stretched(factor).eval()) for factor in (0.01, 100)]
     train, test = batches(*part(200, 0)), batches(*part(200, 1))
-    small, large = (linear_probes(c, [c.output - 1], train, test, classes=3)[0] for c in chains)
+    small, large = (finish(linear_probes(c, [c.output - 1], train, test, classes=3))[0] for c in chains)
     assert (small.predicted == large.predicted).float().mean() > 0.98
     assert small.error < 25
 
@@ -90,4 +91,4 @@ def test_features_that_are_not_finite_are_said_to_be_so() -> None:
     chain = chain_of(frozen(SmallConv(), 0))
     images, labels = part(40, 0)
     images[3] = torch.nan
-    assert not linear_probes(chain, [1], batches(images, labels), batches(*part(40, 1)), classes=3)[0].finite
+    assert not finish(linear_probes(chain, [1], batches(images, labels), batches(*part(40, 1)), classes=3))[0].finite

@@ -7,6 +7,7 @@ from reference import CellTrainer, stitched_outputs
 from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.networks import architectures
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain, Normalise
@@ -53,7 +54,7 @@ def test_the_column_trainer_takes_the_published_ways_steps(kind: str) -> None:
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
         cells.append(fit.Cell(k, k, stitch))
     plain = copy.deepcopy(cells)
-    fit.train_column(bottom, top, cells, batches(4), fit.Recipe(4, 1e-3))
+    finish(fit.train_column(bottom, top, cells, batches(4), fit.Recipe(4, 1e-3)))
     for ours, cell, cut in zip(cells, plain, top.cuts, strict=True):
         before = cell.stitch.weight.detach().clone()
         trainer = CellTrainer(*ends, (cut.name, cut.name), cell.stitch, steps=4, learning_rate=1e-3)

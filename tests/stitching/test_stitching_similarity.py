@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from stitchtui.base.work import finish
 from stitchtui.stitching.similarity import linear_cka
 
 
 def cka(x: Tensor, y: Tensor, block: int = 7) -> float:
     tensors = [x, y]
-    return linear_cka(lambda a, b: [t[a:b] for t in tensors], len(x), [(0, 1)], block)[0]
+    return finish(linear_cka(lambda a, b: [t[a:b] for t in tensors], len(x), [(0, 1)], block))[0]
 
 
 def reference(x: Tensor, y: Tensor) -> float:
@@ -74,7 +75,7 @@ def test_many_pairs_come_from_the_same_passes() -> None:
         calls.append((first, end))
         return [t[first:end] for t in tensors]
 
-    found = linear_cka(features, 25, [(0, 1), (2, 0), (1, 2)], 10)
+    found = finish(linear_cka(features, 25, [(0, 1), (2, 0), (1, 2)], 10))
     assert found == pytest.approx([reference(tensors[a], tensors[b]) for a, b in [(0, 1), (2, 0), (1, 2)]], abs=1e-5)
     assert len(calls) == 3 + 3 + 3  # means, block rows, and each pair of blocks off the diagonal once
 

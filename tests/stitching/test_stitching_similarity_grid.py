@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from small_networks import SmallConv, frozen
 from torch import Tensor
 
+from stitchtui.base.work import finish
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.similarity import MinibatchCka, linear_cka
@@ -31,7 +32,7 @@ def in_batches(x: Tensor, y: Tensor, size: int) -> float:
 
 
 def exact(x: Tensor, y: Tensor) -> float:
-    return linear_cka(lambda a, b: [x[a:b], y[a:b]], len(x), [(0, 1)], len(x))[0]
+    return finish(linear_cka(lambda a, b: [x[a:b], y[a:b]], len(x), [(0, 1)], len(x)))[0]
 
 
 def hsic_over_quadruples(x: Tensor, y: Tensor) -> float:

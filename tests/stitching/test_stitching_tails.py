@@ -3,6 +3,7 @@ import torch
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, nn
 
+from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
@@ -31,10 +32,10 @@ def test_a_trained_tail_learns_the_task_and_neither_network_changes(network: typ
     before = [{k: v.clone() for k, v in n.state_dict().items()} for n in networks]
     bottom, top = (chain_of(n) for n in networks)
     tail = tail_of(1, top.after(1), restart)
-    train_tails(bottom, [tail], part(400, 0) * 8, TailRecipe(80, learning_rate=0.05))
+    finish(train_tails(bottom, [tail], part(400, 0) * 8, TailRecipe(80, learning_rate=0.05)))
     test = part(200, 1)
-    scores, _ = column_scores(bottom, top, [Cell(1, top.output, tail.layers)], test)
-    assert scores[0].error < base_scores(top, test).error - 20
+    scores, _ = finish(column_scores(bottom, top, [Cell(1, top.output, tail.layers)], test))
+    assert scores[0].error < finish(base_scores(top, test)).error - 20
     for network_now, was in zip(networks, before, strict=True):
         assert all(torch.equal(v, was[k]) for k, v in network_now.state_dict().items())
         assert not any(p.requires_grad for p in network_now.parameters())
@@ -56,10 +57,10 @@ def test_tails_trained_together_become_what_each_becomes_alone() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     recipe = TailRecipe(12, learning_rate=0.05)
     together = [tail_of(k, top.after(k)) for k in (1, 2, 3)]
-    train_tails(bottom, together, part(200, 0) * 3, recipe)
+    finish(train_tails(bottom, together, part(200, 0) * 3, recipe))
     for tail in together:
         alone = tail_of(tail.bottom, top.after(tail.bottom))
-        train_tails(bottom, [alone], part(200, 0) * 3, recipe)
+        finish(train_tails(bottom, [alone], part(200, 0) * 3, recipe))
         for name, value in alone.layers.state_dict().items():
             torch.testing.assert_close(tail.layers.state_dict()[name], value)
 
@@ -67,7 +68,7 @@ def test_tails_trained_together_become_what_each_becomes_alone() -> None:
 def test_batchnorms_of_the_tail_gather_statistics_of_the_bottoms_features() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     tail = tail_of(1, top.after(1))
-    train_tails(bottom, [tail], part(80, 0), TailRecipe(2))
+    finish(train_tails(bottom, [tail], part(80, 0), TailRecipe(2)))
     counts = [m.num_batches_tracked for m in tail.layers.modules() if isinstance(m, nn.BatchNorm2d)]
     assert counts == [2, 2]
     assert not any(m.training for m in tail.layers.modules())
@@ -78,7 +79,7 @@ def test_a_stitch_in_front_is_trained_along_where_shapes_differ() -> None:
     stitch = stitches.build("affine", bottom.cuts[0], top.cuts[0])
     stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
     tail = tail_of(1, nn.Sequential(stitch, top.after(1)))
-    train_tails(bottom, [tail], part(80, 0), TailRecipe(2))
+    finish(train_tails(bottom, [tail], part(80, 0), TailRecipe(2)))
     assert not torch.equal(tail.layers[0].weight, stitch.weight)
 
 
@@ -87,7 +88,7 @@ def test_a_tail_that_diverges_harms_no_other_and_losses_are_reported() -> None:
     sick, well = tail_of(1, top.after(1)), tail_of(2, top.after(2))
     next(sick.layers.parameters()).data.fill_(torch.nan)
     losses: list[Tensor] = []
-    train_tails(bottom, [sick, well], part(80, 0), TailRecipe(2), report=lambda step, found: losses.append(found))
+    losses.extend(found for _, found in train_tails(bottom, [sick, well], part(80, 0), TailRecipe(2)))
     assert torch.stack(losses).isfinite().tolist() == [[False, True]] * 2
     assert all(p.isfinite().all() for p in well.layers.parameters())
 
@@ -103,4 +104,4 @@ def test_a_tail_without_parameters_stays_as_it_is() -> None:
 
     traced = Traced(PooledLast().eval(), torch.rand(2, 3, 8, 8))
     chain = Chain(traced, traced.select(["conv"]))
-    train_tails(chain, [tail_of(1, chain.after(1), restart=0)], part(40, 0), TailRecipe(1))
+    finish(train_tails(chain, [tail_of(1, chain.after(1), restart=0)], part(40, 0), TailRecipe(1)))

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import SmallConv, frozen
+from told import told
 from torch import Tensor, nn
 
 from stitchtui.spec.families import FAMILIES
@@ -64,7 +65,7 @@ def trained(bottom: Chain, top: Chain, stitch: nn.Module, scaled: bool) -> list[
     losses: list[float] = []
     recipe = fit.Recipe(8, RATE, scaled=scaled, fold=False)
     cells = [fit.Cell(2, 2, stitch)]
-    fit.train_column(bottom, top, cells, batches(8), recipe, report=lambda _, read: losses.extend(read().losses))
+    told(fit.train_column(bottom, top, cells, batches(8), recipe), report=lambda _, read: losses.extend(read().losses))
     return losses
 
 
@@ -258,10 +259,9 @@ def test_the_tops_batch_statistics_are_left_alone_while_it_is_asked_for_its_feat
     with fit.BatchStatistics(top.after(2)):
         cell = fit.Cell(2, 2, affine(top.cuts[1].channels))
         changed = []
-        fit.train_column(
+        told(fit.train_column(
             bottom, top, [cell], batches(1), recipe,
-            report=lambda *_: changed.extend(int(m.num_batches_tracked) for m in norms),
-        )  # fmt: skip
+        ), report=lambda *_: changed.extend(int(m.num_batches_tracked) for m in norms))  # fmt: skip
     counts = {int(m.num_batches_tracked) for m in norms}
     assert max(changed) - min(counts) <= 1
     assert all(torch.equal(m.running_mean, b) for m, b in zip(norms, before, strict=True))

@@ -29,7 +29,7 @@ from stitchtui.run.events import (
 )
 from stitchtui.run.process import describe_process
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.tui.widgets.run_list import RunList
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +192,7 @@ def write_start(writer, experiment, cuts=CUTS, name="20260102-030405-tiny", netw
         RunStarted(
             run=name,
             experiment=experiment.plain(),
-            tasks=[PlannedTask(**task.as_dict()) for task in plan(experiment)],
+            tasks=[PlannedTask(**task.as_dict()) for task in resolve(experiment).tasks],
             device="cpu (2 threads)",
             versions={"stitchtui": "0.1.0"},
             resumed=False,
@@ -222,7 +222,7 @@ def write_start(writer, experiment, cuts=CUTS, name="20260102-030405-tiny", netw
 
 def tasks_of(experiment, objective):
     """The planned tasks with this objective."""
-    return [task for task in plan(experiment) if task.objective == objective]
+    return [task for task in resolve(experiment).tasks if task.objective == objective]
 
 
 def write_tasks(writer, experiment, cuts=CUTS, objective="task"):

@@ -20,7 +20,7 @@ from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, all_runs
 from stitchtui.run.events import EventWriter
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.tui import keys
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens import actions
@@ -310,7 +310,7 @@ def app(tmp_path, monkeypatch):
     for name, until in ((DONE, "done"), (LOST, "direct"), (GOING, "direct")):
         make_run(runs_directory(), name, experiment, CUTS, until)
     with EventWriter((runs_directory() / GOING) / "events.jsonl") as writer:
-        write_steps(writer, next(task for task in plan(experiment) if task.objective == "task"), CUTS)
+        write_steps(writer, next(task for task in resolve(experiment).tasks if task.objective == "task"), CUTS)
     for number in range(12):
         make_run(runs_directory(), f"20260101-000000-old{number:02d}", until="networks")
     crossed_run()

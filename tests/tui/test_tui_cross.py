@@ -7,7 +7,7 @@ from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import CellFinished, EventWriter, RunFinished, TaskFinished, TaskStarted
 from stitchtui.run.records import row_name
 from stitchtui.spec.experiment import Experiment
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.widgets.heatmap import Heatmap
 
@@ -24,7 +24,7 @@ def crossed_run(only: bool = False) -> RunDirectory:
     directory = RunDirectory(runs_directory() / "20260102-030405-crossed")
     directory.stitches.mkdir(parents=True)
     directory.write_experiment(wanted)
-    task = next(task.id for task in plan(wanted) if task.cross)
+    task = next(task.id for task in resolve(wanted).tasks if task.cross)
     with EventWriter(directory.events) as writer:
         write_start(writer, wanted, CUTS, directory.name)
         for pair in () if only else tasks_of(wanted, "direct"):

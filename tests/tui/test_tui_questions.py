@@ -5,7 +5,7 @@ from made_events import experiment, run_started
 
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment, Request
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.tui.questions import questions
 
 STITCHES = [{}, {"objective": "direct"}, {"family": "orthogonal"}, {"family": "bn_affine_bn", "start": "random"},
@@ -16,7 +16,7 @@ STITCHES = [{}, {"objective": "direct"}, {"family": "orthogonal"}, {"family": "b
 @pytest.mark.parametrize("stitch", STITCHES, ids=str)
 def test_every_question_is_a_request_that_its_run_can_take_and_that_adds_columns(stitch):
     run = experiment(**stitch)
-    before = {task.id for task in plan(run)}
+    before = {task.id for task in resolve(run).tasks}
     state = RunState()
     state.apply(run_started(run))
     for column in state.columns():
@@ -25,7 +25,7 @@ def test_every_question_is_a_request_that_its_run_can_take_and_that_adds_columns
         for question in asked:
             request = Request.model_validate(question.request)
             wanted = Experiment.model_validate({**run.plain(), "also": [request.plain()]})
-            assert {task.id for task in plan(wanted)} > before, question.words
+            assert {task.id for task in resolve(wanted).tasks} > before, question.words
 
 
 def test_a_run_that_this_version_does_not_understand_leads_to_no_question():

@@ -20,8 +20,7 @@ from textual.widgets.option_list import Option
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
 from stitchtui.report.wording import counted, listed, printable, to_ascii
-from stitchtui.spec.network_seeds import in_every_seed
-from stitchtui.spec.plan import plan
+from stitchtui.spec.plan import resolve
 from stitchtui.tui import keys
 from stitchtui.tui.catalogue import Catalogue, Entry
 from stitchtui.tui.clipboard import copy
@@ -214,7 +213,7 @@ def _experiment(choice: Choice) -> "Experiment":
 
 def _last_verdict(experiment: "Experiment", past: list[Entry]) -> str:
     """What the newest run of exactly this experiment found."""
-    settings = in_every_seed(experiment).plain()
+    settings = resolve(experiment).experiment.plain()
     runs = [entry for entry in past if entry.settings == settings]
     if not runs:
         return "none here yet"
@@ -224,7 +223,7 @@ def _last_verdict(experiment: "Experiment", past: list[Entry]) -> str:
 
 def facts(experiment: "Experiment") -> list[str]:
     """What a run of the experiment does, a fact a line."""
-    tasks = plan(in_every_seed(experiment))
+    tasks = resolve(experiment).tasks
     stitch = experiment.stitch
     data = experiment.data
     images = f", {data.train_size:,} training images" if data.train_size else ""

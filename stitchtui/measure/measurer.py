@@ -1,0 +1,77 @@
+"""Unit -> events: where the science meets the record. Whoever drives the generator decides where it runs."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from stitchtui.base.errors import BadInput
+from stitchtui.base.registry import load
+from stitchtui.measure import ready_networks
+from stitchtui.measure.checks import check_ends
+from stitchtui.measure.column import Column
+from stitchtui.measure.columns import StitchColumn
+from stitchtui.measure.history import History
+from stitchtui.measure.matching import Matching
+from stitchtui.measure.saying import Saying
+from stitchtui.measure.session import Session
+from stitchtui.measure.similarity_cache import Likeness
+from stitchtui.measure.together import companions, train_together
+from stitchtui.spec.controls import control_named
+from stitchtui.spec.families import AFFINE
+from stitchtui.spec.plan import NetworkUnit, Task, Unit
+
+
+class Measurer:
+    """Measures the units of a plan, one after the other, in this process; what one computes the later ones share."""
+
+    def __init__(self, session: Session, history: History | None = None) -> None:
+        self.session, self.history = session, history or History()
+        self.likeness, self.matching = Likeness(session), Matching(session)
+
+    def measure(self, unit: Unit | NetworkUnit) -> Saying[None]:
+        """Carry out a unit: yields all that is to be said of it. Close the generator to stop.
+
+        The networks of a unit of columns must have been made ready. Raises BadInput and RunFailed.
+        """
+        if isinstance(unit, NetworkUnit):
+            yield from ready_networks.make_ready(self.session, unit.network)
+            return
+        left = list(unit.tasks)
+        while left:
+            done = yield from self._first_of(left)
+            left = [task for task in left if task not in done]
+
+    def column(self, task: Task) -> Column:
+        """The work that `task` is."""
+        kind = load(control_named(task.control).column)
+        shared = {"likeness": self.likeness, "matching": self.matching} if issubclass(kind, StitchColumn) else {}
+        column: Column = kind(self.session, task, self.history, **shared)
+        return column
+
+    def _first_of(self, tasks: Sequence[Task]) -> Saying[list[Task]]:
+        """Carry out the first of these tasks, and with it those that can be trained in one go; returns them."""
+        task = tasks[0]
+        column = self.column(task)
+        if task.control == "" and (task.family, task.objective) == (AFFINE.name, "direct") and not task.place:
+            yield from check_ends(self.session, task)
+        if column.is_finished():
+            return [task]
+        if group := companions(column, tasks[1:], self.column):
+            yield from train_together(group)
+            return [each.task for each in group]
+        yield from column.run()
+        return [task]
+
+    def check_measurable(self, tasks: Collection[Task]) -> None:
+        """Raises BadInput where no cell of these can have a number, whatever is trained."""
+        reasons = Counter[str]()
+        for column in map(self.column, tasks):
+            for place in column.places:
+                if (reason := column.misfit(place)) is None:
+                    return
+                reasons[reason] += 1
+        if reasons:
+            raise BadInput(f"nothing to measure: no cuts of a pair can be joined: {reasons.most_common(1)[0][0]}")
+        bare = next((name for name, loaded in self.session.loaded.items() if not loaded.traced.cuts), None)
+        if bare is None:
+            raise BadInput.at("stitch.cuts", "nothing to measure: expected a cut or more, got none")
+        raise BadInput(f"nothing to measure: network '{bare}' has no place where one tensor carries everything")
