@@ -103,7 +103,7 @@ class _Setting:
 
     def drawing(self, label: int, layout: Layout, widths: Sequence[int | None]) -> Drawing:
         """A table without rules of as many columns as there are `widths`; None leaves its width to rich."""
-        drawing = Drawing(box=None, pad_edge=False, padding=(0, 0, 0, layout.gap), header_style="dim")
+        drawing = Drawing(box=None, pad_edge=False, padding=(0, layout.gap, 0, 0), header_style="dim")
         drawing.add_column(Text(self.table.corner), no_wrap=True, width=label)
         for index, width in enumerate(widths):
             heading = Text("\n".join(self.heading(index, width or layout.names)))

@@ -60,7 +60,7 @@ class Heatmap(Widget, can_focus=True):
     @property
     def selected(self) -> tuple[Column, str] | None:
         """The column and the cut under the cursor."""
-        if not (self._view.columns and self._view.cuts):
+        if not (self._view.columns and self._view.table.rows):
             return None
         return self._view.place(self.row, self.column)
 
@@ -78,18 +78,18 @@ class Heatmap(Widget, can_focus=True):
             self.refresh(*dirty)
 
     def _changed_cells(self, before: GridView) -> Iterator[Region]:
-        view, layout = self._view, self._layout
-        for row in range(len(view.cuts)):
-            for column in range(len(view.columns)):
-                if before.cells[row][column] != view.cells[row][column] and layout.shows(row, column):
+        old, new, layout = before.table, self._view.table, self._layout
+        for row, entries in enumerate(new.entries):
+            for column, entry in enumerate(entries):
+                if old.entries[row][column] != entry and layout.shows(row, column):
                     yield layout.region(row, column)
-        if _kinds(before) != _kinds(view):
+        if old.kinds != new.kinds:
             yield Region(0, layout.legend_line, self.size.width, 1)
 
     def _changed_columns(self, before: GridView) -> Iterator[Region]:
         view, layout = self._view, self._layout
         for column in layout.columns:
-            if before.verdicts[column] != view.verdicts[column]:
+            if before.words[column] != view.words[column]:
                 yield layout.across(column, layout.verdict_line)
             key = view.columns[column].key
             if (key in before.running) != (key in view.running):
@@ -99,13 +99,13 @@ class Heatmap(Widget, can_focus=True):
         """What the cursor is on, in words that a moved row or column keeps."""
         if self.selected is None:
             return None
-        return self._view.keys[self.column], self._view.cuts[self.row]
+        return self._view.keys[self.column], self._view.table.rows[self.row]
 
     def _stay_at(self, at: tuple[str, str] | None) -> None:
         """Keep the cursor on the cell it was on, also where rows or columns have moved."""
         keys = self._view.keys
         column = keys.index(at[0]) if at and at[0] in keys else min(self.column, max(0, len(keys) - 1))
-        cuts = self._view.cuts
+        cuts = self._view.table.rows
         row = cuts.index(at[1]) if at and at[1] in cuts else min(self.row, max(0, len(cuts) - 1))
         self.set_reactive(Heatmap.row, row)
         self.set_reactive(Heatmap.column, column)
@@ -133,7 +133,7 @@ class Heatmap(Widget, can_focus=True):
         if self.selected is None:
             return
         before = (self.row, self.column)
-        self.row = min(max(0, row), len(self._view.cuts) - 1)
+        self.row = min(max(0, row), len(self._view.table.rows) - 1)
         self.column = min(max(0, column), len(self._view.columns) - 1)
         if (self.row, self.column) == before:
             return
@@ -195,15 +195,15 @@ class Heatmap(Widget, can_focus=True):
     def _title(self, layout: Layout) -> str:
         titles, width = self._measure.titles, self.size.width
         where = "  ".join(filter(None, ["" if self._view.order == "plan" else self._view.order, layout.where()]))
-        if self._view.name:
-            titles = (f"{printable(self._view.name, self._ascii)}: {self._measure.name}",)
+        if self._view.is_cross:
+            titles = (f"{printable(self._view.table.title, self._ascii)}: {self._measure.name}",)
         room = width - len(where) - 2 if where else width
         title = shortened(_fitting(titles, room), room, self._ascii)
         return f"{title.ljust(room)}  {where}" if where else title
 
     def _heading(self, line: int) -> list[tuple[str, Style]]:
         layout, view = self._layout, self._view
-        role = {len(layout.heading_lines) - 1: "top cut"} if view.tops else {0: "bottom", 1: "top"}
+        role = {len(layout.heading_lines) - 1: "top cut"} if view.is_cross else {0: "bottom", 1: "top"}
         parts = [(shortened(role.get(line, ""), layout.label).ljust(layout.label), _DIM)]
         for index in layout.columns:
             column = view.columns[index]
@@ -216,18 +216,18 @@ class Heatmap(Widget, can_focus=True):
 
     def _row(self, row: int) -> list[tuple[str, Style]]:
         layout = self._layout
-        label = shortened(printable(self._view.cuts[row], self._ascii), layout.label - 1, self._ascii)
+        label = shortened(printable(self._view.table.rows[row], self._ascii), layout.label - 1, self._ascii)
         label += " " * (layout.label - 1 - cell_len(label))
         parts = [(label, _CURSOR if row == self.row else Style.null()), (" ", Style.null())]
         for index in layout.columns:
-            text, style = self._cell(self._view.cells[row][index], layout.cell, (row, index) in self._view.diagonal)
+            text, style = self._cell(self._view.table.entries[row][index], layout.cell)
             if (row, index) == (self.row, self.column):
                 style += _CURSOR if self.has_focus else Style(bold=True, underline=True)
             parts.append((text, style))
         return parts
 
-    def _cell(self, cell: Entry, width: int, on_diagonal: bool) -> tuple[str, Style]:
-        suffix = cell.suffix + _DIAGONAL[self._ascii] if on_diagonal else cell.suffix or " "
+    def _cell(self, cell: Entry, width: int) -> tuple[str, Style]:
+        suffix = cell.suffix + _DIAGONAL[self._ascii] if cell.marked else cell.suffix or " "
         if cell.interval is None:
             glyph = "x" if cell.kind == "failed" else "." if self._ascii else "·"
             return f"{glyph + suffix:>{width}}", _BOLD if cell.kind == "failed" else _DIM
@@ -244,19 +244,19 @@ class Heatmap(Widget, can_focus=True):
 
     def _verdicts(self) -> list[tuple[str, Style]]:
         layout, view = self._layout, self._view
-        if view.tops:
+        if view.is_cross:
             words = f"rows: bottom cuts; {_DIAGONAL[self._ascii]} both cuts lie equally deep"
             return [(shortened(words, self.size.width), _DIM)]
         parts = [("verdict".ljust(layout.label), _DIM)]
         for index in layout.columns:
-            verdict, column = view.verdicts[index], view.columns[index]
-            text = verdict_text(verdict, bool(column.control), layout.cell - 1, self._ascii)
-            parts.append((f"{text:>{layout.cell - 1}} ", _BOLD if verdict else _DIM))
+            verdict = view.words[index]
+            text = verdict_text(verdict, layout.cell - 1, self._ascii)
+            parts.append((f"{text:>{layout.cell - 1}} ", _DIM if verdict in ("", "pending") else _BOLD))
         return parts
 
     def _legend(self) -> list[tuple[str, Style]]:
         measure = self._measure
-        kinds = [kind for kind in LEGEND if kind in _kinds(self._view)]
+        kinds = [kind for kind in LEGEND if kind in self._view.table.kinds]
         words = ["  ".join(table[kind] for kind in kinds) for table in (LEGEND, _SHORT, _SHORTEST)]
         words = [to_ascii(each) for each in words] if self._ascii else words
         marks = measure.marks
@@ -274,7 +274,3 @@ class Heatmap(Widget, can_focus=True):
 def _fitting(texts: Sequence[str], room: int) -> str:
     """The first of `texts` that fits, the last where none does."""
     return next((text for text in texts if cell_len(text) <= room), texts[-1])
-
-
-def _kinds(view: GridView) -> frozenset[str]:
-    return frozenset(kind for row in view.cells for cell in row for kind in cell.kinds)

@@ -112,14 +112,14 @@ def _moved(first: int, wanted: int, fit: int, count: int) -> int:
 
 def lay_out(view: GridView, width: int, height: int, ascii: bool, before: Layout | None = None) -> Layout:
     """The layout of `view` in `width` by `height` terminal cells; what `before` had scrolled to stays where it can."""
-    count = len(view.columns)
-    names = max((cell_len(printable(cut, ascii)) for cut in view.cuts), default=0) + 1
+    count = len(view.table.columns)
+    names = max((cell_len(printable(cut, ascii)) for cut in view.table.rows), default=0) + 1
     least = _ROOMY if width >= _WIDE else _NARROWEST
     label = max(_LABEL, min(names, _LONGEST_LABEL, width - count * least))
     cell = max(least, min(_WIDEST, (width - label) // max(1, count)))
     tops = headings(view, cell - 1, ascii)
     room = height - (len(tops[0]) if tops else 0) - 1
-    rows = len(view.cuts)
+    rows = len(view.table.rows)
     has_legend, has_title = room - 2 >= min(rows, 3), room - 1 >= min(rows, 3)
     return Layout(
         label=label,
