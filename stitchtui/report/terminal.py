@@ -168,7 +168,7 @@ def grid_table(
     label = _grid_label(setting, width)
     layouts = _WHOLE + _GRID if _NOT_CONNECTED in setting.footer else _GRID
     layout, shown = setting.fit(layouts, None if width is None else width - label)
-    caption = _caption(table, shown, len(rows)) if legend else _left_out(table, shown, len(rows))
+    caption = _caption(table, setting.table.part(range(shown))) if legend else _left_out(table, shown, len(rows))
     name = printable(table.title, ascii) if title else ""
     drawing = Drawing(
         title=Text(name, style="bold") if name else None,
@@ -199,14 +199,13 @@ def _grid_label(setting: _Setting, width: int | None) -> int:
     return max(len("verdict"), min(widest, 32 if width is None else max(12, width // 4)))
 
 
-def _caption(table: Table, shown: int, rows: int) -> str:
-    used = replace(table.part(range(shown)), entries=table.entries[:rows]).kinds
-    lines = [text for kind, text in LEGEND.items() if kind in used]
-    if left_out := table.columns[shown:]:
+def _caption(table: Table, shown: Table) -> str:
+    lines = [text for kind, text in LEGEND.items() if kind in shown.kinds]
+    if left_out := table.columns[len(shown.columns) :]:
         names = listed(printable(heading.name) for heading in left_out)
         lines.append(f"no room for {len(left_out)} of {len(table.columns)} columns: {names}")
-    if rows < len(table.rows):
-        lines.append(counted(len(table.rows) - rows, "more cut"))
+    if more := len(table.rows) - len(shown.rows):
+        lines.append(counted(more, "more cut"))
     if not table.columns:
         lines.append(_NOTHING)
     return "\n".join(lines)

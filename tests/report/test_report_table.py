@@ -204,6 +204,14 @@ def test_columns_without_room_are_named_below_the_table() -> None:
     assert "no room" not in drawn(state, 120)
 
 
+def test_the_legend_says_nothing_of_columns_without_room() -> None:
+    state = whole_run()
+    for task in state.columns()[-1].task_ids:
+        del state.cells[task, CUTS[0]]
+    assert "direct matching only" not in drawn(state, 40)
+    assert "direct matching only" in drawn(state, 120)
+
+
 def test_pairs_keep_their_intervals_when_there_is_little_room() -> None:
     shown = row(whole_run(), "stem", 60)
     assert ["±" in cell for cell in shown] == [True, True, False, False, False, False][: len(shown)]
