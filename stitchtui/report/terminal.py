@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from rich.box import Box
 from rich.cells import cell_len
@@ -19,6 +20,14 @@ WORSE, CLEARLY_WORSE, BETTER = "#d75f00", "bold #d75f00", "#0087d7"
 # Rules above and below the numbers and none between them, as in print.
 _RULES = Box(" ── \n    \n ── \n    \n ── \n ── \n    \n ── \n")
 _ASCII_RULES = Box(" -- \n    \n -- \n    \n -- \n -- \n    \n -- \n", ascii=True)
+_FRAME: dict[str, Any] = {
+    "title_justify": "left",
+    "caption_justify": "left",
+    "show_edge": False,
+    "pad_edge": False,
+    "header_style": "",
+    "footer_style": "",
+}
 _NOT_CONNECTED = "not connected"  # in two lines where there is no room for one
 _NOTHING = "no cells planned yet"
 
@@ -89,7 +98,7 @@ class _Setting:
         return [self.width(index, layout) for index in range(count)]
 
     def label(self, most: int) -> int:
-        """How wide the names of rows are, at most."""
+        """How wide the column of the rows' names is, `most` at most."""
         return min(most, max(map(cell_len, [*self.names, self.table.corner])))
 
     def fit(self, layouts: Sequence[Layout], room: int | None) -> tuple[Layout, int]:
@@ -173,15 +182,10 @@ def grid_table(
     drawing = Drawing(
         title=Text(name, style="bold") if name else None,
         caption=Text(to_ascii(caption) if ascii else caption, style="dim") if caption else None,
-        title_justify="left",
-        caption_justify="left",
         box=_ASCII_RULES if ascii else _RULES,
-        show_edge=False,
         show_footer=bool(shown),
         padding=(0, 0, 0, layout.gap - 1),
-        pad_edge=False,
-        header_style="",
-        footer_style="",
+        **_FRAME,
     )
     drawing.add_column(Text(table.corner), footer=Text(table.footer_name), no_wrap=True, width=label)
     _add_columns(drawing, setting, setting.widths(layout, shown))
@@ -195,8 +199,7 @@ def grid_table(
 def _grid_label(setting: _Setting, width: int | None) -> int:
     if not setting.table.columns:
         return len(_NOTHING) if width is None else min(width, len(_NOTHING))
-    widest = max(map(cell_len, setting.names), default=0)
-    return max(len("verdict"), min(widest, 32 if width is None else max(12, width // 4)))
+    return max(len(setting.table.footer_name), setting.label(32 if width is None else max(12, width // 4)))
 
 
 def _caption(table: Table, shown: Table) -> str:
