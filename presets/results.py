@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import get_args
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -31,9 +30,10 @@ from stitchtui.report.wording import column_name, counted, listed, points, signe
 from stitchtui.run.control import status
 from stitchtui.run.directory import find
 from stitchtui.run.state import Column, RunState, Summary
-from stitchtui.spec.curves import Curve, Quantity, curves
+from stitchtui.spec.curves import QUANTITIES, Curve, curves
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.identity import NUMERICS
+from stitchtui.spec.measures import CKA, PENALTY
 from stitchtui.spec.network_seeds import in_every_seed
 from stitchtui.spec.presets import list_presets, load_preset
 
@@ -237,7 +237,7 @@ def _penalties(state: RunState) -> list[str]:
     return _grid(state, columns, found, "verdict")
 
 
-def _beside(state: RunState, column: Column, said: set[str], quantity: Quantity = "penalty") -> Iterator[list[str]]:
+def _beside(state: RunState, column: Column, said: set[str], quantity: str = PENALTY.name) -> Iterator[list[str]]:
     """The paper's curves for a column, each a heading and a text a cut; those in `said` stand elsewhere already."""
     for curve, values in beside(state, column, quantity):
         if curve.id not in said:
@@ -246,8 +246,8 @@ def _beside(state: RunState, column: Column, said: set[str], quantity: Quantity 
             yield [f"paper, figure {escaped(curve.figure)}", *texts]
 
 
-def _value(value: float, quantity: Quantity) -> str:
-    return f"{value:.2f}" if quantity == "cka" else signed(value)
+def _value(value: float, quantity: str) -> str:
+    return f"{value:.2f}" if quantity == CKA.name else signed(value)
 
 
 def _trained(row: Summary) -> str:
@@ -270,9 +270,9 @@ def _likeness(state: RunState) -> list[str]:
     found: list[list[str]] = []
     papers = set[str]()
     for column in columns:
-        known = [state.summary(column, cut).measures.get("cka") for cut in state.cuts()]
-        texts = [_NOTHING if value is None else _value(value, "cka") for value in known]
-        found += [[f"{escaped(column.heading)}, CKA", *texts], *_beside(state, column, papers, "cka")]
+        known = [state.summary(column, cut).measures.get(CKA.name) for cut in state.cuts()]
+        texts = [_NOTHING if value is None else _value(value, CKA.name) for value in known]
+        found += [[f"{escaped(column.heading)}, CKA", *texts], *_beside(state, column, papers, CKA.name)]
     return _grid(state, columns, found)
 
 
@@ -305,7 +305,7 @@ def _cross(state: RunState, column: Column) -> Iterator[str]:
 
 def _paper(state: RunState) -> Iterator[list[str]]:
     """The paper's curves that the run's pairs name and its grid has no place for, a table for each of their axes."""
-    columns, both = state.columns(), get_args(Quantity)
+    columns, both = state.columns(), QUANTITIES
     placed = {curve.id for column in columns for quantity in both for curve, _ in beside(state, column, quantity)}
     named = [(name, columns) for name, columns in named_curves(state).items() if name not in placed]
     found = [(curves()[name], columns) for name, columns in named if name in curves()]

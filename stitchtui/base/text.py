@@ -38,3 +38,12 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def significant(value: float) -> str:
+    """A number that isn't negative with two digits that tell: `0.22`, `1.4`, `13`, `0.0010`; only nothing is `0`."""
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 9.95:
+        return f"{value:.0f}" if 9.95 <= abs(value) < 1e4 else f"{value:.1e}"
+    return f"{value:#.2g}"

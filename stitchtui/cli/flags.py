@@ -1,8 +1,20 @@
 """The flags of `stitchtui run` that change the experiment: what each is called and tells of itself."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
+
+from stitchtui.spec.controls import control_names
+from stitchtui.spec.datasets import DATASETS
+from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
+from stitchtui.spec.objectives import OBJECTIVES
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a help text lists them: what is installed beside this package is among them."""
+    return ", ".join(names)
+
 
 Scale = Annotated[
     str | None, typer.Option("--scale", metavar="NAME", help="Use this scale of the preset, such as mini.")
@@ -24,14 +36,17 @@ Pairing = Annotated[
     ),
 ]
 Family = Annotated[
-    str | None, typer.Option("--family", metavar="NAME", help="What the stitch may be: affine, identity, bn_affine_bn.")
+    str | None,
+    typer.Option(
+        "--family", metavar="NAME", help=f"What the stitch may be: {listed(FAMILIES)}, or {ALL_RUNGS} for many."
+    ),
 ]
 Objective = Annotated[
-    str | None, typer.Option("--objective", metavar="task|direct", help="What the stitch is fitted to.")
+    str | None, typer.Option("--objective", metavar="NAME", help=f"What the stitch is fitted to: {listed(OBJECTIVES)}.")
 ]
 Start = Annotated[
     str | None,
-    typer.Option("--start", metavar="NAME", help="Where training starts: least_squares, affine, random, identity..."),
+    typer.Option("--start", metavar="NAME", help=f"Where training starts: {listed(STARTS)}."),
 ]
 Epochs = Annotated[
     float | None, typer.Option("--epochs", metavar="NUMBER", help="How many epochs each stitch is trained for.")
@@ -51,12 +66,12 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DATASET",
-        help="The images: digits, mnist, fashion_mnist, cifar10, cifar100, svhn, folder:PATH or npz:PATH.",
+        help=f"The images: {listed(DATASETS)}, folder:PATH or npz:PATH.",
     ),
 ]
 Controls = Annotated[
     str | None,
-    typer.Option("--controls", metavar="A,B|none", help="Which controls: self_stitch, identity, random_bottom."),
+    typer.Option("--controls", metavar="A,B|none", help=f"Which controls: {listed(control_names())}."),
 ]
 Architecture = Annotated[
     list[str] | None,

@@ -46,10 +46,11 @@ def _curves() -> Iterator[tuple[str, ...]]:
     """Those over cuts: what a run can be compared with."""
     from stitchtui.spec.controls import control_named
     from stitchtui.spec.curves import curves
+    from stitchtui.spec.measures import CKA, ERROR
 
     for curve in curves().values():
-        if curve.quantity != "error":
-            of = "CKA" if curve.quantity == "cka" else control_named(curve.control).words or "a pair"
+        if curve.quantity != ERROR.name:
+            of = "CKA" if curve.quantity == CKA.name else control_named(curve.control).words or "a pair"
             yield curve.id, curve.figure, of, curve.title
 
 

@@ -18,6 +18,8 @@ from stitchtui.base.text import duration, plain
 from stitchtui.cli import flags
 from stitchtui.cli.common import Device, Threads, say
 from stitchtui.spec import overrides
+from stitchtui.spec.architectures import ARCHITECTURES
+from stitchtui.spec.datasets import CIFAR10
 
 if TYPE_CHECKING:
     from stitchtui.data.dataset import Dataset
@@ -35,11 +37,10 @@ def train(
         str,
         typer.Option(
             "--architecture",
-            help="resnet18, resnet20/56/110/164, myrtle5, vit, digits_cnn, a torchvision name,"
-            " path/to/file.py:Class or package.module:factory.",
+            help=f"{flags.listed(ARCHITECTURES)}, a torchvision name, path/to/file.py:Class or package.module:factory.",
         ),
     ],
-    data: Annotated[str, typer.Option("--data", help="A dataset's name, folder:PATH or npz:PATH.")] = "cifar10",
+    data: Annotated[str, typer.Option("--data", help="A dataset's name, folder:PATH or npz:PATH.")] = CIFAR10.name,
     width: Annotated[float, typer.Option("--width", help="Multiplies the channels of every layer.")] = 1.0,
     option: flags.Option = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training images.")] = 30,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stitchtui.data.dataset import Augmentation
+from stitchtui.spec.datasets import Augmentation
 
 
 def order(n: int, generator: torch.Generator) -> Tensor:

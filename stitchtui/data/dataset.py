@@ -1,12 +1,11 @@
 """What every dataset is once loaded: uint8 images and labels as tensors, with what must be known about them."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Augmentation = Literal["none", "crop", "crop_flip"]
+from stitchtui.spec.datasets import Augmentation
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from stitchtui.base.errors import BadInput
+from stitchtui.base.registry import load
 from stitchtui.data import facts, oddities
-from stitchtui.data.dataset import Augmentation, Dataset, Part
+from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import indices_for_testing, indices_for_training
 from stitchtui.data.words import shown
+from stitchtui.spec.datasets import DATASETS, Augmentation
 from stitchtui.spec.experiment import DataSpec, Subset
-
-# A mirrored digit is another sign, so only photographs are flipped; 8x8 digits have no margin to crop.
-AUTOMATIC: dict[str, Augmentation] = {"digits": "none", "cifar10": "crop_flip", "cifar100": "crop_flip"}
 
 
 def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = None) -> Dataset:
@@ -74,9 +73,8 @@ def _load(spec: DataSpec, progress: Callable[[int, int], None] | None) -> Raw:
         from stitchtui.data.arrays import load_npz
 
         return load_npz(path)
-    from stitchtui.data.named import load_digits, load_download
-
-    return load_digits() if kind == "digits" else load_download(kind)
+    found: Raw = load(DATASETS[kind].load)(kind)
+    return found
 
 
 def _take(part: Part, subset: Subset, key: str = "data") -> Part:
@@ -97,4 +95,6 @@ def _augmentation(spec: DataSpec) -> Augmentation:
     if spec.augment != "auto":
         return spec.augment
     kind = spec.name.partition(":")[0]
-    return "crop_flip" if kind == "folder" else AUTOMATIC.get(kind, "crop")
+    if kind in DATASETS:
+        return DATASETS[kind].augment
+    return "crop_flip" if kind == "folder" else "crop"

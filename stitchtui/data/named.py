@@ -7,7 +7,6 @@ import sys
 import tarfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +19,21 @@ from stitchtui.data.dataset import Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import generator, stratified_split
 from stitchtui.data.words import one_line, shown
+from stitchtui.spec.datasets import DATASETS, DIGITS, Download
 
 DIGITS_TEST = 600
 # Seconds of silence after which a download has failed: where packets are dropped it would hang for ever.
 SILENCE = 60.0
-_IDX = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz"
 
 
-@dataclass(frozen=True)
-class Download:
-    """A dataset of torchvision's: its class, the files it needs, in which folder, and where they come from."""
-
-    loader: str
-    files: str
-    folder: str
-    origin: str
-
-
-DOWNLOADS = {
-    "mnist": Download("MNIST", _IDX, "MNIST/raw", "https://ossci-datasets.s3.amazonaws.com/mnist/"),
-    "fashion_mnist": Download(
-        "FashionMNIST",
-        _IDX,
-        "FashionMNIST/raw",
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    ),
-    "cifar10": Download("CIFAR10", "cifar-10-python.tar.gz", "", "https://www.cs.toronto.edu/~kriz/"),
-    "cifar100": Download("CIFAR100", "cifar-100-python.tar.gz", "", "https://www.cs.toronto.edu/~kriz/"),
-    "svhn": Download("SVHN", "train_32x32.mat and test_32x32.mat", "", "http://ufldl.stanford.edu/housenumbers/"),
-}
-
-
-def load_digits() -> Raw:
+def load_digits(_name: str = "") -> Raw:
     """scikit-learn's 1,797 grey digits of 8x8 pixels; a fixed, stratified 600 of them are the test part."""
     from sklearn import datasets
 
     pixels, targets = datasets.load_digits(return_X_y=True)
     images = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8).reshape(-1, 1, 8, 8)
     labels = torch.from_numpy(targets).to(torch.int64)
-    train, test = stratified_split(labels, DIGITS_TEST, generator("digits", 0))
+    train, test = stratified_split(labels, DIGITS_TEST, generator(DIGITS.name, 0))
     return Raw(
         Part(images[train], labels[train]),
         Part(images[test], labels[test]),
@@ -67,23 +42,23 @@ def load_digits() -> Raw:
 
 
 def load_download(name: str) -> Raw:
-    """A dataset of DOWNLOADS, from the cache or else the network; BadInput says where to put which files."""
-    root = cache_directory() / "datasets"
+    """A dataset of torchvision's, from the cache or else the network; BadInput says where to put which files."""
+    download, root = DATASETS[name].download, cache_directory() / "datasets"
+    assert download is not None
     try:
         with _quiet():
-            train, test = (_open(name, root, part) for part in (True, False))
+            train, test = (_open(name, download, root, part) for part in (True, False))
     except (OSError, RuntimeError, EOFError, ValueError, TypeError, LookupError, AssertionError) as error:
         raise BadInput(
             f"data.name: {name} can't be read ({one_line(error)}); delete its files in {shown(root)} "
             "to download them again"
         ) from None
-    return Raw(_part(train), _part(test), _classes(name, train))
+    return Raw(_part(train), _part(test), _classes(download, train))
 
 
-def _open(name: str, root: Path, train: bool) -> Any:
+def _open(name: str, download: Download, root: Path, train: bool) -> Any:
     from torchvision import datasets
 
-    download = DOWNLOADS[name]
     loader = getattr(datasets, download.loader)
 
     def fetch(self: Any) -> None:
@@ -100,7 +75,7 @@ def _open(name: str, root: Path, train: bool) -> Any:
     # from damaged files, for which it raises the same exceptions.
     fetching = type(download.loader, (loader,), {"download": fetch})
     part: dict[str, Any] = {"train": train}
-    if download.loader == "SVHN":
+    if download.split:
         part = {"split": "train" if train else "test"}
     return fetching(str(root), download=True, **part)
 
@@ -131,5 +106,5 @@ def _part(source: Any) -> Part:
     )
 
 
-def _classes(name: str, source: Any) -> tuple[str, ...]:
-    return tuple(str(digit) for digit in range(10)) if name in ("mnist", "svhn") else tuple(source.classes)
+def _classes(download: Download, source: Any) -> tuple[str, ...]:
+    return tuple(str(digit) for digit in range(10)) if download.counted else tuple(source.classes)

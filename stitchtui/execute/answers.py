@@ -18,30 +18,13 @@ from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import USUAL, Shape, spelled
 from stitchtui.networks.trying import WrongImages, look
+from stitchtui.spec.datasets import BY_PATH, DATASETS, dataset_names
 from stitchtui.spec.experiment import DataSpec, NetworkSpec
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced, Untraceable
 from stitchtui.stitching.modes import training_difference
 
 Answer = dict[str, Any]
-SHAPES: dict[str, tuple[Shape, int]] = {
-    "digits": ((1, 8, 8), 10),
-    "mnist": ((1, 28, 28), 10),
-    "fashion_mnist": ((1, 28, 28), 10),
-    "cifar10": ((3, 32, 32), 10),
-    "cifar100": ((3, 32, 32), 100),
-    "svhn": ((3, 32, 32), 10),
-}
-"""One image's shape and the number of classes of every dataset known by name, so that none is loaded for them."""
-
-# What lies in the cache once a dataset has been downloaded.
-_ARRIVED = {
-    "mnist": ("MNIST/raw",),
-    "fashion_mnist": ("FashionMNIST/raw",),
-    "cifar10": ("cifar-10-batches-py", "cifar-10-python.tar.gz"),
-    "cifar100": ("cifar-100-python", "cifar-100-python.tar.gz"),
-    "svhn": ("train_32x32.mat",),
-}
 
 
 @dataclass(frozen=True)
@@ -137,10 +120,11 @@ def _of_checkpoint(asked: Asked, path: Path) -> Answer:
 
 def _misfit(data: str, shape: Shape, classes: int) -> str | None:
     """Why a network for images of `shape` can't be used on a dataset that is known by name."""
-    if data not in SHAPES or (SHAPES[data][0][0], SHAPES[data][1]) == (shape[0], classes):
+    known = DATASETS.get(data)
+    if known is None or (known.shape[0], known.classes) == (shape[0], classes):
         return None
-    (channels, *_), count = SHAPES[data]
-    return f"{data} has {channels} channels and {count} classes, the network was made for {shape[0]} and {classes}"
+    has = f"{data} has {known.shape[0]} channels and {known.classes} classes"
+    return f"{has}, the network was made for {shape[0]} and {classes}"
 
 
 def _facts(module: nn.Module, shape: Shape, notes: tuple[str, ...], classes: int, leaves: tuple[str, ...]) -> Answer:
@@ -192,10 +176,10 @@ def cut_rows(
 
 def data_shape(name: str) -> tuple[Shape, int]:
     """One image's [channels, height, width] and the number of classes of a dataset. Raises BadInput."""
-    if name in SHAPES:
-        return SHAPES[name]
-    if not name.startswith(("folder:", "npz:")):
-        raise BadInput.at("data.name", plain(not_known(name, [*SHAPES, "folder:PATH", "npz:PATH"])))
+    if name in DATASETS:
+        return DATASETS[name].shape, DATASETS[name].classes
+    if not name.startswith(BY_PATH):
+        raise BadInput.at("data.name", plain(not_known(name, dataset_names())))
     dataset = load_dataset(DataSpec(name=name))
     return dataset.shape, len(dataset.classes)
 
@@ -210,5 +194,6 @@ def names() -> Answer:
 
 def has_arrived(data: str) -> bool:
     """Whether a run on `data` needs no download first."""
-    folder = cache_directory() / "datasets"
-    return data not in _ARRIVED or any((folder / name).exists() for name in _ARRIVED[data])
+    known = DATASETS.get(data)
+    download = known.download if known else None
+    return download is None or any((cache_directory() / "datasets" / name).exists() for name in download.there)

@@ -16,8 +16,8 @@ from stitchtui.measure.places import Place, chains, cuts_of
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import CKA_BATCH
 from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.spec.plan import Task
-from stitchtui.stitching import objectives
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.memory import SAMPLES, saved_by, step_costs
@@ -181,7 +181,11 @@ class _Work:
         """Seconds of the training steps: the bottom forward, the top's tails forward and back, and the stitches."""
         size, best_of = self._step_images, column.stitch.best_of
         turns = len(self.places) if column.alone else 1  # each with a pass of both networks
-        own = self.top.seconds(size) if column.task.objective != objectives.TASK else 0.0
+        own = (
+            self.top.seconds(size)
+            if column.task.objective in OBJECTIVES and OBJECTIVES[column.task.objective].needs_top
+            else 0.0
+        )
         tails = turns * max(self.tails) * self.back.fixed + best_of * sum(self.tails) * self.back.each * size
         stitches = UPDATED * self._stitches(size) + len(self.places) * OPERATIONS * self.of.calibration.operation
         below = self.bottom.seconds(size) * self.deepest

@@ -15,6 +15,7 @@ from stitchtui.measure.places import Chains, Place, chains, cuts_of
 from stitchtui.measure.saying import Saying
 from stitchtui.run.events import Event, Step, Warned
 from stitchtui.spec.families import AFFINE, IDENTITY
+from stitchtui.spec.measures import SECONDS, STEPS, STITCH_PARAMETERS
 from stitchtui.stitching import adapters, stitches
 from stitchtui.stitching.controls import NAMES_ITSELF, still_reads
 from stitchtui.stitching.evaluate import Scores, scores_of
@@ -56,7 +57,7 @@ class ProbeColumn(Column):
                 yield self.failed(place, "the bottom's features at the cut are not finite")
                 continue
             size = (place.bottom.channels + 1) * len(self.session.dataset.classes)
-            facts = {"stitch_parameters": size, "seconds": seconds}
+            facts = {STITCH_PARAMETERS.name: size, SECONDS.name: seconds}
             yield self.finished(place, self.compared(scores[low]) | facts, wrong=scores[low].wrong_text)
 
 
@@ -124,8 +125,8 @@ class TailColumn(Column):
         if not scores.finite:
             yield self.failed(place, "its training diverged; try a lower stitch.learning_rate")
             return
-        facts: dict[str, float] = {"stitch_parameters": parameter_count(tail.layers), "steps": self.steps}
-        facts["seconds"] = time.monotonic() - started
+        facts: dict[str, float] = {STITCH_PARAMETERS.name: parameter_count(tail.layers), STEPS.name: self.steps}
+        facts[SECONDS.name] = time.monotonic() - started
         yield self.finished(place, self.compared(scores) | facts, wrong=scores.wrong_text)
 
     def _entrance(self, place: Place) -> nn.Module:

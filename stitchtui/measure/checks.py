@@ -6,6 +6,7 @@ from stitchtui.measure.feed import in_order
 from stitchtui.measure.saying import Saying, silent
 from stitchtui.measure.session import Session
 from stitchtui.run.events import Check, Event, Warned
+from stitchtui.spec.measures import PENALTY
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.evaluate import column_scores
@@ -34,7 +35,7 @@ def check_ends(session: Session, task: Task) -> Saying[None]:
 
 def harm(task: Task, measures: Mapping[str, Mapping[str, float | None]]) -> Iterator[Event]:
     """Say where training made an exact self-stitch worse: what it does there it may do to any pair at that cut."""
-    harmed = {row: m["penalty"] or 0.0 for row, m in measures.items() if (m["penalty_low"] or 0.0) > 0}
+    harmed = {row: m[PENALTY.name] or 0.0 for row, m in measures.items() if (m[PENALTY.ends[0]] or 0.0) > 0}
     if harmed:
         worst = max(harmed, key=lambda row: harmed[row])
         yield Warned(

@@ -5,14 +5,14 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import astuple, dataclass, replace
 
 import torch
 
 from stitchtui.base.device import is_out_of_memory, memory_budget, training_dtype
 from stitchtui.measure.checks import check_self_stitch, harm, oversize
 from stitchtui.measure.column import MEMORY_RAN_OUT, Column
+from stitchtui.measure.computed import Evaluated, computed
 from stitchtui.measure.feed import in_order
 from stitchtui.measure.history import History
 from stitchtui.measure.kept import keep
@@ -34,12 +34,23 @@ from stitchtui.spec.families import (
     check_fit,
     start_family,
 )
+from stitchtui.spec.measures import (
+    CCA,
+    CCA_BY_CHANCE,
+    CKA,
+    LATER_GAP,
+    PENALTY,
+    PROCRUSTES,
+    SECONDS,
+    START_PENALTY,
+    STEPS,
+    STITCH_PARAMETERS,
+)
+from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import adapters, fit, objectives, stitches
 from stitchtui.stitching.direct import AffineMap
 from stitchtui.stitching.evaluate import Measured, Scores, column_measures
-from stitchtui.stitching.objectives import sparsity
-from stitchtui.stitching.rank import effective_rank
 from stitchtui.stitching.stopped import IMAGES, stopped
 
 
@@ -63,7 +74,7 @@ class StitchColumn(Column):
     ) -> None:
         self.likeness, self.matching = likeness, matching
         super().__init__(session, task, history)
-        self.trains = task.objective != "direct"
+        self.trains = task.objective != DIRECT.name
         self.alone = self.trains and self.stitch.frozen_bn == "batch"  # these cells would see each other's batch
         self._trained: dict[str, torch.nn.Module] = {}
 
@@ -97,7 +108,7 @@ class StitchColumn(Column):
             diagonal = {p.row for p in self.places if p.bottom.name == p.top.name}
             yield from harm(self.task, {row: m for row, m in self._said.items() if row in diagonal})
         if self.task.control == "" and self.task.family == AFFINE.name and not self.trains:
-            sizes = {row: int(m["stitch_parameters"] or 0) for row, m in self._said.items()}
+            sizes = {row: int(m[STITCH_PARAMETERS.name] or 0) for row, m in self._said.items()}
             yield from oversize(self.task, sizes, stitches.parameter_count(self.ends.top.network.module))
 
     def misfit(self, place: Place) -> str | None:
@@ -226,13 +237,15 @@ class StitchColumn(Column):
             if reason:
                 yield self.failed(place, reason)
                 continue
-            measures = self.compared(measured.scores) | _facts(measured, cells[k].stitch) | likeness[k]
+            top = self.session.base(self.session.loaded[self.task.top])
+            own = computed(Evaluated(cells[k].stitch, measured, top))
+            measures = self.compared(measured.scores) | own | likeness[k]
             later = both.top.cuts[cells[k].top :]
-            measures |= {f"gap at {cut.name}": gap for cut, gap in zip(later, measured.later_gaps, strict=False)}
-            measures["seconds"] = seconds
+            measures |= {f"{LATER_GAP}{cut.name}": gap for cut, gap in zip(later, measured.later_gaps, strict=False)}
+            measures[SECONDS.name] = seconds
             if before is not None:
-                penalties[place] = self.compared(before[k])["penalty"]
-                measures |= {"start_penalty": penalties[place], "steps": self.steps}
+                penalties[place] = self.compared(before[k])[PENALTY.name]
+                measures |= {START_PENALTY.name: penalties[place], STEPS.name: self.steps}
                 self._trained[place.row] = cells[k].stitch
             else:
                 self.matching.scores[self._key(place)] = measured.scores
@@ -354,26 +367,9 @@ class StitchColumn(Column):
 
     def _likeness(self, places: Sequence[Place]) -> Saying[list[dict[str, float | None]]]:
         found = yield from self.counted(self.likeness.alike(self.ends, cuts_of(places)))
-        nothing = dict.fromkeys(("cka", "procrustes", "cca", "cca_by_chance"))
-        return [{"cka": each.cka, **asdict(each.alignment)} if each else {**nothing} for each in found]
-
-
-def _facts(measured: Measured, stitch: torch.nn.Module) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "activation_gap": measured.gap,
-        "js_distance": measured.js_distance,
-        "stitch_parameters": stitches.parameter_count(stitch),
-        "stitch_rank": stitches.rank_of(stitch),
-    }
-    if (share := sparsity(stitch)) > 0:
-        facts["stitch_sparsity"] = share
-    matrix = stitch.matrix() if isinstance(stitch, stitches.Stitch) else None
-    if matrix is not None and not isinstance(stitch, stitches.Identity):
-        facts["stitch_effective_rank"] = effective_rank(matrix)
-    if measured.outlying is not None:
-        out = measured.outlying
-        facts |= {"ood": out.auroc, "ood_low": out.low, "ood_high": out.high, "ood_ratio": out.ratio}
-    return facts
+        names = CKA.name, PROCRUSTES.name, CCA.name, CCA_BY_CHANCE.name
+        values = [(each.cka, *astuple(each.alignment)) if each else (None,) * len(names) for each in found]
+        return [dict(zip(names, each, strict=True)) for each in values]
 
 
 def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:

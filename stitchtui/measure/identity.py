@@ -11,6 +11,7 @@ from stitchtui.measure.material import Ends, Material
 from stitchtui.measure.session import Session
 from stitchtui.networks.network import tensor_bytes
 from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.plan import Task
 from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.adapters import adapter
@@ -47,7 +48,7 @@ def facts(
     family = FAMILIES.get(task.family)
     if family is not None and family.takes_rank:
         found["rank"] = stitch.rank
-    if task.objective != "direct":
+    if task.objective != DIRECT.name:
         found |= {
             "seed": task.seed,
             "steps": steps,

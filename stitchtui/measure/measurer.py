@@ -17,6 +17,7 @@ from stitchtui.measure.similarity_cache import Likeness
 from stitchtui.measure.together import companions, train_together
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import AFFINE
+from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.plan import NetworkUnit, Task, Unit
 
 
@@ -51,7 +52,7 @@ class Measurer:
         """Carry out the first of these tasks, and with it those that can be trained in one go; returns them."""
         task = tasks[0]
         column = self.column(task)
-        if task.control == "" and (task.family, task.objective) == (AFFINE.name, "direct") and not task.place:
+        if task.control == "" and (task.family, task.objective) == (AFFINE.name, DIRECT.name) and not task.place:
             yield from check_ends(self.session, task)
         if column.is_finished():
             return [task]

@@ -1,50 +1,24 @@
 """Architectures by name: those of this package, of torchvision, timm and the hubs, and a user's own class."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
 
 from torch import nn
 
 from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.registry import load
 from stitchtui.base.text import plain
 from stitchtui.networks import from_hubs, from_timm, from_torchvision, own_code
-from stitchtui.networks.digits import digits_cnn
-from stitchtui.networks.myrtle import myrtle5
 from stitchtui.networks.reasons import reason
-from stitchtui.networks.resnet import basic_resnet, bottleneck_resnet, resnet18
 from stitchtui.networks.sizes import USUAL, Shape
 from stitchtui.networks.trying import shaped
-from stitchtui.networks.vit import vit
+from stitchtui.spec.architectures import ARCHITECTURES, Option
 from stitchtui.spec.experiment import Normalisation
 from stitchtui.spec.settings import dotted
-
-Option = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """How to build a network, and the options it takes with their defaults."""
-
-    build: Callable[..., nn.Module]
-    options: Mapping[str, Option] = field(default_factory=dict)
-
-
-OWN: dict[str, Architecture] = {
-    "resnet18": Architecture(resnet18),
-    "resnet20": Architecture(partial(basic_resnet, blocks=3)),
-    "resnet56": Architecture(partial(basic_resnet, blocks=9)),
-    "resnet110": Architecture(partial(basic_resnet, blocks=18)),
-    "resnet164": Architecture(partial(bottleneck_resnet, blocks=18)),
-    "myrtle5": Architecture(myrtle5),
-    "vit": Architecture(vit, {"patch": 4, "depth": 6, "heads": 6, "dim": 192, "mlp_ratio": 4.0, "pool": "mean"}),
-    "digits_cnn": Architecture(digits_cnn),
-}
 
 
 def names() -> list[str]:
     """Every architecture known by name, this package's own first."""
-    return [*OWN, *(name for name in from_torchvision.names() if name not in OWN)]
+    return [*ARCHITECTURES, *(name for name in from_torchvision.names() if name not in ARCHITECTURES)]
 
 
 def canonical(architecture: str, weights: str | None = None) -> str:
@@ -59,12 +33,12 @@ def canonical(architecture: str, weights: str | None = None) -> str:
     if has_weights(architecture):
         from_hubs.check(architecture)
         return architecture
-    if own_code.is_reference(architecture) or (architecture in OWN and weights is None):
+    if own_code.is_reference(architecture) or (architecture in ARCHITECTURES and weights is None):
         return architecture
     name = architecture.removeprefix(from_torchvision.PREFIX)
     if name in from_torchvision.names():
         return from_torchvision.PREFIX + name
-    if architecture in OWN:
+    if architecture in ARCHITECTURES:
         why = "it has no published weights; leave `weights` out to train it"
         raise BadInput(f"architecture {architecture}: {why}", "weights")
     hint = "; timm's are timm:NAME, a class of your own is path/to/file.py:Class"
@@ -153,7 +127,7 @@ def _built(  # noqa: PLR0917
 ) -> nn.Module:
     chosen = options or {}
     try:
-        if name in OWN:
+        if name in ARCHITECTURES:
             return _own(name, classes, shape, width, chosen)
         if width != 1.0:
             why = f"width {width:g} can't be used, it has no width to scale"
@@ -181,13 +155,14 @@ def _built(  # noqa: PLR0917
 def _own(
     name: str, classes: int, shape: tuple[int, int, int], width: float, options: Mapping[str, Option]
 ) -> nn.Module:
-    architecture = OWN[name]
+    architecture = ARCHITECTURES[name]
     checked = {key: _checked(name, key, value) for key, value in options.items()}
-    return architecture.build(classes, shape, width, **{**architecture.options, **checked})
+    build: Callable[..., nn.Module] = load(architecture.build)
+    return build(classes, shape, width, **architecture.fixed, **{**architecture.options, **checked})
 
 
 def _checked(name: str, key: str, value: Option) -> Option:
-    known = OWN[name].options
+    known = ARCHITECTURES[name].options
     if not known:
         raise BadInput(f"architecture {name}: option '{plain(key)}' is not known; it takes no options", "options")
     if key not in known:

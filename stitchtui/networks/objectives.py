@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui.data import batches
-from stitchtui.data.dataset import Augmentation
 from stitchtui.networks.network import logits, normalise
+from stitchtui.spec.datasets import Augmentation
 from stitchtui.spec.experiment import Normalisation
 
 

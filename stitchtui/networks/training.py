@@ -17,11 +17,12 @@ from torch.nn import functional as F
 from stitchtui.base.device import draw_on, drawn, is_out_of_memory, training_dtype
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.data import batches
-from stitchtui.data.dataset import Augmentation, Part
+from stitchtui.data.dataset import Part
 from stitchtui.networks.checkpoints import keep
 from stitchtui.networks.frozen import frozen
 from stitchtui.networks.network import normalise
 from stitchtui.networks.objectives import Batch, Lesson, supervised
+from stitchtui.spec.datasets import Augmentation
 from stitchtui.spec.experiment import Normalisation, TrainSpec
 
 T = TypeVar("T")

@@ -11,6 +11,8 @@ from stitchtui.run.state import Column, RunState
 from stitchtui.spec.claims import ClaimSpec, ColumnSpec, CutRange, Measure
 from stitchtui.spec.controls import column_of as planned_column
 from stitchtui.spec.controls import control_named
+from stitchtui.spec.measures import PAIRED, VERSUS_BOTTOM
+from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval, over_seeds
 
 
@@ -58,7 +60,7 @@ def column_of(state: RunState, ref: ColumnSpec) -> Column:
     mine = [c for c in (*state.columns(), *state.crosses()) if (c.control, (c.bottom, c.top)) == wanted]
     objective, family = ref.stitch.get("objective"), ref.stitch.get("family")
     rest = {key: value for key, value in ref.stitch.items() if key not in ("objective", "family")}
-    if objective == "direct":
+    if objective == DIRECT.name:
         mine = _direct(mine)
     found = {
         column.task_ids: column
@@ -81,7 +83,7 @@ def _direct(columns: Iterable[Column]) -> list[Column]:
     """Each column's direct matching as a column of its own."""
     found = []
     for column in columns:
-        if column.objective == "direct":
+        if column.objective == DIRECT.name:
             found.append(column)
         elif column.direct_tasks:
             found.append(column.matched())
@@ -109,14 +111,14 @@ def _number(state: RunState, column: Column, cut: str, measure: Measure, better:
         return Number("", cut, None, None, f"failed: {summary.reason or 'no reason given'}")
     if summary.status != "finished":
         return Number("", cut, None, None, "not measured")
-    if measure == "cka":
-        found = [row.measures.get("cka") for row in state.summaries(column, cut)]
+    if measure not in PAIRED:
+        found = [row.measures.get(measure) for row in state.summaries(column, cut)]
         known = [Interval(value, value, value) for value in found if value is not None]
         # of all test images, so that it has an interval over network seeds only
         return _sound(cut, over_seeds(known) if len(known) == len(found) else None, measure)
     direct = better and summary.direct is not None and column.counted(summary) is summary.direct
     row = state.summary(column.matched(), cut) if direct else summary
-    interval = row.versus_bottom if measure == "versus_bottom" else row.penalty
+    interval = row.versus_bottom if measure == VERSUS_BOTTOM.name else row.penalty
     answer = interval and answered(interval, state, column, cut, measure=measure, direct=direct)
     return _sound(cut, answer, measure, "direct matching" if direct else "")
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from stitchtui.report.claim_numbers import Number, name_of
 from stitchtui.spec.claims import ClaimSpec, CutRange, Measure, Where
+from stitchtui.spec.measures import MEASURES, PENALTY
 from stitchtui.stats.penalty import Interval
 
-_MEASURES = {"penalty": "penalty", "versus_bottom": "penalty against the bottom", "cka": "CKA"}
 _REGIONS = {
     "all": "at {} cut",
     "diagonal": "at {} two equally deep cuts",
@@ -32,7 +32,7 @@ def _subject(claim: ClaimSpec) -> str:
 
 def measure_name(measure: Measure) -> str:
     """What a sentence calls a measure."""
-    return _MEASURES[measure]
+    return MEASURES[measure].claimed
 
 
 def _amount(claim: ClaimSpec, value: float | None) -> str:
@@ -40,7 +40,7 @@ def _amount(claim: ClaimSpec, value: float | None) -> str:
 
 
 def _value(measure: Measure, value: float) -> str:
-    return f"{value:g}" + ("" if measure == "cka" else " points")
+    return f"{value:g}{MEASURES[measure].unit}"
 
 
 def condition_text(where: Where, whose: str = "") -> str:
@@ -131,9 +131,9 @@ _SENTENCES = {
 }
 
 
-def interval_text(interval: Interval, measure: Measure = "penalty") -> str:
+def interval_text(interval: Interval, measure: Measure = PENALTY.name) -> str:
     """A number with the ends of its 95 % interval: `+1.23 [+0.82, +1.64]`; a CKA has none: `0.83`."""
-    if measure == "cka" and interval.low == interval.high:
+    if not MEASURES[measure].low and interval.low == interval.high:
         return f"{interval.value:.2f}"
     return f"{_signed(interval.value)} [{_signed(interval.low)}, {_signed(interval.high)}]"
 

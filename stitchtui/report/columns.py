@@ -1,6 +1,8 @@
-"""Every column of the CSV and every measure of a cell: what it is and in which unit. The one place that says so."""
+"""Every column of the CSV: what it holds and in which unit."""
 
-COLUMNS: dict[str, str] = {
+from stitchtui.spec import measures
+
+PLACES: dict[str, str] = {
     "run": "the run's name",
     "task": "the task's id: the cells of one column and one seed were measured together",
     "bottom": "the network that supplies the layers up to the cut",
@@ -21,51 +23,22 @@ COLUMNS: dict[str, str] = {
     "reused_from": "the earlier run that measured this cell; empty if this one did",
     "reason": "why a failed cell failed",
     "identity": "SHA-256 over everything that determines the cell's numbers",
-    "error": "test error of the stitched network, percent",
-    "loss": "cross-entropy of the stitched network on the test images, nats",
-    "bottom_error": "test error of the bottom by itself, percent",
-    "top_error": "test error of the top by itself, percent",
-    "images": "test images that the errors are over",
-    "penalty": "error - top_error, points; what the grid shows",
-    "penalty_low": "lower end of the penalty's paired 95 % interval, points",
-    "penalty_high": "upper end of it",
-    "versus_bottom": "error - bottom_error, points",
-    "versus_bottom_low": "lower end of its paired 95 % interval, points",
-    "versus_bottom_high": "upper end of it",
-    "start_penalty": "the penalty before the first step of training, points",
-    "direct_penalty": "the penalty of direct matching at the same bottom, top, control and cut, points",
-    "agreement": "test images on which the stitched network says what the top says, percent",
-    "js_distance": "Jensen-Shannon distance of the stitched network's and the top's class probabilities, 0 to 1",
-    "cka": "linear CKA of bottom and top at the cut on test images, 0 to 1; from minibatches it may lie just below 0",
-    "procrustes": "Procrustes distance of the two, 0 (equal but for rotation, shift and scale) to 1 (uncorrelated)",
-    "cca": "mean canonical correlation of the two, 0 to 1 (either is an affine map of the other)",
-    "cca_by_chance": "at most what cca is for unrelated representations of these sizes and as many images",
-    "activation_gap": "squared distance of what the top is fed from its own activations, over their own; 0: none",
-    "ood": "chance that a stitched activation lies farther out than one of the top's own: 0.5 as they do, 1 outside",
-    "ood_low": "lower end of its 95 % interval",
-    "ood_high": "upper end of it",
-    "ood_ratio": "how far out stitched activations lie over how far the top's own do, by their medians",
-    "stitch_parameters": "parameters of the stitch, or of what a control trains in its place",
-    "stitch_rank": "rank of the stitch's linear map",
-    "stitch_effective_rank": "its rank with small singular values counted for little (Roy and Vetterli, 2007)",
-    "stitch_sparsity": "share of the stitch's weights that are exactly 0",
-    "steps": "steps of training",
-    "seconds": "the time of the cell's share of its task, seconds",
 }
-"""What each column holds, in the order of the CSV's own; a measure that a run knows besides has a column as well."""
+"""What each column holds that is no measure, in the order of the CSV's own."""
 
 
-LATER_GAP = "gap at "
-"""What the column of the activation gap further on begins with; the name of a later cut of the top follows."""
+def columns() -> dict[str, str]:
+    """What each column holds, in order; a measure that a run knows besides has a column as well."""
+    return PLACES | measures.columns()
 
 
 def meaning(name: str) -> str | None:
     """What the column called `name` holds; None for one that nothing is said of."""
     later = "the activation gap further on, at this later cut of the top"
-    return COLUMNS.get(name, later if name.startswith(LATER_GAP) else None)
+    return columns().get(name, later if name.startswith(measures.LATER_GAP) else None)
 
 
 def columns_text() -> str:
     """The columns as a table of a Markdown page."""
-    rows = [f"| `{name}` | {meaning(name)} |" for name in (*COLUMNS, f"{LATER_GAP}CUT")]
+    rows = [f"| `{name}` | {meaning(name)} |" for name in (*columns(), f"{measures.LATER_GAP}CUT")]
     return "\n".join(["| column | holds |", "| --- | --- |", *rows]) + "\n"

@@ -1,20 +1,14 @@
 """What else each cut of a pair says: direct matching, agreement, activation gap, CKA and the stitch's parameters."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from stitchtui.report.table import Entry, Heading, Table, own_entry
-from stitchtui.report.wording import column_name, signed, significant
+from stitchtui.report.wording import column_name, signed
 from stitchtui.run.state import RunState, Summary
+from stitchtui.spec.measures import MEASURES, Detail
+from stitchtui.spec.objectives import DIRECT
 
-MEANINGS = {
-    "direct": "direct: the penalty of direct matching, with nothing trained",
-    "agree %": "agree: images on which the stitched network says what the top says",
-    "gap": "gap: activation gap, how far what the top is fed is from its own activations (0: not at all)",
-    "OOD": "OOD: how far outside its own activations the top is fed (0.5: as its own, 1: wholly outside)",
-    "CKA": "CKA: linear, of bottom and top at the cut, 0 to 1",
-    "parameters": "parameters: the stitch's",
-}
-"""What each heading stands for."""
+_DIRECT_MEANING = f"{DIRECT.name}: the penalty of direct matching, with nothing trained"
 
 
 def details(state: RunState) -> list[Table]:
@@ -25,8 +19,8 @@ def details(state: RunState) -> list[Table]:
         if column.control or not any(row.penalty or row.direct for row in rows):
             continue
         columns = {"penalty": [own_entry(state, column, row.cut) for row in rows]}
-        if column.objective != "direct":  # else it is the penalty itself
-            columns["direct"] = [_direct(row) for row in rows]
+        if column.objective != DIRECT.name:  # else it is the penalty itself
+            columns[DIRECT.name] = [_direct(row) for row in rows]
         columns |= _measures(rows)
         found.append(
             Table(
@@ -45,20 +39,20 @@ def _direct(row: Summary) -> Entry:
 
 
 def _measures(rows: list[Summary]) -> Iterator[tuple[str, list[Entry]]]:
-    yield "agree %", _measure(rows, "agreement", "{:.1f}".format)
-    yield "gap", _measure(rows, "activation_gap", significant)
-    if any("ood" in row.measures for row in rows):
-        yield "OOD", _measure(rows, "ood", "{:.2f}".format)
-    yield "CKA", _measure(rows, "cka", "{:.2f}".format)
-    yield "parameters", _measure(rows, "stitch_parameters", "{:,.0f}".format)
+    for name, detail in _declared():
+        values = [row.measures.get(name) for row in rows]
+        if detail.always or any(value is not None for value in values):
+            yield detail.heading, [Entry(text="·" if value is None else detail.text(value)) for value in values]
 
 
-def _measure(rows: list[Summary], name: str, words: Callable[[float], str]) -> list[Entry]:
-    values = (row.measures.get(name) for row in rows)
-    return [Entry(text="·" if value is None else words(value)) for value in values]
+def _declared() -> list[tuple[str, Detail]]:
+    """The measures that have a column, in order."""
+    found = [(name, measure.detail) for name, measure in MEASURES.items() if measure.detail]
+    return sorted(found, key=lambda each: each[1].place)
 
 
 def meanings(headings: Iterable[Heading]) -> str:
     """A sentence on what these headings mean; empty where there is none."""
     used = {heading.name for heading in headings}
-    return "; ".join(text for heading, text in MEANINGS.items() if heading in used)
+    said = {DIRECT.name: _DIRECT_MEANING, **{detail.heading: detail.meaning for _, detail in _declared()}}
+    return "; ".join(text for heading, text in said.items() if heading in used)

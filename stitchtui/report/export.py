@@ -16,6 +16,8 @@ from stitchtui.report.depths import depths
 from stitchtui.report.wording import printable
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
+from stitchtui.spec.measures import DIRECT_PENALTY, PENALTY, columns, counts
+from stitchtui.spec.objectives import DIRECT
 
 FORMAT = 1
 """Raised when a key of the JSON or a column of the CSV changes its meaning or goes."""
@@ -25,18 +27,7 @@ PLACE_COLUMNS = (
     *("seed", "cut", "bottom_cut", "top_cut", "depth", "adapter"),
     *("status", "reused_from", "reason", "identity"),
 )
-MEASURES = (
-    *("error", "loss", "bottom_error", "top_error", "images"),
-    *("penalty", "penalty_low", "penalty_high"),
-    *("versus_bottom", "versus_bottom_low", "versus_bottom_high"),
-    *("start_penalty", "direct_penalty", "agreement", "js_distance"),
-    *("cka", "procrustes", "cca", "cca_by_chance", "activation_gap", "ood", "ood_low", "ood_high", "ood_ratio"),
-    *("stitch_parameters", "stitch_rank", "stitch_effective_rank", "stitch_sparsity", "steps", "seconds"),
-)
-"""The measures in the order of the CSV's columns; ones that a run knows besides follow in alphabetical order."""
-
 _Place = tuple[str, str]  # task, cut
-_COUNTS = ("images", "steps", "stitch_parameters")
 
 
 def csv_text(state: RunState) -> str:
@@ -47,7 +38,8 @@ def csv_text(state: RunState) -> str:
     spreadsheet would take for a formula starts with an apostrophe.
     """
     known = {name for cell in state.cells.values() for name in cell.measures}
-    measures = [*MEASURES, *sorted(known.difference(MEASURES))]
+    declared = columns()  # ones that a run knows besides follow in alphabetical order
+    measures = [*declared, *sorted(known.difference(declared))]
     direct = _direct_penalties(state)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -69,7 +61,7 @@ def _direct_penalties(state: RunState) -> Mapping[_Place, float]:
     found = {}
     for cell in state.cells.values():
         direct = state.cells.get((beside.get(cell.task) or "", cell.cut))
-        penalty = direct.measures.get("penalty") if direct and direct.status == "finished" else None
+        penalty = direct.measures.get(PENALTY.name) if direct and direct.status == "finished" else None
         if penalty is not None:
             found[cell.task, cell.cut] = penalty
     return found
@@ -77,9 +69,9 @@ def _direct_penalties(state: RunState) -> Mapping[_Place, float]:
 
 def _measures(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> dict[str, float | None]:
     """The cell's measures, counts as whole numbers, and beside a trained penalty the direct-matching one."""
-    found = {name: _whole(value) if name in _COUNTS else value for name, value in cell.measures.items()}
-    if cell.status == "finished" and task.objective != "direct" and found.get("direct_penalty") is None:
-        found["direct_penalty"] = direct.get((cell.task, cell.cut))
+    found = {name: _whole(value) if name in counts() else value for name, value in cell.measures.items()}
+    if cell.status == "finished" and task.objective != DIRECT.name and found.get(DIRECT_PENALTY.name) is None:
+        found[DIRECT_PENALTY.name] = direct.get((cell.task, cell.cut))
     return found
 
 

@@ -13,6 +13,7 @@ from stitchtui.report.references import Reference, likeness, references
 from stitchtui.report.table import Table
 from stitchtui.report.wording import column_name, printable, shortened, signed
 from stitchtui.run.state import Column, RunState
+from stitchtui.spec.measures import CKA
 from stitchtui.stats.penalty import Interval
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def likeness_lines(state: RunState) -> list[Line]:
     found = []
     for column in columns:
         place = depths(state, column.bottom, column.top) if by_depth else numbers
-        known = {cut: state.summary(column, cut).measures.get("cka") for cut in state.cuts()}
+        known = {cut: state.summary(column, cut).measures.get(CKA.name) for cut in state.cuts()}
         values = [(place[cut], value) for cut, value in known.items() if cut in place and value is not None]
         points = tuple((x, Interval(value, value, value)) for x, value in sorted(values))
         found.append(Line(column.heading, "pair", points))
-    return found + _paper(references(state, None if by_depth else numbers, "cka")) if columns else []
+    return found + _paper(references(state, None if by_depth else numbers, CKA.name)) if columns else []
 
 
 def _paper(found: Sequence[Reference]) -> list[Line]:

@@ -8,6 +8,8 @@ from stitchtui.report.wording import column_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import UNSTITCHED
 from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.measures import STITCH_PARAMETERS
+from stitchtui.spec.objectives import DIRECT
 
 
 def ladders(state: RunState) -> list[Table]:
@@ -31,11 +33,11 @@ def ladders(state: RunState) -> list[Table]:
 
 def _alike(columns: Sequence[Column]) -> Iterator[list[Column]]:
     """Columns of one pair that differ in family alone; what can't be trained stands with every way of training."""
-    matched = [column for column in columns if column.objective == "direct"]
+    matched = [column for column in columns if column.objective == DIRECT.name]
     fixed = [column for column in matched if not _trainable(column)]
     trained: dict[tuple[str, str], list[Column]] = {}
     for column in columns:
-        if column.objective != "direct":
+        if column.objective != DIRECT.name:
             trained.setdefault((column.objective, column.recipe), []).append(column)
     for group in trained.values():
         yield [*fixed, *group]
@@ -79,7 +81,7 @@ def _parts(family: str) -> tuple[Forms, ...]:
 
 def _size(state: RunState, column: Column, cuts: Iterable[str]) -> str:
     """The stitch's parameters over the cuts: `272`, `272-4,160`; empty where none is known."""
-    sizes = (state.summary(column, cut).measures.get("stitch_parameters") for cut in cuts)
+    sizes = (state.summary(column, cut).measures.get(STITCH_PARAMETERS.name) for cut in cuts)
     known = sorted({round(value) for value in sizes if value is not None})
     ends = [f"{value:,}" for value in (known[:1] + known[-1:])]
     return "-".join(dict.fromkeys(ends))

@@ -16,6 +16,7 @@ from stitchtui.run.events import (
 )
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
+from stitchtui.spec.measures import PENALTY
 
 
 def line(event: Event, state: RunState) -> str | None:
@@ -50,7 +51,7 @@ def line(event: Event, state: RunState) -> str | None:
 
 def _finished(task: TaskState, state: RunState) -> str:
     cells = [cell for (name, _), cell in state.cells.items() if name == task.id]
-    known = [penalty for cell in cells if (penalty := cell.measures.get("penalty")) is not None]
+    known = [penalty for cell in cells if (penalty := cell.measures.get(PENALTY.name)) is not None]
     took = "" if task.started is None or task.finished is None else f" in {duration(task.finished - task.started)}"
     took += f" with {counted(task.together - 1, 'other')}" if took and task.together > 1 else ""
     places = counted(len(known), "cut")

@@ -8,6 +8,7 @@ from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS, Control, column_of
 from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.measures import OOD, STITCH_RANK
 from stitchtui.stats.objections import (
     CutEvidence,
     Judgement,
@@ -99,7 +100,7 @@ def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[st
     penalty, found = penalty_of(state, column, row), state.summary(column, row)
     assert penalty is not None
     controls = {name: penalty_of(state, c, row) if c else None for name, c in beside.items()}
-    value, low, high = (found.measures.get(name) for name in ("ood", "ood_low", "ood_high"))
+    value, low, high = (found.measures.get(name) for name in (OOD.name, *OOD.ends))
     outlying = None if value is None or low is None or high is None else Interval(value, low, high)
     ranks = _low_rank(state, column, row)
     direct = found.direct and answered(found.direct, state, column, row, direct=True)
@@ -127,7 +128,7 @@ def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:
     for other in state.crosses() if column.cross else state.columns():
         family = FAMILIES.get(other.family)
         if (other.control, other.bottom, other.top, other.objective) == wanted and family and family.takes_rank:
-            penalty, rank = penalty_of(state, other, row), state.summary(other, row).measures.get("stitch_rank")
+            penalty, rank = penalty_of(state, other, row), state.summary(other, row).measures.get(STITCH_RANK.name)
             if penalty is not None and rank is not None:
                 found[int(rank)] = penalty
     return found

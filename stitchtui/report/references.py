@@ -8,7 +8,8 @@ from stitchtui.report.depths import depths
 from stitchtui.run.records import NetworkState
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
-from stitchtui.spec.curves import Curve, Quantity, curves, named
+from stitchtui.spec.curves import Curve, curves, named
+from stitchtui.spec.measures import CKA, PENALTY
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Reference:
 
 
 def references(
-    state: RunState, cuts: Mapping[str, float] | None = None, quantity: Quantity = "penalty"
+    state: RunState, cuts: Mapping[str, float] | None = None, quantity: str = PENALTY.name
 ) -> list[Reference]:
     """Every curve of `quantity` that the run names for one of its columns, once each, where it can be placed.
 
@@ -53,7 +54,7 @@ def references(
     return list(found.values())
 
 
-def beside(state: RunState, column: Column, quantity: Quantity = "penalty") -> list[tuple[Curve, dict[str, float]]]:
+def beside(state: RunState, column: Column, quantity: str = PENALTY.name) -> list[tuple[Curve, dict[str, float]]]:
     """The paper's curves of `quantity` for a column, each with its value at those of the run's cuts that it has.
 
     Empty for a curve of another architecture, whose cuts are others.
@@ -74,7 +75,7 @@ def _is_of(network: NetworkState | None, curve: Curve) -> bool:
 
 def likeness(state: RunState) -> list[Column]:
     """Of each pair a column that has its CKA, in a run that asks for it: by a claim, or by naming a curve of CKA."""
-    if not _claims_of_cka(state) and all(_quantity(name) != "cka" for name in named_curves(state)):
+    if not _claims_of_cka(state) and all(_quantity(name) != CKA.name for name in named_curves(state)):
         return []
     found: dict[str, Column] = {}  # CKA is of the pair, whatever the stitch
     for column in state.columns():
@@ -88,11 +89,11 @@ def _claims_of_cka(state: RunState) -> bool:
     claims = state.experiment.get("claims")
     said = [claim for claim in (claims if isinstance(claims, list) else []) if isinstance(claim, dict)]
     parts = [*said, *(where for claim in said if isinstance(where := claim.get("where"), dict))]
-    return any(part.get("measure") == "cka" for part in parts)
+    return any(part.get("measure") == CKA.name for part in parts)
 
 
 def _has_cka(state: RunState, column: Column) -> bool:
-    return any("cka" in state.summary(column, cut).measures for cut in state.cuts())
+    return any(CKA.name in state.summary(column, cut).measures for cut in state.cuts())
 
 
 def named_curves(state: RunState) -> dict[str, list[Column]]:
@@ -121,8 +122,8 @@ def _is_for(column: Column, name: str) -> bool:
     return column.control == (curves()[name].control if name in curves() else "")
 
 
-def _quantity(name: str) -> Quantity:
-    return curves()[name].quantity if name in curves() else "penalty"
+def _quantity(name: str) -> str:
+    return curves()[name].quantity if name in curves() else PENALTY.name
 
 
 def _pairs(state: RunState) -> Iterator[dict[str, Any]]:

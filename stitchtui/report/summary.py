@@ -13,6 +13,7 @@ from stitchtui.report.wording import bounds, column_name, counted, listed, norma
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.curves import Curve
+from stitchtui.spec.measures import CKA
 
 Topic = Literal[
     "run", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "end points", "controls",
@@ -156,8 +157,8 @@ def paper_lines(state: RunState) -> Iterable[str]:
             pairs = [f"{cut} {signed(value)} / {signed(p.value)}" for cut, value in values.items() if (p := own[cut])]
             yield from _compared(column_name(column), curve, pairs)
     for column in likeness(state):
-        for curve, values in beside(state, column, "cka"):
-            known = {cut: state.summary(column, cut).measures.get("cka") for cut in values}
+        for curve, values in beside(state, column, CKA.name):
+            known = {cut: state.summary(column, cut).measures.get(CKA.name) for cut in values}
             pairs = [f"{cut} {values[cut]:.2f} / {cka:.2f}" for cut, cka in known.items() if cka is not None]
             yield from _compared(f"CKA of {column.heading}", curve, pairs)
 

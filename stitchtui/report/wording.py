@@ -110,15 +110,6 @@ def _each(values: Sequence[float]) -> str:
     return "/".join(f"{value:.3g}" for value in values)
 
 
-def significant(value: float) -> str:
-    """A number that isn't negative with two digits that tell: `0.22`, `1.4`, `13`, `0.0010`; only nothing is `0`."""
-    if value == 0:
-        return "0"
-    if not 1e-3 <= abs(value) < 9.95:
-        return f"{value:.0f}" if 9.95 <= abs(value) < 1e4 else f"{value:.1e}"
-    return f"{value:#.2g}"
-
-
 def verdict_counts(state: RunState) -> str:
     """How many pairs are connected, not connected and undecided: `1 connected, 1 undecided`."""
     found = Counter(verdict for column in state.columns() if (verdict := state.verdict(column)) is not None)

@@ -1,30 +1,31 @@
 """A run's numbers with what they rest on: which test images their cells answer wrongly, where the log says it."""
 
 from stitchtui.run.state import Column, RunState
+from stitchtui.spec.measures import IMAGES, PAIRED, PENALTY
 from stitchtui.stats.answer_bits import Wrong
 from stitchtui.stats.paired_difference import Answered, Answers
 from stitchtui.stats.penalty import Interval
 
 
 def answered(
-    interval: Interval, state: RunState, column: Column, cut: str, *, measure: str = "penalty", direct: bool = False
+    interval: Interval, state: RunState, column: Column, cut: str, *, measure: str = PENALTY.name, direct: bool = False
 ) -> Interval:
     """`interval`, a column's number at a cut, with its cells' answers; as it is where the log doesn't say them.
 
     `measure` is `penalty` or `versus_bottom`, whatever else has no answers; `direct` where the number is that of the
     direct matching beside the column.
     """
-    if measure not in ("penalty", "versus_bottom"):
+    if measure not in PAIRED:
         return interval
     found = []
     for each in column.in_seeds:
         tasks = (each.direct_task,) if direct and each.direct_task else each.task_ids
         cells = [state.cells.get((task, cut)) for task in tasks]
-        known = [wrong for cell in cells if cell and (wrong := Wrong.read(cell.wrong, cell.measures.get("images")))]
+        known = [wrong for cell in cells if cell and (wrong := Wrong.read(cell.wrong, cell.measures.get(IMAGES.name)))]
         if not known or len(known) != len(cells):
             return interval
         # A control may put another network in the bottom's place, but its penalty is against the top as it is.
-        less = _told(state, each.top) if measure == "penalty" else f"{column.control} {_told(state, each.bottom)}"
+        less = _told(state, each.top) if measure == PENALTY.name else f"{column.control} {_told(state, each.bottom)}"
         found.append(Answers(less, tuple(known)))
     return Answered(interval.value, interval.low, interval.high, tuple(found))
 

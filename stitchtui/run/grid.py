@@ -10,6 +10,8 @@ from statistics import fmean
 from stitchtui.run.records import Cell, Column, InSeed, NetworkState, Status, Summary, TaskState
 from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import AFFINE
+from stitchtui.spec.measures import PENALTY, VERSUS_BOTTOM, Measure
+from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
 
 Cells = Mapping[tuple[str, str], Cell]
@@ -58,14 +60,14 @@ def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
     groups: dict[tuple[str, str, str], list[TaskState]] = {}
     for task in tasks:
         groups.setdefault((task.family, task.objective, task.recipe), []).append(task)
-    matched = {family: group for (family, objective, _), group in groups.items() if objective == "direct"}
-    starts = {_start_of(family, matched) for family, objective, _ in groups if objective != "direct"}
-    own = [group for key, group in groups.items() if key[1] != "direct" or key[0] not in starts]
+    matched = {family: group for (family, objective, _), group in groups.items() if objective == DIRECT.name}
+    starts = {_start_of(family, matched) for family, objective, _ in groups if objective != DIRECT.name}
+    own = [group for key, group in groups.items() if key[1] != DIRECT.name or key[0] not in starts]
     return [_column(group, _beside(group[0], matched)) for group in own]
 
 
 def _beside(task: TaskState, matched: Mapping[str, list[TaskState]]) -> list[TaskState]:
-    return [] if task.objective == "direct" else matched.get(_start_of(task.family, matched) or "", [])
+    return [] if task.objective == DIRECT.name else matched.get(_start_of(task.family, matched) or "", [])
 
 
 def _start_of(family: str, matched: Mapping[str, list[TaskState]]) -> str | None:
@@ -164,8 +166,8 @@ def _summary(column: InSeed, cut: str, cells: Cells) -> Summary:
     return Summary(
         cut,
         _status(mine),
-        penalty=_combined(measured, "penalty"),
-        versus_bottom=_combined(measured, "versus_bottom"),
+        penalty=_combined(measured, PENALTY),
+        versus_bottom=_combined(measured, VERSUS_BOTTOM),
         direct=direct_cell.interval() if direct_cell and direct_cell.status == "finished" else None,
         seeds=len(done),
         spread=standard_deviation(penalties) if len(penalties) >= 2 else None,
@@ -217,8 +219,8 @@ def _joint_status(found: Iterable[Status]) -> Status:
     return "running" if "running" in statuses else "pending"
 
 
-def _combined(cells: list[Cell], name: str) -> Interval | None:
-    intervals = [interval for cell in cells if (interval := cell.interval(name))]
+def _combined(cells: list[Cell], measure: Measure) -> Interval | None:
+    intervals = [interval for cell in cells if (interval := cell.interval(measure))]
     return over_seeds(intervals) if intervals else None
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
+from stitchtui.spec.objectives import DIRECT
 
 # Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
 Group = tuple[str, str, str]
@@ -104,9 +105,9 @@ def _from_recipe(task: TaskState, state: RunState) -> float | None:
         if task.kind == "network":
             said = state.experiment["networks"][task.id.removeprefix("network ")]["train"]
         recipe = msgspec.convert(said, _Recipe)
-        if task.kind != "network" and task.objective != "direct" and recipe.steps:
+        if task.kind != "network" and task.objective != DIRECT.name and recipe.steps:
             return recipe.steps
-        epochs = recipe.epochs if task.objective != "direct" else 1.0
+        epochs = recipe.epochs if task.objective != DIRECT.name else 1.0
         return float(math.ceil(epochs * (state.data or {})["train"] / recipe.batch_size))
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):  # an experiment holds anything
         return None

@@ -5,6 +5,8 @@ from typing import Literal
 
 from stitchtui.run.events import NetworkCut
 from stitchtui.spec.controls import control_named
+from stitchtui.spec.measures import PENALTY, Measure
+from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval
 
 Status = Literal["pending", "running", "finished", "failed"]
@@ -31,9 +33,9 @@ class Cell:
     top_cut: str | None = None
     wrong: str = ""  # which test images it answers wrongly, as `stitching.wrong` packs them
 
-    def interval(self, name: str = "penalty") -> Interval | None:
-        """The measure `name` in percentage points; None unless it and both ends are there."""
-        value, low, high = (self.measures.get(name + end) for end in ("", "_low", "_high"))
+    def interval(self, measure: Measure = PENALTY) -> Interval | None:
+        """The measure in percentage points; None unless it and both ends are there."""
+        value, low, high = (self.measures.get(name) for name in (measure.name, *measure.ends))
         if value is None or low is None or high is None:
             return None
         return Interval(value, low, high)
@@ -169,7 +171,7 @@ class Column:
             for each in self.in_seeds
             if each.direct_task is not None
         )
-        return replace(self, objective="direct", family=self.direct_family or self.family, in_seeds=mine)
+        return replace(self, objective=DIRECT.name, family=self.direct_family or self.family, in_seeds=mine)
 
     @property
     def counts_direct(self) -> bool:

@@ -3,16 +3,17 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.controls import CONTROLS, control_names
+from stitchtui.spec.measures import CKA, PENALTY, claimed_measures
 from stitchtui.spec.one_of import OneOf
 
 Kind = Literal["at_most", "at_least", "below", "within", "peak", "rises", "falls", "jumps", "error_gap"]
-Measure = Literal["penalty", "versus_bottom", "cka"]
+Measure = Annotated[str, OneOf(claimed_measures)]
 Region = Literal["all", "diagonal", "later", "earlier"]
 
 
@@ -61,7 +62,7 @@ class CutRange(Part):
 class Where(Part):
     """A condition on a cut: the measure of the claim's first column (of each, if it doesn't compare) is so there."""
 
-    measure: Measure = "penalty"
+    measure: Measure = PENALTY.name
     at_most: float | None = None
     at_least: float | None = None
 
@@ -127,7 +128,7 @@ class ClaimSpec(Part):
     kind: Kind
     columns: tuple[str | ColumnSpec, ...] = ()
     networks: tuple[str, ...] = ()
-    measure: Measure = "penalty"
+    measure: Measure = PENALTY.name
     cuts: Region | CutRange | tuple[str, ...] = "all"
     at: Literal["every", "some"] = "every"
     where: Where | None = None
@@ -173,7 +174,7 @@ class ClaimSpec(Part):
 
 
 def _check_cka(measure: Measure, key: str, value: float | None) -> None:
-    if measure == "cka" and value is not None and not 0 <= value <= 1:
+    if measure == CKA.name and value is not None and not 0 <= value <= 1:
         raise WrongKey(f"expected a CKA, 0 to 1, got {value:g}", key)
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from stitchtui.base.errors import BadInput, not_known
+from stitchtui.spec.measures import CKA, ERROR, PENALTY
 
-Quantity = Literal["penalty", "error", "cka"]
+QUANTITIES = (PENALTY.name, ERROR.name, CKA.name)
+"""The measures that curves of the paper show."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Curve:
     id: str
     figure: str  # such as "6B"
     title: str  # what was measured
-    quantity: Quantity  # penalty and error are in percentage points of test error
+    quantity: str  # penalty and error are in percentage points of test error
     architecture: str
     axis: str  # what x counts
     x: tuple[float, ...]
@@ -58,7 +60,7 @@ def curve(id: str) -> Curve:
 
 
 def _curve(entry: dict[str, Any], axis: dict[str, Any], reading_error: float) -> Curve:
-    quantity = entry.get("quantity", "penalty")
+    quantity = entry.get("quantity", PENALTY.name)
     kept = [index for index, value in enumerate(entry["values"]) if not math.isnan(value)]
     return Curve(
         id=entry["id"],
@@ -71,6 +73,6 @@ def _curve(entry: dict[str, Any], axis: dict[str, Any], reading_error: float) ->
         values=tuple(float(entry["values"][index]) for index in kept),
         cuts=tuple(axis["cuts"][index] for index in kept) if "cuts" in axis else (),
         control=entry.get("control", ""),
-        reading_error=None if quantity == "cka" else reading_error,
+        reading_error=None if quantity == CKA.name else reading_error,
         note=entry.get("note", ""),
     )

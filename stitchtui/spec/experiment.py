@@ -7,7 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
 from stitchtui.spec.controls import RANDOM_BOTTOM, SELF_STITCH, UNSTITCHED, control_names
+from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, dataset_names
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, STARTS
+from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.one_of import OneOf
 from stitchtui.spec.seed_names import MOST_SEEDS
 from stitchtui.spec.settings import dotted
@@ -16,7 +18,7 @@ Augment = Literal["auto", "none", "crop", "crop_flip"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Family = Annotated[str, OneOf(lambda: (*FAMILIES, ALL_RUNGS))]
 Start = Annotated[str, OneOf(lambda: STARTS)]
-Objective = Literal["task", "direct", "soft", "final_features", "final_features_then_task", "trajectory"]
+Objective = Annotated[str, OneOf(lambda: OBJECTIVES)]
 Pairing = Literal["equal", "all"]
 ControlName = Annotated[str, OneOf(control_names)]
 
@@ -29,7 +31,6 @@ def _not_a_controls_name(name: str) -> str:
 
 
 HUBS = ("hf:", "hub:")  # what the name of a network begins with whose weights lie on a hub
-DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
 # Any name from outside ends up in a table, a file name or a column heading: keep it short and printable.
 # "random(a)" and "noise(as a)" are how controls of network a are called.
 Name = Annotated[
@@ -69,7 +70,7 @@ class Subset(Spec):
 class DataSpec(Subset):
     """The images: a dataset's name, `folder:PATH` or `npz:PATH`, and which part of it."""
 
-    name: str = "cifar10"
+    name: str = CIFAR10.name
     test_size: int | None = Field(None, ge=1)
     test_fraction: float = Field(0.2, gt=0, lt=1)
     augment: Augment = "auto"
@@ -77,8 +78,8 @@ class DataSpec(Subset):
     @field_validator("name")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in DATASETS and not value.startswith(("folder:", "npz:")):
-            raise ValueError(not_known(value, [*DATASETS, "folder:PATH", "npz:PATH"]))
+        if value not in DATASETS and not value.startswith(BY_PATH):
+            raise ValueError(not_known(value, dataset_names()))
         return value
 
 
@@ -212,7 +213,7 @@ class StitchSpec(Spec):
     pairing: Pairing = "equal"
     family: Family = AFFINE.name
     rank: int = Field(8, ge=1)  # of low_rank
-    objective: Objective = "task"
+    objective: Objective = TASK.name
     start: Start = LEAST_SQUARES
     best_of: int = Field(1, ge=1)
     l1: float = Field(0.0, ge=0)
@@ -232,15 +233,15 @@ class StitchSpec(Spec):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "StitchSpec":
-        family = FAMILIES.get(self.family)
-        if self.objective == "direct" and family and not family.closed_form:
+        family, trains = FAMILIES.get(self.family), OBJECTIVES[self.objective].trains
+        if not trains and family and not family.closed_form:
             raise WrongKey(
-                f"objective 'direct' has no closed form for family '{self.family}'; use '{AFFINE.name}'",
+                f"objective '{self.objective}' has no closed form for family '{self.family}'; use '{AFFINE.name}'",
                 *("objective", "family"),
             )
-        if self.objective != "direct" and family and not family.trainable and not family.changes_nothing:
+        if trains and family and not family.trainable and not family.changes_nothing:
             raise WrongKey(
-                f"family '{self.family}' has nothing that a loss can train; use objective 'direct'",
+                f"family '{self.family}' has nothing that a loss can train; use objective '{DIRECT.name}'",
                 *("family", "objective"),
             )
         if self.l1 and not (family and family.sparse):
@@ -261,12 +262,12 @@ class StitchSpec(Spec):
             raise WrongKey("batch_size 1 gives BatchNorm no variance; expected at least 2", "batch_size", "family")
         if self.frozen_bn != "batch":
             return
-        if self.objective == "direct":
+        if not OBJECTIVES[self.objective].trains:
             raise WrongKey(
-                "objective 'direct' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'",
+                f"objective '{self.objective}' trains nothing, so frozen_bn = 'batch' can't apply; use 'eval'",
                 *("objective", "frozen_bn"),
             )
-        if self.objective != "task":
+        if self.objective != TASK.name:
             raise WrongKey(
                 "the top's own pass for another objective would move its statistics; use frozen_bn 'eval'",
                 *("objective", "frozen_bn"),

@@ -10,6 +10,7 @@ from stitchtui.spec.controls import column_of, control_named
 from stitchtui.spec.experiment import Experiment, NetworkSpec, PairSpec, Request, StitchSpec
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, FAMILIES, IDENTITY, LEAST_SQUARES, ladder_families, start_family
 from stitchtui.spec.network_seeds import in_every_seed
+from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.training_order import training_order
 
 # What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
@@ -87,7 +88,7 @@ class Plan:
         """The tasks by bottom: of each request the closed-form ones before those that train, pairs before controls."""
         found: dict[tuple[object, ...], list[Task]] = {}
         for task in self.tasks:
-            key = (task.request, task.objective == "direct", task.control != "", task.bottom)
+            key = (task.request, not OBJECTIVES[task.objective].trains, task.control != "", task.bottom)
             found.setdefault(key, []).append(task)
         return tuple(Unit(tuple(tasks)) for tasks in found.values())
 
@@ -127,7 +128,7 @@ def _tasks(experiment: Experiment) -> tuple[Task, ...]:
         columns = list(_columns(request, index, experiment.stitch))
         for closed_form in (True, False):
             for task in columns:
-                if (task.objective == "direct") == closed_form:
+                if (not OBJECTIVES[task.objective].trains) == closed_form:
                     tasks.setdefault(task.id, task)
     return tuple(tasks.values())
 
@@ -159,7 +160,7 @@ class _Pair:
         return ladder_families() if known.climbs else (AFFINE.name,)
 
     def _of_family(self, ends: tuple[str, str], control: str, family: str) -> Iterator[Task]:
-        trains = self.stitch.objective != "direct" and FAMILIES[family].trainable
+        trains = OBJECTIVES[self.stitch.objective].trains and FAMILIES[family].trainable
         small = trains and self.stitch.start == AFFINE.name
         matched = start_family(family, AFFINE.name if small else LEAST_SQUARES)
         direct = self._direct(ends, control, matched)
@@ -182,7 +183,7 @@ class _Pair:
     def _direct(self, ends: tuple[str, str], control: str, family: str) -> Task:
         place, cross = self._differences(_PLACE_KEYS), self.stitch.pairing == "all"
         start = IDENTITY.name if FAMILIES[family].changes_nothing else LEAST_SQUARES
-        return Task(*ends, control, family, "direct", start, 0, place, "", cross, self.request)
+        return Task(*ends, control, family, DIRECT.name, start, 0, place, "", cross, self.request)
 
     def _fitted(self, ends: tuple[str, str], control: str) -> Task:
         """What is trained in a stitch's place, on the labels."""
@@ -190,7 +191,7 @@ class _Pair:
         cross = self.stitch.pairing == "all"
         seed = self.stitch.seeds[0]
         family = control_named(control).fits
-        return Task(*ends, control, family, "task", "", seed, place, recipe, cross, self.request)
+        return Task(*ends, control, family, TASK.name, "", seed, place, recipe, cross, self.request)
 
     def _differences(self, keys: tuple[str, ...]) -> str:
         said = ((key, getattr(self.stitch, key)) for key in keys)

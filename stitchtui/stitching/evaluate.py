@@ -10,6 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stitchtui.base.work import Pass
+from stitchtui.spec.measures import (
+    AGREEMENT,
+    BOTTOM_ERROR,
+    ERROR,
+    IMAGES,
+    LOSS,
+    PENALTY,
+    TOP_ERROR,
+    VERSUS_BOTTOM,
+    Measure,
+)
 from stitchtui.stats.answer_bits import Wrong
 from stitchtui.stats.penalty import paired_interval
 from stitchtui.stitching.chain import Chain
@@ -177,20 +188,20 @@ def compare(stitched: Scores, top: Scores, bottom: Scores | None) -> dict[str, f
     A bottom that is no network (class-cluster noise) has no answers: nothing is then said against it.
     """
     measures: dict[str, float] = {
-        "error": stitched.error,
-        "loss": stitched.loss,
-        "top_error": top.error,
-        "agreement": 100 * int((stitched.predicted == top.predicted).sum()) / len(top.predicted),
-        "images": float(len(stitched.wrong)),
+        ERROR.name: stitched.error,
+        LOSS.name: stitched.loss,
+        TOP_ERROR.name: top.error,
+        AGREEMENT.name: 100 * int((stitched.predicted == top.predicted).sum()) / len(top.predicted),
+        IMAGES.name: float(len(stitched.wrong)),
     }
-    measures |= _penalty("penalty", stitched, top)
+    measures |= _penalty(PENALTY, stitched, top)
     if bottom is not None:
-        measures |= {"bottom_error": bottom.error} | _penalty("versus_bottom", stitched, bottom)
+        measures |= {BOTTOM_ERROR.name: bottom.error} | _penalty(VERSUS_BOTTOM, stitched, bottom)
     return measures
 
 
-def _penalty(name: str, stitched: Scores, base: Scores) -> dict[str, float]:
+def _penalty(measure: Measure, stitched: Scores, base: Scores) -> dict[str, float]:
     worse = int((stitched.wrong & ~base.wrong).sum())
     better = int((base.wrong & ~stitched.wrong).sum())
-    interval = paired_interval(len(stitched.wrong), worse, better)
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    found = paired_interval(len(stitched.wrong), worse, better)
+    return dict(zip((measure.name, *measure.ends), (found.value, found.low, found.high), strict=True))

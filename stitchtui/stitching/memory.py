@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from stitchtui.stitching import objectives
+from stitchtui.spec.objectives import OBJECTIVES, TASK, is_matched_last
 from stitchtui.stitching.chain import Chain
 
 SAMPLES = 2, 4
@@ -45,9 +45,7 @@ class Costs:
         return self.total if budget is None else min(self.total, max(budget, self.features + max(self.cells)))
 
 
-def step_costs(
-    bottom: Chain, top: Chain, cells: Sequence[_Cell], images: Tensor, objective: str = objectives.TASK
-) -> Costs:
+def step_costs(bottom: Chain, top: Chain, cells: Sequence[_Cell], images: Tensor, objective: str = TASK.name) -> Costs:
     """What a step on a batch like `images` will take, measured on a few of them in the precision that is on.
 
     Networks must be in eval mode, since they are run here.
@@ -87,7 +85,7 @@ class _Measure:
         inner = [_saved(segment, x) for segment, x in zip(self.bottom.segments, self.features[:-1], strict=False)]
         largest = max(f.nbytes for f in self.features)
         shared = sum(f.nbytes for f in self.features) + PASSING * max([largest, *(max(sizes) for sizes in inner)])
-        return [shared + (0 if self.objective == objectives.TASK else sum(f.nbytes for f in self.own)), *each]
+        return [shared + (0 if not OBJECTIVES[self.objective].needs_top else sum(f.nbytes for f in self.own)), *each]
 
     def _tails(self, first: int) -> dict[int, int]:
         """What one network's tail takes from each boundary of the top on."""
@@ -102,8 +100,8 @@ class _Measure:
 
     def _matching(self, boundary: int) -> int:
         """The difference from the top's own tensor and its square, in float32, where the objective asks for them."""
-        last = self.objective in objectives.MATCH_LAST and boundary == self.top.output - 1
-        return 8 * self.own[boundary].numel() if last or self.objective == objectives.TRAJECTORY else 0
+        last = is_matched_last(OBJECTIVES[self.objective]) and boundary == self.top.output - 1
+        return 8 * self.own[boundary].numel() if last or OBJECTIVES[self.objective].matches == "later" else 0
 
 
 def _stitch_bytes(stitch: nn.Module, x: Tensor) -> int:

@@ -1,37 +1,33 @@
 """What a stitch can be trained for: the labels, the top's own answers, or the top's own activations further up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from stitchtui.base.registry import load
+from stitchtui.spec.objectives import OBJECTIVES, is_matched_last
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
 
-TASK, SOFT, FINAL_FEATURES, THEN_TASK, TRAJECTORY = (
-    "task",
-    "soft",
-    "final_features",
-    "final_features_then_task",
-    "trajectory",
-)
-OBJECTIVES = (TASK, SOFT, FINAL_FEATURES, THEN_TASK, TRAJECTORY)
-MATCH_LAST = (FINAL_FEATURES, THEN_TASK)
+Loss = Callable[[Tensor, "Target"], Tensor]
+"""From the class scores [cells, batch, classes] of one batch, float32, and its target to each cell's loss [cells]."""
 
 
 def check_objective(objective: str) -> None:
-    """Raises ValueError for one that isn't known."""
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective '{objective}' is not known; expected one of {', '.join(OBJECTIVES)}")
+    """Raises ValueError for one that isn't known, or trains nothing."""
+    known = [name for name, each in OBJECTIVES.items() if each.trains]
+    if objective not in known:
+        raise ValueError(f"objective '{objective}' is not known; expected one of {', '.join(known)}")
 
 
 def objective_at(objective: str, share: float, step: int, steps: int) -> str:
     """What step `step` of `steps`, counted from 1, is trained for: `..._then_task` changes after `share` of them."""
-    if objective != THEN_TASK:
+    if not (phases := OBJECTIVES[objective].phases):
         return objective
-    return FINAL_FEATURES if step <= round(share * steps) else TASK
+    return phases[0] if step <= round(share * steps) else phases[1]
 
 
 def cuts_for(objective: str, traced: Traced, chosen: Sequence[Cut]) -> tuple[Cut, ...]:
@@ -40,9 +36,10 @@ def cuts_for(objective: str, traced: Traced, chosen: Sequence[Cut]) -> tuple[Cut
     The last features are those at `penultimate`; a trajectory is matched at every block's end.
     """
     wanted = {c.name for c in chosen}
-    if objective in MATCH_LAST and (last := penultimate(traced)) is not None:
+    known = OBJECTIVES[objective]
+    if is_matched_last(known) and (last := penultimate(traced)) is not None:
         wanted.add(last.name)
-    if objective == TRAJECTORY:
+    if known.matches == "later":
         wanted.update(c.name for c in traced.select("blocks"))
     return tuple(c for c in traced.cuts if c.name in wanted)
 
@@ -71,7 +68,7 @@ class Target:
 
 def target(objective: str, top: Chain, images: Tensor, labels: Tensor) -> Target:
     """The target for one batch: where the objective needs them, the top's own tensors, from a pass of its own."""
-    if objective == TASK:
+    if not OBJECTIVES[objective].needs_top:
         return Target(labels, [])
     with torch.no_grad():
         return Target(labels, top.features(images))
@@ -81,13 +78,13 @@ class Losses:
     """One batch's loss for each cell of a column, gathered while its tensors travel through the top."""
 
     def __init__(self, objective: str, top: Chain, target: Target, cells: int) -> None:
-        self.objective, self.top, self.target = objective, top, target
+        self.objective, self.top, self.target = OBJECTIVES[objective], top, target
         self.matched: list[list[Tensor]] = [[] for _ in range(cells)]
 
     def see(self, boundary: int, order: Sequence[int], joined: Tensor) -> None:
         """What cells `order` have at a boundary before the output: `joined`, [cells on board * batch, ...]."""
         last = boundary == self.top.output - 1
-        if self.objective == TRAJECTORY or (self.objective == FINAL_FEATURES and last):
+        if self.objective.matches == "later" or (self.objective.matches == "last" and last):
             axis = self.top.cuts[boundary - 1].channel_axis
             errors = unexplained(joined.unflatten(0, (len(order), -1)), self.target.own[boundary], axis)
             for k, error in zip(order, errors.unbind(), strict=True):
@@ -95,11 +92,25 @@ class Losses:
 
     def of(self, scores: Tensor) -> Tensor:
         """The losses [cells], from the class scores [cells, batch, classes], float32."""
-        if self.objective in (TASK, SOFT):
-            answers = self.target.labels if self.objective == TASK else self.target.own[-1].float().softmax(-1)
-            repeated = answers.repeat(len(scores), *[1] * (answers.dim() - 1))
-            return F.cross_entropy(scores.flatten(0, 1), repeated, reduction="none").view(len(scores), -1).mean(1)
+        if not self.objective.matches:
+            loss: Loss = load(self.objective.loss)
+            return loss(scores, self.target)
         return torch.stack([torch.stack(errors).sum() for errors in self.matched])
+
+
+def against_labels(scores: Tensor, target: Target) -> Tensor:
+    """Return the cross-entropy with the labels."""
+    return _cross_entropy(scores, target.labels)
+
+
+def against_top(scores: Tensor, target: Target) -> Tensor:
+    """Return the cross-entropy with the top's own class probabilities."""
+    return _cross_entropy(scores, target.own[-1].float().softmax(-1))
+
+
+def _cross_entropy(scores: Tensor, answers: Tensor) -> Tensor:
+    repeated = answers.repeat(len(scores), *[1] * (answers.dim() - 1))
+    return F.cross_entropy(scores.flatten(0, 1), repeated, reduction="none").view(len(scores), -1).mean(1)
 
 
 def unexplained(features: Tensor, own: Tensor, channel_axis: int) -> Tensor:

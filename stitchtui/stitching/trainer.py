@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from stitchtui.spec.objectives import OBJECTIVES, TASK
 from stitchtui.stitching import column as joining
 from stitchtui.stitching import objectives
 from stitchtui.stitching.chain import Chain
@@ -33,7 +34,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     dtype: torch.dtype = torch.float32
-    objective: str = objectives.TASK
+    objective: str = TASK.name
     schedule: float = 0.5  # the share of the steps before `final_features_then_task` goes on with `task`
     l1: float = 0.0  # pulls the weights of affine stitches to exact zeros
     fold: bool = True  # train through folded copies of the frozen networks: the same numbers to rounding, sooner
@@ -86,7 +87,7 @@ class Trainer:
 
     def _parts(self, bottom: Chain, columns: Sequence[Column]) -> list[Part]:
         """What is run of the bottom, and of each column's top: all of it where the objective reads more than labels."""
-        matched = self.recipe.objective != objectives.TASK
+        matched = OBJECTIVES[self.recipe.objective].needs_top
         tops = (
             Part("top", column.top, 0 if matched else min(c.top for c in column.cells), column.top.output, True)
             for column in columns

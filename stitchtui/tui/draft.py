@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from stitchtui.report.wording import counted
+from stitchtui.spec.datasets import CIFAR10
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.families import AT_RANDOM, FAMILIES, LEAST_SQUARES
+from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.presets import load_preset
 from stitchtui.tui import fit
 from stitchtui.tui.fields import (
@@ -50,7 +52,7 @@ class Draft:
             return _DEFAULTS[name]
         document = self.document or {}
         if name == "data":
-            return str(_table(document, "data").get("name", "cifar10"))
+            return str(_table(document, "data").get("name", CIFAR10.name))
         if name == "controls":
             controls = document.get("controls", Experiment.model_fields["controls"].default)
             return ",".join(controls) or "none"
@@ -149,7 +151,7 @@ class Draft:
     @property
     def stitching(self) -> fit.Stitching:
         """What decides which cuts meet, and whether a stitch fits between them."""
-        start = LEAST_SQUARES if self.value("objective") == "direct" else self.value("start")
+        start = LEAST_SQUARES if self.value("objective") == DIRECT.name else self.value("start")
         top_cuts = "top_cuts" if self.applies("top_cuts") else "cuts"
         return fit.Stitching(self.value("family"), start, self.value("pairing") == "all", top_cuts)
 

@@ -7,6 +7,8 @@ from stitchtui.report.readings import judged
 from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import CONTROLS, control_named
+from stitchtui.spec.measures import IMAGES, LATER_GAP, MEASURES, SECONDS, Line
+from stitchtui.spec.objectives import DIRECT, OBJECTIVES
 
 Fact = tuple[str, str]
 
@@ -35,7 +37,7 @@ def _penalties(state: RunState, column: Column, summary: Summary) -> Iterator[Fa
         yield "penalty", f"{bounds(summary.penalty)} points"
     else:
         yield "penalty", {"running": "being measured", "failed": "none"}.get(summary.status, "not measured yet")
-    if summary.direct is not None and column.objective != "direct":
+    if summary.direct is not None and column.objective != DIRECT.name:
         yield "direct", bounds(summary.direct)
     if summary.versus_bottom is not None:
         yield "vs bottom", bounds(summary.versus_bottom)
@@ -59,39 +61,22 @@ def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]
             yield control_named(other.control).words, "not measured yet" if penalty is None else bounds(penalty)
 
 
-_WORDS = (
-    ("error", "error", "{:.2f} % of {images:.0f} test images"),
-    ("agreement", "agreement", "{:.1f} % with the top"),
-    ("js_distance", "JS distance", "{:.3f} to the top's class probabilities"),
-    ("cka", "CKA", "{:.3f}"),
-    ("procrustes", "Procrustes", "{:.3f} distance"),
-    ("cca", "CCA", "{:.3f} mean"),
-    ("cca_by_chance", "CCA by chance", "up to {:.3f}"),
-    ("activation_gap", "gap", "{:.3f}"),
-    ("ood", "OOD", "{:.3f} (0.5: as the top's own activations)"),
-    ("start_penalty", "at start", "{:+.2f} points before training"),
-    ("loss", "loss", "{:.4f}"),
-    ("stitch_parameters", "stitch", "{:,.0f} parameters"),
-    ("stitch_rank", "rank", "{:.0f}"),
-    ("stitch_effective_rank", "eff. rank", "{:.1f}"),
-    ("stitch_sparsity", "zeros", "{:.1%} of the weights"),
-    ("steps", "trained", "{:.0f} steps"),
-)
-
-
-_LATER = "gap at "  # of a cut of the top after the cell's own
-
-
 def _measures(summary: Summary) -> Iterator[Fact]:
-    images = summary.measures.get("images", float("nan"))
-    for name, label, words in _WORDS:
+    images = summary.measures.get(IMAGES.name, float("nan"))
+    for name, line in _lines():
         if name in summary.measures:
-            yield label, words.format(summary.measures[name], images=images)
-    later = [(name.removeprefix(_LATER), gap) for name, gap in summary.measures.items() if name.startswith(_LATER)]
-    if later:
-        yield "later gaps", ", ".join(f"{cut} {gap:.2f}" for cut, gap in later)
-    if "seconds" in summary.measures:
-        yield "took", duration(summary.measures["seconds"])
+            yield line.label, line.text.format(summary.measures[name], images=images)
+    gaps = {name.removeprefix(LATER_GAP): gap for name, gap in summary.measures.items() if name.startswith(LATER_GAP)}
+    if gaps:
+        yield _LATER_GAPS, ", ".join(f"{cut} {gap:.2f}" for cut, gap in gaps.items())
+    if SECONDS.name in summary.measures:
+        yield "took", duration(summary.measures[SECONDS.name])
+
+
+def _lines() -> list[tuple[str, Line]]:
+    """The measures that have a line, in order."""
+    found = [(name, measure.line) for name, measure in MEASURES.items() if measure.line]
+    return sorted(found, key=lambda each: each[1].place)
 
 
 def _origin(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]:
@@ -102,7 +87,8 @@ def _origin(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]
     adapters = sorted({cell.adapter for cell in cells if cell is not None and cell.adapter})
     if adapters:
         yield "adapter", "; ".join(adapters)
-    yield "stitch is", f"{column.family}, fitted to {_OBJECTIVES.get(column.objective, column.objective)}"
+    objective = OBJECTIVES.get(column.objective)
+    yield "stitch is", f"{column.family}, fitted to {objective.fitted_to if objective else column.objective}"
     errors = state.errors(column) or (None, None)
     mean = f" (mean over {len(column.in_seeds)} seeds)" if len(column.in_seeds) > 1 else ""
     for role, name, error in zip(("bottom", "top"), (column.bottom, column.top), errors, strict=True):
@@ -125,16 +111,6 @@ def _doubts(state: RunState, column: Column, cut: str) -> Iterator[Fact]:
             yield "but", remark.text
 
 
-_OBJECTIVES = {
-    "task": "the labels",
-    "direct": "the top's activations (nothing trained)",
-    "soft": "the top's outputs",
-    "final_features": "the top's last features",
-    "final_features_then_task": "the top's last features, then the labels",
-    "trajectory": "all of the top's later activations",
-}
-
-
 def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> list[str]:
     """As many facts as fit into `lines` lines of `width` characters, several a line."""
     found = [""]
@@ -150,15 +126,14 @@ def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> li
     return found
 
 
-_LONG = (
-    *("bottom", "top", "stitch is", "as similarity", "but", "adapter", "error", "at start", "stitch", "trained"),
-    *("JS distance", "Procrustes", "CCA", "CCA by chance", "eff. rank", "rank", "zeros", "later gaps"),
-)
+_LATER_GAPS = "later gaps"
+_LONG = ("bottom", "top", "stitch is", "as similarity", "but", "adapter", _LATER_GAPS)
 
 
 def short_facts(state: RunState, column: Column, cut: str) -> list[Fact]:
     """What three lines have room for: the numbers, without the words around them."""
     long = {*_LONG, *(control.words for control in CONTROLS.values())}
+    long |= {line.label for _, line in _lines() if not line.brief}
     return [
         (label, value.removesuffix(" points").removesuffix(" with the top").partition(" at ")[0])
         for label, value in cell_facts(state, column, cut)

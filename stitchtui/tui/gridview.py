@@ -13,6 +13,7 @@ from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.tui.measures import Measure
 
 Order = Literal["plan", "largest first", "smallest first"]
@@ -96,10 +97,6 @@ def _rank(entries: list[Entry], order: Order) -> float:
 
 
 _CONTROL_LINES = 6  # characters that the parts of a control's name take
-# of objectives, where their names don't fit
-_BRIEF = {
-    "direct": "dir", "trajectory": "traj",
-}  # fmt: skip
 
 
 def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]:
@@ -122,8 +119,8 @@ def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]
 def _brief(word: str, width: int) -> str:
     if cell_len(word) <= width:
         return word
-    family = FAMILIES.get(word)
-    return (family.brief if family else _BRIEF.get(word)) or word
+    known = FAMILIES.get(word) or OBJECTIVES.get(word)
+    return (known.brief if known else "") or word
 
 
 def _top_headings(tops: list[str], width: int) -> list[list[str]]:

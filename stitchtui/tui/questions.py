@@ -7,17 +7,13 @@ from stitchtui.report.wording import printable
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS, control_named
 from stitchtui.spec.families import ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, start_family
+from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 
 if TYPE_CHECKING:
     from stitchtui.spec.experiment import Experiment
 
 _LONGER = 4
 _MORE_SEEDS = 3
-_OBJECTIVES = {
-    "task": "train it on the labels",
-    "soft": "train it on the top's outputs, not on the labels",
-    "trajectory": "train it on all of the top's later activations",
-}
 
 
 @dataclass(frozen=True)
@@ -63,15 +59,19 @@ class _Asker:
     seeds: list[int]
 
     def of_training(self) -> list[Question]:
-        if self.column.objective == "direct":
+        if self.column.objective == DIRECT.name:
             trains = FAMILIES.get(self.column.family)
-            return [self._ask(_OBJECTIVES["task"], objective="task")] if trains and trains.trainable else []
+            return [self._ask(TASK.question, objective=TASK.name)] if trains and trains.trainable else []
         later = max(self.seeds) + 1
         longer = f"train longer: {self.epochs * _LONGER:g} epochs in place of {self.epochs:g}"
         return [
             self._ask(longer, epochs=self.epochs * _LONGER, steps=None),
             self._ask(f"{_MORE_SEEDS} more seeds, for their spread", seeds=list(range(later, later + _MORE_SEEDS))),
-            *(self._ask(words, objective=name) for name, words in _OBJECTIVES.items() if name != self.column.objective),
+            *(
+                self._ask(objective.question, objective=name)
+                for name, objective in OBJECTIVES.items()
+                if objective.question and name != self.column.objective
+            ),
         ]
 
     def of_stitch(self) -> list[Question]:
@@ -86,9 +86,9 @@ class _Asker:
             if name != self.column.family:
                 change = {"family": name, "l1": 0.0, "best_of": 1, "start": family.usual_start or mine}
                 if not family.trainable:
-                    change["objective"] = "direct"
-                elif not family.closed_form and self.stitch.get("objective") == "direct":
-                    change["objective"] = "task"
+                    change["objective"] = DIRECT.name
+                elif not family.closed_form and self.stitch.get("objective") == DIRECT.name:
+                    change["objective"] = TASK.name
                 found.append(self._ask(f"another stitch: {name}, {family.maps}", **change))
         return found
 
@@ -99,7 +99,7 @@ class _Asker:
             found = [
                 self._ask(
                     "every cut with every cut, matched directly",
-                    pairing="all", objective="direct", family=start_family(self.column.family), l1=0.0,
+                    pairing="all", objective=DIRECT.name, family=start_family(self.column.family), l1=0.0,
                 ),
                 self._ask("every cut with every cut, trained", pairing="all"),
             ]  # fmt: skip

@@ -6,6 +6,7 @@ from small_runs import experiment, new_run
 from stitchtui.run.events import NetworkCut
 from stitchtui.run.records import Cell, Column
 from stitchtui.run.state import RunState
+from stitchtui.spec.measures import VERSUS_BOTTOM
 from stitchtui.spec.plan import resolve
 
 CONTROLS = [
@@ -62,7 +63,7 @@ def test_noise_for_a_bottom_has_no_error_of_its_own_and_no_similarity(state: Run
     for cell in cells(state, "cluster_noise"):
         assert cell.measures["cka"] is None
         assert "bottom_error" not in cell.measures
-        assert cell.interval("versus_bottom") is None
+        assert cell.interval(VERSUS_BOTTOM) is None
         assert cell.interval() is not None
 
 

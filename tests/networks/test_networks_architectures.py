@@ -6,7 +6,8 @@ from torch import fx, nn
 
 from stitchtui.base.errors import BadInput
 from stitchtui.networks import architectures
-from stitchtui.networks.architectures import OWN, build, canonical, names
+from stitchtui.networks.architectures import build, canonical, names
+from stitchtui.spec.architectures import ARCHITECTURES
 
 SMALL = {"width": 0.125}
 VIT = {"width": 1.0, "options": {"patch": 8, "depth": 2, "heads": 2, "dim": 16}}
@@ -17,7 +18,7 @@ def tiny(name: str, classes: int = 5, shape: tuple[int, int, int] = (3, 32, 32))
     return build(name, classes, shape, **(VIT if name == "vit" else SMALL)).eval()
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_own_architecture_gives_a_score_for_each_class_at_any_batch_size(name: str) -> None:
     network = tiny(name)
     with torch.no_grad():
@@ -27,7 +28,7 @@ def test_every_own_architecture_gives_a_score_for_each_class_at_any_batch_size(n
             assert scores.isfinite().all()
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_own_architecture_is_traced_to_a_graph_that_computes_the_same(name: str) -> None:
     network = tiny(name)
     traced = fx.symbolic_trace(network)
@@ -37,7 +38,7 @@ def test_every_own_architecture_is_traced_to_a_graph_that_computes_the_same(name
             assert torch.equal(traced(x), network(x))
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_block_cuts_name_modules_in_the_order_they_run(name: str) -> None:
     network = tiny(name)
     ran: list[str] = []

@@ -3,15 +3,17 @@
 import csv
 import io
 
-from stitchtui.report.columns import COLUMNS, columns_text, meaning
-from stitchtui.report.export import MEASURES, PLACE_COLUMNS, TEXT_COLUMNS, csv_text
+from stitchtui.report.columns import columns as csv_columns
+from stitchtui.report.columns import columns_text, meaning
+from stitchtui.report.export import PLACE_COLUMNS, TEXT_COLUMNS, csv_text
 from stitchtui.run.state import RunState
+from stitchtui.spec import measures
 
 
 def test_every_column_that_a_csv_always_has_is_explained_in_its_order():
     header = next(csv.reader(io.StringIO(csv_text(RunState()))))
-    assert header == [*TEXT_COLUMNS, *PLACE_COLUMNS, *MEASURES]
-    assert list(COLUMNS) == header
+    assert header == [*TEXT_COLUMNS, *PLACE_COLUMNS, *measures.columns()]
+    assert list(csv_columns()) == header
 
 
 def test_a_later_cut_of_the_top_has_a_column_that_is_explained_once():
@@ -22,5 +24,5 @@ def test_a_later_cut_of_the_top_has_a_column_that_is_explained_once():
 def test_the_explanation_is_a_table_with_a_line_for_each():
     lines = columns_text().splitlines()
     assert lines[0] == "| column | holds |"
-    assert len(lines) == 2 + len(COLUMNS) + 1
+    assert len(lines) == 2 + len(csv_columns()) + 1
     assert {line.count("|") for line in lines} == {3}

@@ -9,11 +9,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from synthetic_run import CUTS, column_events, direct_only_run, experiment, finished, fold, started, whole_run
 
+from stitchtui.base.text import significant
 from stitchtui.report import details as report
 from stitchtui.report.details import details
 from stitchtui.report.table import Entry, Table
 from stitchtui.report.terminal import details_shown, details_table
-from stitchtui.report.wording import significant
 from stitchtui.run.state import RunState
 from stitchtui.spec.plan import resolve
 

@@ -22,9 +22,10 @@ from synthetic_run import (
     whole_run,
 )
 
-from stitchtui.report.export import MEASURES, csv_text, json_text
+from stitchtui.report.export import csv_text, json_text
 from stitchtui.report.markdown import run_text
 from stitchtui.run.state import RunState
+from stitchtui.spec import measures
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import resolve
 
@@ -75,7 +76,7 @@ def test_json_holds_every_penalty_exactly(values: list[float]) -> None:
 def test_csv_has_one_row_a_cell_and_all_measures_in_a_fixed_order() -> None:
     state = whole_run()
     header = csv_text(state).splitlines()[0].split(",")
-    assert header[-len(MEASURES) :] == list(MEASURES)
+    assert header[-len(measures.columns()) :] == list(measures.columns())
     assert len(rows(state)) == len(state.cells)
     assert {(row["task"], row["cut"]) for row in rows(state)} == set(state.cells)
 

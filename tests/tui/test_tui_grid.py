@@ -21,7 +21,7 @@ from stitchtui.report.wording import signed
 from stitchtui.run import control
 from stitchtui.run.events import CellFailed, EventWriter, RunFinished, TaskFinished
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.measures import MEASURES
+from stitchtui.tui.measures import shown_measures
 from stitchtui.tui.widgets.heatmap import Heatmap
 from stitchtui.tui.widgets.hints import Hints
 
@@ -323,17 +323,17 @@ async def test_the_title_and_the_legend_of_every_measure_are_whole(size, cuts):
     marks = {*LEGEND.values(), "· pending", "~ direct", "* some", "* some seeds", "x failed", "= reused"}
     async with StitchApp().run_test(size=size) as pilot:
         await wait_for_text(pilot, names[0])
-        for measure in MEASURES:
+        for measure in shown_measures():
             await wait_for(
                 pilot,
                 lambda measure=measure: (
-                    re.split(r"  +(?:rows|columns)", heatmap_lines(pilot.app)[0])[0].strip() in measure.titles
+                    re.split(r"  +(?:rows|columns)", heatmap_lines(pilot.app)[0])[0].strip() in measure.shade.titles
                 ),
-                f"{measure.name} is shown with its whole title",
+                f"{measure.shade.name} is shown with its whole title",
             )
             scale, *words = re.split(r"  +(?=[^-\d ])", heatmap_lines(pilot.app)[-1])
             assert re.fullmatch(r"[-.\d ]+", scale) and set(words) <= marks, (scale, words)
-            assert words or measure.name == "direct", "all else isn't there for every cell"
+            assert words or measure.shade.name == "direct", "all else isn't there for every cell"
             await pilot.press("m")
 
 

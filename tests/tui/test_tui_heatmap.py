@@ -12,10 +12,10 @@ from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import ladder_families
 from stitchtui.tui.colours import RAMPS, Palette, colour, depth_of, luminance
 from stitchtui.tui.gridview import grid_view, headings, verdict_text
-from stitchtui.tui.measures import MEASURES, number
+from stitchtui.tui.measures import FIRST, number, shown_measures
 from stitchtui.tui.widgets.heatmap_layout import lay_out
 
-NAMED = {measure.name: measure for measure in MEASURES}
+NAMED = {measure.shade.name: measure for measure in shown_measures()}
 
 
 def state(**how):
@@ -47,11 +47,11 @@ def test_the_depth_is_none_without_colours():
     assert depth_of(None, no_color=False) == "none"
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+@pytest.mark.parametrize("measure", shown_measures(), ids=lambda measure: measure.shade.name)
 def test_a_scale_never_falls_and_stays_between_its_ends(measure):
-    low = -120 if measure.diverging else 0
-    high = 1 if measure.name == "CKA" else 120
-    shares = [measure.share(low + (high - low) * i / 200) for i in range(201)]
+    low = -120 if measure.shade.diverging else 0
+    high = 1 if measure.shade.name == "CKA" else 120
+    shares = [measure.shade.share(low + (high - low) * i / 200) for i in range(201)]
     assert all(a <= b for a, b in pairwise(shares))
     assert 0 <= shares[0] <= shares[-1] <= 1
 
@@ -75,7 +75,7 @@ def test_numbers_lose_decimals_before_their_sign(value, width, text):
 
 
 def test_pairs_come_first_and_rows_go_from_input_to_output():
-    view = grid_view(state(), MEASURES[0])
+    view = grid_view(state(), FIRST)
     assert view.table.rows == ("stem", "block1", "block2")
     assert [column.control for column in view.columns][:2] == ["", ""]
     assert view.columns[-1].control == "random_bottom"
@@ -83,8 +83,8 @@ def test_pairs_come_first_and_rows_go_from_input_to_output():
 
 def test_direct_matching_stands_in_until_the_trained_number_is_there():
     before, after = (
-        grid_view(state(until="direct"), MEASURES[0]),
-        grid_view(RunState.load(make_run(runs_directory(), "20260103-000000-x").events), MEASURES[0]),
+        grid_view(state(until="direct"), FIRST),
+        grid_view(RunState.load(make_run(runs_directory(), "20260103-000000-x").events), FIRST),
     )
     assert before.table.entries[0][0].kind == "direct"
     assert after.table.entries[0][0].kind == "measured"
@@ -93,20 +93,20 @@ def test_direct_matching_stands_in_until_the_trained_number_is_there():
 
 def test_a_filter_keeps_the_columns_with_every_word():
     made = state()
-    view = grid_view(made, MEASURES[0], "random b")
+    view = grid_view(made, FIRST, "random b")
     assert {column.control for column in view.columns} == {"random_bottom"}
-    assert grid_view(made, MEASURES[0], "nothing").columns == ()
+    assert grid_view(made, FIRST, "nothing").columns == ()
 
 
 def test_columns_are_sorted_by_their_largest_value():
-    view = grid_view(state(), MEASURES[0], order="largest first")
+    view = grid_view(state(), FIRST, order="largest first")
     largest = [max(row[i].interval.value for row in view.table.entries) for i in range(len(view.columns))]
     assert largest == sorted(largest, reverse=True)
 
 
 def test_each_measure_takes_its_own_number():
     made = state()
-    values = {m.name: grid_view(made, m).table.entries[0][0].interval.value for m in MEASURES}
+    values = {m.shade.name: grid_view(made, m).table.entries[0][0].interval.value for m in shown_measures()}
     assert values["CKA"] == 0.875
     assert values["gap"] == 0.25
     assert values["OOD"] == 0.625
@@ -124,13 +124,13 @@ def test_a_verdict_fits(width):
 
 
 def test_headings_name_the_stitch_only_where_columns_differ_in_it():
-    view = grid_view(state(), MEASURES[0])
+    view = grid_view(state(), FIRST)
     assert headings(view, 13)[0][:2] == ["a", "b"]
     assert "affine" not in headings(view, 13)[0]
 
 
 def test_in_the_narrowest_cells_the_stitches_of_a_ladder_are_told_apart():
-    ladder = grid_view(state(experiment=make_experiment(stitch={"family": "ladder"})), MEASURES[0])
+    ladder = grid_view(state(experiment=make_experiment(stitch={"family": "ladder"})), FIRST)
     found = zip(ladder.columns, headings(ladder, 4), strict=True)
     names = [tuple(lines[2:]) for column, lines in found if (column.control, column.bottom) == ("", "a")]
     assert len(set(names)) == len(names) == len(ladder_families())
@@ -139,7 +139,7 @@ def test_in_the_narrowest_cells_the_stitches_of_a_ladder_are_told_apart():
 
 
 def test_in_the_narrowest_cells_every_control_has_a_name_of_its_own():
-    every = grid_view(state(experiment=make_experiment(controls=list(CONTROLS)[1:]), until="networks"), MEASURES[0])
+    every = grid_view(state(experiment=make_experiment(controls=list(CONTROLS)[1:]), until="networks"), FIRST)
     found = {column.control: lines[2] for column, lines in zip(every.columns, headings(every, 4), strict=True)}
     assert len(set(found.values())) == len(found) > len(CONTROLS) / 2
     assert max(map(len, found.values())) <= 4
@@ -172,5 +172,5 @@ def _view(tmp_path_factory):
     experiment = make_experiment(networks=many, pairs=pairs)
     directory = make_run(tmp_path_factory.mktemp("many"), experiment=experiment, cuts=[f"layer{i}" for i in range(20)])
     global VIEW  # noqa: PLW0603
-    VIEW = grid_view(RunState.load(directory.events), MEASURES[0])
+    VIEW = grid_view(RunState.load(directory.events), FIRST)
     assert math.prod((len(VIEW.table.rows), len(VIEW.columns))) > 200

@@ -15,7 +15,7 @@ from stitchtui.report.wording import printable
 from stitchtui.run.state import Column
 from stitchtui.tui import keys
 from stitchtui.tui.gridview import ORDERS, cross_view, grid_view
-from stitchtui.tui.measures import MEASURES
+from stitchtui.tui.measures import FIRST, shown_measures
 from stitchtui.tui.shell import Shell
 from stitchtui.tui.watch import RunChanged
 from stitchtui.tui.widgets.curves import Curves
@@ -118,7 +118,7 @@ class GridScreen(Screen[None]):
         self.query_one(Curves).draw(watch.state, self.query_one(Heatmap).selected, app.ascii)
 
     def _draw_heatmap(self) -> None:
-        watch, measure = self.stitch_app.watched, MEASURES[self._measure]
+        watch, measure = self.stitch_app.watched, shown_measures()[self._measure] if self._measure else FIRST
         cross = self._shown_cross()
         if cross is not None:
             view = cross_view(watch.state, measure, cross)
@@ -194,12 +194,12 @@ class GridScreen(Screen[None]):
 
     def action_measure(self) -> None:
         """Show the next measure."""
-        self._measure = (self._measure + 1) % len(MEASURES)
+        self._measure = (self._measure + 1) % len(shown_measures())
         self._draw_heatmap()
 
     def action_measure_back(self) -> None:
         """Show the measure before."""
-        self._measure = (self._measure - 1) % len(MEASURES)
+        self._measure = (self._measure - 1) % len(shown_measures())
         self._draw_heatmap()
 
     def action_sort(self) -> None:

@@ -13,8 +13,10 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from stitchtui.spec.controls import control_names
-from stitchtui.spec.experiment import DATASETS, Experiment, Objective, Pairing
+from stitchtui.spec.datasets import BY_PATH, DATASETS
+from stitchtui.spec.experiment import Experiment, Pairing
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
+from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.tui import fit
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
@@ -80,7 +82,7 @@ def _choices() -> dict[str, tuple[str, ...]]:
         "cuts": ("blocks", "all"),
         "pairing": get_args(Pairing),
         "family": (*FAMILIES, ALL_RUNGS),
-        "objective": get_args(Objective),
+        "objective": tuple(OBJECTIVES),
         "start": STARTS,
         "controls": tuple(dict.fromkeys([",".join(usual), ",".join(every), *every, "none"])),
         "both": ("no", "yes"),
@@ -195,7 +197,7 @@ class Form(Vertical):
 def _editor(name: str) -> Widget:
     if name in _choices():
         return Choice(_choices()[name], _words().get(name))
-    suggester: Suggester | None = SuggestFromList([*DATASETS, "folder:", "npz:"]) if name == "data" else None
+    suggester: Suggester | None = SuggestFromList([*DATASETS, *BY_PATH]) if name == "data" else None
     if name == "top_cuts" or name.startswith(OWN):
         suggester = Names()
     return Field(placeholder=_EMPTY[name], compact=True, select_on_focus=True, suggester=suggester)

@@ -17,7 +17,7 @@ from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.run.state import Column
 from stitchtui.tui.colours import Palette
 from stitchtui.tui.gridview import GridView, verdict_text
-from stitchtui.tui.measures import MEASURES, Measure, number
+from stitchtui.tui.measures import FIRST, Measure, number
 from stitchtui.tui.widgets.heatmap_layout import Layout, lay_out
 
 _DIAGONAL = ("╲", "\\")  # after a cell; the second in ASCII
@@ -49,7 +49,7 @@ class Heatmap(Widget, can_focus=True):
     def __init__(self, ascii: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self._ascii = ascii
-        self._view, self._measure, self._palette = GridView(), MEASURES[0], Palette()
+        self._view, self._measure, self._palette = GridView(), FIRST, Palette()
         self._layout = lay_out(self._view, 0, 0, ascii)
 
     @property
@@ -193,10 +193,10 @@ class Heatmap(Widget, can_focus=True):
         return [] if row is None else self._row(row)
 
     def _title(self, layout: Layout) -> str:
-        titles, width = self._measure.titles, self.size.width
+        titles, width = self._measure.shade.titles, self.size.width
         where = "  ".join(filter(None, ["" if self._view.order == "plan" else self._view.order, layout.where()]))
         if self._view.is_cross:
-            titles = (f"{printable(self._view.table.title, self._ascii)}: {self._measure.name}",)
+            titles = (f"{printable(self._view.table.title, self._ascii)}: {self._measure.shade.name}",)
         room = width - len(where) - 2 if where else width
         title = shortened(_fitting(titles, room), room, self._ascii)
         return f"{title.ljust(room)}  {where}" if where else title
@@ -234,12 +234,13 @@ class Heatmap(Widget, can_focus=True):
         prefix = cell.prefix
         width -= len(suffix) - 1
         half = f" ±{cell.interval.half_width:.2f}" if cell.interval.low < cell.interval.high else ""
-        text = number(cell.interval.value, width - 1 - len(prefix), self._measure.decimals, self._measure.signed)
+        shade = self._measure.shade
+        text = number(cell.interval.value, width - 1 - len(prefix), shade.decimals, shade.signed)
         if half and width - 1 > len(prefix + text + half):
             text += half
         text = f"{prefix + text:>{width - 1}}{suffix}"
         width += len(suffix) - 1
-        style = self._palette.style(self._measure.share(cell.interval.value), self._measure.diverging)
+        style = self._palette.style(shade.share(cell.interval.value), shade.diverging)
         return to_ascii(text)[-width:] if self._ascii else text, style + _DIM if cell.kind == "direct" else style
 
     def _verdicts(self) -> list[tuple[str, Style]]:
@@ -255,15 +256,15 @@ class Heatmap(Widget, can_focus=True):
         return parts
 
     def _legend(self) -> list[tuple[str, Style]]:
-        measure = self._measure
+        shade = self._measure.shade
         kinds = [kind for kind in LEGEND if kind in self._view.table.kinds]
         words = ["  ".join(table[kind] for kind in kinds) for table in (LEGEND, _SHORT, _SHORTEST)]
         words = [to_ascii(each) for each in words] if self._ascii else words
-        marks = measure.marks
+        marks = shade.marks
         if len(words[1]) > self._beside(marks):
             marks = (marks[0], marks[-1])  # the ends of the scale tell most of it
         room = self._beside(marks)
-        scale = [(f" {mark:g} ", self._palette.style(measure.share(mark), measure.diverging)) for mark in marks]
+        scale = [(f" {mark:g} ", self._palette.style(shade.share(mark), shade.diverging)) for mark in marks]
         return [*scale, ("  " + _fitting(words, room)[: max(0, room)], _DIM)]
 
     def _beside(self, marks: Sequence[float]) -> int:
