@@ -1,0 +1,98 @@
+"""A package that is installed beside this one is in every front, with no other edit; README shows which."""
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from plugged_in import EXPERIMENT, PLUG_IN, plugged_in
+from small_runs import new_run
+
+from stitchtui.report.export import csv_text
+from stitchtui.report.html import run_text
+from stitchtui.report.markdown import run_text as markdown_text
+from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Experiment
+from stitchtui.tui.facts import cell_facts, short_facts
+from stitchtui.tui.gridview import grid_view, headings
+from stitchtui.tui.measures import shown_measures
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("## Your own stitch, control, measure or data\n")[2].partition("\n## ")[0]
+
+
+@pytest.fixture(scope="module")
+def plug_in():
+    with plugged_in():
+        yield
+
+
+@pytest.fixture(scope="module")
+def state(plug_in, tmp_path_factory) -> RunState:
+    folder = tmp_path_factory.mktemp("toy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STITCHTUI_CACHE", str(folder / "cache"))
+        return new_run(Experiment.model_validate(EXPERIMENT), folder / "runs")[1]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
+
+
+def test_readme_shows_the_package_that_these_tests_try():
+    (code,), (points,) = blocks("python"), blocks("toml")
+    assert code == (PLUG_IN / "toy.py").read_text(encoding="utf-8").partition("\n\n")[2]
+    said = re.sub(r'project\.entry-points\."([^"]*)"', r"\1", points).replace('"', "")
+    assert said.split() == (PLUG_IN / "toy-1.0.dist-info" / "entry_points.txt").read_text(encoding="utf-8").split()
+    assert len(SECTION.splitlines()) < 60
+
+
+def test_help_lists_what_is_installed(plug_in):
+    command = [sys.executable, "-m", "stitchtui", "run", "--help"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert [name for name in ("shift", "half_the_data", "stripes") if name not in text] == []
+
+
+def test_what_is_not_installed_is_not_known():
+    command = [sys.executable, "-m", "stitchtui", "run", "quickstart", "--family", "shift", "--dry-run"]
+    path = {"PYTHONPATH": str(PLUG_IN.parents[1])}
+    found = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | path)
+    assert found.returncode == 2
+    assert "'shift' is not known" in found.stderr
+
+
+def test_a_run_measures_with_all_of_it(state):
+    assert {(t.family, t.control) for t in state.tasks.values() if t.kind == "column"} == {
+        ("shift", ""),
+        ("shift", "half_the_data"),
+    }
+    assert {cell.status for cell in state.cells.values()} == {"finished"}
+    assert {cell.measures["classes_said"] for cell in state.cells.values()} <= {1.0, 2.0}
+    assert state.data["name"] == "stripes"
+    steps = {t.control: t.steps for t in state.tasks.values() if t.objective == "task"}
+    assert steps["half_the_data"] == steps[""], "fewer images, and as many steps"
+
+
+def test_grid_and_inspector_show_it(state):
+    classes = next(measure for measure in shown_measures() if measure.shade.name == "classes")
+    view = grid_view(state, classes)
+    assert {entry.interval.value for row in view.table.entries for entry in row} <= {1.0, 2.0}
+    assert [line for line in headings(view, 6)[1] if line][-2:] == ["1/2", "data"]
+    column, cut = view.place(0, 0)
+    facts = dict(cell_facts(state, column, cut))
+    assert re.fullmatch(r"[12] classes", facts["answers"])
+    assert "half of the data" in facts
+    assert "answers" not in dict(short_facts(state, column, cut))
+
+
+def test_exports_and_pages_have_it(state):
+    header, *rows = csv.reader(io.StringIO(csv_text(state)))
+    assert {row[header.index("classes_said")] for row in rows} <= {"1", "2"}
+    assert {row[header.index("control")] for row in rows} == {"", "half_the_data"}
+    for text in (run_text(state), markdown_text(state)):
+        assert "half of the data" in text
+        assert "classes: how many are ever answered" in text
