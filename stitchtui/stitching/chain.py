@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stitchtui.stitching.cuts import Cut, Traced
-from stitchtui.stitching.segments import segment
 
 
 class Normalise(nn.Module):
@@ -46,7 +45,7 @@ class Chain:
     def __init__(self, traced: Traced, cuts: Sequence[Cut], normalise: nn.Module | None = None) -> None:
         self.cuts = tuple(cuts)
         nodes = [traced.input, *(traced.nodes[c.name] for c in cuts), traced.output]
-        segments: list[nn.Module] = [segment(traced, start, end) for start, end in itertools.pairwise(nodes)]
+        segments: list[nn.Module] = [traced.segment(start, end) for start, end in itertools.pairwise(nodes)]
         if normalise is not None:
             segments[0] = nn.Sequential(normalise, segments[0])
         self.segments = nn.ModuleList(segments).eval()

@@ -13,7 +13,7 @@ from stitchtui.stitching import tracing
 from stitchtui.stitching.blocks import aliases, block_ends, function_name, last_positions, names, units_of
 from stitchtui.stitching.faithful import check_chain, check_outputs, own_outputs
 from stitchtui.stitching.out_of_place import drop_unused, make_out_of_place
-from stitchtui.stitching.segments import Axes, segment
+from stitchtui.stitching.segments import Axes, segment_of
 from stitchtui.stitching.sizes import flows
 
 Untraceable = tracing.Untraceable
@@ -83,9 +83,16 @@ class Traced:
         self.nodes: dict[str, fx.Node] = {named[n]: n for n in inner}
         self._aliases = aliases(inner, self.live, named)
         ends_of_segments = itertools.pairwise([self.input, *inner, self.output])
-        segments = [segment(self, start, end) for start, end in ends_of_segments] if self.of_sizes else [self.module]
+        self._segments: dict[Edge, fx.GraphModule] = {}
+        segments = [self.segment(*ends) for ends in ends_of_segments] if self.of_sizes else [self.module]
         chain = nn.Sequential(*segments)  # the graph itself, where no cut has to do without a tensor
         self.notes = (*graph.notes, *check_chain(network, graph, chain, batch, own[0]))
+
+    def segment(self, start: fx.Node, end: fx.Node) -> fx.GraphModule:
+        """The network from `start` to `end`, always the same module: to make one costs more than to run it on a few."""
+        if (start, end) not in self._segments:
+            self._segments[start, end] = segment_of(self, start, end)
+        return self._segments[start, end]
 
     def select(self, wanted: str | Sequence[str]) -> tuple[Cut, ...]:
         """The cuts at block level (`blocks`), `all` of them, or those named, in order from the input.

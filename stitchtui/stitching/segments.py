@@ -32,7 +32,7 @@ def stand_in(x: Tensor, shape: tuple[int, ...], axes: Axes, dtype: torch.dtype |
     return x.new_zeros((), dtype=dtype).expand([fixed + each * len(x) for fixed, each in axes])
 
 
-def segment(traced: Graph, start: fx.Node, end: fx.Node) -> fx.GraphModule:
+def segment_of(traced: Graph, start: fx.Node, end: fx.Node) -> fx.GraphModule:
     """The nodes that `end` needs, back to `start`, as a module of one tensor."""
     needed, measured = _needed(traced, start, end)
     graph = fx.Graph()
