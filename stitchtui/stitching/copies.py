@@ -71,7 +71,8 @@ def faithful(parts: Sequence[Part], made: Copies, images: Tensor) -> Copies:
         seen = [_seen(part, images[:IMAGES]) for part in parts]
         chains, notes = list(made.chains), []
         for k, part in enumerate(parts):
-            if chains[k] is not part.chain and (where := _difference(part, seen[k], torch.float32)):
+            known = chains[k] if made.dtype == torch.float32 else None
+            if chains[k] is not part.chain and (where := _difference(part, seen[k], torch.float32, known)):
                 notes.append((k, f"the {part.name}'s copy for training {where}; its own layers are run instead"))
                 chains[k] = part.chain
         if made.dtype == torch.float32:
