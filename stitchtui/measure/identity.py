@@ -1,15 +1,11 @@
 """What determines a cell's numbers, as facts to be hashed: change one, and an earlier cell is not this cell."""
 
-import hashlib
 from typing import Any
-
-import torch
 
 from stitchtui.base.device import training_dtype
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.material import Ends, Material
 from stitchtui.measure.session import Session
-from stitchtui.networks.network import tensor_bytes
 from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.plan import Task
@@ -81,33 +77,8 @@ def _end(loaded: Loaded, cut: Cut) -> dict[str, Any]:
     network = loaded.network
     return {
         "weights": network.digest,
-        "graph": _graph_digest(loaded),
+        "graph": loaded.graph_digest,
         "mean": network.mean,
         "std": network.std,
         "cut": cut.name,
     }
-
-
-def _graph_digest(loaded: Loaded) -> str:
-    """What the network computes with its weights: the graph, every layer's settings, and tensors that are no weights.
-
-    The same weights in another forward(), with another stride, or with more heads, are another network.
-    """
-    sha = hashlib.sha256(loaded.traced.module.code.encode())
-    sha.update(loaded.traced.source.encode())  # of layers that are taken whole, the graph says nothing
-    for name, layer in loaded.network.module.named_modules():
-        settings = {k: repr(v) for k, v in sorted(vars(layer).items()) if k != "training" and _is_plain(v)}
-        sha.update(f"{name} {type(layer).__qualname__} {settings}".encode())
-        for key, value in sorted(vars(layer).items()):
-            if isinstance(value, torch.Tensor):
-                sha.update(key.encode())
-                sha.update(tensor_bytes(value))
-    return sha.hexdigest()
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(_is_plain(v) for v in value.values()) and bool(value)
-    return value is None or isinstance(value, bool | int | float | str | torch.dtype)
