@@ -24,7 +24,7 @@ from stitchtui.report.claims import claims
 from stitchtui.report.depths import depths
 from stitchtui.report.markdown import escaped, line, rendered, table
 from stitchtui.report.references import beside, likeness, named_curves
-from stitchtui.report.settings_diff import unlike
+from stitchtui.report.settings_diff import settings_diff
 from stitchtui.report.table import cross
 from stitchtui.report.wording import column_name, counted, listed, points, signed, time_taken
 from stitchtui.run.control import status
@@ -344,7 +344,7 @@ def departures(state: RunState) -> list[str]:
         return ["a scale that the preset doesn't have"]
     except ValidationError:
         return ["an experiment that this version can't read"]
-    return [*unlike(preset.plain(), run.plain()), *_numerics(state.versions.get("numerics"))]
+    return [*settings_diff(preset.plain(), run.plain()), *_numerics(state.versions.get("numerics"))]
 
 
 def _numerics(computed: object) -> list[str]:

@@ -12,7 +12,7 @@ from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.paths import cache_directory
 from stitchtui.base.text import plain
 from stitchtui.data.loading import load_dataset
-from stitchtui.execute.meta_build import Outline
+from stitchtui.execute.meta_build import MetaBuild
 from stitchtui.networks import architectures, checkpoints, from_torchvision, own_code
 from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
@@ -78,17 +78,17 @@ def _in_its_size(asked: Asked, shape: Shape, facts: Callable[[Shape | None], Ans
 
 
 def _by_name(asked: Asked, shape: Shape | None, classes: int) -> Answer:
-    facts = _outlined(asked, shape, classes) if asked.head is None else None
+    facts = _without_numbers(asked, shape, classes) if asked.head is None else None
     return facts or _facts(*from_name(asked.spec, shape, classes), classes, asked.leaves)
 
 
-def _outlined(asked: Asked, shape: Shape | None, classes: int) -> Answer | None:
+def _without_numbers(asked: Asked, shape: Shape | None, classes: int) -> Answer | None:
     """What the network's shapes tell, without its weights; None where that takes numbers. Raises BadInput.
 
     The largest of torchvision's would else take a minute and gigabytes, only to be looked at.
     """
     try:
-        with Outline():
+        with MetaBuild():
             return _facts(*from_name(asked.spec, shape, classes), classes, asked.leaves)
     except BadInput:
         return None  # the whole network says it better

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 _MADE = frozenset({torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
 
 
-class Outline(TorchFunctionMode):
+class MetaBuild(TorchFunctionMode):
     """Within it, new tensors have a shape and no numbers, so that layers of any size are made at once."""
 
     def __torch_function__(

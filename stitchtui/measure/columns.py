@@ -21,7 +21,7 @@ from stitchtui.measure.material import through
 from stitchtui.measure.places import Chains, Place, chains, cuts_of
 from stitchtui.measure.saying import Saying
 from stitchtui.measure.session import Session
-from stitchtui.measure.similarity_cache import Likeness
+from stitchtui.measure.similarity_cache import SimilarityCache
 from stitchtui.run.events import Event, Step, Warned
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import (
@@ -70,9 +70,9 @@ class StitchColumn(Column):
     """Every cell has a stitch; bottom and top stay as they are."""
 
     def __init__(
-        self, session: Session, task: Task, history: History, *, likeness: Likeness, matching: Matching
+        self, session: Session, task: Task, history: History, *, similarity: SimilarityCache, matching: Matching
     ) -> None:
-        self.likeness, self.matching = likeness, matching
+        self.similarity, self.matching = similarity, matching
         super().__init__(session, task, history)
         self.trains = task.objective != DIRECT.name
         self.alone = self.trains and self.stitch.frozen_bn == "batch"  # these cells would see each other's batch
@@ -124,7 +124,7 @@ class StitchColumn(Column):
         return adapters.adapter(place.bottom, place.top).name
 
     def work(self) -> int:
-        """Steps of training, or images of the passes for fitting, measuring and likeness."""
+        """Steps of training, or images of the passes for fitting, measuring and similarity."""
         if self.trains:
             return self.steps * (len(self.places) if self.alone else 1)
         images = len(self.session.dataset.test)
@@ -132,7 +132,7 @@ class StitchColumn(Column):
         if self.fits_map:
             known = self.matching.knows(self.ends, pairs, self._start_family, self.stitch, self.material)
             images += 0 if known else len(self.material.dataset.train)
-        return images + self.likeness.visits(self.ends, pairs)
+        return images + self.similarity.visits(self.ends, pairs)
 
     def build(self, place: Place, attempt: int = 0) -> stitches.Stitch:
         """A stitch for the place, started unless it starts from a map. Raises Misfit."""
@@ -227,7 +227,7 @@ class StitchColumn(Column):
         places, cells, both, before = ready.places, ready.cells, ready.both, ready.before
         for place, why in ready.stopped.items():
             yield self.failed(place, why)
-        likeness = (yield from self._likeness(places)) if places else []
+        similarity = (yield from self._similarity(places)) if places else []
         # Before a number is said: what a changed network led to must not be taken for a result, now or later.
         self.session.verify_frozen(self.ends.bottom, self.ends.top)
         seconds = (time.monotonic() - started) / max(1, len(places))
@@ -239,7 +239,7 @@ class StitchColumn(Column):
                 continue
             top = self.session.base(self.session.loaded[self.task.top])
             own = computed(Evaluated(cells[k].stitch, measured, top))
-            measures = self.compared(measured.scores) | own | likeness[k]
+            measures = self.compared(measured.scores) | own | similarity[k]
             later = both.top.cuts[cells[k].top :]
             measures |= {f"{LATER_GAP}{cut.name}": gap for cut, gap in zip(later, measured.later_gaps, strict=False)}
             measures[SECONDS.name] = seconds
@@ -360,13 +360,13 @@ class StitchColumn(Column):
     ) -> Saying[list[Measured]]:
         """What the cells do on test images; `whole` asks for all that can be said, not just for their answers."""
         batch = self.session.evaluation_batch(both.top.cuts, len(cells))
-        own = (yield from self.counted(self.likeness.own(self.ends.top, cuts_of(places)))) if whole else None
+        own = (yield from self.counted(self.similarity.own(self.ends.top, cuts_of(places)))) if whole else None
         batches = through(both.bottom, in_order(self.session.dataset.test, batch))
         measured = column_measures(both.bottom, both.top, cells, batches, own=own, later=whole)
         return (yield from self.counted(measured))
 
-    def _likeness(self, places: Sequence[Place]) -> Saying[list[dict[str, float | None]]]:
-        found = yield from self.counted(self.likeness.alike(self.ends, cuts_of(places)))
+    def _similarity(self, places: Sequence[Place]) -> Saying[list[dict[str, float | None]]]:
+        found = yield from self.counted(self.similarity.similarities(self.ends, cuts_of(places)))
         names = CKA.name, PROCRUSTES.name, CCA.name, CCA_BY_CHANCE.name
         values = [(each.cka, *astuple(each.alignment)) if each else (None,) * len(names) for each in found]
         return [dict(zip(names, each, strict=True)) for each in values]

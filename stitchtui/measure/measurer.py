@@ -13,7 +13,7 @@ from stitchtui.measure.history import History
 from stitchtui.measure.matching import Matching
 from stitchtui.measure.saying import Saying
 from stitchtui.measure.session import Session
-from stitchtui.measure.similarity_cache import Likeness
+from stitchtui.measure.similarity_cache import SimilarityCache
 from stitchtui.measure.together import companions, train_together
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import AFFINE
@@ -26,7 +26,7 @@ class Measurer:
 
     def __init__(self, session: Session, history: History | None = None) -> None:
         self.session, self.history = session, history or History()
-        self.likeness, self.matching = Likeness(session), Matching(session)
+        self.similarity, self.matching = SimilarityCache(session), Matching(session)
 
     def measure(self, unit: Unit | NetworkUnit) -> Saying[None]:
         """Carry out a unit: yields all that is to be said of it. Close the generator to stop.
@@ -44,7 +44,7 @@ class Measurer:
     def column(self, task: Task) -> Column:
         """The work that `task` is."""
         kind = load(control_named(task.control).column)
-        shared = {"likeness": self.likeness, "matching": self.matching} if issubclass(kind, StitchColumn) else {}
+        shared = {"similarity": self.similarity, "matching": self.matching} if issubclass(kind, StitchColumn) else {}
         column: Column = kind(self.session, task, self.history, **shared)
         return column
 

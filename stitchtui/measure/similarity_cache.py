@@ -1,4 +1,4 @@
-"""Likeness of two networks' representations without any stitch, each pair of cuts computed once for all tasks."""
+"""How similar two networks are without any stitch, each pair of cuts compared once for all tasks."""
 
 import math
 from collections.abc import Iterator
@@ -30,25 +30,25 @@ Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Alike:
-    """What two representations have in common; CKA is None where one of them does not vary."""
+class Similarity:
+    """How similar two representations are; CKA is None where one of them does not vary."""
 
     cka: float | None
     alignment: Alignment
 
 
-_ITSELF = Alike(1.0, Alignment(0.0, 1.0, 1.0))
+_ITSELF = Similarity(1.0, Alignment(0.0, 1.0, 1.0))
 
 
-class Likeness:
+class SimilarityCache:
     """Linear CKA, Procrustes distance and CCA at (bottom, top) cuts on test images; a top's own activations."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._alike: dict[Key, Alike] = {}
+        self._similarities: dict[Key, Similarity] = {}
         self._own: dict[Key, OwnActivations | None] = {}
 
-    def alike(self, ends: Ends, pairs: Pairs) -> Pass[list[Alike | None]]:
+    def similarities(self, ends: Ends, pairs: Pairs) -> Pass[list[Similarity | None]]:
         """What each pair of cuts has in common; None for noise. A representation with itself costs nothing."""
         if ends.noise is not None:
             return [None] * len(pairs)
@@ -58,8 +58,8 @@ class Likeness:
             turned = ends.names[0] > ends.names[1]
             one, cuts = (Ends(ends.top, ends.bottom), [(t, b) for b, t in missing]) if turned else (ends, missing)
             found = yield from self.measured(chains(self.session, one, cuts), len(self.session.dataset.test))
-            self._alike.update(zip((_key(ends, p) for p in missing), found, strict=True))
-        return [self._alike.get(_key(ends, p), _ITSELF) for p in pairs]
+            self._similarities.update(zip((_key(ends, p) for p in missing), found, strict=True))
+        return [self._similarities.get(_key(ends, p), _ITSELF) for p in pairs]
 
     def own(self, top: Loaded, pairs: Pairs) -> Pass[list[OwnActivations | None]]:
         """What the top itself has on training images at each pair's top cut."""
@@ -94,10 +94,10 @@ class Likeness:
 
     def _missing(self, ends: Ends, pairs: Pairs) -> Pairs:
         same = ends.bottom is ends.top  # there a representation with itself needs no measuring
-        return [p for p in pairs if _key(ends, p) not in self._alike and not (same and p[0].name == p[1].name)]
+        return [p for p in pairs if _key(ends, p) not in self._similarities and not (same and p[0].name == p[1].name)]
 
     @torch.no_grad()
-    def measured(self, both: Chains, images: int) -> Pass[list[Alike]]:
+    def measured(self, both: Chains, images: int) -> Pass[list[Similarity]]:
         """Both at each of the chains' ends, over so many of the test images, from one pass; exact CKA takes more."""
         shift = 0 if both.bottom is both.top else len(both.bottom.cuts)
         pairs = [(low - 1, shift + high - 1) for low, high in both.ends]
@@ -110,7 +110,7 @@ class Likeness:
             yield len(features[0])
         values = cka.values() if exact is None else (yield from self._exact(both, pairs, min(images, exact)))
         finite = [value if math.isfinite(value) else None for value in values]
-        return [Alike(*found) for found in zip(finite, alignments.values(), strict=True)]
+        return [Similarity(*found) for found in zip(finite, alignments.values(), strict=True)]
 
     def _features(self, both: Chains, images: int) -> Iterator[list[Tensor]]:
         """Batches of each cut's features, the bottom's first; once if both are one network."""

@@ -46,7 +46,7 @@ class WithHead(nn.Module):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class HeadData:
     """What a head is trained on, and what besides the features' weights tells them from others."""
 
     part: Part
@@ -109,60 +109,60 @@ def load(path: Path, layer: nn.Linear) -> None:
     _fill(layer, weight, bias)
 
 
-def train(network: nn.Module, name: str, lesson: Lesson) -> Training[None]:
+def train(network: nn.Module, name: str, data: HeadData) -> Training[None]:
     """Fills the linear layer called `name` by logistic regression on what it is fed, once: then it lies in the cache.
 
     The problem is convex and starts from zero, so no seed takes part.
     """
     layer = heads.linear(network, name)
     _fill(layer, torch.zeros_like(layer.weight), torch.zeros_like(layer.bias))  # of no account for the identity
-    path = paths.cache_directory() / "heads" / f"{_identity(network, lesson)}.safetensors"
+    path = paths.cache_directory() / "heads" / f"{_identity(network, data)}.safetensors"
     try:
         load(path, layer)
     except BadInput:  # not there yet, or damaged
-        features = yield from _features(network, layer, lesson)
-        weight, bias = _fit(features, lesson)
+        features = yield from _features(network, layer, data)
+        weight, bias = _fit(features, data)
         checkpoints.keep(path, safetensors.torch.save({"weight": weight.cpu(), "bias": bias.cpu()}))
         load(path, layer)
 
 
 @torch.no_grad()
-def _features(network: nn.Module, layer: nn.Linear, lesson: Lesson) -> Training[Tensor]:
+def _features(network: nn.Module, layer: nn.Linear, data: HeadData) -> Training[Tensor]:
     """What `layer` is fed for every training image, as they are, in order: float32 [images, features]."""
     fed: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].float()))
-    batches = split(lesson.part.images, BATCH)
+    batches = split(data.part.images, BATCH)
     # Before it is fitted a head of zeros answers with the first class, at the loss of not knowing.
-    guess = 100.0 * float((lesson.part.labels == 0).float().mean())
+    guess = 100.0 * float((data.part.labels == 0).float().mean())
     try:
         for step, images in enumerate(batches, 1):
-            network(normalise(images, lesson.scale.mean, lesson.scale.std))
-            yield Reached(step, len(batches), math.log(lesson.classes), guess)
+            network(normalise(images, data.scale.mean, data.scale.std))
+            yield Reached(step, len(batches), math.log(data.classes), guess)
     finally:
         hook.remove()
     return torch.cat(fed)
 
 
-def _fit(features: Tensor, lesson: Lesson) -> tuple[Tensor, Tensor]:
+def _fit(features: Tensor, data: HeadData) -> tuple[Tensor, Tensor]:
     """Weight [classes, features] and bias [classes], fitted to standardised features and folded back."""
     mean, deviation = features.mean(0), features.std(0, correction=0)
     scale = torch.where(deviation > 1e-6 * (mean.abs() + 1e-30), 1 / deviation.clamp_min(1e-30), 0)
     with torch.enable_grad():
-        weight, bias = logistic_regression((features - mean) * scale, lesson.part.labels, lesson.classes, L2)
+        weight, bias = logistic_regression((features - mean) * scale, data.part.labels, data.classes, L2)
     folded = weight * scale  # [classes, features]
     return folded, bias - folded @ mean
 
 
-def _identity(network: nn.Module, lesson: Lesson) -> str:
+def _identity(network: nn.Module, data: HeadData) -> str:
     return cell_identity(
         {
             "head_version": HEAD_VERSION,
             "backbone": weight_digest(network),
-            "mean": lesson.scale.mean,
-            "std": lesson.scale.std,
-            "classes": lesson.classes,
+            "mean": data.scale.mean,
+            "std": data.scale.std,
+            "classes": data.classes,
             "l2": L2,
-            **lesson.facts,
+            **data.facts,
         }
     )
 

@@ -1,4 +1,4 @@
-"""What a network is trained on: a lesson turns a batch into scores and the class that each should favour."""
+"""What a network is trained on: an objective turns a batch into scores and the class that each should favour."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Batch:
         return logits(module(inputs.contiguous(memory_format=self.memory_format)))
 
 
-Lesson = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+TrainingObjective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 """(network, batch) -> scores [n, classes] and targets int64 [n]; training lowers their cross-entropy."""
 
 

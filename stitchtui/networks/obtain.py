@@ -185,8 +185,8 @@ class _Given(Making):
             return network
         digest = own.part_digest(self.data.train)
         facts = {**own.source_facts(architecture), "options": self.spec.options, "training_data": digest}
-        lesson = linear_heads.Lesson(self.data.train, scale, self.classes, facts)
-        yield from linear_heads.train(network, name, lesson)
+        data = linear_heads.HeadData(self.data.train, scale, self.classes, facts)
+        yield from linear_heads.train(network, name, data)
         return network
 
 

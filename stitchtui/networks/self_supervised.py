@@ -9,7 +9,7 @@ from torch import nn
 from stitchtui.base.errors import BadInput
 from stitchtui.networks import heads, simclr
 from stitchtui.networks.frozen import all_but
-from stitchtui.networks.objectives import Lesson, rotation, supervised
+from stitchtui.networks.objectives import TrainingObjective, rotation, supervised
 from stitchtui.networks.training import Job, Training, train
 from stitchtui.spec.experiment import TrainSpec
 
@@ -35,22 +35,24 @@ def train_self_supervised(
         raise BadInput("task 'rotation' needs square images, whose quarter turns have the same shape", "task")
     last = heads.last_linear(module)
     layer = heads.linear(module, last)
-    learned = replace(job, recipe=head, frozen=all_but(module, last), lesson=supervised, last_epoch=None, states=None)
+    learned = replace(
+        job, recipe=head, frozen=all_but(module, last), objective=supervised, last_epoch=None, states=None
+    )
     steps = job.steps + learned.steps
-    lesson = put_task_head(module, last, task, temperature)
-    yield from _part_of(train(module, replace(job, lesson=lesson, keep_end=True), partial), 0, steps)
+    objective = put_task_head(module, last, task, temperature)
+    yield from _part_of(train(module, replace(job, objective=objective, keep_end=True), partial), 0, steps)
     heads.put(module, last, nn.Linear(layer.in_features, layer.out_features))
     of_head = partial.with_suffix(".head.partial")
     yield from _part_of(train(module, learned, of_head), job.steps, steps)
     of_head.unlink(missing_ok=True)
 
 
-def put_task_head(module: nn.Module, last: str, task: Task, temperature: float) -> Lesson:
-    """The lesson of a task, with the head for it in the place of the linear layer called `last`."""
+def put_task_head(module: nn.Module, last: str, task: Task, temperature: float) -> TrainingObjective:
+    """The objective of a task, with the head for it in the place of the linear layer called `last`."""
     features = heads.linear(module, last).in_features
     if task == "simclr":
         heads.put(module, last, simclr.projection_head(features))
-        return simclr.lesson(temperature)
+        return simclr.objective(temperature)
     heads.put(module, last, nn.Linear(features, 4))
     return rotation
 

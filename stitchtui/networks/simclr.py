@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from stitchtui.networks.objectives import Batch, Lesson
+from stitchtui.networks.objectives import Batch, TrainingObjective
 
 GROUP = 16  # images that share what is drawn; a view draws its groups anew, so that partners hardly ever share it
 
 
-def lesson(temperature: float = 0.5) -> Lesson:
-    """SimCLR as a lesson: which of a batch's other views is the same image? At least two images a batch."""
+def objective(temperature: float = 0.5) -> TrainingObjective:
+    """SimCLR as an objective: which of a batch's other views is the same image? At least two images a batch."""
 
     def contrast(module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         views = torch.cat([view(batch), view(batch)])  # [2b, c, h, w]

@@ -21,7 +21,7 @@ from stitchtui.data.dataset import Part
 from stitchtui.networks.checkpoints import keep
 from stitchtui.networks.frozen import frozen
 from stitchtui.networks.network import normalise
-from stitchtui.networks.objectives import Batch, Lesson, supervised
+from stitchtui.networks.objectives import Batch, TrainingObjective, supervised
 from stitchtui.spec.datasets import Augmentation
 from stitchtui.spec.experiment import Normalisation, TrainSpec
 
@@ -59,7 +59,7 @@ class Job:
     scale: Normalisation
     augment: Augmentation
     seed: int
-    lesson: Lesson = supervised
+    objective: TrainingObjective = supervised
     frozen: tuple[str, ...] = ()  # layers that stay as they are
     last_epoch: int | None = None
     states: Path | None = None
@@ -191,7 +191,7 @@ def _step(
         group["lr"] = learning_rate(job.recipe, step, job.epoch_steps)
     dtype = training_dtype(job.recipe.precision, device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        scores, targets = job.lesson(module, batch)
+        scores, targets = job.objective(module, batch)
     loss = F.cross_entropy(scores.float(), targets, label_smoothing=job.recipe.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from stitchtui.report.settings_diff import unlike
+from stitchtui.report.settings_diff import settings_diff
 from stitchtui.report.table import Entry, Heading, Table, heading
 from stitchtui.report.wording import bounds, column_name, counted, listed, points
 from stitchtui.run.answers import penalty_of
 from stitchtui.run.state import Column, RunState
-from stitchtui.stats.paired_difference import apart_of
+from stitchtui.stats.paired_difference import difference_of
 from stitchtui.stats.penalty import Interval
 
 APART = (
@@ -69,7 +69,7 @@ def _entry(first: RunState, second: RunState, pair: Pairing, cut: str) -> Entry:
 
 def between(first: Interval | None, second: Interval | None) -> Interval | None:
     """The second penalty less the first, with its 95 % interval; None unless both are known."""
-    return None if first is None or second is None else apart_of(first, second)
+    return None if first is None or second is None else difference_of(first, second)
 
 
 def _cuts(state: RunState, column: Column) -> set[str]:
@@ -120,6 +120,8 @@ def _changed(first: RunState, second: RunState) -> Iterator[str]:
     one, two = ((state.data or {}).get("digest") or (state.data or {}).get("name") for state in (first, second))
     if one != two:
         yield "not the same data in both runs"
-    settings = [key for key in unlike(first.experiment, second.experiment) if not key.startswith(_SAID_ELSEWHERE)]
+    settings = [
+        key for key in settings_diff(first.experiment, second.experiment) if not key.startswith(_SAID_ELSEWHERE)
+    ]
     if settings:
         yield f"not set the same, the second in place of the first: {listed(settings, _SETTINGS)}"

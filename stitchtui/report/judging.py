@@ -20,7 +20,7 @@ from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import resolve
 from stitchtui.spec.seed_names import in_each, said_in
 from stitchtui.stats.judgement import Atom, Finding, Judged, at_least, at_most, both, every, missing, some
-from stitchtui.stats.paired_difference import apart_of
+from stitchtui.stats.paired_difference import difference_of
 from stitchtui.stats.penalty import Interval, difference, error_interval, over_seeds
 
 
@@ -155,7 +155,7 @@ def _within(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
 def _apart(one: Number, other: Number) -> Interval | None:
     if one.interval is None or other.interval is None:
         return None
-    return apart_of(one.interval, other.interval)
+    return difference_of(one.interval, other.interval)
 
 
 def _side_by_side(

@@ -9,7 +9,7 @@ _WORDS = ("title", "description", "scale", "reference")  # what determines no nu
 _GONE = {"views": 0}  # keys that earlier versions wrote out, at the values at which they changed nothing
 
 
-def unlike(asked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
+def settings_diff(asked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
     """The keys in which the second differs from the first, numbers with both values.
 
     Texts are left out: they may be paths of one machine.

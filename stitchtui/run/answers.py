@@ -2,8 +2,8 @@
 
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.measures import IMAGES, PAIRED, PENALTY
-from stitchtui.stats.answer_bits import Wrong
-from stitchtui.stats.paired_difference import Answered, Answers
+from stitchtui.stats.answer_bits import AnswerBits
+from stitchtui.stats.paired_difference import PairableInterval, SeedAnswers
 from stitchtui.stats.penalty import Interval
 
 
@@ -21,13 +21,15 @@ def answered(
     for each in column.in_seeds:
         tasks = (each.direct_task,) if direct and each.direct_task else each.task_ids
         cells = [state.cells.get((task, cut)) for task in tasks]
-        known = [wrong for cell in cells if cell and (wrong := Wrong.read(cell.wrong, cell.measures.get(IMAGES.name)))]
+        known = [
+            wrong for cell in cells if cell and (wrong := AnswerBits.read(cell.wrong, cell.measures.get(IMAGES.name)))
+        ]
         if not known or len(known) != len(cells):
             return interval
         # A control may put another network in the bottom's place, but its penalty is against the top as it is.
         less = _told(state, each.top) if measure == PENALTY.name else f"{column.control} {_told(state, each.bottom)}"
-        found.append(Answers(less, tuple(known)))
-    return Answered(interval.value, interval.low, interval.high, tuple(found))
+        found.append(SeedAnswers(less, tuple(known)))
+    return PairableInterval(interval.value, interval.low, interval.high, tuple(found))
 
 
 def penalty_of(state: RunState, column: Column, cut: str) -> Interval | None:

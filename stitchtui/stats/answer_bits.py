@@ -9,20 +9,20 @@ from stitchtui.stats.penalty import Interval, paired_interval
 
 
 @dataclass(frozen=True)
-class Wrong:
+class AnswerBits:
     """Of so many test images, those that are answered wrongly: bit k of `bits` is that of image k."""
 
     images: int
     bits: int
 
     @classmethod
-    def of(cls, answers: Iterable[bool]) -> "Wrong":
+    def of(cls, answers: Iterable[bool]) -> "AnswerBits":
         """From whether each image, in order, is answered wrongly."""
         digits = "".join("1" if wrong else "0" for wrong in answers)
         return cls(len(digits), int(digits[::-1] or "0", 2))
 
     @classmethod
-    def read(cls, text: str, images: float | None) -> "Wrong | None":
+    def read(cls, text: str, images: float | None) -> "AnswerBits | None":
         """What `text` says; None for what can't be of so many images."""
         if not text or images is None or images != int(images) or images < 1:
             return None
@@ -38,7 +38,7 @@ class Wrong:
         """As a log carries it: eight images a byte, in base64."""
         return base64.b64encode(self.bits.to_bytes(-(-self.images // 8), "little")).decode("ascii")
 
-    def less(self, other: "Wrong") -> Interval:
+    def less(self, other: "AnswerBits") -> Interval:
         """This error less the other's on the same images, in points, with its paired 95 % interval."""
         if self.images != other.images:
             raise ValueError(f"{self.images} and {other.images} images are not the same ones")

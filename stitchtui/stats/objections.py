@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stitchtui.stats.paired_difference import apart_of
+from stitchtui.stats.paired_difference import difference_of
 from stitchtui.stats.penalty import Interval
 
 Reading = Literal["yes", "in part", "no", "undecided"]
@@ -76,7 +76,7 @@ class Judgement:
 
 def as_good(one: Interval, other: Interval, margin: float) -> bool | None:
     """Whether `one` costs at most `margin` points more than `other`; None if the intervals leave it open."""
-    more = apart_of(other, one)
+    more = difference_of(other, one)
     if more.high <= margin:
         return True
     return False if more.low > margin else None
@@ -154,7 +154,7 @@ def _is_harmed(cut: CutEvidence, margin: float) -> bool:
 
 
 def _is_short(cut: CutEvidence, margin: float) -> bool:
-    return cut.longer is not None and apart_of(cut.longer, cut.penalty).low > margin
+    return cut.longer is not None and difference_of(cut.longer, cut.penalty).low > margin
 
 
 def _is_outlying(cut: CutEvidence) -> bool:
@@ -180,7 +180,7 @@ def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> 
     harmed = [c.name for c in cuts if _is_harmed(c, margin)]
     short = [c.name for c in cuts if _is_short(c, margin)]
     outlying = [c.name for c in cuts if _is_outlying(c)]
-    beyond = [c.name for c in cuts if c.direct is not None and apart_of(c.penalty, c.direct).low > margin]
+    beyond = [c.name for c in cuts if c.direct is not None and difference_of(c.penalty, c.direct).low > margin]
     shuffled = [c.name for c in cuts if c.shuffled_labels and as_good(c.shuffled_labels, c.penalty, margin)]
     few = [c.name for c in cuts if classes is not None and (_enough(c, margin) or classes) < classes]
     return [
@@ -222,7 +222,7 @@ def _is_flat(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal], margin: 
 def _diagonal_remarks(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal], margin: float) -> list[Remark]:
     found = _against_diagonal(cuts, cells, margin)
     equal = [c for c, good in found if good]
-    better = [c for c in equal if apart_of(cuts[c.top].penalty, c.penalty).high < 0]
+    better = [c for c in equal if difference_of(cuts[c.top].penalty, c.penalty).high < 0]
     remarks: list[Remark] = []
     if 2 * len(equal) > len(found):
         text = (
@@ -255,7 +255,7 @@ def triangle(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal], margin: 
 
 def _mean_excess(cuts: Sequence[CutEvidence], cells: Sequence[OffDiagonal]) -> Interval | None:
     """The mean of cells' penalties over the diagonal's; its interval as if all erred together, on the same images."""
-    excess = [apart_of(cuts[c.top].penalty, c.penalty) for c in cells]
+    excess = [difference_of(cuts[c.top].penalty, c.penalty) for c in cells]
     if not excess:
         return None
     n = len(excess)

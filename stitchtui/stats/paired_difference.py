@@ -4,26 +4,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stats.penalty import Interval, difference, over_seeds
 
 
 @dataclass(frozen=True)
-class Answers:
+class SeedAnswers:
     """In one network seed: what a number's cells get wrong, one for each stitch seed, and whose error is subtracted."""
 
     less: str  # that network and the test images, by whatever tells them from all others
-    cells: tuple[Wrong, ...]
+    cells: tuple[AnswerBits, ...]
 
 
 @dataclass(frozen=True)
-class Answered(Interval):
+class PairableInterval(Interval):
     """An estimate with its interval and what it rests on, a network seed after the other."""
 
-    answers: tuple[Answers, ...] = ()
+    answers: tuple[SeedAnswers, ...] = ()
 
 
-def apart_of(first: Interval, second: Interval) -> Interval:
+def difference_of(first: Interval, second: Interval) -> Interval:
     """`second` less `first`, image by image where both say what they rest on and that allows it.
 
     Where both are errors less that of the same networks, on the same images, those networks' errors cancel out, and
@@ -35,11 +35,11 @@ def apart_of(first: Interval, second: Interval) -> Interval:
     return paired if paired is not None and same else difference(first, second)
 
 
-def _answers(interval: Interval) -> tuple[Answers, ...]:
-    return interval.answers if isinstance(interval, Answered) else ()
+def _answers(interval: Interval) -> tuple[SeedAnswers, ...]:
+    return interval.answers if isinstance(interval, PairableInterval) else ()
 
 
-def _paired(first: Sequence[Answers], second: Sequence[Answers]) -> Interval | None:
+def _paired(first: Sequence[SeedAnswers], second: Sequence[SeedAnswers]) -> Interval | None:
     if not first or [a.less for a in first] != [a.less for a in second]:
         return None
     found = []

@@ -14,7 +14,7 @@ import torch
 T = TypeVar("T")
 
 
-class Crew:
+class CpuThreads:
     """As many threads as torch computes with on a CPU; elsewhere, or with one thread, the caller's alone."""
 
     def __init__(self, device: torch.device) -> None:

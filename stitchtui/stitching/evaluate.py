@@ -21,7 +21,7 @@ from stitchtui.spec.measures import (
     VERSUS_BOTTOM,
     Measure,
 )
-from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stats.penalty import paired_interval
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.fit import Cell, column_outputs
@@ -46,7 +46,7 @@ class Scores:
     @property
     def wrong_text(self) -> str:
         """Which images are answered wrongly, as a log carries it."""
-        return Wrong.of(self.wrong.tolist()).text
+        return AnswerBits.of(self.wrong.tolist()).text
 
 
 @dataclass(frozen=True)

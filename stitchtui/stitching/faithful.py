@@ -53,7 +53,7 @@ def check_outputs(
     fewer of its images. `written` is a cut whose tensor was written over after it had been handed out.
     """
     expected, again = own
-    if expected.is_meta:  # an outline of the network, without numbers to compare
+    if expected.is_meta:  # a build of the network on the meta device, without numbers to compare
         return
     name = graph.module._get_name()
     if written is not None or not _close(found, expected):

@@ -16,7 +16,7 @@ from stitchtui.stitching import objectives
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.column import Cell, Column, Features, column_outputs, numbers
 from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated, faithful
-from stitchtui.stitching.cpu_threads import Crew
+from stitchtui.stitching.cpu_threads import CpuThreads
 from stitchtui.stitching.fold import BATCH_NORMS
 from stitchtui.stitching.memory import split, step_costs
 from stitchtui.stitching.streamed import channel_axis
@@ -71,7 +71,7 @@ class Trainer:
         self.device = parameters[0].device
         self.sickness = _Sickness(stitches)
         self.scaled: ScaledSteps | None = None
-        self.crew = Crew(self.device)
+        self.threads = CpuThreads(self.device)
         rate, decay, fused = recipe.learning_rate, recipe.weight_decay, self.device.type in ("cpu", "cuda")
         self.optimiser = torch.optim.Adam(parameters, rate, weight_decay=decay, fused=fused)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.steps)
@@ -79,11 +79,11 @@ class Trainer:
         self.tally, self.last = _Tally(len(cells)), _Tally(len(cells))
 
     def __enter__(self) -> Self:
-        self.crew.__enter__()
+        self.threads.__enter__()
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        self.crew.__exit__(*raised)
+        self.threads.__exit__(*raised)
 
     def _parts(self, bottom: Chain, columns: Sequence[Column]) -> list[Part]:
         """What is run of the bottom, and of each column's top: all of it where the objective reads more than labels."""
@@ -125,7 +125,7 @@ class Trainer:
             found = []
             for turn in plan.turns:
                 groups = [[column.cells[k] for k in group] for group in turn]
-                found += self.crew.do(
+                found += self.threads.do(
                     [partial(self._backward, objective, column.top, group, features, target) for group in groups]
                 )
             done.append(torch.cat(found, 1)[:, plan.order])
@@ -170,31 +170,31 @@ class Trainer:
 
     def _groups(self, column: Column, turn: list[int], batch: int) -> list[list[int]]:
         """One group on a device that computes it best as a whole; otherwise several, the longest tails first."""
-        if self.crew.size == 1:
+        if self.threads.size == 1:
             return [turn]
         turn = sorted(turn, key=lambda k: column.cells[k].top)
         sizes = [batch * numbers(column.top, column.cells[k].top) * self.dtype.itemsize for k in turn]
         return [[turn[i] for i in group] for group in split(sizes, joining.JOINED_BYTES)]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """The bottom's tensors at its boundaries; each thread of a crew runs it on some of the images."""
+        """The bottom's tensors at its boundaries; each thread runs it on some of the images."""
         self.compare(images)
-        parts = images.tensor_split(self.crew.size) if self._is_shared_out(len(images)) else (images,)
-        found = self.crew.do([partial(self._features_of, part) for part in parts])
+        parts = images.tensor_split(self.threads.size) if self._is_shared_out(len(images)) else (images,)
+        found = self.threads.do([partial(self._features_of, part) for part in parts])
         if len(found) == 1:
             return found[0]
-        return self.crew.do([partial(torch.cat, tensors) for tensors in zip(*found, strict=True)])
+        return self.threads.do([partial(torch.cat, tensors) for tensors in zip(*found, strict=True)])
 
     def _features_of(self, images: Tensor) -> list[Tensor]:
         with torch.no_grad(), self.autocast():
             return self.bottom.features(images, self.reach)
 
     def _is_shared_out(self, batch: int) -> bool:
-        """Whether the bottom is worth a crew, and neither normalises nor squeezes an image by how many there are."""
+        """Whether the bottom is worth several threads, and neither normalises nor squeezes an image by their number."""
         largest = max(numbers(self.bottom, k) for k in range(self.reach + 1))
         if (
-            self.crew.size == 1
-            or batch < 2 * self.crew.size
+            self.threads.size == 1
+            or batch < 2 * self.threads.size
             or batch * largest * self.dtype.itemsize <= joining.JOINED_BYTES
         ):
             return False

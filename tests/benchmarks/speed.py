@@ -98,7 +98,7 @@ def _tails(trainer: fit.Trainer, cells: Sequence[fit.Cell], subject: Subject) ->
 
     inputs = [t.detach().requires_grad_() for t in resident]
     works = [partial(work, top.after(c.top), x) for c, x in zip(cells, inputs, strict=True)]
-    return lambda: trainer.crew.do(works)
+    return lambda: trainer.threads.do(works)
 
 
 class _Layers:
@@ -116,14 +116,14 @@ class _Layers:
             hook.remove()
         with FlopCounterMode(display=False) as counter:
             self._once()
-        self.flops = counter.get_total_flops() * trainer.crew.size
+        self.flops = counter.get_total_flops() * trainer.threads.size
 
     def _remember(self, layer: nn.Module, arguments: tuple[Any, ...], _out: Any) -> None:
         self.calls.append((layer, arguments[0].to(next(layer.parameters()).dtype)))
 
     def run(self) -> None:
         """Every layer, once on each thread."""
-        self.trainer.crew.do([self._once] * self.trainer.crew.size)
+        self.trainer.threads.do([self._once] * self.trainer.threads.size)
 
     def _once(self) -> None:
         with torch.no_grad(), self.trainer.autocast():

@@ -19,7 +19,7 @@ from stitchtui.run.events import as_object, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import NetworkSpec, TrainSpec
 from stitchtui.spec.plan import resolve
-from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stitching.fit import Cell
 
 CUTS = ["stem", "block1", "block2", "block3", "block4", "flatten"]
@@ -71,7 +71,7 @@ def test_every_cell_carries_every_measure(finished: Finished) -> None:
 
 def test_every_cell_says_which_images_it_answers_wrongly(finished: Finished) -> None:
     for cell in finished[1].cells.values():
-        wrong = Wrong.read(cell.wrong, cell.measures["images"])
+        wrong = AnswerBits.read(cell.wrong, cell.measures["images"])
         assert wrong is not None
         assert 100 * wrong.bits.bit_count() / wrong.images == pytest.approx(cell.measures["error"])
 

@@ -3,7 +3,7 @@
 import pytest
 from claimed_run import CUTS, experiment, measures, reason, run, verdict
 
-from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stats.penalty import paired_interval
 
 IMAGES, TOP = 1000, 100  # the top of the runs errs on 10 percent
@@ -13,7 +13,7 @@ def cell(wrong: range):
     """A cell that answers just these images wrongly, with a penalty of two points to either side."""
     value = 100 * (len(wrong) - TOP) / IMAGES
     said = measures((value, value - 2, value + 2), images=float(IMAGES))
-    return {**said, "wrong": Wrong.of(k in wrong for k in range(IMAGES)).text}
+    return {**said, "wrong": AnswerBits.of(k in wrong for k in range(IMAGES)).text}
 
 
 def compared(first, second, **more):

@@ -9,7 +9,7 @@ from stitchtui.report.difference import between, compare, pairings
 from stitchtui.report.markdown import difference_text
 from stitchtui.report.wording import bounds
 from stitchtui.run.state import RunState
-from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stats.penalty import Interval, paired_interval
 
 
@@ -103,7 +103,7 @@ def answering(wrong):
     for cell in state.cells.values():
         ends = {"penalty": value, "penalty_low": value - 2, "penalty_high": value + 2}
         cell.measures = {**cell.measures, **ends, "images": 1000.0}
-        cell.wrong = Wrong.of(image in wrong for image in range(1000)).text
+        cell.wrong = AnswerBits.of(image in wrong for image in range(1000)).text
     return state
 
 

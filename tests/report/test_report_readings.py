@@ -7,7 +7,7 @@ from stitchtui.report.readings import judged, reading_lines
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Request
 from stitchtui.spec.plan import resolve
-from stitchtui.stats.answer_bits import Wrong
+from stitchtui.stats.answer_bits import AnswerBits
 
 CUTS = ["one", "two"]
 
@@ -60,7 +60,7 @@ def answering(wrong: dict[str, range]) -> RunState:
         images = wrong[state.tasks[task].control]
         value = found.measures["penalty"] or 0.0
         found.measures |= {"penalty_low": value - 2, "penalty_high": value + 2, "images": 1000.0}
-        found.wrong = Wrong.of(image in images for image in range(1000)).text
+        found.wrong = AnswerBits.of(image in images for image in range(1000)).text
     return state
 
 

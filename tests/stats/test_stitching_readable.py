@@ -12,7 +12,7 @@ from stitchtui.stats.objections import (
     judgement,
     triangle,
 )
-from stitchtui.stats.paired_difference import apart_of
+from stitchtui.stats.paired_difference import difference_of
 from stitchtui.stats.penalty import Interval
 
 
@@ -201,7 +201,7 @@ intervals = st.tuples(st.floats(-50, 50), st.floats(0, 10), st.floats(0, 10)).ma
 
 @given(intervals, intervals, st.floats(0, 5))
 def test_as_good_is_sure_only_beyond_the_intervals(a: Interval, b: Interval, margin: float) -> None:
-    answer, gap = as_good(a, b, margin), apart_of(b, a)
+    answer, gap = as_good(a, b, margin), difference_of(b, a)
     assert (answer is True) == (gap.high <= margin)
     assert (answer is None) == (gap.low <= margin < gap.high)
 

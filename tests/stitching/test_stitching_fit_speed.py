@@ -21,7 +21,7 @@ from stitchtui.stitching import column as column_module
 from stitchtui.stitching import fit, memory, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import IMAGES
-from stitchtui.stitching.cpu_threads import Crew
+from stitchtui.stitching.cpu_threads import CpuThreads
 from stitchtui.stitching.cuts import Traced
 
 CPU = torch.device("cpu")
@@ -183,13 +183,13 @@ def test_what_a_thread_raises_reaches_the_caller_and_work_comes_back_in_order(tw
     def fail() -> int:
         raise KeyError("here")
 
-    with Crew(CPU) as crew:
-        assert crew.size == 2
-        assert crew.do([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
-        assert crew.do([torch.get_num_threads] * 4) == [1] * 4
+    with CpuThreads(CPU) as threads:
+        assert threads.size == 2
+        assert threads.do([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
+        assert threads.do([torch.get_num_threads] * 4) == [1] * 4
         with pytest.raises(KeyError):
-            crew.do([fail, lambda: 1])
-    assert Crew(torch.device("cuda")).size == 1
+            threads.do([fail, lambda: 1])
+    assert CpuThreads(torch.device("cuda")).size == 1
 
 
 def test_a_budget_for_one_cell_runs_each_tail_on_its_own() -> None:

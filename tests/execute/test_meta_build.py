@@ -1,4 +1,4 @@
-"""A network that is only to be looked at needs no numbers: its outline says the same as the whole network."""
+"""A network that is only looked at needs no numbers: built on the meta device it says the same as the whole one."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from stitchtui.base.errors import BadInput
 from stitchtui.execute import answers
 from stitchtui.execute.answers import Asked
-from stitchtui.execute.meta_build import Outline
+from stitchtui.execute.meta_build import MetaBuild
 from stitchtui.networks.obtain import from_name
 
 NAMES = [
@@ -25,18 +25,18 @@ def test_it_has_the_cuts_shapes_depths_and_parameters_of_the_whole_network(shape
     if name.endswith("vit_b_32"):  # takes one size only
         monkeypatch.setattr(answers, "data_shape", lambda _: ((3, 224, 224), 10))
     asked = Asked(data="any", architecture=name)
-    outlined = answers.cuts(asked)
-    assert answers._outlined(asked, *answers.data_shape("any")) is not None
-    monkeypatch.setattr(answers, "_outlined", lambda *_: None)
+    bare = answers.cuts(asked)
+    assert answers._without_numbers(asked, *answers.data_shape("any")) is not None
+    monkeypatch.setattr(answers, "_without_numbers", lambda *_: None)
     whole = answers.cuts(asked)
-    for one, other in zip(outlined["cuts"], whole["cuts"], strict=True):
-        # FLOPs of attention that runs fused aren't counted, those of an outline are
+    for one, other in zip(bare["cuts"], whole["cuts"], strict=True):
+        # FLOPs of attention that runs fused aren't counted, those of such a build are
         assert one.pop("depth") == pytest.approx(other.pop("depth"), abs=0.06 if "vit" in name else 0)
-    assert outlined == whole
+    assert bare == whole
 
 
 def test_it_holds_no_numbers():
-    with Outline():
+    with MetaBuild():
         module = from_name(Asked(data="any", architecture="torchvision:vgg11").spec, (3, 32, 32), 10)[0]
     assert {weights.device.type for weights in module.parameters()} == {"meta"}
     assert torch.zeros(1).device.type == "cpu", "and what is made after it does"
@@ -44,7 +44,7 @@ def test_it_holds_no_numbers():
 
 def test_a_network_that_computes_while_it_is_built_or_run_is_built_whole(shape, monkeypatch):
     asked = Asked(data="any", architecture="torchvision:swin_v2_t")
-    assert answers._outlined(asked, (3, 64, 64), 10) is None
+    assert answers._without_numbers(asked, (3, 64, 64), 10) is None
     monkeypatch.setattr(answers, "data_shape", lambda _: ((3, 64, 64), 10))
     assert len(answers.cuts(asked)["cuts"]) > 10
 

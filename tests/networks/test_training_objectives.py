@@ -111,15 +111,15 @@ def test_contrast_is_learned_on_digits_within_a_few_steps(tmp_path: Path):
     module = build("digits_cnn", 10, (1, 8, 8), 0.5)
     heads.put(module, "linear", simclr.projection_head(heads.linear(module, "linear").in_features, 32))
     recipe = RECIPE.model_copy(update={"epochs": 6, "batch_size": 64, "learning_rate": 0.1, "warmup_epochs": 0.0})
-    lesson, said = simclr.lesson(0.5), []
+    objective, said = simclr.objective(0.5), []
 
     def loss_now() -> float:
         with torch.no_grad():
-            scores, targets = lesson(module.eval(), batch(digits.images[:128], seed=5))
+            scores, targets = objective(module.eval(), batch(digits.images[:128], seed=5))
         return float(nn.functional.cross_entropy(scores, targets))
 
     before = loss_now()
-    this = Job(recipe, digits, Normalisation(mean=(0.3,), std=(0.25,)), "none", 0, lesson=lesson)
+    this = Job(recipe, digits, Normalisation(mean=(0.3,), std=(0.25,)), "none", 0, objective=objective)
     made(train(module, this, tmp_path / "a"), said.append)
     assert loss_now() < before - 0.15
     assert said[-1]["accuracy"] > 2  # of finding the partner among 127 views; chance is 0.8

@@ -1,4 +1,4 @@
-"""What two representations have in common: measured once, in one pass, and equal to the plain reference."""
+"""How similar two representations are: measured once, in one pass, and equal to the plain reference."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from stitchtui.measure.feed import pixels
 from stitchtui.measure.material import Ends, Noise
 from stitchtui.measure.places import Pairs, chains
 from stitchtui.measure.session import Session
-from stitchtui.measure.similarity_cache import Likeness
+from stitchtui.measure.similarity_cache import SimilarityCache
 from stitchtui.networks.obtain import obtain
 from stitchtui.stitching.similarity import Alignments, MinibatchCka, linear_cka
 from stitchtui.stitching.streamed import pooled
@@ -77,7 +77,7 @@ def test_a_whole_grid_comes_from_one_pass_and_equals_each_pair_by_itself() -> No
     session = session_of()
     ends, pairs = asked(session)
     said: list[int] = []
-    found = counting(Likeness(session).alike(ends, pairs), said)
+    found = counting(SimilarityCache(session).similarities(ends, pairs), said)
     assert said == [30, 30, 30, 10]
     for pair, each in zip(pairs, found, strict=True):
         cka, alignments = MinibatchCka([(0, 1)]), Alignments([(0, 1)])
@@ -93,7 +93,7 @@ def test_a_whole_grid_comes_from_one_pass_and_equals_each_pair_by_itself() -> No
 def test_exact_cka_is_that_of_as_many_images_as_were_asked_for() -> None:
     session = session_of(cka="exact", cka_images=40)
     ends, pairs = asked(session)
-    for pair, each in zip(pairs, finish(Likeness(session).alike(ends, pairs)), strict=True):
+    for pair, each in zip(pairs, finish(SimilarityCache(session).similarities(ends, pairs)), strict=True):
         tensors = at(session, ends, pair, order()[:40])
         (expected,) = finish(linear_cka(lambda a, b, kept=tensors: [t[a:b] for t in kept], 40, [(0, 1)], 40))
         assert each is not None
@@ -104,14 +104,14 @@ def test_exact_cka_is_that_of_as_many_images_as_were_asked_for() -> None:
 def test_the_images_that_it_will_count_are_known_beforehand(cka: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(similarity_cache, "EXACT_BYTES", 1 << 16)  # several blocks
     session = session_of(cka=cka)
-    known = Likeness(session)
+    known = SimilarityCache(session)
     ends, pairs = asked(session)
 
     def counted(ends: Ends) -> Iterator[int]:
         said: list[int] = []
         yield known.visits(ends, pairs)
         counting(known.own(ends.top, pairs), said)
-        counting(known.alike(ends, pairs), said)
+        counting(known.similarities(ends, pairs), said)
         yield sum(said)
 
     for each, passes in ((ends, True), (ends, False), (Ends(ends.top, ends.bottom), True)):
@@ -119,21 +119,21 @@ def test_the_images_that_it_will_count_are_known_beforehand(cka: str, monkeypatc
         assert found == expected
         assert (found > 0) is passes
     again: list[int] = []
-    swapped = counting(known.alike(Ends(ends.top, ends.bottom), [(t, b) for b, t in pairs]), again)
-    assert swapped == counting(known.alike(ends, pairs), again)
+    swapped = counting(known.similarities(Ends(ends.top, ends.bottom), [(t, b) for b, t in pairs]), again)
+    assert swapped == counting(known.similarities(ends, pairs), again)
     assert again == []
 
 
 def test_noise_is_like_nothing_and_a_representation_is_like_itself_without_measuring() -> None:
     session = session_of()
     ends, pairs = asked(session, "seed0", "seed0")
-    known = Likeness(session)
+    known = SimilarityCache(session)
     said: list[int] = []
-    (itself, *_) = counting(known.alike(ends, [(b, t) for b, t in pairs if b is t]), said)
+    (itself, *_) = counting(known.similarities(ends, [(b, t) for b, t in pairs if b is t]), said)
     assert said == []
     assert itself is not None
     assert (itself.cka, itself.alignment.procrustes, itself.alignment.cca) == (1.0, 0.0, 1.0)
-    assert finish(known.alike(Ends(ends.bottom, ends.top, Noise(0)), pairs)) == [None] * len(pairs)
+    assert finish(known.similarities(Ends(ends.bottom, ends.top, Noise(0)), pairs)) == [None] * len(pairs)
 
 
 def test_what_does_not_vary_has_no_cka() -> None:
@@ -142,4 +142,4 @@ def test_what_does_not_vary_has_no_cka() -> None:
     with torch.no_grad():
         for parameter in ends.bottom.network.module.parameters():
             parameter.zero_()
-    assert {each.cka for each in finish(Likeness(session).alike(ends, pairs)) if each} == {None}
+    assert {each.cka for each in finish(SimilarityCache(session).similarities(ends, pairs)) if each} == {None}
