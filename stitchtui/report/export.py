@@ -1,19 +1,18 @@
 """A run's numbers as CSV and JSON: everything that the table rounds or leaves out."""
 
-import csv
-import io
 import json
 import math
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
+from stitchtui.report import csv
 from stitchtui.report.claims import claims
+from stitchtui.report.columns import PLACES
 from stitchtui.report.depths import depths
-from stitchtui.report.wording import printable
+from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
 from stitchtui.spec.measures import DIRECT_PENALTY, PENALTY, columns, counts
@@ -22,36 +21,41 @@ from stitchtui.spec.objectives import DIRECT
 FORMAT = 1
 """Raised when a key of the JSON or a column of the CSV changes its meaning or goes."""
 
-TEXT_COLUMNS = ("run", "task", "bottom", "top", "control", "family", "objective", "start", "place", "recipe")
-PLACE_COLUMNS = (
-    *("seed", "cut", "bottom_cut", "top_cut", "depth", "adapter"),
-    *("status", "reused_from", "reason", "identity"),
-)
+_OF_TASK = ("bottom", "top", "control", "family", "objective", "start", "place", "recipe", "seed")
+_OF_CELL = ("cut", "bottom_cut", "top_cut", "adapter", "status", "reused_from", "reason", "identity")
 _Place = tuple[str, str]  # task, cut
 
 
 def csv_text(state: RunState) -> str:
-    """One row a cell, controls and failed cells included, with a header.
+    """The run's `cells_table` as CSV."""
+    return csv.rendered(cells_table(state))
+
+
+def cells_table(state: RunState) -> Table:
+    """One row a cell, controls and failed cells included: what and where it is, and each of its measures, unrounded.
 
     What each column holds is said in `report.columns`, which `stitchtui report --columns` prints.
-    What isn't known is empty. Floats are written so that reading them gives the same float. A text that a
-    spreadsheet would take for a formula starts with an apostrophe.
     """
     known = {name for cell in state.cells.values() for name in cell.measures}
     declared = columns()  # ones that a run knows besides follow in alphabetical order
     measures = [*declared, *sorted(known.difference(declared))]
+    corner, *places = PLACES
     direct = _direct_penalties(state)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*TEXT_COLUMNS, *PLACE_COLUMNS, *map(_inert, measures)])
     pairs = {(task.bottom, task.top) for task in state.tasks.values() if task.kind == "column"}
-    places = {pair: depths(state, *pair) for pair in pairs}
+    depth = {pair: depths(state, *pair) for pair in pairs}
+    entries = []
     for cell in _ordered(state):
         task = state.tasks[cell.task]
-        depth = places[task.bottom, task.top].get(cell.cut)
+        facts: dict[str, Any] = {name: getattr(task, name) for name in _OF_TASK}
+        facts |= {name: getattr(cell, name) for name in _OF_CELL}
+        facts |= {"task": task.id, "depth": depth[task.bottom, task.top].get(cell.cut)}
         found = _measures(task, cell, direct)
-        writer.writerow(_csv_row(state.run, task, cell, depth, [found.get(name) for name in measures]))
-    return out.getvalue()
+        entries.append((*(_entry(facts[name]) for name in places), *(_entry(found.get(name)) for name in measures)))
+    return Table((state.run,) * len(entries), tuple(map(Heading, (*places, *measures))), tuple(entries), corner=corner)
+
+
+def _entry(value: str | float | None) -> Entry:
+    return Entry(text=value) if isinstance(value, str) else Entry(number=value)
 
 
 def _direct_penalties(state: RunState) -> Mapping[_Place, float]:
@@ -84,33 +88,6 @@ def _ordered(state: RunState) -> list[Cell]:
     cuts = {name: index for index, name in enumerate(state.cuts())}
     last = len(cuts)
     return sorted(state.cells.values(), key=lambda cell: (tasks[cell.task], cuts.get(cell.cut, last)))
-
-
-def _csv_row(run: str, task: TaskState, cell: Cell, depth: float | None, measures: Iterable[float | None]) -> list[str]:
-    texts = [run, task.id, *(getattr(task, name) for name in TEXT_COLUMNS[2:])]
-    place = [cell.cut, cell.bottom_cut, cell.top_cut]
-    record = [cell.adapter, cell.status, cell.reused_from, cell.reason, cell.identity]
-    return [
-        *map(_inert, texts),
-        str(task.seed),
-        *map(_inert, place),
-        _number(depth),
-        *map(_inert, record),
-        *map(_number, measures),
-    ]
-
-
-def _inert(text: str | None) -> str:
-    if text is None:
-        return ""
-    clean = printable(text)
-    # Some spreadsheets strip blanks first, and some take the full-width signs for the plain ones.
-    first = unicodedata.normalize("NFKC", clean).lstrip()[:1]
-    return "'" + clean if first and first in "=+-@" else clean
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or not math.isfinite(value) else repr(value)
 
 
 def json_text(state: RunState, *, condition: str | None = None) -> str:

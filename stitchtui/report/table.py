@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rich.cells import cell_len
-
-from stitchtui.report.wording import column_name, printable, signed
+from stitchtui.report.wording import column_name, signed
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import control_named
@@ -34,7 +32,8 @@ class Entry:
 
     kind: Kind = "measured"
     interval: Interval | None = None
-    text: str = ""  # instead of a number
+    text: str = ""  # in place of number and interval, where the interval's ends aren't given
+    number: float | None = None  # one without an interval, unrounded
     note: str = ""  # all of it in a sentence
     also_reused: bool = False  # beside what `kind` says: a direct-matching value can be an earlier run's too
     marked: bool = False  # it lies on the diagonal
@@ -82,14 +81,6 @@ class Heading:
     def control(self) -> bool:
         """Whether a control's numbers stand below."""
         return self.column is not None and bool(self.column.control)
-
-    def lines(self, width: int, ascii: bool = False) -> list[str]:
-        """Its lines, printable; of each part the longest form that is at most `width` wide, else the shortest."""
-        found = []
-        for forms in self.parts or (((self.name,),),):
-            said = [[printable(line, ascii) for line in form] for form in forms]
-            found += next((form for form in said if max(map(cell_len, form)) <= width), said[-1])
-        return found
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,13 @@ class _Setting:
         return self.texts(index, layout.decimals, layout.intervals)
 
     def heading(self, index: int, width: int) -> list[str]:
-        return [shortened(line, width, self.ascii) for line in self.table.columns[index].lines(width, self.ascii)]
+        return [
+            shortened(line, width, self.ascii) for line in heading_lines(self.table.columns[index], width, self.ascii)
+        ]
 
     def width(self, index: int, layout: Layout) -> int:
         body = max(map(len, self.column(index, layout)), default=1)
-        heading = max(map(cell_len, self.table.columns[index].lines(0, self.ascii)))
+        heading = max(map(cell_len, heading_lines(self.table.columns[index], 0, self.ascii)))
         least = layout.control if self.table.columns[index].control else layout.pair
         if layout.whole_verdicts and self.footer[index] == _NOT_CONNECTED:
             least = len(_NOT_CONNECTED)
@@ -125,6 +127,15 @@ class _Setting:
     def title(self, width: int, before: str = "") -> Text:
         said = before + printable(self.table.title, self.ascii)
         return Text(shortened(said, width, self.ascii), style="bold", no_wrap=True)
+
+
+def heading_lines(heading: Heading, width: int, ascii: bool = False) -> list[str]:
+    """A heading's lines, printable; of each part the longest form that is at most `width` wide, else the shortest."""
+    found = []
+    for forms in heading.parts or (((heading.name,),),):
+        said = [[printable(line, ascii) for line in form] for form in forms]
+        found += next((form for form in said if max(map(cell_len, form)) <= width), said[-1])
+    return found
 
 
 def texts(entries: Sequence[Entry], decimals: int, intervals: bool) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Literal
 from rich.cells import cell_len
 
 from stitchtui.report.table import Entry, Table, cross, grid
+from stitchtui.report.terminal import heading_lines
 from stitchtui.report.wording import column_name, printable
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
@@ -105,7 +106,7 @@ def headings(view: GridView, width: int, ascii: bool = False) -> list[list[str]]
         return _top_headings([printable(heading.name, ascii) for heading in view.table.columns], width)
     found = []
     for heading, column in zip(view.table.columns, view.columns, strict=True):
-        said = heading.lines(width)
+        said = heading_lines(heading, width)
         control = said[2 : len(said) - len(column.apart)]
         if control and width < _CONTROL_LINES:
             known = control_named(column.control)

@@ -22,8 +22,11 @@ from synthetic_run import (
     whole_run,
 )
 
+from stitchtui.report.csv import rendered
 from stitchtui.report.export import csv_text, json_text
 from stitchtui.report.markdown import run_text
+from stitchtui.report.table import grid
+from stitchtui.report.wording import column_name
 from stitchtui.run.state import RunState
 from stitchtui.spec import measures
 from stitchtui.spec.experiment import Experiment
@@ -130,6 +133,14 @@ def test_csv_says_status_and_reason_of_a_failed_cell() -> None:
     failed = {"type": "cell_failed", "task": task.id, "cut": "stem", "reason": "out of memory"}
     row = rows(fold([*started(spec), failed]))[0]
     assert (row["status"], row["reason"], row["penalty"]) == ("failed", "out of memory", "")
+
+
+def test_any_table_can_be_csv_with_its_numbers_unrounded() -> None:
+    state = whole_run()
+    rows = list(csv.reader(io.StringIO(rendered(grid(state)))))
+    assert rows[0] == ["cut", *(column_name(column) for column in state.columns())]
+    for row, cut in zip(rows[1:], state.cuts(), strict=True):
+        assert row == [cut, *(repr(state.summary(column, cut).penalty.value) for column in state.columns())]
 
 
 @pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", " =cmd()", "\uff1dcmd()"])

@@ -17,7 +17,7 @@ from textual.widgets import DataTable, Static
 from stitchtui.report import difference
 from stitchtui.report.markdown import difference_text
 from stitchtui.report.table import Entry, Heading, Table
-from stitchtui.report.terminal import BETTER, WORSE
+from stitchtui.report.terminal import BETTER, WORSE, heading_lines
 from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import quick_state
@@ -126,7 +126,7 @@ class CompareScreen(Screen[None]):
             table.add_row(self._text(self._short(cut, _CUTS)), *map(self._cell, entries))
 
     def _heading(self, heading: Heading) -> list[str]:
-        return [self._short(line, _WIDTH) for line in heading.lines(_WIDTH)]
+        return [self._short(line, _WIDTH) for line in heading_lines(heading, _WIDTH)]
 
     def _short(self, text: str, width: int) -> str:
         return shortened(printable(text, self._ascii), width, self._ascii)
