@@ -61,6 +61,13 @@ def test_what_an_installed_package_declares_comes_after_ours(place):
     assert known["kiwi"].colour == "green"
 
 
+def test_a_package_that_is_on_the_path_twice_is_taken_once(place, monkeypatch, capsys):
+    installed(place, "one = more_fruit:LIME", "from tests_of_fruit import Fruit\nLIME = Fruit('lime')\n")
+    monkeypatch.syspath_prepend(str(place / ".." / place.name))
+    assert list(fruits()) == ["pear", "apple", "lime"]
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     "module, why",
     [
@@ -84,6 +91,14 @@ def test_a_plug_in_that_cannot_be_used_is_one_line_and_left_out(module, why, pla
 
 def test_nothing_installed_is_looked_for_until_a_registry_is_asked():
     code = "import sys, stitchtui.spec.families; sys.exit('importlib.metadata' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_where_nothing_is_installed_for_us_its_metadata_is_not_read():
+    code = (
+        "import sys\nfrom stitchtui.spec.controls import CONTROLS\n"
+        "sys.exit(len(CONTROLS) < 2 or 'importlib.metadata' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
