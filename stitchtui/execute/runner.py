@@ -34,7 +34,6 @@ from stitchtui.run.events import (
 )
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
-from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.identity import NUMERICS
 from stitchtui.spec.plan import Plan, resolve
 
@@ -133,13 +132,12 @@ class Runner:
 
     def _announce_more(self) -> None:
         """Say so where the run was asked for more columns; they come after the unit that is at work."""
-        wanted = self._wanted()
-        if wanted != self.plan.experiment:
-            self.plan = resolve(wanted)
+        if not self.directory.experiment.is_file():
+            return
+        wanted = resolve(self.directory.read_experiment())
+        if wanted != self.plan:
+            self.plan = wanted
             self.announce(self._device, again=True)
-
-    def _wanted(self) -> Experiment:
-        return self.directory.read_experiment() if self.directory.experiment.is_file() else self.plan.experiment
 
     def _take_up(self, measurer: Measurer) -> None:
         """Go on with more columns, where the run was asked for some."""

@@ -15,7 +15,7 @@ from stitchtui.networks.obtain import cache_path, obtain
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import asking
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import as_object, read_events
+from stitchtui.run.events import RunStarted, as_object, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import NetworkSpec, TrainSpec
 from stitchtui.spec.plan import resolve
@@ -457,3 +457,12 @@ def test_the_log_holds_no_number_that_is_not_finite(finished: Finished) -> None:
     assert "NaN" not in text
     assert "Infinity" not in text
     assert len(read_events(finished[0].events)) == len(text.splitlines())
+
+
+def test_a_run_whose_file_leaves_its_network_seeds_to_the_plan_starts_once(tmp_path: Path) -> None:
+    wanted = experiment(controls=[], network_seeds=2, stitch={"objective": "direct", "cuts": ["flatten"]})
+    directory = create(wanted)
+    directory.write_experiment(wanted)  # as it was asked for, and not as it was resolved
+    state = run_here(directory, wanted)
+    assert state.networks.keys() == {"seed0", "seed1", "seed0#2", "seed1#2"}
+    assert sum(isinstance(event, RunStarted) for event in read_events(directory.events)) == 1
