@@ -1,5 +1,6 @@
 """The plan: which columns an experiment asks for, and how what is asked for later joins what is there."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stitchtui.run.directory import create
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment, Request, StitchSpec
 from stitchtui.spec.plan import resolve
+from stitchtui.spec.presets import list_presets, load_preset
 
 
 def asking(*also: dict[str, Any]) -> Experiment:
@@ -142,3 +144,18 @@ def test_cells_of_a_cross_grid_are_no_rows_of_the_other_grid_and_have_no_verdict
     state.apply(cell(column.task_ids[0], "one > two", penalty=3.0, bottom_cut="one", top_cut="two"))
     assert state.cuts() == []
     assert state.summary(column, "one > two").penalty.value == 3.0
+
+
+@pytest.mark.parametrize("name", [preset.name for preset in list_presets()])
+def test_units_are_the_plans_tasks_by_bottom_closed_forms_before_training_and_pairs_before_controls(name: str) -> None:
+    plan = resolve(load_preset(name))
+    units = plan.units
+    assert sorted(task.id for unit in units for task in unit.tasks) == sorted(task.id for task in plan.tasks)
+    for unit in units:
+        assert len({(t.request, t.objective == "direct", t.control != "", t.bottom) for t in unit.tasks}) == 1
+    of_request = [[unit.tasks[0] for unit in units if unit.tasks[0].request == number] for number in range(20)]
+    for firsts in of_request:
+        stages = [(first.objective != "direct", first.control != "") for first in firsts]
+        assert stages == sorted(stages)
+    assert pickle.loads(pickle.dumps(plan)) == plan
+    assert resolve(plan.experiment) == plan

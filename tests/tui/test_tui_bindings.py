@@ -353,7 +353,7 @@ async def ready(pilot, app, name, case):
     first, *others = way.split() or [""]
     await press(pilot, *([first] if first else []))
     if others:
-        await wait_for_text(pilot, DONE)
+        await runs_read(pilot)
         await settled(pilot)
         await press(pilot, *others)
     await wait_for_text(pilot, words if case.run != CROSSED else "block1")
