@@ -373,10 +373,14 @@ async def test_every_key_does_what_it_says(app, name):
         await wait_for_text(pilot, "layer0")
         for id, case in CASES[name].items():
             others = not case.before.startswith(FORM)  # in the form a key more costs a second, and typing is tested
-            for key in bindings[id].key.split(",")[: None if others else 1]:
+            waiting = bindings[id].key.split(",")[: None if others else 1]
+            while waiting:
+                key, *waiting = waiting
                 await begin(pilot, app, case)
                 await ready(pilot, app, name, case)
                 await wait_for(pilot, lambda case=case: not case.changed(app), f"{name}: {id}, before")
+                active = app.screen.active_bindings  # a key that is bound to the same there does the same
+                waiting = [each for each in waiting if each not in active or active[each].binding.id != id]
                 app.simulate_key(key)
                 await wait_for(pilot, lambda case=case: case.changed(app), f"{name}: {id} by {key}")
                 await press(pilot, *case.back.split())
