@@ -15,7 +15,7 @@ from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.loading import load_dataset
 from stitchtui.execute.calibration import Calibration, Speed
-from stitchtui.execute.column_work import LEARNT, NUMBER, ColumnWork
+from stitchtui.execute.task_costs import LEARNT, NUMBER, TaskCosts
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.session import Session
 from stitchtui.networks import architectures, linear_heads
@@ -54,9 +54,9 @@ def _rows(plan: Plan, device: torch.device) -> list[Row]:
     session = _Rough(experiment, device, load_dataset(experiment.data).to(device))
     names = [unit.network for unit in plan.networks]
     calibration = Calibration(session)
-    networks, columns = _NetworkWork(session, calibration), ColumnWork(session, calibration)
+    networks, costs = _NetworkWork(session, calibration), TaskCosts(session, calibration)
     rows = [_row(device, f"network {name}", 0, *networks.of(name)) for name in names]
-    return rows + [_row(device, task.id, *columns.of(task)) for task in plan.tasks]
+    return rows + [_row(device, task.id, *costs.of(task)) for task in plan.tasks]
 
 
 def _row(device: torch.device, task: str, cells: int, seconds: float, beside: int) -> Row:

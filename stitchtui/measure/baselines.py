@@ -1,4 +1,4 @@
-"""Columns that put something else in a stitch's place: a linear probe, or the top's own layers trained further."""
+"""Tasks that put something else in a stitch's place: a linear probe, or the top's own layers trained further."""
 
 import copy
 import time
@@ -9,10 +9,10 @@ from torch import nn
 
 from stitchtui.base.device import is_out_of_memory, training_dtype
 from stitchtui.base.work import Pass
-from stitchtui.measure.column import MEMORY_RAN_OUT, Column
 from stitchtui.measure.feed import in_order, pixels
-from stitchtui.measure.places import Chains, Place, chains, cuts_of
+from stitchtui.measure.planned_cells import Chains, PlannedCell, chains, cuts_of
 from stitchtui.measure.saying import Saying
+from stitchtui.measure.task_work import MEMORY_RAN_OUT, TaskWork
 from stitchtui.run.events import Event, Step, Warned
 from stitchtui.spec.families import AFFINE, IDENTITY
 from stitchtui.spec.measures import SECONDS, STEPS, STITCH_PARAMETERS
@@ -22,23 +22,23 @@ from stitchtui.stitching.evaluate import Scores, scores_of
 from stitchtui.stitching.modes import training_difference
 from stitchtui.stitching.probe import linear_probes
 from stitchtui.stitching.stitches import parameter_count
-from stitchtui.stitching.stopped import IMAGES, what_stops
 from stitchtui.stitching.tails import Tail, TailRecipe, tail_of, train_tails
+from stitchtui.stitching.unreached import IMAGES, what_stops
 
 
-class ProbeColumn(Column):
+class ProbeWork(TaskWork):
     """A linear classifier on the bottom's features at each cut; the top has no part in it."""
 
     trains = False
 
-    def work(self) -> int:
+    def amount(self) -> int:
         """Both parts once."""
         return len(self.material.dataset.train) + len(self.session.dataset.test)
 
-    def measure(self, places: Sequence[Place]) -> Saying[None]:
+    def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
         """Fit the classifiers together; a bottom cut that several cells share has one."""
         started = time.monotonic()
-        both = chains(self.session, self.ends, cuts_of(places))
+        both = chains(self.session, self.ends, cuts_of(cells))
         boundaries = sorted({low for low, _ in both.ends})
         batch = self.session.evaluation_batch(both.bottom.cuts, len(boundaries))
         probes = linear_probes(
@@ -51,17 +51,17 @@ class ProbeColumn(Column):
         found = yield from self.counted(probes)
         self.session.verify_frozen(self.ends.bottom)
         scores = dict(zip(boundaries, found, strict=True))
-        seconds = (time.monotonic() - started) / len(places)
-        for place, (low, _) in zip(places, both.ends, strict=True):
+        seconds = (time.monotonic() - started) / len(cells)
+        for cell, (low, _) in zip(cells, both.ends, strict=True):
             if not scores[low].finite:
-                yield self.failed(place, "the bottom's features at the cut are not finite")
+                yield self.failed(cell, "the bottom's features at the cut are not finite")
                 continue
-            size = (place.bottom.channels + 1) * len(self.session.dataset.classes)
+            size = (cell.bottom.channels + 1) * len(self.session.dataset.classes)
             facts = {STITCH_PARAMETERS.name: size, SECONDS.name: seconds}
-            yield self.finished(place, self.compared(scores[low]) | facts, wrong=scores[low].wrong_text)
+            yield self.finished(cell, self.compared(scores[low]) | facts, wrong=scores[low].wrong_text)
 
 
-class TailColumn(Column):
+class TailWork(TaskWork):
     """The top's layers after each cut trained on the bottom's features, from where they are."""
 
     anew = False
@@ -75,72 +75,72 @@ class TailColumn(Column):
             text = f"{self.task.column}: {top.network.name}'s layers are trained as in eval mode; {difference}"
             yield Warned(text=text)
 
-    def adapter(self, place: Place) -> str:
+    def adapter(self, cell: PlannedCell) -> str:
         """What leads to the top's layers."""
-        return adapters.adapter(place.bottom, place.top).name
+        return adapters.adapter(cell.bottom, cell.top).name
 
-    def work(self) -> int:
+    def amount(self) -> int:
         """Steps of training: every cell's tail is trained by itself, since their sizes differ most."""
-        return self.steps * len(self.places)
+        return self.steps * len(self.cells)
 
-    def misfit(self, place: Place) -> str | None:
+    def misfit(self, cell: PlannedCell) -> str | None:
         """Why the bottom's tensor can't be fed to the top; None if it can."""
         try:
-            self._entrance(place)
+            self._entrance(cell)
         except stitches.Misfit as misfit:
             return str(misfit)
         return None
 
-    def groups(self, places: Sequence[Place]) -> list[Sequence[Place]]:
+    def groups(self, cells: Sequence[PlannedCell]) -> list[Sequence[PlannedCell]]:
         """One by one."""
-        return [[place] for place in places]
+        return [[cell] for cell in cells]
 
-    def measure(self, places: Sequence[Place]) -> Saying[None]:
+    def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
         """Train and measure one cell's tail."""
-        (place,) = places
+        (cell,) = cells
         try:
-            yield from self._measure(place)
+            yield from self._measure(cell)
             return
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        yield self.failed(place, MEMORY_RAN_OUT)
+        yield self.failed(cell, MEMORY_RAN_OUT)
 
-    def _measure(self, place: Place) -> Saying[None]:
+    def _measure(self, cell: PlannedCell) -> Saying[None]:
         started = time.monotonic()
-        both = chains(self.session, self.ends, cuts_of([place]))
+        both = chains(self.session, self.ends, cuts_of([cell]))
         ((_, high),) = both.ends
         with torch.no_grad():
             x = both.top.features(pixels(self.session.dataset.train.images[:IMAGES]), high)[-1]
         if what := what_stops(both.top.segments[high:], x):
-            yield self.failed(place, f"no gradient reaches the layers after the cut: {what} lets none through")
+            yield self.failed(cell, f"no gradient reaches the layers after the cut: {what} lets none through")
             return
-        tail = self.tail(both, place)
+        tail = self.tail(both, cell)
         if still_reads(tail.layers[-1], both.top.after(high), x):  # type: ignore[index]
-            yield self.failed(place, f"{NAMES_ITSELF}, so that {self.ends.top.network.name} can't be trained further")
+            yield self.failed(cell, f"{NAMES_ITSELF}, so that {self.ends.top.network.name} can't be trained further")
             return
         yield from self._train(both, tail)
         scores = yield from self.counted(self._scores(both, tail))
         self.session.verify_frozen(self.ends.bottom, self.ends.top)
         if not scores.finite:
-            yield self.failed(place, "its training diverged; try a lower stitch.learning_rate")
+            yield self.failed(cell, "its training diverged; try a lower stitch.learning_rate")
             return
         facts: dict[str, float] = {STITCH_PARAMETERS.name: parameter_count(tail.layers), STEPS.name: self.steps}
         facts[SECONDS.name] = time.monotonic() - started
-        yield self.finished(place, self.compared(scores) | facts, wrong=scores.wrong_text)
+        yield self.finished(cell, self.compared(scores) | facts, wrong=scores.wrong_text)
 
-    def _entrance(self, place: Place) -> nn.Module:
+    def _entrance(self, cell: PlannedCell) -> nn.Module:
         """What leads from the bottom's tensor to the top: nothing where the shapes agree, else an affine map."""
-        if place.bottom.shape == place.top.shape and place.bottom.channel_axis == place.top.channel_axis:
-            return stitches.build(IDENTITY.name, place.bottom, place.top)
-        entrance = stitches.build(AFFINE.name, place.bottom, place.top)
+        if cell.bottom.shape == cell.top.shape and cell.bottom.channel_axis == cell.top.channel_axis:
+            return stitches.build(IDENTITY.name, cell.bottom, cell.top)
+        entrance = stitches.build(AFFINE.name, cell.bottom, cell.top)
         stitches.start_at_random(entrance, torch.Generator().manual_seed(self.task.seed))
         return entrance
 
-    def tail(self, both: Chains, place: Place) -> Tail:
+    def tail(self, both: Chains, cell: PlannedCell) -> Tail:
         """The cell's tail, untrained."""
         ((low, high),) = both.ends
-        entrance = self._entrance(place).to(self.session.device)
+        entrance = self._entrance(cell).to(self.session.device)
         layers = tail_of(low, both.top.after(high), restart=self.task.seed if self.anew else None).layers
         return Tail(low, nn.Sequential(entrance.requires_grad_(True), layers).eval())
 
@@ -162,7 +162,7 @@ class TailColumn(Column):
         return scores_of(outputs, in_order(self.session.dataset.test, batch))
 
 
-class NewTailColumn(TailColumn):
+class NewTailWork(TailWork):
     """The same, from the start."""
 
     anew = True

@@ -19,10 +19,10 @@ def check_ends(session: Session, task: Task) -> Saying[None]:
     """
     ends = session.loaded[task.bottom], session.loaded[task.top]
     bottom, top = (session.chain(loaded, []) for loaded in ends)
-    cells = [fit.Cell(0, 0, stitches.Identity()), fit.Cell(bottom.output, top.output, stitches.Identity())]
-    cells = cells[:1] if session.has_own_classes(ends[0]) else cells
+    seams = [fit.Seam(0, 0, stitches.Identity()), fit.Seam(bottom.output, top.output, stitches.Identity())]
+    seams = seams[:1] if session.has_own_classes(ends[0]) else seams
     batches = in_order(session.dataset.test, session.experiment.evaluation_batch)
-    scores, _ = yield from silent(column_scores(bottom, top, cells, batches))
+    scores, _ = yield from silent(column_scores(bottom, top, seams, batches))
     expected = [session.base(loaded).error for loaded in reversed(ends)]
     for name, found, wanted in zip(("input", "output"), scores, expected, strict=False):
         says = "0" if name == "input" else "error(bottom) - error(top)"

@@ -6,7 +6,7 @@ that its direct-matching column has found.
 
 from stitchtui.base.work import Pass
 from stitchtui.measure.material import Ends, Material
-from stitchtui.measure.places import Chains, Pairs
+from stitchtui.measure.planned_cells import Chains, Pairs
 from stitchtui.measure.session import Session
 from stitchtui.spec.experiment import StitchSpec
 from stitchtui.spec.families import FAMILIES, start_family

@@ -7,13 +7,13 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.registry import load
 from stitchtui.measure import ready_networks
 from stitchtui.measure.checks import check_ends
-from stitchtui.measure.column import Column
-from stitchtui.measure.columns import StitchColumn
 from stitchtui.measure.history import History
 from stitchtui.measure.matching import Matching
 from stitchtui.measure.saying import Saying
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import SimilarityCache
+from stitchtui.measure.stitch_work import StitchWork
+from stitchtui.measure.task_work import TaskWork
 from stitchtui.measure.together import companions, train_together
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import AFFINE
@@ -41,33 +41,33 @@ class Measurer:
             done = yield from self._first_of(left)
             left = [task for task in left if task not in done]
 
-    def column(self, task: Task) -> Column:
-        """The work that `task` is."""
-        kind = load(control_named(task.control).column)
-        shared = {"similarity": self.similarity, "matching": self.matching} if issubclass(kind, StitchColumn) else {}
-        column: Column = kind(self.session, task, self.history, **shared)
-        return column
+    def work(self, task: Task) -> TaskWork:
+        """The work of `task`, of the kind that its control names."""
+        kind = load(control_named(task.control).work)
+        shared = {"similarity": self.similarity, "matching": self.matching} if issubclass(kind, StitchWork) else {}
+        work: TaskWork = kind(self.session, task, self.history, **shared)
+        return work
 
     def _first_of(self, tasks: Sequence[Task]) -> Saying[list[Task]]:
         """Carry out the first of these tasks, and with it those that can be trained in one go; returns them."""
         task = tasks[0]
-        column = self.column(task)
+        work = self.work(task)
         if task.control == "" and (task.family, task.objective) == (AFFINE.name, DIRECT.name) and not task.place:
             yield from check_ends(self.session, task)
-        if column.is_finished():
+        if work.is_finished():
             return [task]
-        if group := companions(column, tasks[1:], self.column):
+        if group := companions(work, tasks[1:], self.work):
             yield from train_together(group)
             return [each.task for each in group]
-        yield from column.run()
+        yield from work.run()
         return [task]
 
     def check_measurable(self, tasks: Collection[Task]) -> None:
         """Raises BadInput where no cell of these can have a number, whatever is trained."""
         reasons = Counter[str]()
-        for column in map(self.column, tasks):
-            for place in column.places:
-                if (reason := column.misfit(place)) is None:
+        for work in map(self.work, tasks):
+            for cell in work.cells:
+                if (reason := work.misfit(cell)) is None:
                     return
                 reasons[reason] += 1
         if reasons:

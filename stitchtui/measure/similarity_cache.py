@@ -12,7 +12,7 @@ from stitchtui.data.batches import split
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.material import Ends
-from stitchtui.measure.places import Chains, Pairs, chains
+from stitchtui.measure.planned_cells import Chains, Pairs, chains
 from stitchtui.measure.session import Session
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.outlying import OwnActivations, own_activations

@@ -6,7 +6,7 @@ from stitchtui.base.registry import Registry
 from stitchtui.spec.families import IDENTITY
 
 _STITCHES, _BASELINES, _STAND_INS = (
-    "stitchtui.measure.columns",
+    "stitchtui.measure.stitch_work",
     "stitchtui.measure.baselines",
     "stitchtui.measure.stand_ins",
 )
@@ -17,8 +17,8 @@ class Control:
     """A column whose answer is known or bounded beforehand, or that a pair's penalty should be read against.
 
     What it puts in a place is named as `module:object`: `in_bottom` and `in_top` as a
-    `stitchtui.measure.stand_ins.StandIn`, `in_data` as a `stitchtui.measure.stand_ins.OtherData`, `column` as a
-    subclass of `stitchtui.measure.column.Column`.
+    `stitchtui.measure.stand_ins.StandIn`, `in_data` as a `stitchtui.measure.stand_ins.OtherData`, `work` as a
+    subclass of `stitchtui.measure.task_work.TaskWork`.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Control:
     matched: bool = True  # whether its direct matching means something
     exact: bool = False  # whether its direct matching is the identity, so that only what training makes of it tells
     fits: str = "stitch"  # what is fitted: the stitch, or what takes its place
-    column: str = f"{_STITCHES}:StitchColumn"
+    work: str = f"{_STITCHES}:StitchWork"
     in_bottom: str = ""  # what stands in for the bottom, the top, and the images and labels that are fitted to
     in_top: str = ""
     in_data: str = ""
@@ -115,22 +115,22 @@ CONTROLS = Registry(
         Control(
             "linear_probe", "linear probe", ("linear", "probe"), "probe",
             "a linear classifier on the bottom's features at the cut: what can be read there without any top",
-            brief="prob", matched=False, fits="probe", column=f"{_BASELINES}:ProbeColumn", worth_asking=True,
+            brief="prob", matched=False, fits="probe", work=f"{_BASELINES}:ProbeWork", worth_asking=True,
         ),
         Control(
             "fine_tuned_top", "fine-tuned top", ("tuned", "top"), "tuned",
             "the top trained on from the cut: more than a stitch may do",
-            brief="tune", matched=False, fits="tail", column=f"{_BASELINES}:TailColumn", worth_asking=True,
+            brief="tune", matched=False, fits="tail", work=f"{_BASELINES}:TailWork", worth_asking=True,
         ),
         Control(
             "retrained_top", "retrained top", ("new", "top"), "new",
             "the top's layers trained anew from the cut: what the bottom's features are good for at all",
-            matched=False, fits="new tail", column=f"{_BASELINES}:NewTailColumn",
+            matched=False, fits="new tail", work=f"{_BASELINES}:NewTailWork",
         ),
         Control(
             "freeze_training", "freeze training", ("freeze", "train."), "freez",
             "the bottom's own layers after the cut trained anew, those before it frozen",
-            brief="frz", both="bottom", matched=False, fits="new tail", column=f"{_BASELINES}:NewTailColumn",
+            brief="frz", both="bottom", matched=False, fits="new tail", work=f"{_BASELINES}:NewTailWork",
         ),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Direct matching: the moments of bottom and top features for a whole column of cells, streamed in one pass."""
+"""Direct matching: the moments of bottom and top features for a whole column of seams, streamed in one pass."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -72,31 +72,31 @@ class _Sums:
 
 @dataclass
 class _View:
-    """One bottom cut seen through one adapter: the cells that read it share its sums."""
+    """One bottom cut seen through one adapter: the seams that read it share its sums."""
 
     boundary: int
     adapt: Adapter
     top: Cut  # any of the tops that it feeds: all have the same positions
-    cells: list[int] = field(default_factory=list)
-    tops: tuple[int, ...] = ()  # the top's boundary of each cell
+    seams: list[int] = field(default_factory=list)
+    tops: tuple[int, ...] = ()  # the top's boundary of each seam
     x: _Sums = field(default_factory=_Sums)
-    yx: _Sums = field(default_factory=_Sums)  # all of the cells' top channels one after the other
+    yx: _Sums = field(default_factory=_Sums)  # all of the seams' top channels one after the other
 
 
 @torch.no_grad()
 def moments(
-    bottom: Chain, top: Chain, cells: Sequence[tuple[int, int]], batches: Iterable[Tensor], kernel: int = 1
+    bottom: Chain, top: Chain, seams: Sequence[tuple[int, int]], batches: Iterable[Tensor], kernel: int = 1
 ) -> Pass[list[Moments]]:
-    """The moments for each (bottom boundary, top boundary) of `cells`, from one pass of both networks.
+    """The moments for each (bottom boundary, top boundary) of `seams`, from one pass of both networks.
 
-    Each cell's features go through the adapter between its cuts; what cells share is computed once. `kernel` is the
+    Each seam's features go through the adapter between its cuts; what seams share is computed once. `kernel` is the
     side of the convolution to be fitted. Raises Misfit, before any pass, where two cuts can't be joined or a
     covariance would be too large.
     """
-    views = _views(bottom, top, cells, kernel)
-    targets = {j: _Sums() for _, j in cells}
+    views = _views(bottom, top, seams, kernel)
+    targets = {j: _Sums() for _, j in seams}
     for images in batches:
-        xs = bottom.features(images, max(i for i, _ in cells))
+        xs = bottom.features(images, max(i for i, _ in seams))
         ys = xs if bottom is top else top.features(images, max(targets))
         rows = {j: _add_target(sums, ys[j], top.cuts[j - 1]) for j, sums in targets.items()}
         joined = {tops: torch.cat([rows[j] for j in tops], 1) for tops in {view.tops for view in views}}
@@ -104,16 +104,16 @@ def moments(
             for x, first, last in _patches(view, xs[view.boundary], kernel):
                 _add(view, x, joined[view.tops][first:last])
         yield len(images)
-    return _collected(views, targets, len(cells), kernel)
+    return _collected(views, targets, len(seams), kernel)
 
 
-def _views(bottom: Chain, top: Chain, cells: Sequence[tuple[int, int]], kernel: int) -> list[_View]:
+def _views(bottom: Chain, top: Chain, seams: Sequence[tuple[int, int]], kernel: int) -> list[_View]:
     views: dict[tuple[int, Adapter], _View] = {}
-    for k, (i, j) in enumerate(cells):
+    for k, (i, j) in enumerate(seams):
         check_covariance(bottom.cuts[i - 1], kernel)
         adapt = adapter(bottom.cuts[i - 1], top.cuts[j - 1])
         view = views.setdefault((i, adapt), _View(i, adapt, top.cuts[j - 1]))
-        view.cells.append(k)
+        view.seams.append(k)
         view.tops += (j,)
     return list(views.values())
 
@@ -141,13 +141,13 @@ def _patches(view: _View, features: Tensor, kernel: int) -> Iterator[tuple[Tenso
 
 
 def _add(view: _View, x: Tensor, y: Tensor) -> None:
-    """Adds `x` [rows, features] and `y` [rows, all the cells' top channels], which is less its pilot."""
+    """Adds `x` [rows, features] and `y` [rows, all the seams' top channels], which is less its pilot."""
     x = view.x.centred(x)
     view.x.add(len(x), [x.sum(0), x.T @ x])
     view.yx.add(len(x), [y.T @ x])
 
 
-def _collected(views: Sequence[_View], targets: dict[int, _Sums], cells: int, kernel: int) -> list[Moments]:
+def _collected(views: Sequence[_View], targets: dict[int, _Sums], seams: int, kernel: int) -> list[Moments]:
     found: dict[int, Moments] = {}
     outputs = {j: sums.means() for j, sums in targets.items()}
     for view in views:
@@ -155,9 +155,9 @@ def _collected(views: Sequence[_View], targets: dict[int, _Sums], cells: int, ke
         assert view.x.pilot is not None, "moments of no images"
         inputs = Inputs(view.x.rows, double(view.x.pilot) + x, xx - x[:, None] * x, kernel)
         parts = yx.split([len(outputs[j][0]) for j in view.tops])
-        for k, j, part in zip(view.cells, view.tops, parts, strict=True):
+        for k, j, part in zip(view.seams, view.tops, parts, strict=True):
             y, yy = outputs[j]
             pilot = targets[j].pilot
             assert pilot is not None
             found[k] = Moments(inputs, double(pilot) + y, yy - y.square(), part - y[:, None] * x)
-    return [found[k] for k in range(cells)]
+    return [found[k] for k in range(seams)]

@@ -24,7 +24,7 @@ from stitchtui.spec.measures import (
 from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stats.penalty import paired_interval
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.fit import Cell, column_outputs
+from stitchtui.stitching.fit import Seam, column_outputs
 from stitchtui.stitching.outlying import Outlying, OwnActivations, outlying
 from stitchtui.stitching.streamed import double
 
@@ -51,7 +51,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Measured:
-    """A cell on the test images: its answers, and how it differs from the top at its cut and after it."""
+    """A seam on the test images: its answers, and how it differs from the top at its cut and after it."""
 
     scores: Scores
     gap: float | None  # |s(r) - t|^2 / |t|^2 at the cut; None where the top's own activations are all 0
@@ -80,11 +80,11 @@ class _Answers:
 
 
 class _Tally:
-    """A cell's measures, summed batch by batch where its tensors are."""
+    """A seam's measures, summed batch by batch where its tensors are."""
 
-    def __init__(self, top: Chain, cell: Cell, own: OwnActivations | None, later: bool) -> None:
-        self.cell, self.own, self.output, self.answers = cell, own, top.output, _Answers()
-        self.last = max(cell.top, top.output - 1) if later else cell.top  # the boundary of the last gap
+    def __init__(self, top: Chain, seam: Seam, own: OwnActivations | None, later: bool) -> None:
+        self.seam, self.own, self.output, self.answers = seam, own, top.output, _Answers()
+        self.last = max(seam.top, top.output - 1) if later else seam.top  # the boundary of the last gap
         self.sums: dict[int, Tensor] = {}  # [|difference|^2, |target|^2] by boundary
         self.distances: list[tuple[Tensor, Tensor]] = []
         self.js_distances: list[Tensor] = []
@@ -93,17 +93,17 @@ class _Tally:
         if boundary <= self.last:
             squares = double(torch.stack([(stitched - target).square().sum(), target.square().sum()]))
             self.sums[boundary] = self.sums.get(boundary, 0) + squares
-        if boundary == self.cell.top and self.own is not None:
+        if boundary == self.seam.top and self.own is not None:
             self.distances.append((self.own.distances(stitched), self.own.distances(target)))
 
     def answer(self, outputs: Tensor, target: Tensor, labels: Tensor) -> None:
-        if self.cell.top == self.output:  # a stitch to the output itself, such as a retrained tail
+        if self.seam.top == self.output:  # a stitch to the output itself, such as a retrained tail
             self.see(self.output, outputs, target)
         self.answers.add(outputs, labels)
         self.js_distances.append(js_distance(outputs, target))
 
     def measured(self) -> Measured:
-        gaps = [_ratio(*self.sums[boundary].tolist()) for boundary in range(self.cell.top, self.last + 1)]
+        gaps = [_ratio(*self.sums[boundary].tolist()) for boundary in range(self.seam.top, self.last + 1)]
         far = [torch.cat(parts) for parts in zip(*self.distances, strict=True)]
         found = outlying(far[0], far[1]) if far else None
         mean = float(torch.cat(self.js_distances).mean())
@@ -144,25 +144,25 @@ def scores_of(outputs: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tenso
 def column_measures(
     bottom: Chain,
     top: Chain,
-    cells: Sequence[Cell],
+    seams: Sequence[Seam],
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     own: Sequence[OwnActivations | None] | None = None,
     later: bool = False,
 ) -> Pass[list[Measured]]:
-    """Every cell's measures on (images in [0, 1], labels), from one pass of the bottom, the top and its tails.
+    """Every seam's measures on (images in [0, 1], labels), from one pass of the bottom, the top and its tails.
 
-    With `own` (one per cell, for the cell's top boundary) also how outlying what the top is fed is; with `later` also
-    the gaps at the cuts after each cell's.
+    With `own` (one per seam, for the seam's top boundary) also how outlying what the top is fed is; with `later` also
+    the gaps at the cuts after each seam's.
     """
-    for cell in cells:
-        cell.stitch.eval()
-    owns = own if own is not None else [None] * len(cells)
-    tallies = [_Tally(top, cell, mine, later) for cell, mine in zip(cells, owns, strict=True)]
+    for seam in seams:
+        seam.stitch.eval()
+    owns = own if own is not None else [None] * len(seams)
+    tallies = [_Tally(top, seam, mine, later) for seam, mine in zip(seams, owns, strict=True)]
     for images, labels in batches:
         ys = top.features(images)
-        xs = ys if bottom is top else bottom.features(images, max(c.bottom for c in cells))
-        outputs = column_outputs(top, cells, xs, partial(_see, tallies, ys))
+        xs = ys if bottom is top else bottom.features(images, max(c.bottom for c in seams))
+        outputs = column_outputs(top, seams, xs, partial(_see, tallies, ys))
         for tally, output in zip(tallies, outputs, strict=True):
             tally.answer(output, ys[-1], labels)
         yield len(images)
@@ -175,15 +175,15 @@ def _see(tallies: Sequence[_Tally], targets: Sequence[Tensor], boundary: int, or
 
 
 def column_scores(
-    bottom: Chain, top: Chain, cells: Sequence[Cell], batches: Iterable[tuple[Tensor, Tensor]]
+    bottom: Chain, top: Chain, seams: Sequence[Seam], batches: Iterable[tuple[Tensor, Tensor]]
 ) -> Pass[tuple[list[Scores], list[float | None]]]:
-    """Each cell's scores, and its activation gap against the top's own activations at the cut."""
-    found = yield from column_measures(bottom, top, cells, batches)
+    """Each seam's scores, and its activation gap against the top's own activations at the cut."""
+    found = yield from column_measures(bottom, top, seams, batches)
     return [m.scores for m in found], [m.gap for m in found]
 
 
 def compare(stitched: Scores, top: Scores, bottom: Scores | None) -> dict[str, float]:
-    """A cell's measures that come from answers alone: errors and penalties in points, agreement in percent.
+    """A seam's measures that come from answers alone: errors and penalties in points, agreement in percent.
 
     A bottom that is no network (class-cluster noise) has no answers: nothing is then said against it.
     """

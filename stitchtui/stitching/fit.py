@@ -1,4 +1,4 @@
-"""The column trainer: one pass of the bottom and one of the top serve every cell of a column at once."""
+"""The column trainer: one pass of the bottom and one of the top serve every seam of a column at once."""
 
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -10,17 +10,17 @@ from typing import Self
 from torch import Tensor, nn
 
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.column import Cell, Column, column_outputs
+from stitchtui.stitching.seams import Seam, StitchedTop, column_outputs
 from stitchtui.stitching.trainer import Progress, Recipe, Trainer
 
 __all__ = [
     "BatchStatistics",
-    "Cell",
-    "Column",
     "Progress",
     "Recipe",
     "Remark",
+    "Seam",
     "Stepped",
+    "StitchedTop",
     "Trainer",
     "Training",
     "best_of",
@@ -41,62 +41,62 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Remark:
-    """What a person should know of how the column of this number is trained."""
+    """A note for people on how the column of this number is trained."""
 
     column: int
     text: str
 
 
 Training = Generator[Stepped | Remark, None, list[float]]
-"""Yields every step and, before the first, what is to be said of it; returns each cell's training loss."""
+"""Yields every step and, before the first, remarks on how it is taken; returns each seam's training loss."""
 
 
 def train_column(
     bottom: Chain,
     top: Chain,
-    cells: Sequence[Cell],
+    seams: Sequence[Seam],
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
 ) -> Training:
-    """Train every cell's stitch on (images in [0, 1], labels), one batch a step, until `recipe.steps`.
+    """Train every seam's stitch on (images in [0, 1], labels), one batch a step, until `recipe.steps`.
 
-    The losses are summed and Adam works number by number, so each cell takes exactly the steps that it would take
-    alone, as long as the networks are in eval mode. A cell whose loss is not finite harms no other; raises
-    FloatingPointError when no cell is left. Returns each cell's training loss over the last tenth of the steps, from
+    The losses are summed and Adam works number by number, so each seam takes exactly the steps that it would take
+    alone, as long as the networks are in eval mode. A seam whose loss is not finite harms no other; raises
+    FloatingPointError when no seam is left. Returns each seam's training loss over the last tenth of the steps, from
     before each step; nothing where no stitch learns.
     """
-    return train_columns(bottom, [Column(top, cells)], batches, recipe)
+    return train_columns(bottom, [StitchedTop(top, seams)], batches, recipe)
 
 
 def train_columns(
     bottom: Chain,
-    columns: Sequence[Column],
+    columns: Sequence[StitchedTop],
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
 ) -> Training:
     """Train the columns of several tops on one bottom, which runs once a step for all; see `train_column`.
 
-    What is said of cells is said of all columns' cells, in order; a remark says what stands in for a network whose
+    What is said of seams is said of all columns' seams, in order; a remark says what stands in for a network whose
     copy, on the first batch, doesn't do what it does.
     """
-    cells = [c for column in columns for c in column.cells]
-    if not any(True for c in cells for _ in c.stitch.parameters()):
+    seams = [c for column in columns for c in column.seams]
+    if not any(True for c in seams for _ in c.stitch.parameters()):
         return []
     with Trainer(bottom, columns, recipe) as trainer:
         for step, (images, labels) in enumerate(islice(batches, recipe.steps), 1):
             yield from (Remark(column, text) for column, text in trainer.compare(images))
             trainer.step(step, images, labels)
             yield Stepped(step, partial(trainer.tally.progress, step))
-    for c in cells:
+    for c in seams:
         c.stitch.eval()
     return trainer.last.means()
 
 
-def best_of(starts: Sequence[Sequence[Cell]], losses: Sequence[float]) -> list[int]:
+def best_of(starts: Sequence[Sequence[Seam]], losses: Sequence[float]) -> list[int]:
     """Which start of each place ended with the lowest training loss.
 
     `losses` are those of all starts of the first place, then of the second, and so on: what `train_column` returns
-    for their cells in this order. A loss that is not finite is never the lowest.
+    for their seams in this order. A loss that is not finite is never the lowest.
     """
     rest = iter(losses)
     ended = [[loss if math.isfinite(loss) else math.inf for loss in islice(rest, len(s))] for s in starts]
@@ -111,7 +111,7 @@ def is_finite(stitch: nn.Module) -> bool:
 class BatchStatistics:
     """While open, frozen networks' BatchNorms normalise by the batch and keep accumulating, as the authors' loop did.
 
-    On leaving, every statistic is as it was. Cells that share a batch would see each other: use it for one cell.
+    On leaving, every statistic is as it was. Seams that share a batch would see each other: use it for one seam.
     """
 
     def __init__(self, *networks: nn.Module) -> None:

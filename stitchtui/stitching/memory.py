@@ -1,4 +1,4 @@
-"""What a column step takes: an estimate per cell, and groups of cells that fit."""
+"""What a column step takes: an estimate per seam, and groups of seams that fit."""
 
 import copy
 import math
@@ -16,10 +16,10 @@ from stitchtui.stitching.chain import Chain
 SAMPLES = 2, 4
 """Numbers of images that the estimate is measured on: what grows with them, and what doesn't, such as cast weights."""
 PASSING = 3
-"""How many tensors of a cell's largest size a pass holds beyond what it saves: an input, an output, a gradient."""
+"""How many tensors of a seam's largest size a pass holds beyond what it saves: an input, an output, a gradient."""
 
 
-class _Cell(Protocol):
+class _Seam(Protocol):
     @property
     def bottom(self) -> int: ...
     @property
@@ -30,34 +30,34 @@ class _Cell(Protocol):
 
 @dataclass(frozen=True)
 class Costs:
-    """The most bytes that a training step holds beyond the networks: for the bottom's features, and for each cell."""
+    """The most bytes that a training step holds beyond the networks: for the bottom's features, and for each seam."""
 
     features: int
-    cells: tuple[int, ...]
+    seams: tuple[int, ...]
 
     @property
     def total(self) -> int:
-        """All cells in one turn."""
-        return self.features + sum(self.cells)
+        """All seams in one turn."""
+        return self.features + sum(self.seams)
 
     def within(self, budget: int | None) -> int:
-        """All cells, in as many turns as fit into `budget` bytes; what doesn't fit alone is tried all the same."""
-        return self.total if budget is None else min(self.total, max(budget, self.features + max(self.cells)))
+        """All seams, in as many turns as fit into `budget` bytes; what doesn't fit alone is tried all the same."""
+        return self.total if budget is None else min(self.total, max(budget, self.features + max(self.seams)))
 
 
-def step_costs(bottom: Chain, top: Chain, cells: Sequence[_Cell], images: Tensor, objective: str = TASK.name) -> Costs:
+def step_costs(bottom: Chain, top: Chain, seams: Sequence[_Seam], images: Tensor, objective: str = TASK.name) -> Costs:
     """What a step on a batch like `images` will take, measured on a few of them in the precision that is on.
 
     Networks must be in eval mode, since they are run here.
     """
-    small, large = (_Measure(bottom, top, cells, images[:count], objective).all() for count in SAMPLES)
+    small, large = (_Measure(bottom, top, seams, images[:count], objective).all() for count in SAMPLES)
     more = (len(images) - SAMPLES[0]) / (SAMPLES[1] - SAMPLES[0])
     features, *each = (math.ceil(a + max(0.0, more * (b - a))) for a, b in zip(small, large, strict=True))
     return Costs(features, tuple(each))
 
 
 def split(costs: Sequence[int], budget: int) -> list[range]:
-    """Neighbouring cells in as few groups as fit into `budget` bytes each; a cell that doesn't fit is alone."""
+    """Neighbouring seams in as few groups as fit into `budget` bytes each; a seam that doesn't fit is alone."""
     groups: list[range] = []
     first = 0
     for k in range(1, len(costs) + 1):
@@ -70,17 +70,17 @@ def split(costs: Sequence[int], budget: int) -> list[range]:
 class _Measure:
     """The bytes that a step takes on a few images."""
 
-    def __init__(self, bottom: Chain, top: Chain, cells: Sequence[_Cell], images: Tensor, objective: str) -> None:
-        self.top, self.cells, self.objective = top, cells, objective
+    def __init__(self, bottom: Chain, top: Chain, seams: Sequence[_Seam], images: Tensor, objective: str) -> None:
+        self.top, self.seams, self.objective = top, seams, objective
         with torch.no_grad():
-            self.features = bottom.features(images, max(c.bottom for c in cells))
+            self.features = bottom.features(images, max(c.bottom for c in seams))
             self.own = top.features(images)
         self.bottom = bottom
 
     def all(self) -> list[int]:
-        """For what all cells share, and for each cell."""
-        tails = self._tails(min(c.top for c in self.cells))
-        each = [_stitch_bytes(c.stitch, self.features[c.bottom]) + tails[c.top] for c in self.cells]
+        """For what all seams share, and for each seam."""
+        tails = self._tails(min(c.top for c in self.seams))
+        each = [_stitch_bytes(c.stitch, self.features[c.bottom]) + tails[c.top] for c in self.seams]
         # While the bottom runs, its largest tensors pass; while it has run, those at the cuts are held.
         inner = [_saved(segment, x) for segment, x in zip(self.bottom.segments, self.features[:-1], strict=False)]
         largest = max(f.nbytes for f in self.features)

@@ -13,7 +13,7 @@ from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
 
 Loss = Callable[[Tensor, "Target"], Tensor]
-"""From the class scores [cells, batch, classes] of one batch, float32, and its target to each cell's loss [cells]."""
+"""From the class scores [seams, batch, classes] of one batch, float32, and its target to each seam's loss [seams]."""
 
 
 def check_objective(objective: str) -> None:
@@ -75,14 +75,14 @@ def target(objective: str, top: Chain, images: Tensor, labels: Tensor) -> Target
 
 
 class Losses:
-    """One batch's loss for each cell of a column, gathered while its tensors travel through the top."""
+    """One batch's loss for each seam of a column, gathered while its tensors travel through the top."""
 
-    def __init__(self, objective: str, top: Chain, target: Target, cells: int) -> None:
+    def __init__(self, objective: str, top: Chain, target: Target, seams: int) -> None:
         self.objective, self.top, self.target = OBJECTIVES[objective], top, target
-        self.matched: list[list[Tensor]] = [[] for _ in range(cells)]
+        self.matched: list[list[Tensor]] = [[] for _ in range(seams)]
 
     def see(self, boundary: int, order: Sequence[int], joined: Tensor) -> None:
-        """What cells `order` have at a boundary before the output: `joined`, [cells on board * batch, ...]."""
+        """What seams `order` have at a boundary before the output: `joined`, [seams on board * batch, ...]."""
         last = boundary == self.top.output - 1
         if self.objective.matches == "later" or (self.objective.matches == "last" and last):
             axis = self.top.cuts[boundary - 1].channel_axis
@@ -91,7 +91,7 @@ class Losses:
                 self.matched[k].append(error)
 
     def of(self, scores: Tensor) -> Tensor:
-        """The losses [cells], from the class scores [cells, batch, classes], float32."""
+        """The losses [seams], from the class scores [seams, batch, classes], float32."""
         if not self.objective.matches:
             loss: Loss = load(self.objective.loss)
             return loss(scores, self.target)
@@ -114,7 +114,7 @@ def _cross_entropy(scores: Tensor, answers: Tensor) -> Tensor:
 
 
 def unexplained(features: Tensor, own: Tensor, channel_axis: int) -> Tensor:
-    """Mean squared error of `features` [cells, batch, ...] as a share of the variance of `own` [batch, ...]; [cells].
+    """Mean squared error of `features` [seams, batch, ...] as a share of the variance of `own` [batch, ...]; [seams].
 
     The variance is that around each channel's mean over the batch and all positions.
     """

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui.spec.objectives import OBJECTIVES, TASK
-from stitchtui.stitching import column as joining
 from stitchtui.stitching import objectives
+from stitchtui.stitching import seams as joining
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.column import Cell, Column, Features, column_outputs, numbers
 from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated, faithful
 from stitchtui.stitching.cpu_threads import CpuThreads
 from stitchtui.stitching.fold import BATCH_NORMS
 from stitchtui.stitching.memory import split, step_costs
+from stitchtui.stitching.seams import Features, Seam, StitchedTop, column_outputs, numbers
 from stitchtui.stitching.streamed import channel_axis
 from stitchtui.stitching.units import Follow, ScaledSteps, follows, units
 
 LAST_SHARE = 0.1
-"""A cell's training loss is its mean over this share of the steps, the last ones."""
+"""A seam's training loss is its mean over this share of the steps, the last ones."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Recipe:
     l1: float = 0.0  # pulls the weights of affine stitches to exact zeros
     fold: bool = True  # train through folded copies of the frozen networks: the same numbers to rounding, sooner
     scaled: bool = False  # steps in units of what each stitch reads and is to write: see `units`
-    memory: int | None = None  # bytes that the cells of a step may take together; more are taken in turns
+    memory: int | None = None  # bytes that the seams of a step may take together; more are taken in turns
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Means since the last report: one loss and one accuracy (percent) per cell."""
+    """Means since the last report: one loss and one accuracy (percent) per seam."""
 
     step: int
     losses: list[float]
@@ -57,16 +57,16 @@ class Trainer:
     `train_columns` is the way to train; this is for whoever has to time or count single steps. It is open in a `with`.
     """
 
-    def __init__(self, bottom: Chain, columns: Sequence[Column], recipe: Recipe) -> None:
+    def __init__(self, bottom: Chain, columns: Sequence[StitchedTop], recipe: Recipe) -> None:
         objectives.check_objective(recipe.objective)
         self.recipe = recipe
-        cells = [c for column in columns for c in column.cells]
-        self.reach = max(c.bottom for c in cells)
+        seams = [c for column in columns for c in column.seams]
+        self.reach = max(c.bottom for c in seams)
         self.parts = self._parts(bottom, columns)
         self.compared = False
         self._take(copies(self.parts, recipe.dtype, recipe.fold), columns)
         self.plans: list[_Plan] = []
-        stitches = [c.stitch.train() for c in cells]
+        stitches = [c.stitch.train() for c in seams]
         parameters = [p for s in stitches for p in s.parameters()]
         self.device = parameters[0].device
         self.sickness = _Sickness(stitches)
@@ -76,7 +76,7 @@ class Trainer:
         self.optimiser = torch.optim.Adam(parameters, rate, weight_decay=decay, fused=fused)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.steps)
         self.sparse = [w for s in stitches for w in objectives.sparse_weights(s)] if recipe.l1 else []
-        self.tally, self.last = _Tally(len(cells)), _Tally(len(cells))
+        self.tally, self.last = _Tally(len(seams)), _Tally(len(seams))
 
     def __enter__(self) -> Self:
         self.threads.__enter__()
@@ -85,19 +85,19 @@ class Trainer:
     def __exit__(self, *raised: Any) -> None:
         self.threads.__exit__(*raised)
 
-    def _parts(self, bottom: Chain, columns: Sequence[Column]) -> list[Part]:
+    def _parts(self, bottom: Chain, columns: Sequence[StitchedTop]) -> list[Part]:
         """What is run of the bottom, and of each column's top: all of it where the objective reads more than labels."""
         matched = OBJECTIVES[self.recipe.objective].needs_top
         tops = (
-            Part("top", column.top, 0 if matched else min(c.top for c in column.cells), column.top.output, True)
+            Part("top", column.top, 0 if matched else min(c.top for c in column.seams), column.top.output, True)
             for column in columns
         )
         return [Part("bottom", bottom, 0, self.reach, backward=False), *tops]
 
-    def _take(self, made: Copies, columns: Sequence[Column]) -> None:
+    def _take(self, made: Copies, columns: Sequence[StitchedTop]) -> None:
         self.made, self.dtype = made, made.dtype
         self.bottom, *tops = made.chains
-        self.columns = [Column(top, column.cells) for top, column in zip(tops, columns, strict=True)]
+        self.columns = [StitchedTop(top, column.seams) for top, column in zip(tops, columns, strict=True)]
 
     def compare(self, images: Tensor) -> list[tuple[int, str]]:
         """Before the first step, have no copy run that doesn't do what its network does on `images`.
@@ -111,7 +111,7 @@ class Trainer:
         return [(max(0, part - 1), note) for part, note in self.made.notes]
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> None:
-        """Step number `step`, from 1 to the recipe's `steps`: one batch of images in [0, 1] for every cell."""
+        """Step number `step`, from 1 to the recipe's `steps`: one batch of images in [0, 1] for every seam."""
         features = self.features(images)
         objective = objectives.objective_at(self.recipe.objective, self.recipe.schedule, step, self.recipe.steps)
         self.plans = self.plans or [self._plan(column, images) for column in self.columns]
@@ -124,7 +124,7 @@ class Trainer:
                 target = objectives.target(objective, column.top, images, labels)
             found = []
             for turn in plan.turns:
-                groups = [[column.cells[k] for k in group] for group in turn]
+                groups = [[column.seams[k] for k in group] for group in turn]
                 found += self.threads.do(
                     [partial(self._backward, objective, column.top, group, features, target) for group in groups]
                 )
@@ -150,30 +150,30 @@ class Trainer:
         following: list[Follow] = []
         for column in self.columns:
             with torch.no_grad(), self.autocast(), evaluated(column.top.segments):
-                own = column.top.features(images, max(c.top for c in column.cells))
-            for c in column.cells:
+                own = column.top.features(images, max(c.top for c in column.seams))
+            for c in column.seams:
                 axis = channel_axis(column.top, c.top)
                 factors += units(c.stitch, features[c.bottom], own[c.top], axis)
                 following += follows(c.stitch, features[c.bottom])
         return ScaledSteps([p for g in self.optimiser.param_groups for p in g["params"]], factors, following)
 
-    def _plan(self, column: Column, images: Tensor) -> "_Plan":
-        """Turns that fit into the recipe's memory; in each, groups of cells whose tensors are small enough to join."""
-        every = [range(len(column.cells))]
-        if self.recipe.memory is not None and len(column.cells) > 1:
+    def _plan(self, column: StitchedTop, images: Tensor) -> "_Plan":
+        """Turns that fit into the recipe's memory; in each, groups of seams whose tensors are small enough to join."""
+        every = [range(len(column.seams))]
+        if self.recipe.memory is not None and len(column.seams) > 1:
             with self.autocast():
-                costs = step_costs(self.bottom, column.top, column.cells, images, self.recipe.objective)
-            every = split(costs.cells, self.recipe.memory - costs.features)
+                costs = step_costs(self.bottom, column.top, column.seams, images, self.recipe.objective)
+            every = split(costs.seams, self.recipe.memory - costs.features)
         turns = [self._groups(column, list(turn), len(images)) for turn in every]
         order = [k for turn in turns for group in turn for k in group]
         return _Plan(turns, torch.tensor(order).argsort().to(self.device))
 
-    def _groups(self, column: Column, turn: list[int], batch: int) -> list[list[int]]:
+    def _groups(self, column: StitchedTop, turn: list[int], batch: int) -> list[list[int]]:
         """One group on a device that computes it best as a whole; otherwise several, the longest tails first."""
         if self.threads.size == 1:
             return [turn]
-        turn = sorted(turn, key=lambda k: column.cells[k].top)
-        sizes = [batch * numbers(column.top, column.cells[k].top) * self.dtype.itemsize for k in turn]
+        turn = sorted(turn, key=lambda k: column.seams[k].top)
+        sizes = [batch * numbers(column.top, column.seams[k].top) * self.dtype.itemsize for k in turn]
         return [[turn[i] for i in group] for group in split(sizes, joining.JOINED_BYTES)]
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -201,13 +201,13 @@ class Trainer:
         return not any(isinstance(m, BATCH_NORMS) and m.training for m in self.bottom.segments.modules())
 
     def _backward(
-        self, objective: str, top: Chain, cells: Sequence[Cell], features: Features, target: objectives.Target
+        self, objective: str, top: Chain, seams: Sequence[Seam], features: Features, target: objectives.Target
     ) -> Tensor:
-        """Losses and accuracies [2, cells] of a group, whose gradients are then in its stitches."""
-        losses = objectives.Losses(objective, top, target, len(cells))
+        """Losses and accuracies [2, seams] of a group, whose gradients are then in its stitches."""
+        losses = objectives.Losses(objective, top, target, len(seams))
         with self.autocast():
-            outputs = column_outputs(top, cells, features, losses.see)
-        scores = torch.stack([o.float() for o in outputs])  # [cells, batch, classes]
+            outputs = column_outputs(top, seams, features, losses.see)
+        scores = torch.stack([o.float() for o in outputs])  # [seams, batch, classes]
         per_cell = losses.of(scores)
         if per_cell.requires_grad:
             per_cell.sum().backward()
@@ -226,42 +226,42 @@ class Trainer:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A column's cells, by number: turns one after another, each of groups that may be worked on at once."""
+    """A column's seams, by number: turns one after another, each of groups that may be worked on at once."""
 
     turns: list[list[list[int]]]
-    order: Tensor  # where the results of the column's first cell, its second, ... are among those of all groups
+    order: Tensor  # where the results of the column's first seam, its second, ... are among those of all groups
 
 
 class _Sickness:
-    """NaN for each cell whose stitch has ceased to be finite: a ReLU may make zeros of NaN, and a loss of those."""
+    """NaN for each seam whose stitch has ceased to be finite: a ReLU may make zeros of NaN, and a loss of those."""
 
     def __init__(self, stitches: Sequence[nn.Module]) -> None:
         owned = [(k, p) for k, s in enumerate(stitches) for p in s.parameters()]
         self.parameters = [p for _, p in owned]
         self.owners = torch.tensor([k for k, _ in owned], device=self.parameters[0].device)
-        self.cells = len(stitches)
+        self.seams = len(stitches)
 
     @torch.no_grad()
     def now(self) -> Tensor:
-        """0 or NaN [cells]."""
+        """0 or NaN [seams]."""
         norms = torch.stack(torch._foreach_norm(self.parameters)).float()  # type: ignore[arg-type]
-        return torch.zeros(self.cells, device=norms.device).index_add(0, self.owners, norms * 0)
+        return torch.zeros(self.seams, device=norms.device).index_add(0, self.owners, norms * 0)
 
 
 class _Tally:
-    """Loss and accuracy per cell, summed on the device, so that reading them is the only wait."""
+    """Loss and accuracy per seam, summed on the device, so that reading them is the only wait."""
 
-    def __init__(self, cells: int) -> None:
-        self.sums = torch.zeros(2, cells)
+    def __init__(self, seams: int) -> None:
+        self.sums = torch.zeros(2, seams)
         self.count = 0
 
     def add(self, found: Tensor) -> None:
-        """Losses and accuracies [2, cells]."""
+        """Losses and accuracies [2, seams]."""
         self.sums = self.sums.to(found.device) + found
         self.count += 1
 
     def means(self) -> list[float]:
-        """Each cell's mean loss."""
+        """Each seam's mean loss."""
         return (self.sums[0] / max(1, self.count)).tolist()
 
     def progress(self, step: int) -> Progress:

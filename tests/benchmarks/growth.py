@@ -61,7 +61,7 @@ class _Case:
 
 def _trainer(subject: Subject, cuts: Sequence[CutPair], tops: int = 1) -> fit.Trainer:
     bottom, top = subject.chains(cuts)
-    columns = [fit.Column(top, subject.cells(cuts)) for _ in range(tops)]
+    columns = [fit.StitchedTop(top, subject.cells(cuts)) for _ in range(tops)]
     return fit.Trainer(bottom, columns, subject.recipe())
 
 
@@ -107,7 +107,7 @@ def memory(subject: Subject) -> Memory:
     budget = estimate // 2
 
     def step(limit: int | None) -> Callable[[], None]:
-        trainer = fit.Trainer(bottom, [fit.Column(top, subject.cells(subject.cuts))], subject.recipe(limit))
+        trainer = fit.Trainer(bottom, [fit.StitchedTop(top, subject.cells(subject.cuts))], subject.recipe(limit))
         trainer.compare(subject.batch[0])  # once, before the first step
         return lambda: trainer.step(1, *subject.batch)
 
@@ -118,7 +118,7 @@ def _estimate(subject: Subject) -> int:
     trainer = _trainer(subject, subject.cuts)
     column = trainer.columns[0]
     with trainer.autocast():
-        return step_costs(trainer.bottom, column.top, column.cells, subject.batch[0]).total
+        return step_costs(trainer.bottom, column.top, column.seams, subject.batch[0]).total
 
 
 def _most(step: Callable[[], None]) -> int:

@@ -42,7 +42,7 @@ class Speed:
 def speed(subject: Subject) -> Speed:
     """Times, by turns, the published way, a column step, its tails, and the layers that the arithmetic is in."""
     bottom, top = subject.chains(subject.cuts)
-    column = fit.Column(top, subject.cells(subject.cuts))
+    column = fit.StitchedTop(top, subject.cells(subject.cuts))
     plain = fit.Trainer(bottom, [column], replace(subject.recipe(), fold=False))  # its operations have known FLOPs
     plain.compare(subject.batch[0])
     with FlopCounterMode(display=False) as flops:  # counts in this thread only: a trainer that isn't open has no other
@@ -53,7 +53,7 @@ def speed(subject: Subject) -> Speed:
         works: dict[str, Callable[[], object]] = {
             "published": _published(subject),
             "column": lambda: trainer.step(next(steps), *subject.batch),
-            "tails": _tails(trainer, column.cells, subject),
+            "tails": _tails(trainer, column.seams, subject),
             "layers": layers.run,
         }
         seconds = interleaved(works, subject.options.rounds, subject.device)
@@ -61,7 +61,7 @@ def speed(subject: Subject) -> Speed:
     floor = flops.get_total_flops() / rate
     spread = Spread.of(seconds["column"])
     return Speed(
-        cells=len(column.cells),
+        cells=len(column.seams),
         published=Spread.of(seconds["published"]),
         column=spread,
         tails=Spread.of(seconds["tails"]),
@@ -83,7 +83,7 @@ def _published(subject: Subject) -> Callable[[], None]:
     return step
 
 
-def _tails(trainer: fit.Trainer, cells: Sequence[fit.Cell], subject: Subject) -> Callable[[], object]:
+def _tails(trainer: fit.Trainer, cells: Sequence[fit.Seam], subject: Subject) -> Callable[[], object]:
     """The top's tails, as cheap as the column's and on as many threads, from tensors in place to gradients there."""
     top = trainer.columns[0].top
     with torch.no_grad(), trainer.autocast():
@@ -145,12 +145,12 @@ def agreement(subject: Subject) -> Agreement:
     bottom, top = subject.chains(subject.cuts)
     cells = subject.cells(subject.cuts)
     published = subject.published()
-    trainer = fit.Trainer(bottom, [fit.Column(top, cells)], subject.recipe())
+    trainer = fit.Trainer(bottom, [fit.StitchedTop(top, cells)], subject.recipe())
     for step in range(1, AGREEMENT_STEPS + 1):
         trainer.step(step, *subject.batch)
         for plain in published:
             plain.step(*subject.plain_batch())
-    theirs = [fit.Cell(c.bottom, c.top, p.stitch) for c, p in zip(cells, published, strict=True)]
+    theirs = [fit.Seam(c.bottom, c.top, p.stitch) for c, p in zip(cells, published, strict=True)]
     images = 1 - subject.batch[0]
     with torch.no_grad():
         features = bottom.features(images)

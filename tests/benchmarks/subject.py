@@ -136,9 +136,9 @@ class Subject:
         """Bottom and top, cut at `cuts`."""
         return self.bottom.chain([b for b, _ in cuts]), self.top.chain([t for _, t in cuts])
 
-    def cells(self, cuts: Sequence[CutPair]) -> list[fit.Cell]:
+    def cells(self, cuts: Sequence[CutPair]) -> list[fit.Seam]:
         """An affine stitch at each pair of cuts, started at random, the same at every call."""
-        return [fit.Cell(k, k, self._stitch("affine", pair)) for k, pair in enumerate(cuts, 1)]
+        return [fit.Seam(k, k, self._stitch("affine", pair)) for k, pair in enumerate(cuts, 1)]
 
     def _stitch(self, family: str, pair: CutPair) -> nn.Module:
         stitch = stitches.build(family, *pair)

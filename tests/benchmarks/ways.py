@@ -144,12 +144,12 @@ class Laboratory:
         steps are those that each cell would take alone.
         """
         made, seconds = self.started(way)
-        cells = [fit.Cell(k, k, s) for k, s in enumerate(made, 1)]
+        cells = [fit.Seam(k, k, s) for k, s in enumerate(made, 1)]
         _, training = timed(partial(self._train, cells, way, self.steps(epochs)), self.device)
         scores, evaluation = timed(partial(self._scores, cells), self.device)
         return self.trial(way, epochs, scores, [Cost(sum(seconds), training, evaluation)])
 
-    def _train(self, cells: Sequence[fit.Cell], way: Way, steps: int) -> None:
+    def _train(self, cells: Sequence[fit.Seam], way: Way, steps: int) -> None:
         if steps:
             finish(fit.train_column(self.bottom, self.top, cells, self.batches(), self.recipe(way, steps)))
 
@@ -161,7 +161,7 @@ class Laboratory:
         own = self.pair.stitch
         return fit.Recipe(steps, own.learning_rate, dtype=self.subject.dtype, scaled=own.scaled_steps, memory=budget)
 
-    def _scores(self, cells: Sequence[fit.Cell]) -> list[Scores]:
+    def _scores(self, cells: Sequence[fit.Seam]) -> list[Scores]:
         return finish(column_scores(self.bottom, self.top, cells, self.test()))[0]
 
     def trial(self, way: Way, epochs: int, scores: Sequence[Scores], costs: list[Cost]) -> Trial:

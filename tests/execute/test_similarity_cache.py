@@ -14,7 +14,7 @@ from stitchtui.data.loading import load_dataset
 from stitchtui.measure import similarity_cache
 from stitchtui.measure.feed import pixels
 from stitchtui.measure.material import Ends, Noise
-from stitchtui.measure.places import Pairs, chains
+from stitchtui.measure.planned_cells import Pairs, chains
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import SimilarityCache
 from stitchtui.networks.obtain import obtain

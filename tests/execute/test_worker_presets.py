@@ -9,8 +9,8 @@ from stitchtui.data import facts
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.execute import estimate as estimation
 from stitchtui.execute.calibration import Calibration, Line, Speed
-from stitchtui.execute.column_work import ColumnWork
 from stitchtui.execute.estimate import estimate
+from stitchtui.execute.task_costs import TaskCosts
 from stitchtui.measure import session
 from stitchtui.networks import own
 from stitchtui.spec.experiment import DataSpec, Experiment
@@ -27,7 +27,7 @@ ELSEWHERE = {"quickstart", "ssl-imagenet"}  # the one is run as it is by other t
 def nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(estimation, "load_dataset", blank)
-    monkeypatch.setattr(ColumnWork, "of", some_cell_can_be_measured)
+    monkeypatch.setattr(TaskCosts, "of", some_cell_can_be_measured)
     monkeypatch.setattr(Calibration, "speed", lambda *_: Speed(Line(0.0, 1.0), Line(0.0, 2.0)))
     for module in (session, own):
         monkeypatch.setattr(module, "CALIBRATION_IMAGES", 4)
@@ -35,10 +35,10 @@ def nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "part_digest", lambda *_: "blank")
 
 
-def some_cell_can_be_measured(work: ColumnWork, task: Task) -> tuple[int, float, int]:
-    column = work.columns.column(task)
-    assert any(column.misfit(place) is None for place in column.places), task.id
-    return len(column.places), 0.0, 0
+def some_cell_can_be_measured(costs: TaskCosts, task: Task) -> tuple[int, float, int]:
+    work = costs.measurer.work(task)
+    assert any(work.misfit(cell) is None for cell in work.cells), task.id
+    return len(work.cells), 0.0, 0
 
 
 def narrow(wanted: Experiment) -> Experiment:

@@ -9,7 +9,7 @@ from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
 from stitchtui.execute.runner import Stopped
-from stitchtui.measure import columns
+from stitchtui.measure import stitch_work, task_work
 from stitchtui.measure.session import Session
 from stitchtui.networks.obtain import cache_path, obtain
 from stitchtui.report.summary import summary_lines
@@ -20,7 +20,7 @@ from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import NetworkSpec, TrainSpec
 from stitchtui.spec.plan import resolve
 from stitchtui.stats.answer_bits import AnswerBits
-from stitchtui.stitching.fit import Cell
+from stitchtui.stitching.fit import Seam
 
 CUTS = ["stem", "block1", "block2", "block3", "block4", "flatten"]
 Finished = tuple[RunDirectory, RunState]
@@ -144,7 +144,7 @@ def test_a_run_that_is_done_repeats_nothing_when_resumed(finished: Finished, mon
     directory, _ = finished
     before = measures(directory)
     monkeypatch.setenv("STITCHTUI_CACHE", str(directory.path.parents[1] / "cache"))
-    monkeypatch.setattr(columns.Column, "run", lambda self: pytest.fail("a finished column was run again"))
+    monkeypatch.setattr(task_work.TaskWork, "run", lambda self: pytest.fail("a finished column was run again"))
     state = run_here(directory, experiment())
     assert measures(directory) == before
     assert all(c["passed"] for c in state.checks)
@@ -167,27 +167,27 @@ def test_cells_of_different_width_fail_only_where_no_stitch_can_fit() -> None:
 
 
 def test_a_network_that_changes_while_frozen_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = columns.Column.run
+    original = task_work.TaskWork.run
 
-    def meddling(self: columns.StitchColumn) -> None:
+    def meddling(self: stitch_work.StitchWork) -> None:
         yield from original(self)
         with torch.no_grad():
             next(self.ends.top.network.module.buffers()).add_(1)
 
-    monkeypatch.setattr(columns.Column, "run", meddling)
+    monkeypatch.setattr(task_work.TaskWork, "run", meddling)
     with pytest.raises(RunFailed, match="network 'seed1' changed while it was frozen"):
         new_run(experiment(controls=[], stitch={"cuts": ["block4"]}))
 
 
 def test_what_a_changed_network_led_to_is_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = columns.StitchColumn.train
+    original = stitch_work.StitchWork.train
 
-    def meddling(self: columns.StitchColumn, *arguments: object) -> None:
+    def meddling(self: stitch_work.StitchWork, *arguments: object) -> None:
         yield from original(self, *arguments)
         with torch.no_grad():
             next(self.ends.top.network.module.buffers()).add_(1)
 
-    monkeypatch.setattr(columns.StitchColumn, "train", meddling)
+    monkeypatch.setattr(stitch_work.StitchWork, "train", meddling)
     directory = create(experiment(controls=[], stitch={"cuts": ["block4"]}))
     with pytest.raises(RunFailed, match="changed while it was frozen"):
         run_here(directory, experiment(controls=[], stitch={"cuts": ["block4"]}))
@@ -196,14 +196,14 @@ def test_what_a_changed_network_led_to_is_never_said(monkeypatch: pytest.MonkeyP
 
 def test_one_sick_cell_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     healthy, _ = new_run(experiment(controls=[]))
-    original = columns.StitchColumn.train
+    original = stitch_work.StitchWork.train
 
-    def poisoned(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
+    def poisoned(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
         with torch.no_grad():
             cells[2].stitch.weight.fill_(float("nan"))
         yield from original(self, both, cells, steps)
 
-    monkeypatch.setattr(columns.StitchColumn, "train", poisoned)
+    monkeypatch.setattr(stitch_work.StitchWork, "train", poisoned)
     directory = create(experiment(controls=[]), healthy.path.parent / "sick")
     state = run_here(directory, experiment(controls=[]))
     trained = {key: c for key, c in state.cells.items() if " task " in key[0]}
@@ -284,14 +284,14 @@ def test_harm_done_by_training_is_said() -> None:
 def test_running_out_of_memory_halves_the_column_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = experiment(controls=[])
     whole, _ = new_run(wanted)
-    original = columns.StitchColumn.train
+    original = stitch_work.StitchWork.train
 
-    def small(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
+    def small(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
         if len(cells) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         yield from original(self, both, cells, steps)
 
-    monkeypatch.setattr(columns.StitchColumn, "train", small)
+    monkeypatch.setattr(stitch_work.StitchWork, "train", small)
     directory = create(wanted, whole.path.parent / "halves")
     run_here(directory, wanted)
     expected = measures(whole)
@@ -306,14 +306,14 @@ def test_a_network_named_like_a_control_is_refused() -> None:
 
 
 def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = columns.StitchColumn.train
+    original = stitch_work.StitchWork.train
 
-    def diverging(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
+    def diverging(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
         with torch.no_grad():
             cells[0].stitch.weight.fill_(float("inf"))
         yield from original(self, both, cells, steps)
 
-    monkeypatch.setattr(columns.StitchColumn, "train", diverging)
+    monkeypatch.setattr(stitch_work.StitchWork, "train", diverging)
     wanted = experiment(controls=[], stitch={"cuts": ["block4"]})
     directory = create(wanted)
     with pytest.raises(RunFailed, match=r"no stitch that was asked for has a number: its training .* \(2 of 2 cells\)"):
@@ -325,15 +325,15 @@ def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.Monke
 
 
 def test_a_run_in_which_one_column_diverges_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = columns.StitchColumn.train
+    original = stitch_work.StitchWork.train
 
-    def diverging(self: columns.StitchColumn, both: object, cells: list[Cell], steps: int) -> None:
+    def diverging(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
         if self.task.bottom == "seed0":
             with torch.no_grad():
                 cells[0].stitch.weight.fill_(float("inf"))
         yield from original(self, both, cells, steps)
 
-    monkeypatch.setattr(columns.StitchColumn, "train", diverging)
+    monkeypatch.setattr(stitch_work.StitchWork, "train", diverging)
     _, state = new_run(experiment(controls=[], stitch={"cuts": ["block4"]}))
     said = [line for line in summary_lines(state) if "no cell has a number" in line]
     assert [line.partition(": no cell")[0] for line in said] == ["seed0 > seed1"]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from small_runs import TRAIN, experiment, measures, new_run, run_here
 
 from stitchtui.execute.runner import Stopped
-from stitchtui.measure import columns, saying, together
+from stitchtui.measure import saying, stitch_work, together
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import KINDS, as_object, read_events
 from stitchtui.run.state import RunState
@@ -182,14 +182,14 @@ def test_where_memory_runs_out_each_is_trained_alone(
 def test_a_column_too_large_to_be_measured_is_measured_in_halves(
     six: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = columns.StitchColumn.measures
+    original = stitch_work.StitchWork.measures
 
-    def small(self: columns.StitchColumn, both: Any, places: Any, *rest: Any, **more: Any) -> Any:
+    def small(self: stitch_work.StitchWork, both: Any, places: Any, *rest: Any, **more: Any) -> Any:
         if self.trains and len(places) > 1 and self.task.top == "b" and more.get("whole", True):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return original(self, both, places, *rest, **more)
 
-    monkeypatch.setattr(columns.StitchColumn, "measures", small)
+    monkeypatch.setattr(stitch_work.StitchWork, "measures", small)
     directory, state = new_run(all_pairs(*PAIRS[:2]), tmp_path)
     assert {c.status for c in state.cells.values()} == {"finished"}
     for key, found in measures(directory).items():

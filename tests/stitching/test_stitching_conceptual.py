@@ -17,7 +17,7 @@ from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.direct import least_squares, moments
 from stitchtui.stitching.evaluate import base_scores, column_measures, compare
-from stitchtui.stitching.fit import Cell
+from stitchtui.stitching.fit import Seam
 from stitchtui.stitching.outlying import own_activations
 from stitchtui.stitching.similarity import MinibatchCka, linear_cka
 
@@ -72,7 +72,7 @@ def fitted(family: str, bottom: Chain, top: Chain) -> nn.Module:
 
 def penalty(bottom: Chain, top: Chain, family: str = "affine") -> float:
     test = batches(top, TEST)
-    cell = Cell(EARLY, EARLY, fitted(family, bottom, top))
+    cell = Seam(EARLY, EARLY, fitted(family, bottom, top))
     (measured,) = finish(column_measures(bottom, top, [cell], test))
     base = finish(base_scores(top, test))
     assert base.error == 0
@@ -113,7 +113,7 @@ def test_swapped_neurons_break_the_plug_in_and_not_the_stitch() -> None:
     swapped = Changed(top, lambda x: x[:, [3, 0, 5, 1, 2, 4]], 6)
     assert penalty(swapped, top, "identity") > 20
     assert penalty(swapped, top) == 0
-    stitched = [Cell(EARLY, EARLY, fitted("affine", swapped, top))]
+    stitched = [Seam(EARLY, EARLY, fitted("affine", swapped, top))]
     assert finish(column_measures(swapped, top, stitched, batches(top, TEST)))[0].gap == pytest.approx(0, abs=1e-8)
 
 
@@ -127,7 +127,7 @@ def test_swapped_neurons_are_out_of_distribution_until_they_are_stitched() -> No
     top = network(6, 2)
     swapped = Changed(top, lambda x: x[:, [3, 0, 5, 1, 2, 4]], 6)
     own = finish(own_activations(top, [EARLY, EARLY], TRAIN.split(200)))
-    cells = [Cell(EARLY, EARLY, fitted(family, swapped, top)) for family in ("identity", "affine")]
+    cells = [Seam(EARLY, EARLY, fitted(family, swapped, top)) for family in ("identity", "affine")]
     plugged, stitched = finish(column_measures(swapped, top, cells, batches(top, TEST), own=own))
     assert plugged.outlying is not None
     assert plugged.outlying.low > 0.95

@@ -12,7 +12,7 @@ from stitchtui.stitching.cluster_noise import ClusterNoise, image_keys
 from stitchtui.stitching.controls import shuffled_labels
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.evaluate import base_scores, column_scores
-from stitchtui.stitching.fit import Cell, Recipe, train_column
+from stitchtui.stitching.fit import Recipe, Seam, train_column
 
 CUTS = [Cut("early", (3, 4, 4), 1, True), Cut("late", (5,), -1, True)]
 
@@ -118,7 +118,7 @@ def test_noise_stitches_into_a_network_that_has_never_seen_it() -> None:
     images, labels = images_and_labels(200)
     stitch = stitches.build("affine", noise.cuts[k - 1], top.cuts[k - 1])
     stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
-    cells, part = [Cell(k, k, stitch)], [(images[:100], labels[:100])]
+    cells, part = [Seam(k, k, stitch)], [(images[:100], labels[:100])]
     finish(train_column(noise, top, cells, noise.fed(part * 200), Recipe(200, learning_rate=0.05)))
     scores, gaps = finish(column_scores(noise, top, cells, noise.fed([(images[100:], labels[100:])])))
     assert scores[0].error < 5  # of random labels on random images, which hold nothing to learn

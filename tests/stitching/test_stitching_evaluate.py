@@ -12,7 +12,7 @@ from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.evaluate import base_scores, column_measures, column_scores, compare, js_distance
-from stitchtui.stitching.fit import Cell
+from stitchtui.stitching.fit import Seam
 
 EXAMPLE = torch.rand(2, 3, 8, 8)
 IMAGES, LABELS = torch.rand(60, 3, 8, 8), torch.randint(0, 4, (60,))
@@ -33,7 +33,7 @@ test_batches.__test__ = False  # a helper: its name only says which part of the 
 @pytest.mark.parametrize("network", [SmallConv, SmallVit])
 def test_self_stitch_from_identity_has_zero_penalty(network: type[nn.Module]) -> None:
     chain = chain_of(frozen(network(), 0))
-    cells = [Cell(k, k, stitches.build("affine", c, c)) for k, c in enumerate(chain.cuts, 1)]
+    cells = [Seam(k, k, stitches.build("affine", c, c)) for k, c in enumerate(chain.cuts, 1)]
     for cell in cells:
         stitches.start_as_identity(cell.stitch)
     base = finish(base_scores(chain, test_batches()))
@@ -47,7 +47,7 @@ def test_self_stitch_from_identity_has_zero_penalty(network: type[nn.Module]) ->
 
 def test_the_penalty_is_zero_at_the_input_and_the_difference_of_errors_at_the_output() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(9), 1))
-    ends = [Cell(0, 0, stitches.Identity()), Cell(bottom.output, top.output, stitches.Identity())]
+    ends = [Seam(0, 0, stitches.Identity()), Seam(bottom.output, top.output, stitches.Identity())]
     scores, _ = finish(column_scores(bottom, top, ends, test_batches()))
     bases = finish(base_scores(top, test_batches())), finish(base_scores(bottom, test_batches()))
     assert compare(scores[0], *bases)["penalty"] == 0
@@ -61,7 +61,7 @@ def test_errors_losses_and_gaps_equal_the_plain_way() -> None:
     for k in range(1, bottom.output):
         stitch = stitches.build("affine", bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(Cell(k, k, stitch))
+        cells.append(Seam(k, k, stitch))
     scores, gaps = finish(column_scores(bottom, top, cells, test_batches()))
     for cell, score, gap in zip(cells, scores, gaps, strict=True):
         with torch.no_grad():
@@ -82,12 +82,12 @@ def test_agreement_counts_equal_answers_right_or_wrong() -> None:
     assert measures["images"] == 60
 
 
-def started_at_random(bottom: Chain, top: Chain) -> list[Cell]:
+def started_at_random(bottom: Chain, top: Chain) -> list[Seam]:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build("affine", bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(Cell(k, k, stitch))
+        cells.append(Seam(k, k, stitch))
     return cells
 
 
@@ -108,14 +108,14 @@ def test_later_gaps_equal_those_of_each_stitched_network_run_alone(network: type
 
 def test_later_gaps_are_left_out_unless_asked_for() -> None:
     chain = chain_of(frozen(SmallConv(), 0))
-    found = finish(column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches()))
+    found = finish(column_measures(chain, chain, [Seam(1, 1, stitches.Identity())], test_batches()))
     assert found[0].later_gaps == ()
     assert found[0].outlying is None
 
 
 def test_gaps_grow_or_shrink_on_the_way_but_stay_zero_for_a_self_stitch() -> None:
     chain = chain_of(frozen(SmallConv(), 0))
-    found = finish(column_measures(chain, chain, [Cell(1, 1, stitches.Identity())], test_batches(), later=True))
+    found = finish(column_measures(chain, chain, [Seam(1, 1, stitches.Identity())], test_batches(), later=True))
     assert len(found[0].later_gaps) == chain.output - 2
     assert found[0].later_gaps == pytest.approx((0,) * len(found[0].later_gaps), abs=1e-10)
     assert found[0].js_distance == pytest.approx(0, abs=1e-5)
@@ -123,7 +123,7 @@ def test_gaps_grow_or_shrink_on_the_way_but_stay_zero_for_a_self_stitch() -> Non
 
 def test_any_bottom_cut_can_meet_any_top_cut() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
-    cells = [Cell(i, j, stitches.Identity()) for i in (1, 2, 3) for j in (3, 1, 2)]
+    cells = [Seam(i, j, stitches.Identity()) for i in (1, 2, 3) for j in (3, 1, 2)]
     for cell, measured in zip(cells, finish(column_measures(bottom, top, cells, test_batches())), strict=True):
         alone = finish(column_measures(bottom, top, [cell], test_batches()))[0]
         assert measured.gap == pytest.approx(alone.gap, rel=1e-5)

@@ -28,16 +28,16 @@ def batches(count: int, size: int = 16, seed: int = 0) -> Iterator[tuple[Tensor,
         yield torch.rand(size, 3, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain, family: str = "affine") -> list[fit.Cell]:
+def column(bottom: Chain, top: Chain, family: str = "affine") -> list[fit.Seam]:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build(family, bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Cell(k, k, stitch))
+        cells.append(fit.Seam(k, k, stitch))
     return cells
 
 
-def train_plainly(bottom: Chain, top: Chain, cell: fit.Cell, steps: int, learning_rate: float) -> None:
+def train_plainly(bottom: Chain, top: Chain, cell: fit.Seam, steps: int, learning_rate: float) -> None:
     """The slow and obvious way: one cell, both networks run whole, one loss, one optimiser."""
     optimiser = torch.optim.Adam(cell.stitch.parameters(), learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -81,7 +81,7 @@ def test_bottom_and_top_may_be_cut_at_different_depths(i: int, j: int) -> None:
     stitch = stitches.build("affine", bottom.cuts[i - 1], top.cuts[j - 1])
     stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
     x = torch.rand(5, 3, 8, 8)
-    (output,) = fit.column_outputs(top, [fit.Cell(i, j, stitch)], bottom.features(x, i))
+    (output,) = fit.column_outputs(top, [fit.Seam(i, j, stitch)], bottom.features(x, i))
     torch.testing.assert_close(output, top.after(j)(stitch(bottom.upto(i)(x))))
 
 

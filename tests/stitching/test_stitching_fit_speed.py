@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from stitchtui.base.work import finish
 from stitchtui.networks import architectures
-from stitchtui.stitching import column as column_module
 from stitchtui.stitching import fit, memory, stitches
+from stitchtui.stitching import seams as column_module
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import IMAGES
 from stitchtui.stitching.cpu_threads import CpuThreads
@@ -46,20 +46,20 @@ def batches(count: int, size: int = 16) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.rand(size, 3, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain, seed: int = 0, family: str = "affine") -> list[fit.Cell]:
+def column(bottom: Chain, top: Chain, seed: int = 0, family: str = "affine") -> list[fit.Seam]:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build(family, bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(100 * seed + k))
-        cells.append(fit.Cell(k, k, stitch))
+        cells.append(fit.Seam(k, k, stitch))
     return cells
 
 
-def weights(cells: list[fit.Cell]) -> list[Tensor]:
+def weights(cells: list[fit.Seam]) -> list[Tensor]:
     return [c.stitch.weight.detach().clone() for c in cells]
 
 
-def scores(bottom: Chain, top: Chain, cells: list[fit.Cell]) -> Tensor:
+def scores(bottom: Chain, top: Chain, cells: list[fit.Seam]) -> Tensor:
     (images, _), *_ = batches(1)
     with torch.no_grad():
         return torch.stack(fit.column_outputs(top, cells, bottom.features(images)))
@@ -207,7 +207,7 @@ def test_the_bottom_runs_once_for_the_columns_of_several_tops() -> None:
     alone = copy.deepcopy((cells, others))
     runs: list[int] = []
     handle = bottom.segments[0].register_forward_hook(lambda *_: runs.append(1))
-    columns = [fit.Column(top, cells), fit.Column(other, others)]
+    columns = [fit.StitchedTop(top, cells), fit.StitchedTop(other, others)]
     losses = finish(fit.train_columns(bottom, columns, batches(3), fit.Recipe(3, 1e-2, fold=False)))
     handle.remove()
     assert len(runs) == 3
@@ -235,7 +235,7 @@ def test_training_returns_each_cells_loss_over_the_last_tenth_of_the_steps() -> 
 
 def test_where_no_stitch_learns_nothing_is_trained() -> None:
     bottom, top = pair()
-    assert finish(fit.train_column(bottom, top, [fit.Cell(1, 1, stitches.Identity())], batches(1), fit.Recipe(1))) == []
+    assert finish(fit.train_column(bottom, top, [fit.Seam(1, 1, stitches.Identity())], batches(1), fit.Recipe(1))) == []
 
 
 def test_of_several_starts_the_one_with_the_lowest_training_loss_is_kept() -> None:
@@ -251,7 +251,7 @@ def test_of_several_starts_the_one_with_the_lowest_training_loss_is_kept() -> No
 
 
 def test_a_start_that_diverged_is_never_the_best() -> None:
-    cell = fit.Cell(1, 1, stitches.Identity())
+    cell = fit.Seam(1, 1, stitches.Identity())
     assert fit.best_of([[cell, cell], [cell]], [float("nan"), 7.0, float("inf")]) == [1, 0]
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from stitchtui.base.work import finish
 from stitchtui.networks import architectures
-from stitchtui.stitching import column as column_module
 from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import seams as column_module
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 
@@ -40,23 +40,23 @@ def batches(count: int, size: int = 16) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.rand(size, 3, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain, family: str = "affine") -> fit.Column:
+def column(bottom: Chain, top: Chain, family: str = "affine") -> fit.StitchedTop:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build(family, bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Cell(k, k, stitch))
-    return fit.Column(top, cells)
+        cells.append(fit.Seam(k, k, stitch))
+    return fit.StitchedTop(top, cells)
 
 
-def assert_equal_to_the_last_bit(ours: fit.Column, theirs: fit.Column) -> None:
-    for a, b in zip(ours.cells, theirs.cells, strict=True):
+def assert_equal_to_the_last_bit(ours: fit.StitchedTop, theirs: fit.StitchedTop) -> None:
+    for a, b in zip(ours.seams, theirs.seams, strict=True):
         for name, value in a.stitch.state_dict().items():
             assert torch.equal(value, b.stitch.state_dict()[name]), name
 
 
-def check(bottom: Chain, columns: list[fit.Column], recipe: fit.Recipe) -> None:
-    alone = [fit.Column(c.top, copy.deepcopy(c.cells)) for c in columns]
+def check(bottom: Chain, columns: list[fit.StitchedTop], recipe: fit.Recipe) -> None:
+    alone = [fit.StitchedTop(c.top, copy.deepcopy(c.seams)) for c in columns]
     losses = finish(fit.train_columns(bottom, columns, batches(recipe.steps), recipe))
     expected = [finish(fit.train_columns(bottom, [c], batches(recipe.steps), recipe)) for c in alone]
     for ours, theirs in zip(columns, alone, strict=True):
@@ -88,9 +88,9 @@ def test_so_they_do_beside_stitches_of_another_size() -> None:
 def test_a_column_that_diverges_leaves_the_other_as_it_is() -> None:
     bottom = chain_of(frozen(SmallConv(), 0))
     sick, healthy = (column(bottom, chain_of(frozen(SmallConv(), seed))) for seed in (1, 2))
-    alone = fit.Column(healthy.top, copy.deepcopy(healthy.cells))
+    alone = fit.StitchedTop(healthy.top, copy.deepcopy(healthy.seams))
     with torch.no_grad():
-        for cell in sick.cells:
+        for cell in sick.seams:
             cell.stitch.weight.fill_(float("nan"))
     told(fit.train_columns(bottom, [sick, healthy], batches(3), fit.Recipe(3)), report=lambda _, read: read())
     finish(fit.train_columns(bottom, [alone], batches(3), fit.Recipe(3)))

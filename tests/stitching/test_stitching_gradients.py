@@ -11,11 +11,11 @@ from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.column import Cell
 from stitchtui.stitching.cuts import Traced, Untraceable
 from stitchtui.stitching.families import Affine
 from stitchtui.stitching.precision import in_float32
-from stitchtui.stitching.stopped import stopped, what_stops
+from stitchtui.stitching.seams import Seam
+from stitchtui.stitching.unreached import unreached, what_stops
 
 IMAGES, LABELS = torch.rand(8, 3, 8, 8), torch.arange(8) % 4
 
@@ -171,20 +171,20 @@ def test_it_is_named_in_a_network_of_other_numbers_too() -> None:
     assert what_stops(chain.segments[1:], chain.features(IMAGES)[1]) == "detach"
 
 
-def cells(chain: Chain) -> list[Cell]:
+def cells(chain: Chain) -> list[Seam]:
     built = []
     for k, cut in enumerate(chain.cuts, 1):
         stitch = Affine(cut.channels, cut.channels, cut.channel_axis)
         with torch.no_grad():
             stitch.weight.copy_(torch.eye(cut.channels))
-        built.append(Cell(k, k, stitch))
+        built.append(Seam(k, k, stitch))
     return built
 
 
 def test_the_cells_that_no_gradient_reaches_are_found_and_no_others() -> None:
     chain = chain_of(Detached())
     every = cells(chain)
-    found = stopped(chain, chain, every, (IMAGES, LABELS), "task")
+    found = unreached(chain, chain, every, (IMAGES, LABELS), "task")
     assert sorted(found) == list(range(len(every) - 1))
     assert set(found.values()) == {"no gradient reaches the stitch: detach lets none through"}
 
@@ -196,7 +196,7 @@ def test_in_a_network_that_lets_gradients_through_no_cell_is_stopped(objective: 
     for cell in every:
         with torch.no_grad():
             cell.stitch.weight.add_(0.1 * torch.randn_like(cell.stitch.weight))
-    assert stopped(chain, chain, every, (IMAGES, LABELS), objective) == {}
+    assert unreached(chain, chain, every, (IMAGES, LABELS), objective) == {}
 
 
 def test_a_loss_that_is_down_at_zero_stops_nothing() -> None:
@@ -206,7 +206,7 @@ def test_a_loss_that_is_down_at_zero_stops_nothing() -> None:
 
     chain = chain_of(Sure())
     answers = chain.features(IMAGES)[-1].argmax(1)
-    assert stopped(chain, chain, cells(chain), (IMAGES, answers), "task") == {}
+    assert unreached(chain, chain, cells(chain), (IMAGES, answers), "task") == {}
 
 
 def test_an_operation_without_a_backward_pass_fails_the_cells_below_it_alone() -> None:
@@ -224,7 +224,7 @@ def test_an_operation_without_a_backward_pass_fails_the_cells_below_it_alone() -
             return self.head(Odd.apply(self.blocks(self.stem(x))).mean((2, 3)))
 
     chain = chain_of(Oneway(), "blocks")
-    found = stopped(chain, chain, cells(chain), (IMAGES, LABELS), "task")
+    found = unreached(chain, chain, cells(chain), (IMAGES, LABELS), "task")
     assert found[0] == "no gradient reaches the stitch: no way back"
     assert len(chain.cuts) - 1 not in found
 

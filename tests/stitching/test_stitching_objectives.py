@@ -45,12 +45,12 @@ def batches(count: int, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.rand(16, 3, 8, 8, generator=generator), torch.randint(0, 4, (16,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain) -> list[fit.Cell]:
+def column(bottom: Chain, top: Chain) -> list[fit.Seam]:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build("affine", bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Cell(k, k, stitch))
+        cells.append(fit.Seam(k, k, stitch))
     return cells
 
 
@@ -60,7 +60,7 @@ def matching(features: Tensor, own: Tensor, axis: int) -> Tensor:
     return (rows - own_rows).square().sum() / (own_rows - own_rows.mean(0)).square().sum()
 
 
-def plain_loss(objective: str, ends: tuple[Chain, Chain], cell: fit.Cell, batch: tuple[Tensor, Tensor]) -> Tensor:
+def plain_loss(objective: str, ends: tuple[Chain, Chain], cell: fit.Seam, batch: tuple[Tensor, Tensor]) -> Tensor:
     """One stitched network's loss, by the objective's definition."""
     (bottom, top), (images, labels) = ends, batch
     x = bottom.upto(cell.bottom)(images)
@@ -77,7 +77,7 @@ def plain_loss(objective: str, ends: tuple[Chain, Chain], cell: fit.Cell, batch:
     return sum((matching(later[j], own[j], top.cuts[j - 1].channel_axis) for j in matched), torch.zeros(()))
 
 
-def train_plainly(objective: str, bottom: Chain, top: Chain, cell: fit.Cell, steps: int) -> None:
+def train_plainly(objective: str, bottom: Chain, top: Chain, cell: fit.Seam, steps: int) -> None:
     optimiser = torch.optim.Adam(cell.stitch.parameters(), 1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step, batch in enumerate(batches(steps)):

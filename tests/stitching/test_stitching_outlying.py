@@ -10,7 +10,7 @@ from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.evaluate import column_measures
-from stitchtui.stitching.fit import Cell
+from stitchtui.stitching.fit import Seam
 from stitchtui.stitching.outlying import MOST_CHANNELS, Outlying, outlying, own_activations
 
 EXAMPLE = torch.rand(2, 3, 8, 8)
@@ -140,7 +140,7 @@ def test_a_self_stitch_is_fed_its_own_and_a_scaled_one_is_not(network: type[nn.M
         stitches.start_as_identity(other)
         other.weight.data *= 3
     for family, expected in ((exact, 0.5), (scaled, 1.0)):
-        cells = [Cell(k, k, stitch) for k, stitch in zip(boundaries, family, strict=True)]
+        cells = [Seam(k, k, stitch) for k, stitch in zip(boundaries, family, strict=True)]
         for measured in finish(column_measures(chain, chain, cells, batches, own=own)):
             assert measured.outlying is not None
             assert measured.outlying.auroc == pytest.approx(expected, abs=0.02)

@@ -52,7 +52,7 @@ def test_the_column_trainer_takes_the_published_ways_steps(kind: str) -> None:
     for k, (b, t) in enumerate(zip(bottom.cuts, top.cuts, strict=True), 1):
         stitch = stitches.build("affine", b, t)
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Cell(k, k, stitch))
+        cells.append(fit.Seam(k, k, stitch))
     plain = copy.deepcopy(cells)
     finish(fit.train_column(bottom, top, cells, batches(4), fit.Recipe(4, 1e-3)))
     for ours, cell, cut in zip(cells, plain, top.cuts, strict=True):

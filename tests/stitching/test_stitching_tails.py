@@ -8,7 +8,7 @@ from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.evaluate import base_scores, column_scores
-from stitchtui.stitching.fit import Cell
+from stitchtui.stitching.fit import Seam
 from stitchtui.stitching.tails import TailRecipe, tail_of, train_tails
 
 
@@ -34,7 +34,7 @@ def test_a_trained_tail_learns_the_task_and_neither_network_changes(network: typ
     tail = tail_of(1, top.after(1), restart)
     finish(train_tails(bottom, [tail], part(400, 0) * 8, TailRecipe(80, learning_rate=0.05)))
     test = part(200, 1)
-    scores, _ = finish(column_scores(bottom, top, [Cell(1, top.output, tail.layers)], test))
+    scores, _ = finish(column_scores(bottom, top, [Seam(1, top.output, tail.layers)], test))
     assert scores[0].error < finish(base_scores(top, test)).error - 20
     for network_now, was in zip(networks, before, strict=True):
         assert all(torch.equal(v, was[k]) for k, v in network_now.state_dict().items())

@@ -64,7 +64,7 @@ def in_other_units(chain: Chain, boundary: int, units: tuple[Tensor, Tensor]) ->
 def trained(bottom: Chain, top: Chain, stitch: nn.Module, scaled: bool) -> list[float]:
     losses: list[float] = []
     recipe = fit.Recipe(8, RATE, scaled=scaled, fold=False)
-    cells = [fit.Cell(2, 2, stitch)]
+    cells = [fit.Seam(2, 2, stitch)]
     told(fit.train_column(bottom, top, cells, batches(8), recipe), report=lambda _, read: losses.extend(read().losses))
     return losses
 
@@ -257,7 +257,7 @@ def test_the_tops_batch_statistics_are_left_alone_while_it_is_asked_for_its_feat
     before = [m.running_mean.clone() for m in norms]
     recipe = fit.Recipe(1, RATE, scaled=True, fold=False)
     with fit.BatchStatistics(top.after(2)):
-        cell = fit.Cell(2, 2, affine(top.cuts[1].channels))
+        cell = fit.Seam(2, 2, affine(top.cuts[1].channels))
         changed = []
         told(fit.train_column(
             bottom, top, [cell], batches(1), recipe,

@@ -1,4 +1,4 @@
-"""One task, from its cuts to `cell_finished`: what every kind of column has in common."""
+"""The work of one task, from its cuts to `cell_finished`: what every kind of it has in common."""
 
 import time
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from stitchtui.base.work import Pass
 from stitchtui.measure import identity
 from stitchtui.measure.feed import steps_in
 from stitchtui.measure.history import History
-from stitchtui.measure.places import Place
+from stitchtui.measure.planned_cells import PlannedCell
 from stitchtui.measure.saying import Pace, Saying
 from stitchtui.measure.session import Session
 from stitchtui.run.events import CellFailed, CellFinished, Event, Step, TaskFinished, TaskStarted
@@ -26,8 +26,8 @@ T = TypeVar("T")
 MEMORY_RAN_OUT = "out of memory; try a lower stitch.batch_size or evaluation_batch"
 
 
-class Column(ABC):
-    """The work of one task; a kind of column says how cells are measured, and how much work that is."""
+class TaskWork(ABC):
+    """The work of one task: a column's cells in one seed. Subclasses say how they are measured."""
 
     trains = True  # whether its steps are those of training, or of passes over the images
 
@@ -38,32 +38,32 @@ class Column(ABC):
         self.ends = session.ends(task)
         self.material = session.material(task, self.ends)
         self.steps = self.stitch.steps or steps_in(self.stitch.epochs, self.material.images, self.stitch.batch_size)
-        self.places = [self._place(b, t) for b, t in session.column_cuts(task)]
+        self.cells = [self._cell(b, t) for b, t in session.column_cuts(task)]
         self._began = 0.0  # by the monotonic clock
         self._done = self._total = 0  # steps of training, or images of all passes where nothing is trained
         self._said: dict[str, Mapping[str, float | None]] = {}  # measures by row
 
     @abstractmethod
-    def measure(self, places: Sequence[Place]) -> Saying[None]:
-        """Measure these cells together, and say each of them."""
+    def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
+        """Measure these cells together, and yield the events of each."""
 
     @abstractmethod
-    def work(self) -> int:
+    def amount(self) -> int:
         """Steps of training, or images of all passes."""
 
-    def misfit(self, _place: Place) -> str | None:
-        """Why the place's cuts can't be joined; None if they can."""
+    def misfit(self, _cell: PlannedCell) -> str | None:
+        """The reason why the cell's cuts can't be joined; None if they can."""
         return None
 
-    def groups(self, places: Sequence[Place]) -> list[Sequence[Place]]:
-        """The places that are measured together."""
-        return [places]
+    def groups(self, cells: Sequence[PlannedCell]) -> list[Sequence[PlannedCell]]:
+        """Split the cells into groups that are measured together."""
+        return [cells]
 
     def remark(self) -> Iterator[Event]:
-        """Say what the whole column shows, once every cell of it is said."""
+        """Yield what the cells show as a whole, once each of them is measured."""
         return iter(())
 
-    def _place(self, bottom: Cut, top: Cut) -> Place:
+    def _cell(self, bottom: Cut, top: Cut) -> PlannedCell:
         facts = identity.facts(
             self.session,
             self.task,
@@ -72,73 +72,73 @@ class Column(ABC):
             material=self.material,
             steps=self.steps,
         )
-        return Place(row_name(bottom.name, top.name), bottom, top, cell_identity(facts))
+        return PlannedCell(row_name(bottom.name, top.name), bottom, top, cell_identity(facts))
 
     def run(self) -> Saying[None]:
-        """Measure every cell of the column and say so."""
+        """Measure every cell, and yield the events of all of them."""
         measured = yield from self.begin()
         for group in self.groups(measured) if measured else ():
             yield from self.measure(group)
         yield from self.end()
 
-    def begin(self, together: int = 1) -> Saying[list[Place]]:
-        """Say that the column starts, and which cells are known or can't be; returns those that are to be measured.
+    def begin(self, together: int = 1) -> Saying[list[PlannedCell]]:
+        """Yield the start, and the cells that are known or can't be measured; return those that are to be measured.
 
         `together` is how many columns are trained in one go with it, itself included.
         """
-        self._began, self._done, self._total = time.monotonic(), 0, self.work()
+        self._began, self._done, self._total = time.monotonic(), 0, self.amount()
         yield TaskStarted(
             task=self.task.id,
             steps=self._steps(self._total),
-            cuts=[p.row for p in self.places],
-            ends=[[p.bottom.name, p.top.name] for p in self.places],
+            cuts=[p.row for p in self.cells],
+            ends=[[p.bottom.name, p.top.name] for p in self.cells],
             together=together if together > 1 else UNSET,
         )
         self.pace = Pace()
-        fresh = [p for p in self.places if p.identity not in self.history.cells]
-        for place in self.places:
-            if known := self.history.cells.get(place.identity):
-                yield self.finished(place, known.measures, wrong=known.wrong, reused_from=known.run)
+        fresh = [p for p in self.cells if p.identity not in self.history.cells]
+        for cell in self.cells:
+            if known := self.history.cells.get(cell.identity):
+                yield self.finished(cell, known.measures, wrong=known.wrong, reused_from=known.run)
         misfits = {p: reason for p in fresh if (reason := self.misfit(p)) is not None}
-        for place, reason in misfits.items():
-            yield self.failed(place, reason, misfit=True)
+        for cell, reason in misfits.items():
+            yield self.failed(cell, reason, misfit=True)
         return [p for p in fresh if p not in misfits]
 
     def end(self) -> Iterator[Event]:
-        """Say what the whole column shows, and that every cell of it is said."""
+        """Yield what the cells show as a whole, and the end."""
         yield from self.remark()
         yield TaskFinished(task=self.task.id, seconds=time.monotonic() - self._began)
 
-    def is_open(self, place: Place) -> bool:
-        """Whether the place's cell is still to be measured, and can be."""
-        return place.identity not in self.history.cells and self.misfit(place) is None
+    def is_open(self, cell: PlannedCell) -> bool:
+        """Whether the cell is still to be measured, and can be."""
+        return cell.identity not in self.history.cells and self.misfit(cell) is None
 
     def is_finished(self) -> bool:
-        """Whether this run has every cell of the column as it would be measured now.
+        """Whether this run has every cell as it would be measured now.
 
-        A column with a gap, or with a cell of other weights or data, is trained again as a whole: only then is a
+        A task with a gap, or with a cell of other weights or data, is trained again as a whole: only then is a
         resumed run's result equal to an undisturbed one's to the last bit. Cells that no stitch can join are no gap.
         """
         done = self.history.tasks.get(self.task.id)
         return done is not None and all(
-            place.row in done
-            and (done[place.row] == place.identity or (done[place.row] is None and self.misfit(place) is not None))
-            for place in self.places
+            cell.row in done
+            and (done[cell.row] == cell.identity or (done[cell.row] is None and self.misfit(cell) is not None))
+            for cell in self.cells
         )
 
-    def failed(self, place: Place, reason: str, *, misfit: bool = False) -> Event:
-        """That a cell has no number, and why; with `misfit` none can be, whatever is tried."""
+    def failed(self, cell: PlannedCell, reason: str, *, misfit: bool = False) -> Event:
+        """The event that a cell has no number, and why; with `misfit` none can be, whatever is tried."""
         return CellFailed(
             task=self.task.id,
-            cut=place.row,
-            bottom_cut=place.bottom.name,
-            top_cut=place.top.name,
+            cut=cell.row,
+            bottom_cut=cell.bottom.name,
+            top_cut=cell.top.name,
             misfit=misfit or UNSET,
             reason=reason,
         )
 
     def counted(self, work: Pass[T]) -> Saying[T]:
-        """A pass over images, which are the column's work where nothing is trained."""
+        """Run a pass over images, and yield its steps where nothing else is counted as such."""
         while True:
             try:
                 images = next(work)
@@ -152,9 +152,9 @@ class Column(ABC):
         step, steps = self._steps(min(self._done, self._total)), self._steps(self._total)
         return Step(task=self.task.id, step=step, steps=steps) if self.pace.due(last=step >= steps) else None
 
-    def _steps(self, work: int) -> int:
+    def _steps(self, amount: int) -> int:
         """Work in steps: those of training as they are; of a pass, its batches, which cost about as much as a step."""
-        return work if self.trains else -(-work // self.session.experiment.evaluation_batch)
+        return amount if self.trains else -(-amount // self.session.experiment.evaluation_batch)
 
     def compared(self, scores: Scores) -> dict[str, Any]:
         """Errors, penalties and agreement of a stitched network beside the top and, where it has any, the bottom's."""
@@ -162,23 +162,23 @@ class Column(ABC):
         has_bottom = self.ends.noise is None and not self.session.has_own_classes(self.ends.bottom)
         return compare(scores, top, self.session.base(self.ends.bottom) if has_bottom else None)
 
-    def adapter(self, _place: Place) -> str:
+    def adapter(self, _cell: PlannedCell) -> str:
         """What leads from the shape of the bottom's tensor to the top's, in words; empty where nothing has to."""
         return ""
 
     def finished(
-        self, place: Place, measures: Mapping[str, float | None], *, wrong: str, reused_from: str | None = None
+        self, cell: PlannedCell, measures: Mapping[str, float | None], *, wrong: str, reused_from: str | None = None
     ) -> Event:
-        """A cell's numbers, and which test images it answers wrongly."""
-        self._said[place.row] = measures
+        """The event of a cell's numbers, and which test images it answers wrongly."""
+        self._said[cell.row] = measures
         return CellFinished(
             task=self.task.id,
-            cut=place.row,
-            bottom_cut=place.bottom.name,
-            top_cut=place.top.name,
-            identity=place.identity,
+            cut=cell.row,
+            bottom_cut=cell.bottom.name,
+            top_cut=cell.top.name,
+            identity=cell.identity,
             measures=dict(measures),
             wrong=wrong,
-            adapter=self.adapter(place),
+            adapter=self.adapter(cell),
             reused_from=reused_from,
         )

@@ -1,4 +1,4 @@
-"""Cells whose stitch no gradient reaches, so that training would leave it as it is, and the operation that stops it."""
+"""Seams whose stitch no gradient reaches, so that training would leave it as it is, and the operation that stops it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,51 +10,51 @@ from stitchtui.base.device import is_out_of_memory
 from stitchtui.stitching import objectives
 from stitchtui.stitching.blocks import function_name, scopes
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.column import Cell, column_outputs
+from stitchtui.stitching.seams import Seam, column_outputs
 from stitchtui.stitching.tracing import first_line
 
 IMAGES = 16
 
 
-def stopped(
-    bottom: Chain, top: Chain, cells: Sequence[Cell], batch: tuple[Tensor, Tensor], objective: str
+def unreached(
+    bottom: Chain, top: Chain, seams: Sequence[Seam], batch: tuple[Tensor, Tensor], objective: str
 ) -> dict[int, str]:
-    """The cells, by number, whose stitches `objective` has no gradient for, and why.
+    """The seams, by number, whose stitches `objective` has no gradient for, and why.
 
     `batch` are images in [0, 1] and labels. A loss that is down at exactly zero has no gradient either, but nothing
-    stops it: its cell is not among these.
+    stops it: its seam is not among these.
     """
     try:
-        return _stopped(bottom, top, cells, batch, objective)
+        return _unreached(bottom, top, seams, batch, objective)
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        if len(cells) == 1:  # such as an operation that has no backward pass
+        if len(seams) == 1:  # such as an operation that has no backward pass
             return {0: f"no gradient reaches the stitch: {first_line(error)}"}
-    each = [stopped(bottom, top, [cell], batch, objective) for cell in cells]
+    each = [unreached(bottom, top, [seam], batch, objective) for seam in seams]
     return {k: reason for k, found in enumerate(each) for reason in found.values()}
 
 
-def _stopped(
-    bottom: Chain, top: Chain, cells: Sequence[Cell], batch: tuple[Tensor, Tensor], objective: str
+def _unreached(
+    bottom: Chain, top: Chain, seams: Sequence[Seam], batch: tuple[Tensor, Tensor], objective: str
 ) -> dict[int, str]:
     images, labels = batch
     with torch.no_grad():
-        features = bottom.features(images, max(c.bottom for c in cells))
+        features = bottom.features(images, max(c.bottom for c in seams))
         target = objectives.target(objective, top, images, labels)
-    losses = objectives.Losses(objective, top, target, len(cells))
-    scores = torch.stack([o.float() for o in column_outputs(top, cells, features, losses.see)])
+    losses = objectives.Losses(objective, top, target, len(seams))
+    scores = torch.stack([o.float() for o in column_outputs(top, seams, features, losses.see)])
     loss = losses.of(scores).sum()
-    weights = [list(cell.stitch.parameters()) for cell in cells]
+    weights = [list(seam.stitch.parameters()) for seam in seams]
     every = [p for own in weights for p in own]
     found = torch.autograd.grad(loss, every, allow_unused=True) if loss.requires_grad and every else [None] * len(every)
     reached = {p for p, gradient in zip(every, found, strict=True) if gradient is not None and bool(gradient.any())}
     reasons: dict[int, str] = {}
-    for k, (cell, own) in enumerate(zip(cells, weights, strict=True)):
+    for k, (seam, own) in enumerate(zip(seams, weights, strict=True)):
         if own and not reached.intersection(own):
             with torch.no_grad():
-                x = cell.stitch(features[cell.bottom])
-            if what := what_stops(top.segments[cell.top :], x):
+                x = seam.stitch(features[seam.bottom])
+            if what := what_stops(top.segments[seam.top :], x):
                 reasons[k] = f"no gradient reaches the stitch: {what} lets none through"
     return reasons
 

@@ -1,4 +1,4 @@
-"""Where a column's cells sit: their cuts and rows, and the chains that a group of them shares."""
+"""Cells that are to be measured: their rows and cuts, and the chains that a group of them shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ Pairs = Sequence[tuple[Cut, Cut]]
 
 
 @dataclass(frozen=True)
-class Place:
-    """A cell of the column being measured: its row, its cuts and its identity."""
+class PlannedCell:
+    """A cell that is to be measured: its row, its cuts and its identity."""
 
     row: str
     bottom: Cut
@@ -29,20 +29,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Chains:
-    """Bottom and top, each cut at every place of a group once."""
+    """Bottom and top, each cut once wherever a cell of the group needs it."""
 
     bottom: Chain
     top: Chain
-    ends: tuple[tuple[int, int], ...]  # of each place: its boundaries in the bottom's chain and in the top's
+    ends: tuple[tuple[int, int], ...]  # of each cell: its boundaries in the bottom's chain and in the top's
 
-    def cells(self, stitches: Sequence[nn.Module]) -> list[fit.Cell]:
-        """The places' cells, with a stitch each."""
-        return [fit.Cell(low, high, stitch) for (low, high), stitch in zip(self.ends, stitches, strict=True)]
+    def seams(self, stitches: Sequence[nn.Module]) -> list[fit.Seam]:
+        """The cells' seams, with a stitch each."""
+        return [fit.Seam(low, high, stitch) for (low, high), stitch in zip(self.ends, stitches, strict=True)]
 
 
-def cuts_of(places: Sequence[Place]) -> list[tuple[Cut, Cut]]:
-    """The cuts of each place."""
-    return [(place.bottom, place.top) for place in places]
+def cuts_of(cells: Sequence[PlannedCell]) -> list[tuple[Cut, Cut]]:
+    """The cuts of each cell."""
+    return [(cell.bottom, cell.top) for cell in cells]
 
 
 def chains(session: Session, ends: Ends, pairs: Pairs, others: Sequence[Cut] = ()) -> Chains:

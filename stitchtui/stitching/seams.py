@@ -1,4 +1,4 @@
-"""A column of cells, and the one pass of its top that serves them all."""
+"""Seams into one top, and the one pass of it that serves them all."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +13,12 @@ JOINED_BYTES = 2 << 20
 """On a CPU, tensors join one batch up to this size: more saves no time there, it only takes copies."""
 
 Features = Sequence[Tensor]
-"""The bottom's tensors by boundary, as far as some cell reads them."""
+"""The bottom's tensors by boundary, as far as some seam reads them."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Where a stitch sits: from boundary `bottom` of the bottom's chain to boundary `top` of the top's."""
+class Seam:
+    """A stitch in its place: from boundary `bottom` of the bottom's chain to boundary `top` of the top's."""
 
     bottom: int
     top: int
@@ -26,27 +26,27 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
-    """The cells that lead into one top."""
+class StitchedTop:
+    """A top with the seams that lead into it: what a column trains."""
 
     top: Chain
-    cells: Sequence[Cell]
+    seams: Sequence[Seam]
 
 
 See = Callable[[int, list[int], Tensor], None]
-"""Told the tensor [cells on board * batch, ...] that some cells have at a boundary below the output."""
+"""Called with a boundary below the output, the seams on board, and their tensor there [seams on board * batch, ...]."""
 
 
-def column_outputs(top: Chain, cells: Sequence[Cell], features: Features, see: See = lambda *_: None) -> list[Tensor]:
+def column_outputs(top: Chain, seams: Sequence[Seam], features: Features, see: See = lambda *_: None) -> list[Tensor]:
     """Each stitched network's class scores [batch, classes], from the bottom's features at its boundaries 0, 1, ...
 
-    The top runs once: at each boundary the newly stitched tensors join those that already travel. Below a cell's top
+    The top runs once: at each boundary the newly stitched tensors join those that already travel. Below a seam's top
     boundary nothing of the top is run.
     """
-    groups: list[tuple[list[int], Tensor]] = []  # cells on board, in the order of their tensors in one batch
-    for boundary in range(min(c.top for c in cells), top.output + 1):
-        boarding = (([k], c) for k, c in enumerate(cells) if c.top == boundary)
-        groups += [(order, cell.stitch(features[cell.bottom])) for order, cell in boarding]
+    groups: list[tuple[list[int], Tensor]] = []  # seams on board, in the order of their tensors in one batch
+    for boundary in range(min(c.top for c in seams), top.output + 1):
+        boarding = (([k], c) for k, c in enumerate(seams) if c.top == boundary)
+        groups += [(order, seam.stitch(features[seam.bottom])) for order, seam in boarding]
         if boundary == top.output:
             break
         groups = list(_joined(groups))
@@ -54,7 +54,7 @@ def column_outputs(top: Chain, cells: Sequence[Cell], features: Features, see: S
             see(boundary, order, tensor)
         groups = [(order, top.segments[boundary](tensor)) for order, tensor in groups]
     outputs = {k: chunk for order, t in groups for k, chunk in zip(order, t.chunk(len(order)), strict=True)}
-    return [outputs[k] for k in range(len(cells))]
+    return [outputs[k] for k in range(len(seams))]
 
 
 def _joined(groups: Sequence[tuple[list[int], Tensor]]) -> Iterator[tuple[list[int], Tensor]]:
