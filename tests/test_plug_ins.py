@@ -32,11 +32,15 @@ def plug_in():
 
 
 @pytest.fixture(scope="module")
-def state(plug_in, tmp_path_factory) -> RunState:
-    folder = tmp_path_factory.mktemp("toy")
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("toy") / "runs"
+
+
+@pytest.fixture(scope="module")
+def state(plug_in, runs) -> RunState:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STITCHTUI_CACHE", str(folder / "cache"))
-        return new_run(Experiment.model_validate(EXPERIMENT), folder / "runs")[1]
+        patch.setenv("STITCHTUI_CACHE", str(runs.parent / "cache"))
+        return new_run(Experiment.model_validate(EXPERIMENT), runs)[1]
 
 
 def blocks(language: str) -> list[str]:
@@ -96,3 +100,14 @@ def test_exports_and_pages_have_it(state):
     for text in (run_text(state), markdown_text(state)):
         assert "half of the data" in text
         assert "classes: how many are ever answered" in text
+
+
+def test_a_run_made_with_it_can_be_read_but_not_resumed_without_it(state, runs):
+    command = [sys.executable, "-m", "stitchtui"]
+    env = os.environ | {"PYTHONPATH": str(PLUG_IN.parents[1]), "STITCHTUI_RUNS": str(runs)}
+    shown = subprocess.run([*command, "report", "last"], check=True, capture_output=True, text=True, env=env).stdout
+    assert "half_the_data" in shown
+    assert "data: stripes, 200 training and 100 test images" in shown
+    resumed = subprocess.run([*command, "resume", "last"], check=False, capture_output=True, text=True, env=env)
+    assert resumed.returncode == 2
+    assert "experiment.toml: data.name: 'stripes' is not known; expected one of: digits, mnist" in resumed.stderr

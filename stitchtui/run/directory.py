@@ -13,6 +13,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.files import write_atomically
 from stitchtui.base.paths import runs_directory
 from stitchtui.base.text import plain
+from stitchtui.spec.settings import dotted
 
 if TYPE_CHECKING:
     from stitchtui.spec.experiment import Experiment, Request
@@ -97,14 +98,15 @@ class RunDirectory:
         from pydantic import ValidationError  # imported late: whoever only lists or watches runs needs neither
 
         from stitchtui.spec.experiment import Experiment
+        from stitchtui.spec.validation import first_problem
 
         where = plain(self.experiment)
         try:
-            return Experiment.model_validate(tomllib.loads(self.experiment.read_text("utf-8")))
+            document = tomllib.loads(self.experiment.read_text("utf-8"))
+            return Experiment.model_validate(document)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = plain(".".join(str(part) for part in first["loc"]))
-            raise BadInput(f"{where}: {key or 'the experiment'}: {plain(first['msg'])}") from None
+            path, text, _ = first_problem(error, document, Experiment)
+            raise BadInput(f"{where}: {dotted(path) or 'the experiment'}: {text}") from None
         except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{where}: can't be read as an experiment: {plain(error)}") from None
 

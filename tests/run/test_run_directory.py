@@ -147,7 +147,7 @@ def test_run_json_is_read_as_it_was_written(tmp_path):
     [
         (b"name = ", "can't be read as an experiment"),
         (b"\xff", "can't be read as an experiment"),
-        (b"name = 'x'\n", "networks: Field required"),
+        (b"name = 'x'\n", "networks: expected a value, but there is none"),
     ],
 )
 def test_a_malformed_experiment_is_bad_input_that_names_the_file(tmp_path, content, expected):
