@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from stitchtui.base.errors import BadInput, ExitCode
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain
-from stitchtui.report.claims import claims
+from stitchtui.report.claim_lines import claims
 from stitchtui.report.depths import depths
 from stitchtui.report.markdown import escaped, line, rendered, table
 from stitchtui.report.references import beside, likeness, named_curves

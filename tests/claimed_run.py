@@ -5,7 +5,7 @@ from typing import Any
 
 from made_events import event, run_started
 
-from stitchtui.report.judging import judge
+from stitchtui.report.claim_judging import judge
 from stitchtui.run.events import NetworkCut, NetworkReady
 from stitchtui.run.state import RunState
 from stitchtui.spec.claims import ClaimSpec

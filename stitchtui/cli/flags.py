@@ -1,4 +1,7 @@
-"""The flags of `stitchtui run` that change the experiment: what each is called and tells of itself."""
+"""The flags of `stitchtui run` that change the experiment: what each is called and tells of itself.
+
+What each lays over the experiment is in `spec.overrides`.
+"""
 
 from collections.abc import Iterable
 from typing import Annotated

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Protocol
 
 from stitchtui.base.text import duration, plain
-from stitchtui.report.lines import line
+from stitchtui.report.event_lines import line
 from stitchtui.run import control, progress
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader, RunFinished, as_object

@@ -186,7 +186,7 @@ def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:
 
 def _warn_of_claims(experiment: "Experiment") -> None:
     """Say which claims are about columns that the run doesn't have: to be added later perhaps, or mistyped."""
-    from stitchtui.report.judging import unplanned
+    from stitchtui.report.claim_judging import unplanned
 
     for line in unplanned(experiment):
         say(f"warning: {line}; `stitchtui add` can measure it later")

@@ -1,1 +1,4 @@
-"""The processes of a run: the worker that drives it, and the inspector that answers questions before one."""
+"""The processes of a run: the worker that drives a plan's units and writes their events, and the inspector.
+
+A driver of another kind goes through `measure.measurer.Measurer.measure(unit)` wherever it likes; one process writes.
+"""

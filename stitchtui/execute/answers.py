@@ -13,7 +13,7 @@ from stitchtui.base.paths import cache_directory
 from stitchtui.base.text import plain
 from stitchtui.data.loading import load_dataset
 from stitchtui.execute.meta_build import MetaBuild
-from stitchtui.networks import architectures, checkpoints, from_torchvision, own_code
+from stitchtui.networks import by_name, checkpoints, from_torchvision, own_code
 from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import USUAL, Shape, spelled
@@ -58,7 +58,7 @@ def cuts(asked: Asked) -> Answer:
     if asked.architecture is None:
         raise BadInput("expected a checkpoint or an architecture", "architecture")
     shape, classes = data_shape(asked.data)
-    name = architectures.canonical(asked.architecture, asked.weights)
+    name = by_name.canonical(asked.architecture, asked.weights)
     return {"architecture": name, **_in_its_size(asked, shape, lambda shape: _by_name(asked, shape, classes))}
 
 
@@ -111,7 +111,7 @@ def _of_checkpoint(asked: Asked, path: Path) -> Answer:
     facts = _in_its_size(
         asked, shape, lambda shape: _facts(*from_file(asked.spec, shape, classes), classes, asked.leaves)
     )
-    answer = {"architecture": architectures.canonical(architecture), **facts}
+    answer = {"architecture": by_name.canonical(architecture), **facts}
     if said is not None:
         answer |= {"data": said.data, "test_error": said.error, "seed": said.seed}
         answer["misfit"] = _misfit(asked.data, shape, classes)
@@ -189,7 +189,7 @@ def names() -> Answer:
     devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     pretrained = list(from_torchvision.names())
-    return {"architectures": architectures.names(), "torchvision": pretrained, "devices": ["cpu", *mps, *devices]}
+    return {"architectures": by_name.names(), "torchvision": pretrained, "devices": ["cpu", *mps, *devices]}
 
 
 def has_arrived(data: str) -> bool:

@@ -18,7 +18,7 @@ from stitchtui.execute.calibration import Calibration, Speed
 from stitchtui.execute.task_costs import LEARNT, NUMBER, TaskCosts
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.session import Session
-from stitchtui.networks import architectures, linear_heads
+from stitchtui.networks import by_name, linear_heads
 from stitchtui.networks.frozen import frozen, start_from
 from stitchtui.networks.heads import last_linear
 from stitchtui.networks.making import naming, own_data
@@ -114,7 +114,7 @@ class _NetworkWork:
     def _stand_in(self, spec: NetworkSpec, data: Dataset) -> nn.Module:
         """An untrained network of this shape, with the beginning that it would have."""
         architecture = spec.architecture or ""
-        module = architectures.build(architecture, len(data.classes), data.shape, spec.width, spec.options)
+        module = by_name.build(architecture, len(data.classes), data.shape, spec.width, spec.options)
         module = module.to(self.session.device)
         if spec.start_from is not None:
             start_from(module, self.session.loaded[spec.start_from].network.module, spec.start_from)

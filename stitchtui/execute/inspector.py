@@ -119,7 +119,7 @@ def _stamp(path: str | None) -> list[int] | None:
 def _estimate(question: dict[str, Any]) -> Answer:
     from stitchtui.execute import answers
     from stitchtui.execute.estimate import estimate
-    from stitchtui.networks import architectures
+    from stitchtui.networks import by_name
     from stitchtui.spec.experiment import Experiment
 
     experiment = Experiment.model_validate(question["experiment"])
@@ -127,7 +127,7 @@ def _estimate(question: dict[str, Any]) -> Answer:
         raise BadInput(f"{experiment.data.name} is downloaded when the run starts; no estimate before that")
     for spec in experiment.networks.values():
         weights = spec.weights
-        if weights is not None and not architectures.weights_have_arrived(spec.architecture or "", weights):
+        if weights is not None and not by_name.weights_have_arrived(spec.architecture or "", weights):
             raise BadInput(f"weights of {spec.architecture} are downloaded when the run starts; no estimate before")
     return {"rows": estimate(experiment, question.get("device") or "auto")}
 

@@ -18,7 +18,7 @@ from stitchtui.measure.measurer import Measurer
 from stitchtui.measure.ready_networks import network_event
 from stitchtui.measure.saying import Pace
 from stitchtui.measure.session import Session
-from stitchtui.report.judging import judge_all
+from stitchtui.report.claim_judging import judge_all
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import (
     Check,

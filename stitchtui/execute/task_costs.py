@@ -99,7 +99,8 @@ class _Cost:
             return self._pass(self.train + self.test, self.bottom, self.deepest) + flops * self.of.calibration.flop
         if isinstance(work, TailWork):
             return self._learning(work)
-        assert isinstance(work, StitchWork)
+        if not isinstance(work, StitchWork):  # of a package's own
+            return self._both(self.train + self.test)
         took = self._matching(work) + self._likeness()
         known = work.fits_map and work.task.start == "least_squares" and FAMILIES[work.task.family].closed_form
         took += self._scoring() * (1 if known or not work.trains else 2)

@@ -17,10 +17,10 @@ from stitchtui.run.events import Event, Step, Warned
 from stitchtui.spec.families import AFFINE, IDENTITY
 from stitchtui.spec.measures import SECONDS, STEPS, STITCH_PARAMETERS
 from stitchtui.stitching import adapters, stitches
-from stitchtui.stitching.controls import NAMES_ITSELF, still_reads
 from stitchtui.stitching.evaluate import Scores, scores_of
 from stitchtui.stitching.modes import training_difference
 from stitchtui.stitching.probe import linear_probes
+from stitchtui.stitching.reinitialise import NAMES_ITSELF, still_reads
 from stitchtui.stitching.stitches import parameter_count
 from stitchtui.stitching.tails import Tail, TailRecipe, tail_of, train_tails
 from stitchtui.stitching.unreached import IMAGES, what_stops

@@ -11,7 +11,7 @@ from stitchtui.data.subsets import generator, random_subset
 from stitchtui.measure.feed import in_order, training_batches
 from stitchtui.measure.loaded import Loaded
 from stitchtui.stitching.cluster_noise import ClusterNoise
-from stitchtui.stitching.controls import shuffled_labels
+from stitchtui.stitching.reinitialise import shuffled_labels
 
 
 @dataclass(frozen=True)

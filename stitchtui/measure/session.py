@@ -23,10 +23,10 @@ from stitchtui.spec.experiment import Cuts, Experiment, StitchSpec
 from stitchtui.spec.plan import Task, taught_other_classes
 from stitchtui.spec.settings import dotted
 from stitchtui.stitching.chain import Chain, Normalise
-from stitchtui.stitching.controls import NAMES_ITSELF, recalibrate, reinitialised, still_reads
 from stitchtui.stitching.cuts import Cut, Traced, Untraceable
 from stitchtui.stitching.evaluate import Scores, base_scores
 from stitchtui.stitching.precision import in_float32
+from stitchtui.stitching.reinitialise import NAMES_ITSELF, recalibrate, reinitialised, still_reads
 
 EVALUATION_BYTES = 1 << 30
 """How much memory one layer's activations of a whole column may take while it is evaluated."""

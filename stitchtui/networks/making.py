@@ -14,7 +14,7 @@ from stitchtui.base.text import plain
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.labels import relabelled
 from stitchtui.data.loading import subset
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.networks.network import Network, Source, error_percent, freeze, normalise, weight_digest
 from stitchtui.networks.trying import IMAGES, try_out
 from stitchtui.spec.experiment import NetworkSpec, Normalisation
@@ -69,7 +69,7 @@ class Making:
         """The network from its seed, with published weights where the specification names some, tried out."""
         headed = self.spec.head is not None
         with seeded(self.spec.seed, self.device):
-            module = architectures.build(
+            module = by_name.build(
                 *(architecture, self.classes, self.data.shape, width, options),
                 weights=self.spec.weights,
                 new_head=headed,

@@ -13,7 +13,7 @@ from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.text import plain
 from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset
-from stitchtui.networks import architectures, checkpoints, fitting, linear_heads, normalisation, own, own_code, sizes
+from stitchtui.networks import by_name, checkpoints, fitting, linear_heads, normalisation, own, own_code, sizes
 from stitchtui.networks.checkpoints import Metadata, bad
 from stitchtui.networks.heads import linear
 from stitchtui.networks.making import Making, architecture_of, naming, own_data
@@ -105,9 +105,9 @@ def from_name(spec: NetworkSpec, shape: Shape | None, classes: int) -> Looked:
     Raises BadInput as `obtain` does, and WrongImages.
     """
     headed = spec.head is not None
-    architecture = architectures.canonical(architecture_of(spec), spec.weights)
+    architecture = by_name.canonical(architecture_of(spec), spec.weights)
     if spec.weights is not None:
-        architectures.check_weights(architecture, spec.weights, classes, new_head=headed)
+        by_name.check_weights(architecture, spec.weights, classes, new_head=headed)
     module, shape, notes = _looked_at(spec.model_copy(update={"architecture": architecture}), shape, classes)
     if not headed:
         return module, shape, notes
@@ -117,8 +117,8 @@ def from_name(spec: NetworkSpec, shape: Shape | None, classes: int) -> Looked:
 def _looked_at(spec: NetworkSpec, given: Shape | None, classes: int) -> Looked:
     """The network that `spec` names, for images of the shape that is given, or else of its own or the usual one."""
     name = architecture_of(spec)
-    said = given or architectures.published_shape(name, spec.weights)
-    module = architectures.build(
+    said = given or by_name.published_shape(name, spec.weights)
+    module = by_name.build(
         *(name, classes, said, spec.width, spec.options),
         new_head=spec.head is not None,
         trust_code=spec.trust_code,
@@ -148,7 +148,7 @@ class _Given(Making):
         without = linear_heads.parameters(module, self.example(scale), self.classes) if self.spec.head else ()
         notes = fitting.load_into(module, checkpoint, self.classes, without, self.spec.part)
         module = yield from self._with_head(module, architecture, scale)
-        network = self.finished(module, architectures.canonical(architecture), "checkpoint", scale, notes=notes)
+        network = self.finished(module, by_name.canonical(architecture), "checkpoint", scale, notes=notes)
         if metadata is not None or self.spec.normalisation != "auto":
             return network
         # A checkpoint of ours brings its own; of a foreign one nobody but its maker knows.
@@ -167,9 +167,9 @@ class _Given(Making):
 
     def pretrained(self) -> Training[Network]:
         weights = self.spec.weights or "pretrained"
-        architecture = architectures.canonical(architecture_of(self.spec), weights)
+        architecture = by_name.canonical(architecture_of(self.spec), weights)
         said = self.spec.normalisation == "auto"
-        published = architectures.published_scale(architecture, weights) if said else None
+        published = by_name.published_scale(architecture, weights) if said else None
         scale = normalisation.chosen(self.spec, self.data, published)
         module = self.build(architecture, self.spec.width, self.spec.options, scale)
         module = yield from self._with_head(module, architecture, scale)

@@ -14,7 +14,7 @@ from stitchtui.base.device import seeded_work
 from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.subsets import generator, random_subset
-from stitchtui.networks import architectures, checkpoints, fitting, from_timm, normalisation, own_code
+from stitchtui.networks import by_name, checkpoints, fitting, from_timm, normalisation, own_code
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.networks.frozen import start_from
 from stitchtui.networks.making import EVALUATION_BATCH, Making, architecture_of, own_data
@@ -23,7 +23,7 @@ from stitchtui.networks.self_supervised import train_self_supervised
 from stitchtui.networks.training import Job, Training, train
 from stitchtui.spec.experiment import NetworkSpec, Normalisation, TrainSpec
 from stitchtui.spec.training_order import whole
-from stitchtui.stitching.controls import recalibrate
+from stitchtui.stitching.reinitialise import recalibrate
 
 # Raised whenever a change to architectures or training may change the weights that a specification leads to.
 TRAINING_VERSION = 1
@@ -33,7 +33,7 @@ CALIBRATION_IMAGES, CALIBRATION_BATCH = 2_000, 250
 def trained(making: Making, start: Network | None) -> Training[Network]:
     """The network that the recipe leads to, from the cache or trained now; `start` is the one it begins with."""
     spec, data = making.spec, making.data
-    architecture = architectures.canonical(architecture_of(spec))
+    architecture = by_name.canonical(architecture_of(spec))
     scale = scale_of(spec, data, start)
     path = _kept(spec, data, start)
     module = making.build(architecture, spec.width, spec.options, scale)
@@ -54,7 +54,7 @@ def untrained(making: Making) -> Network:
     Otherwise they would normalise by a mean of 0 and a variance of 1 that the activations of a deep network don't have.
     """
     spec, data = making.spec, making.data
-    architecture = architectures.canonical(architecture_of(spec))
+    architecture = by_name.canonical(architecture_of(spec))
     scale = normalisation.chosen(spec, data, None)
     module = making.build(architecture, spec.width, spec.options, scale)
     images = data.train.images[_some(len(data.train)).to(making.device)]
@@ -122,7 +122,7 @@ def _train(making: Making, module: nn.Module, path: Path, start: Network | None)
 
 def _metadata(spec: NetworkSpec, data: Dataset, scale: Normalisation, error: float, identity: str) -> Metadata:
     return Metadata(
-        architecture=architectures.canonical(architecture_of(spec)),
+        architecture=by_name.canonical(architecture_of(spec)),
         width=spec.width,
         options=spec.options,
         classes=len(data.classes),
@@ -154,7 +154,7 @@ def _identity(spec: NetworkSpec, data: Dataset, start: Network | None) -> str:
     scale = scale_of(spec, data, start)
     facts: dict[str, Any] = {
         "training_version": TRAINING_VERSION,
-        **source_facts(architectures.canonical(architecture_of(spec))),
+        **source_facts(by_name.canonical(architecture_of(spec))),
         "width": spec.width,
         "options": spec.options,
         "seed": spec.seed,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from stitchtui.report import csv
-from stitchtui.report.claims import claims
+from stitchtui.report.claim_lines import claims
 from stitchtui.report.columns import PLACES
 from stitchtui.report.depths import depths
 from stitchtui.report.table import Entry, Heading, Table

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from stitchtui.base.text import duration
 from stitchtui.report import figures
-from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
+from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.side_by_side import SideBySide

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from stitchtui.report.claims import CLAIMS_HOW, claims
+from stitchtui.report.claim_lines import CLAIMS_HOW, claims
 from stitchtui.report.details import details, meanings
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.side_by_side import SideBySide

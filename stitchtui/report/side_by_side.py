@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stitchtui.report import difference
-from stitchtui.report.claims import claims
+from stitchtui.report.claim_lines import claims
 from stitchtui.report.table import Entry, Heading, Table, verdict
 from stitchtui.report.wording import column_name, listed, points
 from stitchtui.run.answers import penalty_of

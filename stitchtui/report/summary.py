@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
 from stitchtui.base.text import duration
-from stitchtui.report.claims import claim_lines
+from stitchtui.report.claim_lines import claim_lines
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.references import beside, likeness
 from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed, time_taken

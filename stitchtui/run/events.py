@@ -31,7 +31,8 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
     """Something that a run says: a line of its log, with its fields in the order of their declaration.
 
     A field whose default is UNSET is left out of the line where nothing is said; one with another default is always
-    written, and older logs may lack it.
+    written, and older logs may lack it. A new type also needs a handler in `run.state`, and words in
+    `report.event_lines` if a person is to read of it.
     """
 
     t: Moment = NEVER  # when it was written

@@ -1,9 +1,11 @@
 """The controls: what each changes, how it is called, what it tells. No torch: plans, reports and the app read it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
+from stitchtui.base.errors import not_known
 from stitchtui.base.registry import Registry
 from stitchtui.spec.families import IDENTITY
+from stitchtui.stats.objections import CutEvidence
 
 _STITCHES, _BASELINES, _STAND_INS = (
     "stitchtui.measure.stitch_work",
@@ -41,8 +43,12 @@ class Control:
     in_top: str = ""
     in_data: str = ""
     worth_asking: bool = False  # whether the app offers it for a pair that has it not
-    evidence: str = ""  # what the judgement on similarity knows its penalty as
+    evidence: str = ""  # what the judgement on similarity knows its penalty as: a field of its `CutEvidence`
     beware: str = ""  # what a summary says of it beside its number
+
+    def __post_init__(self) -> None:
+        if self.evidence not in ("", *(each.name for each in fields(CutEvidence))):
+            raise ValueError(f"evidence: {not_known(self.evidence, [each.name for each in fields(CutEvidence)])}")
 
     @property
     def needs_naming(self) -> bool:

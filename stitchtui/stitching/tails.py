@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.controls import reinitialised
+from stitchtui.stitching.reinitialise import reinitialised
 
 
 @dataclass(frozen=True)

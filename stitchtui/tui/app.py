@@ -122,7 +122,7 @@ class StitchApp(Shell):
             await self.on_event(event)
 
     def _use_own_keys(self) -> list[str]:
-        from stitchtui.tui.keymap import keymap_path, read_keymap
+        from stitchtui.tui.own_keys import keymap_path, read_keymap
 
         keymap, problems = read_keymap(keymap_path())
         if keymap:

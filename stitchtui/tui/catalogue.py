@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stitchtui.report.claims import claim_counts
+from stitchtui.report.claim_lines import claim_counts
 from stitchtui.report.wording import counted, verdict_counts
 from stitchtui.run import control, progress
 from stitchtui.run.asking import outstanding

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from stitchtui.report.claims import CLAIMS_HOW, claims, unfinished
+from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.summary import TOPICS, Topic, summary_lines
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState

@@ -10,7 +10,7 @@ from typing import Protocol
 from textual.message import Message
 
 from stitchtui.base.text import plain
-from stitchtui.report.lines import line
+from stitchtui.report.event_lines import line
 from stitchtui.run import control
 from stitchtui.run.asking import added, unmeasured
 from stitchtui.run.control import RunCondition

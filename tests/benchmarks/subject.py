@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from stitchtui.base import device as devices
 from stitchtui.base.errors import BadInput
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.networks.network import freeze
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain, Normalise
-from stitchtui.stitching.controls import recalibrate
 from stitchtui.stitching.cuts import Cut, Traced
+from stitchtui.stitching.reinitialise import recalibrate
 
 CLASSES = 10
 MANY_STEPS = 1_000_000
@@ -179,7 +179,7 @@ def random_subject(
     bases = []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        module = architectures.build(architecture, CLASSES, shape, width).to(device)
+        module = by_name.build(architecture, CLASSES, shape, width).to(device)
         recalibrate(module, [images])  # random weights alone let activations grow without bound
         bases.append(Base(freeze(module), images[:5]))
     return Subject(options, *bases, (images, labels))

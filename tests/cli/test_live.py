@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from stitchtui.cli import live
-from stitchtui.report import lines
+from stitchtui.report import event_lines
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Unknown, Warned, decode
 from stitchtui.run.state import RunState
@@ -19,7 +19,7 @@ def state_after(said):
 
 
 def line(said, state=None):
-    return lines.line(logged.event(said), state or RunState())
+    return event_lines.line(logged.event(said), state or RunState())
 
 
 def drawn(state, width=100, ascii=False):
@@ -225,7 +225,7 @@ def test_what_goes_wrong_has_a_line_and_what_nobody_knows_has_none():
     assert line(check) == "CHECK FAILED: frozen: no detail given"
     assert line({"t": 0, "type": "warning", "text": "odd"}) == "warning: odd"
     assert line({**check, "passed": True}) is None
-    assert lines.line(Unknown(t=0, said={"t": 0, "type": "invented"}), RunState()) is None
+    assert event_lines.line(Unknown(t=0, said={"t": 0, "type": "invented"}), RunState()) is None
 
 
 def test_plain_lines_carry_no_control_characters():

@@ -7,9 +7,9 @@ from statistics import fmean
 import pytest
 from small_runs import experiment, new_run, run_here
 
+from stitchtui.report.claim_judging import judge_all
 from stitchtui.report.columns import meaning
 from stitchtui.report.export import csv_text
-from stitchtui.report.judging import judge_all
 from stitchtui.run.directory import create
 from stitchtui.run.events import Claim, read_events
 from stitchtui.spec.experiment import Experiment

@@ -15,7 +15,7 @@ from stitchtui.data.dataset import Dataset
 from stitchtui.execute import estimate as estimation
 from stitchtui.execute.calibration import Calibration, Line, Speed
 from stitchtui.execute.estimate import estimate
-from stitchtui.networks.architectures import build
+from stitchtui.networks.by_name import build
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
 from stitchtui.networks.training import Training

@@ -12,7 +12,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.execute import answers
 from stitchtui.execute.answers import Asked
 from stitchtui.execute.inspector import Inspector
-from stitchtui.networks import architectures, checkpoints
+from stitchtui.networks import by_name, checkpoints
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.stitching.cuts import Traced
 
@@ -21,7 +21,7 @@ SHAPE = (1, 8, 8)
 
 
 def own_checkpoint(path, architecture="digits_cnn"):
-    module = architectures.build("digits_cnn", 10, SHAPE, 0.5)
+    module = by_name.build("digits_cnn", 10, SHAPE, 0.5)
     metadata = Metadata(
         architecture=architecture, width=0.5, classes=10, shape=SHAPE, mean=(0.5,), std=(0.5,), error=2.5, data="digits"
     )
@@ -46,7 +46,7 @@ def test_a_checkpoint_of_ours_says_its_cuts_shape_data_and_error_without_being_t
 
 
 def test_every_other_name_that_a_run_takes_for_a_cut_is_said_with_it():
-    network = architectures.build("resnet20", 10, (3, 32, 32), 0.25).eval()
+    network = by_name.build("resnet20", 10, (3, 32, 32), 0.25).eval()
     rows, _ = answers.cut_rows(network, (3, 32, 32))
     traced = Traced(network, torch.rand(2, 3, 32, 32))
     for row in rows:
@@ -73,7 +73,7 @@ def test_data_that_a_checkpoint_can_not_be_used_on_is_said(tmp_path):
 
 def test_a_foreign_checkpoint_needs_an_architecture_and_is_inspected_with_one(tmp_path):
     path = tmp_path / "foreign.pt"
-    torch.save(architectures.build("digits_cnn", 10, SHAPE).state_dict(), path)
+    torch.save(by_name.build("digits_cnn", 10, SHAPE).state_dict(), path)
     with pytest.raises(BadInput, match="architecture"):
         answers.cuts(Asked("digits", str(path)))
     answer = answers.cuts(Asked("digits", str(path), "digits_cnn"))

@@ -5,8 +5,8 @@ import torch
 from torch import fx, nn
 
 from stitchtui.base.errors import BadInput
-from stitchtui.networks import architectures
-from stitchtui.networks.architectures import build, canonical, names
+from stitchtui.networks import by_name
+from stitchtui.networks.by_name import build, canonical, names
 from stitchtui.spec.architectures import ARCHITECTURES
 
 SMALL = {"width": 0.125}
@@ -147,4 +147,4 @@ def test_weights_that_cant_be_downloaded_say_where_to_put_them(monkeypatch: pyte
 
 
 def test_names_are_what_build_knows() -> None:
-    assert all(architectures.canonical(name) for name in names())
+    assert all(by_name.canonical(name) for name in names())

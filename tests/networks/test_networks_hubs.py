@@ -17,7 +17,7 @@ from torch import nn
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.work import finish
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import cache_path, obtain
 from stitchtui.spec.experiment import NetworkSpec, Normalisation, TrainSpec
@@ -80,9 +80,9 @@ def configured(folder: Path, name: str, config: dict[str, Any]) -> None:
 
 
 def test_timms_names_build_networks_of_the_datas_size_channels_and_classes() -> None:
-    network = architectures.build("timm:test_vit", 7, (1, 32, 32)).eval()
+    network = by_name.build("timm:test_vit", 7, (1, 32, 32)).eval()
     assert network(torch.rand(2, 1, 32, 32)).shape == (2, 7)
-    network = architectures.build("timm:test_resnet", 7, SHAPE, options={"drop_rate": 0.25}).eval()
+    network = by_name.build("timm:test_resnet", 7, SHAPE, options={"drop_rate": 0.25}).eval()
     assert network.drop_rate == 0.25
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 7)
 
@@ -261,9 +261,9 @@ def test_features_of_torch_hub_take_a_head_and_what_is_no_network_is_refused() -
 
 def test_published_weights_say_what_they_are_fed_with() -> None:
     half = Normalisation(mean=(0.5,) * 3, std=(0.5,) * 3)
-    assert architectures.published_scale("efficientnet_v2_l", "DEFAULT") == half
-    assert architectures.published_scale("timm:vit_tiny_patch16_224", "pretrained") == half
-    assert architectures.published_scale("torchvision:resnet50", "pretrained").mean == (0.485, 0.456, 0.406)
+    assert by_name.published_scale("efficientnet_v2_l", "DEFAULT") == half
+    assert by_name.published_scale("timm:vit_tiny_patch16_224", "pretrained") == half
+    assert by_name.published_scale("torchvision:resnet50", "pretrained").mean == (0.485, 0.456, 0.406)
 
 
 @pytest.mark.parametrize(
@@ -290,11 +290,11 @@ def test_a_repository_says_the_size_of_its_images(
     configured(tmp_path, "someone/sized", {"model_type": "vit", **config})
     place = tmp_path / "hf" / "models--someone--sized" / "snapshots" / COMMIT / "preprocessor_config.json"
     place.write_text(json.dumps(preprocessor))
-    assert architectures.published_shape("hf:someone/sized") == shape
+    assert by_name.published_shape("hf:someone/sized") == shape
 
 
 def test_timms_networks_have_the_size_of_their_weights(tmp_path: Path) -> None:
-    assert architectures.published_shape("timm:vit_base_patch16_384") == (3, 384, 384)
-    assert architectures.published_shape("timm:resnet18") == (3, 224, 224)
+    assert by_name.published_shape("timm:vit_base_patch16_384") == (3, 384, 384)
+    assert by_name.published_shape("timm:resnet18") == (3, 224, 224)
     in_timms_format(tmp_path, "someone/small", 3)
-    assert architectures.published_shape("hf:someone/small") == (3, 160, 160)
+    assert by_name.published_shape("hf:someone/small") == (3, 160, 160)

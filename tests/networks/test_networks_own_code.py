@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stitchtui.base.errors import BadInput
-from stitchtui.networks.architectures import build
+from stitchtui.networks.by_name import build
 from stitchtui.networks.own_code import source_digest
 
 CODE = """

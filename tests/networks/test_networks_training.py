@@ -14,7 +14,7 @@ from torch import nn
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.work import finish
 from stitchtui.networks import training
-from stitchtui.networks.architectures import build
+from stitchtui.networks.by_name import build
 from stitchtui.networks.network import weight_digest
 from stitchtui.networks.training import Job, learning_rate, train
 from stitchtui.spec.experiment import Normalisation, TrainSpec

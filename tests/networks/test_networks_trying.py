@@ -9,7 +9,7 @@ from torch import nn
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.work import finish
-from stitchtui.networks import architectures, sizes
+from stitchtui.networks import by_name, sizes
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import from_file, from_name, obtain
 from stitchtui.networks.trying import WrongImages, look
@@ -93,7 +93,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def made(code: Path, name: str, seed: int = 1, channels: int = 1) -> nn.Module:
     torch.manual_seed(seed)
-    return architectures.build(f"{code}:{name}", 3, (channels, 8, 8))
+    return by_name.build(f"{code}:{name}", 3, (channels, 8, 8))
 
 
 def saved(code: Path, name: str) -> Path:
@@ -152,11 +152,11 @@ def test_lazy_layers_take_their_shapes_from_the_images_and_never_from_a_guess(co
     ],
 )
 def test_a_published_network_has_a_size_of_its_own(name: str, shape: sizes.Shape | None) -> None:
-    assert architectures.published_shape(name) == shape
+    assert by_name.published_shape(name) == shape
 
 
 def test_weights_for_another_size_have_that() -> None:
-    assert architectures.published_shape("torchvision:vit_b_16", "IMAGENET1K_SWAG_E2E_V1") == (3, 384, 384)
+    assert by_name.published_shape("torchvision:vit_b_16", "IMAGENET1K_SWAG_E2E_V1") == (3, 384, 384)
 
 
 def test_a_network_is_looked_at_in_its_own_size_where_none_is_given_and_that_is_said(code: Path) -> None:

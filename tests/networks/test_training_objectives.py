@@ -18,7 +18,7 @@ from stitchtui.base.work import finish
 from stitchtui.data.dataset import Part
 from stitchtui.data.named import load_digits
 from stitchtui.networks import heads, simclr
-from stitchtui.networks.architectures import build
+from stitchtui.networks.by_name import build
 from stitchtui.networks.frozen import all_but, frozen, start_from
 from stitchtui.networks.network import error_percent, weight_digest
 from stitchtui.networks.objectives import Batch, rotation, turned

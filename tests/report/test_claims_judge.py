@@ -3,7 +3,7 @@
 import pytest
 from claimed_run import CUTS, experiment, measures, reason, run, verdict
 
-from stitchtui.report.judging import judge, judge_all
+from stitchtui.report.claim_judging import judge, judge_all
 from stitchtui.run.events import CellFinished
 from stitchtui.spec.claims import ClaimSpec
 

@@ -6,7 +6,7 @@ from claimed_run import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitchtui.report.judging import judge
+from stitchtui.report.claim_judging import judge
 from stitchtui.spec.claims import ClaimSpec
 from stitchtui.stats.judgement import at_least, every, some
 from stitchtui.stats.penalty import Interval, difference, error_interval

@@ -10,9 +10,9 @@ from made_events import event, run_started
 
 from stitchtui import cli
 from stitchtui.base.errors import ExitCode
-from stitchtui.report.claims import claim_lines, claims
+from stitchtui.report.claim_judging import judge_all
+from stitchtui.report.claim_lines import claim_lines, claims
 from stitchtui.report.export import json_text
-from stitchtui.report.judging import judge_all
 from stitchtui.report.markdown import run_text
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import control

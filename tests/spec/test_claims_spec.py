@@ -7,7 +7,7 @@ from claimed_run import experiment
 from pydantic import ValidationError
 
 from stitchtui.base.errors import BadInput
-from stitchtui.report import claim_words, judging
+from stitchtui.report import claim_judging, claim_words
 from stitchtui.report.claim_numbers import name_of
 from stitchtui.report.claim_words import sentence
 from stitchtui.spec import claims
@@ -212,7 +212,7 @@ def test_a_claim_says_what_it_claims_in_one_plain_sentence(claim, expected):
 
 def test_every_kind_has_a_grammar_a_sentence_and_a_judge():
     kinds = set(get_args(claims.Kind))
-    assert kinds == set(claims._GRAMMAR) == set(claim_words._SENTENCES) == set(judging._KINDS)
+    assert kinds == set(claims._GRAMMAR) == set(claim_words._SENTENCES) == set(claim_judging._KINDS)
     assert kinds == {claim["kind"] for claim, _ in EXAMPLES}
 
 

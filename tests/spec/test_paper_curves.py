@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from stitchtui.base.errors import BadInput
-from stitchtui.networks.architectures import build
 from stitchtui.networks.blocks import Blocks
+from stitchtui.networks.by_name import build
 from stitchtui.spec.curves import curve, curves
 
 EVERY = list(curves().values())

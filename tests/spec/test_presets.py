@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchtui.base.errors import BadInput
-from stitchtui.report.judging import unplanned
+from stitchtui.report.claim_judging import unplanned
 from stitchtui.spec.curves import curve, named
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import resolve

@@ -7,7 +7,7 @@ import torch
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, nn
 
-from stitchtui.stitching.controls import recalibrate, reinitialised, still_reads
+from stitchtui.stitching.reinitialise import recalibrate, reinitialised, still_reads
 
 
 def test_nothing_learnt_is_left_in_a_reinitialised_network() -> None:

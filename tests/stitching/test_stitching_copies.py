@@ -11,7 +11,7 @@ from told import told
 from torch import Tensor, nn
 
 from stitchtui.base.work import finish
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.stitching import copies, fit, fold, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import Part, faithful
@@ -201,7 +201,7 @@ def batches(count: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield IMAGES, torch.arange(6) % 4
 
 
-@pytest.mark.parametrize("build", [SmallConv, SmallVit, lambda: architectures.build("resnet20", 4, (3, 8, 8), 0.25)])
+@pytest.mark.parametrize("build", [SmallConv, SmallVit, lambda: by_name.build("resnet20", 4, (3, 8, 8), 0.25)])
 @pytest.mark.parametrize("wanted", ["blocks", "all"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_copies_of_plain_networks_are_found_to_be_faithful(

@@ -16,7 +16,7 @@ from told import told
 from torch import Tensor, nn
 
 from stitchtui.base.work import finish
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.stitching import fit, memory, stitches
 from stitchtui.stitching import seams as column_module
 from stitchtui.stitching.chain import Chain
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def resnet20(width: float = 0.5) -> nn.Module:
-    return architectures.build("resnet20", 4, (3, 8, 8), width)
+    return by_name.build("resnet20", 4, (3, 8, 8), width)
 
 
 def chain_of(network: nn.Module) -> Chain:

@@ -10,7 +10,7 @@ from told import told
 from torch import Tensor, nn
 
 from stitchtui.base.work import finish
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching import seams as column_module
 from stitchtui.stitching.chain import Chain
@@ -31,7 +31,7 @@ def chain_of(network: nn.Module) -> Chain:
 
 
 def resnet20(seed: int, width: float = 0.5) -> Chain:
-    return chain_of(frozen(architectures.build("resnet20", 4, (3, 8, 8), width), seed))
+    return chain_of(frozen(by_name.build("resnet20", 4, (3, 8, 8), width), seed))
 
 
 def batches(count: int, size: int = 16) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from small_networks import SmallConv, SmallVit, frozen
 from torch import Tensor, fx, nn
 
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.fold import GlobalAverage, ScaleShift, Subsample, attention, folded
@@ -64,7 +64,7 @@ def test_a_folded_chain_computes_the_same_at_every_cut(build: type[nn.Module], w
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet20", "myrtle5", "vit"])
 def test_a_folded_architecture_computes_the_same_scores_and_gradients(architecture: str) -> None:
     width = 1.0 if architecture == "vit" else 0.25
-    chain = chain_of(frozen(architectures.build(architecture, 4, (3, 16, 16), width), 0), torch.rand(2, 3, 16, 16))
+    chain = chain_of(frozen(by_name.build(architecture, 4, (3, 16, 16), width), 0), torch.rand(2, 3, 16, 16))
     cheap, gradients = folded(chain, torch.float32), []
     for each in (chain, cheap):
         x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)).requires_grad_()
@@ -190,7 +190,7 @@ def test_every_second_pixel_has_the_gradient_of_indexing_with_the_channels_last(
 
 
 def test_a_resnet_of_he_et_al_has_its_slow_gradients_replaced() -> None:
-    network = frozen(architectures.build("resnet20", 4, (3, 16, 16), 0.25), 0)
+    network = frozen(by_name.build("resnet20", 4, (3, 16, 16), 0.25), 0)
     found = layers(folded(chain_of(network, torch.rand(2, 3, 16, 16)), torch.float32))
     assert found.count(Subsample) == 2
     assert found.count(GlobalAverage) == 1

@@ -9,7 +9,7 @@ from told import told
 from torch import Tensor, nn
 
 from stitchtui.base.work import finish
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.stitching import fit, objectives, stitches
 from stitchtui.stitching.chain import Chain
@@ -172,7 +172,7 @@ def test_the_last_features_are_those_that_the_classifier_reads() -> None:
     assert cut is not None
     assert cut.name.startswith("hidden")
     assert cut.shape == (5,)
-    resnet = Traced(frozen(architectures.build("resnet20", 4, (3, 8, 8), 0.25), 0), EXAMPLE)
+    resnet = Traced(frozen(by_name.build("resnet20", 4, (3, 8, 8), 0.25), 0), EXAMPLE)
     assert objectives.penultimate(resnet) == resnet.select(["flatten"])[0]
 
 

@@ -8,14 +8,14 @@ from small_networks import SmallConv, frozen
 from torch import Tensor, nn
 
 from stitchtui.base.work import finish
-from stitchtui.networks import architectures
+from stitchtui.networks import by_name
 from stitchtui.stitching import fit, stitches
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.cuts import Traced
 
 
 def network(kind: str, seed: int) -> nn.Module:
-    return frozen(SmallConv() if kind == "small" else architectures.build(kind, 4, (3, 8, 8), 0.5), seed)
+    return frozen(SmallConv() if kind == "small" else by_name.build(kind, 4, (3, 8, 8), 0.5), seed)
 
 
 def batches(count: int, normalise: nn.Module | None = None) -> Iterator[tuple[Tensor, Tensor]]:

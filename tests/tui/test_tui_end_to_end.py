@@ -9,7 +9,7 @@ from small_runs import experiment
 
 from stitchtui.cli import invoke
 from stitchtui.data.loading import load_dataset
-from stitchtui.networks.architectures import build
+from stitchtui.networks.by_name import build
 from stitchtui.networks.checkpoints import Metadata, save
 from stitchtui.run import control
 from stitchtui.run.directory import all_runs

@@ -4,7 +4,7 @@ import pytest
 from pilot import make_experiment, make_run, screen_text, tasks_of, wait_for, wait_for_text, write_task
 
 from stitchtui.base.paths import runs_directory
-from stitchtui.report.claims import claim_lines
+from stitchtui.report.claim_lines import claim_lines
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.events import Claim, EventWriter, Warned
 from stitchtui.run.state import RunState

@@ -13,8 +13,8 @@ from textual.dom import DOMNode
 import stitchtui.tui
 from stitchtui.base.paths import runs_directory
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.keymap import keymap_path, read_keymap
 from stitchtui.tui.keys import SCREENS
+from stitchtui.tui.own_keys import keymap_path, read_keymap
 
 OURS = {binding.id: binding for bindings in SCREENS.values() for binding in bindings}
 

@@ -8,7 +8,7 @@ from pilot import make_experiment, make_run, screen_strips, screen_text, wait_fo
 from scripted import Scripted, known
 
 from stitchtui.base.paths import runs_directory
-from stitchtui.networks.architectures import build
+from stitchtui.networks.by_name import build
 from stitchtui.networks.checkpoints import Metadata, save
 from stitchtui.run import control
 from stitchtui.run.directory import all_runs

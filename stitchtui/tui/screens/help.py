@@ -16,7 +16,7 @@ from textual.widgets import Static
 from stitchtui.base.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.glossary import GLOSSARY
-from stitchtui.tui.keymap import keymap_path
+from stitchtui.tui.own_keys import keymap_path
 from stitchtui.tui.widgets.hints import Hints
 
 _COLOURS = {

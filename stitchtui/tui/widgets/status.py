@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from stitchtui.base.text import duration, size
-from stitchtui.report.claims import claim_counts
+from stitchtui.report.claim_lines import claim_counts
 from stitchtui.report.wording import counted, printable, shortened
 from stitchtui.run import progress
 from stitchtui.run.records import TaskState

@@ -16,7 +16,9 @@ def claims(state: RunState) -> list[Judged]:
     """The claims as the run's end said them; until then, as far as the run has come."""
     if state.claims or not state.experiment.get("claims"):
         return state.claims
-    from stitchtui.report.judging import judge_all  # imported late: a run that has said its claims needs no pydantic
+    from stitchtui.report.claim_judging import (
+        judge_all,  # imported late: a run that has said its claims needs no pydantic
+    )
 
     return judge_all(state)
 
