@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from stitchtui.stitching import fit
+from stitchtui.stitching import column_trainer
 
 
 def told(work, report=lambda *_: None, remark=lambda *_: None):
@@ -12,7 +12,7 @@ def told(work, report=lambda *_: None, remark=lambda *_: None):
             said = next(work)
         except StopIteration as ended:
             return ended.value
-        if isinstance(said, fit.Remark):
+        if isinstance(said, column_trainer.Remark):
             remark(said.column, said.text)
         else:
             report(said.step, said.progress)

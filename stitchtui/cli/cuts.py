@@ -49,7 +49,7 @@ def cuts(
     given = {
         "width": width, "options": overrides.options(option or []), "head": head, "part": part, "trust_code": trust_code
     }  # fmt: skip
-    from stitchtui.execute.answers import cut_rows
+    from stitchtui.execute.network_facts import cut_rows
     from stitchtui.networks.trying import WrongImages
 
     said = None if shape is None else image_shape(shape)

@@ -50,21 +50,21 @@ class Inspector:
     def answer(self, question: dict[str, Any]) -> Answer:
         """The answer to a question about names or cuts; raises BadInput for one that has none."""
         if question.get("ask") == "names":
-            from stitchtui.execute import answers
+            from stitchtui.execute import network_facts
 
-            return answers.names()
+            return network_facts.names()
         if question.get("ask") == "cuts":
             return self._cuts(question)
         raise BadInput.at("ask", "expected cuts, names or estimate")
 
     def _cuts(self, question: dict[str, Any]) -> Answer:
-        from stitchtui.execute.answers import Asked, cuts
+        from stitchtui.execute.network_facts import NetworkQuestion, cuts
 
         source = {key: value for key, value in question["source"].items() if key in _SOURCE}
         source["leaves"] = tuple(source.get("leaves", ()))
         key = json.dumps([source, question["data"], *_stamps(source)], sort_keys=True)
         if key not in self._known:
-            answer = cuts(Asked(data=question["data"], **source))
+            answer = cuts(NetworkQuestion(data=question["data"], **source))
             self._known[key] = answer  # only what was answered: what can't be read now may be readable later
         return self._known[key]
 
@@ -117,13 +117,13 @@ def _stamp(path: str | None) -> list[int] | None:
 
 
 def _estimate(question: dict[str, Any]) -> Answer:
-    from stitchtui.execute import answers
+    from stitchtui.execute import network_facts
     from stitchtui.execute.estimate import estimate
     from stitchtui.networks import by_name
     from stitchtui.spec.experiment import Experiment
 
     experiment = Experiment.model_validate(question["experiment"])
-    if not answers.has_arrived(experiment.data.name):
+    if not network_facts.has_arrived(experiment.data.name):
         raise BadInput(f"{experiment.data.name} is downloaded when the run starts; no estimate before that")
     for spec in experiment.networks.values():
         weights = spec.weights
@@ -136,7 +136,7 @@ def main() -> int:
     """Serve stdin until it is closed. Whatever else wants to print goes to stderr: stdout carries answers only."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    from stitchtui.execute import answers  # noqa: F401  torch is loaded before the first question comes
+    from stitchtui.execute import network_facts  # noqa: F401  torch is loaded before the first question comes
 
     Inspector(out).serve(sys.stdin)
     os._exit(0)  # an estimate that is still computed has nobody left to tell

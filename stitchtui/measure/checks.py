@@ -8,7 +8,7 @@ from stitchtui.measure.session import Session
 from stitchtui.run.events import Check, Event, Warned
 from stitchtui.spec.measures import PENALTY
 from stitchtui.spec.plan import Task
-from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.evaluate import column_scores
 
 
@@ -19,7 +19,10 @@ def check_ends(session: Session, task: Task) -> Saying[None]:
     """
     ends = session.loaded[task.bottom], session.loaded[task.top]
     bottom, top = (session.chain(loaded, []) for loaded in ends)
-    seams = [fit.Seam(0, 0, stitches.Identity()), fit.Seam(bottom.output, top.output, stitches.Identity())]
+    seams = [
+        column_trainer.Seam(0, 0, stitches.Identity()),
+        column_trainer.Seam(bottom.output, top.output, stitches.Identity()),
+    ]
     seams = seams[:1] if session.has_own_classes(ends[0]) else seams
     batches = in_order(session.dataset.test, session.experiment.evaluation_batch)
     scores, _ = yield from silent(column_scores(bottom, top, seams, batches))

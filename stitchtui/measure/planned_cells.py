@@ -8,7 +8,7 @@ from torch import nn
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.material import Ends
 from stitchtui.measure.session import Session
-from stitchtui.stitching import fit
+from stitchtui.stitching import column_trainer
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cluster_noise import ClusterNoise
 from stitchtui.stitching.cuts import Cut
@@ -35,9 +35,9 @@ class Chains:
     top: Chain
     ends: tuple[tuple[int, int], ...]  # of each cell: its boundaries in the bottom's chain and in the top's
 
-    def seams(self, stitches: Sequence[nn.Module]) -> list[fit.Seam]:
+    def seams(self, stitches: Sequence[nn.Module]) -> list[column_trainer.Seam]:
         """The cells' seams, with a stitch each."""
-        return [fit.Seam(low, high, stitch) for (low, high), stitch in zip(self.ends, stitches, strict=True)]
+        return [column_trainer.Seam(low, high, stitch) for (low, high), stitch in zip(self.ends, stitches, strict=True)]
 
 
 def cuts_of(cells: Sequence[PlannedCell]) -> list[tuple[Cut, Cut]]:

@@ -48,7 +48,7 @@ from stitchtui.spec.measures import (
 )
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.plan import Task
-from stitchtui.stitching import adapters, fit, objectives, stitches
+from stitchtui.stitching import adapters, column_trainer, objectives, stitches
 from stitchtui.stitching.direct import AffineMap
 from stitchtui.stitching.evaluate import Measured, Scores, column_measures
 from stitchtui.stitching.unreached import IMAGES, unreached
@@ -60,7 +60,7 @@ class Prepared:
 
     cells: Sequence[PlannedCell]
     both: Chains
-    seams: list[fit.Seam]  # of each cell
+    seams: list[column_trainer.Seam]  # of each cell
     sick: dict[str, str]  # the rows whose stitch has no start, and why
     unreached: dict[PlannedCell, str]  # cells that are not among these, since no gradient reaches their stitch, and why
     before: list[Scores] | None = None  # what the stitches score before training
@@ -148,7 +148,7 @@ class StitchWork(TaskWork):
             stitches.start_at_random(stitch, torch.Generator().manual_seed(own))
         return stitch
 
-    def try_out(self) -> tuple[Chains, list[fit.Seam]] | None:
+    def try_out(self) -> tuple[Chains, list[column_trainer.Seam]] | None:
         """The chains and the seams with unfitted stitches, to be timed; None if no two cuts fit."""
         fitting = [p for p in self.cells if self.misfit(p) is None]
         if not fitting:
@@ -216,7 +216,7 @@ class StitchWork(TaskWork):
             ready.before = yield from self._scores_before(ready.both, ready.cells, ready.seams)
         return ready
 
-    def _unreached(self, both: Chains, seams: Sequence[fit.Seam]) -> dict[int, str]:
+    def _unreached(self, both: Chains, seams: Sequence[column_trainer.Seam]) -> dict[int, str]:
         """The seams, by number, that training would leave as they are, and why."""
         batch = next(self.material.training(IMAGES, self.task.seed, both.bottom))
         first = objectives.objective_at(self.task.objective, self.recipe(self.steps).schedule, 1, self.steps)
@@ -259,7 +259,7 @@ class StitchWork(TaskWork):
         return self.matching.key(self.ends, pair, self.task.family, self.stitch, self.material)
 
     def _start_from_maps(
-        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[fit.Seam]
+        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[column_trainer.Seam]
     ) -> Saying[dict[str, str]]:
         """Start each stitch from its closed-form map, where that is the start; returns the rows that have none."""
         if not self.fits_map:
@@ -282,7 +282,7 @@ class StitchWork(TaskWork):
         return sick
 
     def _scores_before(
-        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[fit.Seam]
+        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[column_trainer.Seam]
     ) -> Saying[list[Scores]]:
         """What the stitches score before training: known already where they start as a direct-matching cell's map."""
         known = [self.matching.scores.get(self._key(p)) for p in cells]
@@ -290,44 +290,46 @@ class StitchWork(TaskWork):
             return [s for s in known if s is not None]
         return [m.scores for m in (yield from self.measures(both, cells, seams, whole=False))]
 
-    def _best(self, both: Chains, cells: Sequence[PlannedCell]) -> Saying[tuple[list[fit.Seam], list[Scores]]]:
+    def _best(
+        self, both: Chains, cells: Sequence[PlannedCell]
+    ) -> Saying[tuple[list[column_trainer.Seam], list[Scores]]]:
         """Of several starts the stitches that ended with the lowest training loss, and what their starts scored."""
         count = self.stitch.best_of
         attempts = [both.seams([self.build(p, attempt) for p in cells]) for attempt in range(count)]
         by_place = list(zip(*attempts, strict=True))
         losses = yield from self.train(both, [seam for starts in by_place for seam in starts], self.steps)
-        chosen = fit.best_of(by_place, losses or [0.0] * (count * len(cells)))
+        chosen = column_trainer.best_of(by_place, losses or [0.0] * (count * len(cells)))
         untrained = both.seams([self.build(p, attempt) for p, attempt in zip(cells, chosen, strict=True)])
         before = [m.scores for m in (yield from self.measures(both, cells, untrained, whole=False))]
         return [starts[best] for starts, best in zip(by_place, chosen, strict=True)], before
 
     def _train_and_measure(
-        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[fit.Seam]
+        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[column_trainer.Seam]
     ) -> Saying[list[Measured]]:
         if not self.alone:
             if self.trains:
                 yield from self.train(both, seams, self.steps)
             return (yield from self.measures(both, cells, seams))
         (seam,) = seams
-        with fit.BatchStatistics(both.bottom.upto(seam.bottom), both.top.after(seam.top)) as statistics:
+        with column_trainer.BatchStatistics(both.bottom.upto(seam.bottom), both.top.after(seam.top)) as statistics:
             yield from self.train(both, seams, self.steps)
             statistics.evaluate()
             # The top's own activations have other statistics by now: no gap to speak of.
             return [replace(m, gap=None) for m in (yield from self.measures(both, cells, seams, whole=False))]
 
-    def train(self, both: Chains, seams: Sequence[fit.Seam], steps: int) -> Saying[list[float]]:
+    def train(self, both: Chains, seams: Sequence[column_trainer.Seam], steps: int) -> Saying[list[float]]:
         """Train the seams for `steps` of the task's recipe; return their training losses, if it came to an end."""
         batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
         losses: list[float] = []
         with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
             recipe = self.recipe(steps)
-            losses = yield from self._told(fit.train_column(both.bottom, both.top, seams, batches, recipe))
+            losses = yield from self._told(column_trainer.train_column(both.bottom, both.top, seams, batches, recipe))
         self._done += steps
         return losses
 
-    def recipe(self, steps: int) -> fit.Recipe:
+    def recipe(self, steps: int) -> column_trainer.Recipe:
         """The recipe for so many steps of training."""
-        return fit.Recipe(
+        return column_trainer.Recipe(
             steps,
             self.stitch.learning_rate,
             self.stitch.weight_decay,
@@ -339,14 +341,14 @@ class StitchWork(TaskWork):
             memory=memory_budget(self.session.device, self.session.memory),
         )
 
-    def _told(self, training: fit.Training) -> Saying[list[float]]:
+    def _told(self, training: column_trainer.Training) -> Saying[list[float]]:
         while True:
             try:
                 said = next(training)
             except StopIteration as ended:
                 losses: list[float] = ended.value
                 return losses
-            if isinstance(said, fit.Remark):
+            if isinstance(said, column_trainer.Remark):
                 yield self.remark_on_training(said.text)
                 continue
             step = self._done + said.step
@@ -358,7 +360,7 @@ class StitchWork(TaskWork):
         return Warned(text=f"{self.task.column}: {text}")
 
     def measures(
-        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[fit.Seam], whole: bool = True
+        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[column_trainer.Seam], whole: bool = True
     ) -> Saying[list[Measured]]:
         """Measure the seams on test images; `whole` asks for all that can be said, not just for their answers."""
         batch = self.session.evaluation_batch(both.top.cuts, len(seams))
@@ -376,12 +378,12 @@ class StitchWork(TaskWork):
 
 def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:
     """The reason why a cell has no number; None if it has one."""
-    if not fit.is_finite(stitch):
+    if not column_trainer.is_finite(stitch):
         return "its training diverged: the stitch is not finite; try a lower stitch.learning_rate"
     return None if scores.finite else "the stitched network's class scores on the test images are not finite"
 
 
-def step_event(task: str, step: int, steps: int, progress: fit.Progress) -> Event:
+def step_event(task: str, step: int, steps: int, progress: column_trainer.Progress) -> Event:
     """The event of a step of training, with its loss and accuracy over the cells."""
     losses = [loss for loss in progress.losses if math.isfinite(loss)]
     return Step(

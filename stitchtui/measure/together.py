@@ -10,7 +10,7 @@ from stitchtui.measure.saying import Saying
 from stitchtui.measure.stitch_work import Prepared, StitchWork, step_event
 from stitchtui.measure.task_work import TaskWork
 from stitchtui.spec.plan import Task
-from stitchtui.stitching import fit
+from stitchtui.stitching import column_trainer
 from stitchtui.stitching.stitches import parameter_count
 
 HELD_SHARE = 0.25
@@ -99,11 +99,11 @@ def _trained(works: Sequence[StitchWork]) -> Saying[list[tuple[Prepared, float]]
 def _train(works: Sequence[StitchWork], prepared: Sequence[Prepared]) -> Saying[None]:
     first, bottom = works[0], prepared[0].both.bottom
     learning = [(work, ready) for work, ready in zip(works, prepared, strict=True) if ready.seams]
-    joined = [fit.StitchedTop(ready.both.top, ready.seams) for _, ready in learning]
+    joined = [column_trainer.StitchedTop(ready.both.top, ready.seams) for _, ready in learning]
     batches = first.material.training(first.stitch.batch_size, first.task.seed, bottom)
     with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
-        for said in fit.train_columns(bottom, joined, batches, first.recipe(first.steps)):
-            if isinstance(said, fit.Remark):
+        for said in column_trainer.train_columns(bottom, joined, batches, first.recipe(first.steps)):
+            if isinstance(said, column_trainer.Remark):
                 yield learning[said.column][0].remark_on_training(said.text)
             elif first.pace.due(last=said.step >= first.steps, tasks=len(learning)):
                 parts = _parts(said.progress(), [len(ready.seams) for _, ready in learning])
@@ -113,11 +113,13 @@ def _train(works: Sequence[StitchWork], prepared: Sequence[Prepared]) -> Saying[
                 yield None
 
 
-def _parts(progress: fit.Progress, sizes: Sequence[int]) -> Iterator[fit.Progress]:
+def _parts(progress: column_trainer.Progress, sizes: Sequence[int]) -> Iterator[column_trainer.Progress]:
     """The progress split into parts of so many cells each, in order."""
     losses, accuracies = iter(progress.losses), iter(progress.accuracies)
     for size in sizes:
-        yield fit.Progress(progress.step, [next(losses) for _ in range(size)], [next(accuracies) for _ in range(size)])
+        yield column_trainer.Progress(
+            progress.step, [next(losses) for _ in range(size)], [next(accuracies) for _ in range(size)]
+        )
 
 
 def _measure(work: StitchWork, ready: Prepared, seconds: float) -> Saying[None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stitchtui.report.depths import depths
-from stitchtui.run.answers import answered
+from stitchtui.run.pairable import pairable
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.claims import ClaimSpec, ColumnSpec, CutRange, Measure
 from stitchtui.spec.controls import column_of as planned_column
@@ -119,7 +119,7 @@ def _number(state: RunState, column: Column, cut: str, measure: Measure, better:
     direct = better and summary.direct is not None and column.counted(summary) is summary.direct
     row = state.summary(column.matched(), cut) if direct else summary
     interval = row.versus_bottom if measure == VERSUS_BOTTOM.name else row.penalty
-    answer = interval and answered(interval, state, column, cut, measure=measure, direct=direct)
+    answer = interval and pairable(interval, state, column, cut, measure=measure, direct=direct)
     return _sound(cut, answer, measure, "direct matching" if direct else "")
 
 

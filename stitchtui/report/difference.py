@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from stitchtui.report.settings_diff import settings_diff
 from stitchtui.report.table import Entry, Heading, Table, heading
 from stitchtui.report.wording import bounds, column_name, counted, listed, points
-from stitchtui.run.answers import penalty_of
+from stitchtui.run.pairable import penalty_of
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.paired_difference import difference_of
 from stitchtui.stats.penalty import Interval

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from stitchtui.report.wording import column_name
-from stitchtui.run.answers import answered, penalty_of
+from stitchtui.run.pairable import pairable, penalty_of
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS, Control, column_of
@@ -103,7 +103,7 @@ def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[st
     value, low, high = (found.measures.get(name) for name in (OOD.name, *OOD.ends))
     outlying = None if value is None or low is None or high is None else Interval(value, low, high)
     ranks = _low_rank(state, column, row)
-    direct = found.direct and answered(found.direct, state, column, row, direct=True)
+    direct = found.direct and pairable(found.direct, state, column, row, direct=True)
     longer = _longer(state, column)
     more = penalty_of(state, longer, row) if longer else None
     return CutEvidence(cut, penalty, direct=direct, longer=more, low_rank=ranks, outlying=outlying, **controls)

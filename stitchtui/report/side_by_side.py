@@ -7,7 +7,7 @@ from stitchtui.report import difference
 from stitchtui.report.claim_lines import claims
 from stitchtui.report.table import Entry, Heading, Table, verdict
 from stitchtui.report.wording import column_name, listed, points
-from stitchtui.run.answers import penalty_of
+from stitchtui.run.pairable import penalty_of
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.penalty import Interval
 

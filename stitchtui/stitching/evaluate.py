@@ -24,7 +24,7 @@ from stitchtui.spec.measures import (
 from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stats.penalty import paired_interval
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.fit import Seam, column_outputs
+from stitchtui.stitching.column_trainer import Seam, column_outputs
 from stitchtui.stitching.outlying import Outlying, OwnActivations, outlying
 from stitchtui.stitching.streamed import double
 

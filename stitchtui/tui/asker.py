@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.fields import ENDS, End
+from stitchtui.tui.form_fields import ENDS, End
 from stitchtui.tui.inspection import Answer, Inspection
 from stitchtui.tui.sources import Source
 

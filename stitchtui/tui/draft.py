@@ -10,8 +10,8 @@ from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.families import AT_RANDOM, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.presets import load_preset
-from stitchtui.tui import fit
-from stitchtui.tui.fields import (
+from stitchtui.tui import cut_pairs
+from stitchtui.tui.form_fields import (
     BY_HAND,
     ENDS,
     FREE,
@@ -102,7 +102,7 @@ class Draft:
     def of_networks(self) -> dict[str, Any]:
         """What is said of both networks, where something is."""
         said: dict[str, Any] = {name: self.value(name).strip() for name in ("head", "part")}
-        said["leaves"] = fit.names_of(self.value("leaves"))
+        said["leaves"] = cut_pairs.names_of(self.value("leaves"))
         return {name: value for name, value in said.items() if value} | (
             {"trust_code": True} if self.value("trust_code") == "yes" else {}
         )
@@ -136,24 +136,24 @@ class Draft:
             return False
         return end in self.architectures or self.answers.get(end, {}).get("field") == "architecture"
 
-    def cuts(self, end: End) -> list[fit.Cut]:
+    def cuts(self, end: End) -> list[cut_pairs.Cut]:
         """Every cut of one end, as far as the inspector has said them."""
         return list(self.answers.get(end, {}).get("cuts", []))
 
-    def chosen_cuts(self, end: End) -> list[fit.Cut]:
+    def chosen_cuts(self, end: End) -> list[cut_pairs.Cut]:
         """The cuts of one end that the experiment uses."""
-        return fit.selected(self.cuts(end), self.wanted(end))
+        return cut_pairs.selected(self.cuts(end), self.wanted(end))
 
     def wanted(self, end: End) -> str:
         """What the experiment says of the cuts of one end: `blocks`, `all`, or names with commas."""
         return (self.value("top_cuts") if end == "top" else "") or self.value("cuts")
 
     @property
-    def stitching(self) -> fit.Stitching:
+    def stitching(self) -> cut_pairs.Stitching:
         """What decides which cuts meet, and whether a stitch fits between them."""
         start = LEAST_SQUARES if self.value("objective") == DIRECT.name else self.value("start")
         top_cuts = "top_cuts" if self.applies("top_cuts") else "cuts"
-        return fit.Stitching(self.value("family"), start, self.value("pairing") == "all", top_cuts)
+        return cut_pairs.Stitching(self.value("family"), start, self.value("pairing") == "all", top_cuts)
 
     def set(self, name: str, value: str) -> bool:
         """Take over what a field holds; returns whether that is new."""
@@ -201,13 +201,13 @@ class Draft:
         if not (self.cuts("bottom") and self.cuts("top")):
             return {}
         for end, name in zip(ENDS, ("cuts", self.stitching.top_cuts), strict=True):
-            if reason := fit.unknown(self.cuts(end), self.wanted(end)):
+            if reason := cut_pairs.unknown(self.cuts(end), self.wanted(end)):
                 return {name: f"{end}: {reason}"}
-        return fit.problems(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
+        return cut_pairs.problems(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
 
     def remarks(self) -> dict[str, str]:
         """What to know of a field that can be used all the same."""
-        count, reason = fit.misfits(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
+        count, reason = cut_pairs.misfits(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
         return {"cuts": f"{counted(count, 'cell')} can't be: {reason}"} if count else {}
 
 

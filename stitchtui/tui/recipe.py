@@ -13,9 +13,9 @@ from stitchtui.spec.checks import check_device, check_files
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.presets import from_document, from_pair, pair_names
 from stitchtui.spec.settings import Setting, dotted, read_override
-from stitchtui.tui import fit
+from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.fields import ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, field_of
+from stitchtui.tui.form_fields import ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, field_of
 
 
 def check(draft: Draft) -> tuple[Experiment | None, dict[str, str]]:
@@ -96,7 +96,7 @@ def _set(draft: Draft, name: str) -> str:
     if name != "top_cuts":
         return f"stitch.{name}={draft.value(name).strip()}"
     text = draft.value(name) or draft.value("cuts")
-    value = text if text in ("blocks", "all") else json.dumps(fit.names_of(text), ensure_ascii=False)
+    value = text if text in ("blocks", "all") else json.dumps(cut_pairs.names_of(text), ensure_ascii=False)
     return f"stitch.{name}={value}"
 
 
@@ -146,7 +146,7 @@ def _of_networks(draft: Draft) -> list[str]:
     if draft.document is not None:
         return []
     words = [word for name in ("head", "part") if draft.value(name) for word in (f"--{name}", draft.value(name))]
-    words += [word for leaf in fit.names_of(draft.value("leaves")) for word in ("--leaf", leaf)]
+    words += [word for leaf in cut_pairs.names_of(draft.value("leaves")) for word in ("--leaf", leaf)]
     words += ["--trust-code"] if draft.value("trust_code") == "yes" else []
     said = _own_architectures(draft)
     if len(said) == len(ENDS):

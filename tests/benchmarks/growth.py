@@ -12,7 +12,7 @@ from held import Held
 from subject import CutPair, Subject, random_subject_told
 from torch import Tensor, nn
 
-from stitchtui.stitching import fit
+from stitchtui.stitching import column_trainer
 from stitchtui.stitching.memory import step_costs
 
 
@@ -40,7 +40,9 @@ def growth(subject: Subject) -> list[Size]:
 class _Case:
     """All steps that one batch needs at one size: `bottoms` trainings of one bottom with some tops each."""
 
-    def __init__(self, what: str, size: int, trainer: fit.Trainer, subject: Subject, *, bottoms: int = 1) -> None:
+    def __init__(
+        self, what: str, size: int, trainer: column_trainer.Trainer, subject: Subject, *, bottoms: int = 1
+    ) -> None:
         self.what, self.size, self.trainer, self.bottoms = what, size, trainer, bottoms
         self.images, self.labels = subject.batch
         self.steps = self.seen = 0
@@ -59,10 +61,10 @@ class _Case:
         return self.bottoms * self.seen // (self.steps * len(self.images))
 
 
-def _trainer(subject: Subject, cuts: Sequence[CutPair], tops: int = 1) -> fit.Trainer:
+def _trainer(subject: Subject, cuts: Sequence[CutPair], tops: int = 1) -> column_trainer.Trainer:
     bottom, top = subject.chains(cuts)
-    columns = [fit.StitchedTop(top, subject.cells(cuts)) for _ in range(tops)]
-    return fit.Trainer(bottom, columns, subject.recipe())
+    columns = [column_trainer.StitchedTop(top, subject.cells(cuts)) for _ in range(tops)]
+    return column_trainer.Trainer(bottom, columns, subject.recipe())
 
 
 def _sizes(most: int) -> list[int]:
@@ -107,7 +109,9 @@ def memory(subject: Subject) -> Memory:
     budget = estimate // 2
 
     def step(limit: int | None) -> Callable[[], None]:
-        trainer = fit.Trainer(bottom, [fit.StitchedTop(top, subject.cells(subject.cuts))], subject.recipe(limit))
+        trainer = column_trainer.Trainer(
+            bottom, [column_trainer.StitchedTop(top, subject.cells(subject.cuts))], subject.recipe(limit)
+        )
         trainer.compare(subject.batch[0])  # once, before the first step
         return lambda: trainer.step(1, *subject.batch)
 

@@ -19,7 +19,7 @@ from subject import Subject, random_subject_told
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stitchtui.stitching import fit
+from stitchtui.stitching import column_trainer
 
 AGREEMENT_STEPS = 10
 
@@ -42,12 +42,14 @@ class Speed:
 def speed(subject: Subject) -> Speed:
     """Times, by turns, the published way, a column step, its tails, and the layers that the arithmetic is in."""
     bottom, top = subject.chains(subject.cuts)
-    column = fit.StitchedTop(top, subject.cells(subject.cuts))
-    plain = fit.Trainer(bottom, [column], replace(subject.recipe(), fold=False))  # its operations have known FLOPs
+    column = column_trainer.StitchedTop(top, subject.cells(subject.cuts))
+    plain = column_trainer.Trainer(
+        bottom, [column], replace(subject.recipe(), fold=False)
+    )  # its operations have known FLOPs
     plain.compare(subject.batch[0])
     with FlopCounterMode(display=False) as flops:  # counts in this thread only: a trainer that isn't open has no other
         plain.step(1, *subject.batch)
-    with fit.Trainer(bottom, [column], replace(subject.recipe(), scaled=True)) as trainer:  # as runs train
+    with column_trainer.Trainer(bottom, [column], replace(subject.recipe(), scaled=True)) as trainer:  # as runs train
         steps = count(1)
         layers = _Layers(trainer, subject)
         works: dict[str, Callable[[], object]] = {
@@ -83,7 +85,9 @@ def _published(subject: Subject) -> Callable[[], None]:
     return step
 
 
-def _tails(trainer: fit.Trainer, cells: Sequence[fit.Seam], subject: Subject) -> Callable[[], object]:
+def _tails(
+    trainer: column_trainer.Trainer, cells: Sequence[column_trainer.Seam], subject: Subject
+) -> Callable[[], object]:
     """The top's tails, as cheap as the column's and on as many threads, from tensors in place to gradients there."""
     top = trainer.columns[0].top
     with torch.no_grad(), trainer.autocast():
@@ -104,7 +108,7 @@ def _tails(trainer: fit.Trainer, cells: Sequence[fit.Seam], subject: Subject) ->
 class _Layers:
     """The top's convolutions and linear layers by themselves, each on an input of its own."""
 
-    def __init__(self, trainer: fit.Trainer, subject: Subject) -> None:
+    def __init__(self, trainer: column_trainer.Trainer, subject: Subject) -> None:
         self.trainer = trainer
         self.calls: list[tuple[nn.Module, Tensor]] = []
         top = trainer.columns[0].top
@@ -145,16 +149,16 @@ def agreement(subject: Subject) -> Agreement:
     bottom, top = subject.chains(subject.cuts)
     cells = subject.cells(subject.cuts)
     published = subject.published()
-    trainer = fit.Trainer(bottom, [fit.StitchedTop(top, cells)], subject.recipe())
+    trainer = column_trainer.Trainer(bottom, [column_trainer.StitchedTop(top, cells)], subject.recipe())
     for step in range(1, AGREEMENT_STEPS + 1):
         trainer.step(step, *subject.batch)
         for plain in published:
             plain.step(*subject.plain_batch())
-    theirs = [fit.Seam(c.bottom, c.top, p.stitch) for c, p in zip(cells, published, strict=True)]
+    theirs = [column_trainer.Seam(c.bottom, c.top, p.stitch) for c, p in zip(cells, published, strict=True)]
     images = 1 - subject.batch[0]
     with torch.no_grad():
         features = bottom.features(images)
-        ours, expected = (fit.column_outputs(top, each, features) for each in (cells, theirs))
+        ours, expected = (column_trainer.column_outputs(top, each, features) for each in (cells, theirs))
     pairs = list(zip(ours, expected, strict=True))
     losses = [abs(float(F.cross_entropy(a, subject.labels) - F.cross_entropy(b, subject.labels))) for a, b in pairs]
     same = [100 * float((a.argmax(-1) == b.argmax(-1)).float().mean()) for a, b in pairs]

@@ -13,7 +13,7 @@ from stitchtui.base import device as devices
 from stitchtui.base.errors import BadInput
 from stitchtui.networks import by_name
 from stitchtui.networks.network import freeze
-from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.reinitialise import recalibrate
@@ -136,18 +136,18 @@ class Subject:
         """Bottom and top, cut at `cuts`."""
         return self.bottom.chain([b for b, _ in cuts]), self.top.chain([t for _, t in cuts])
 
-    def cells(self, cuts: Sequence[CutPair]) -> list[fit.Seam]:
+    def cells(self, cuts: Sequence[CutPair]) -> list[column_trainer.Seam]:
         """An affine stitch at each pair of cuts, started at random, the same at every call."""
-        return [fit.Seam(k, k, self._stitch("affine", pair)) for k, pair in enumerate(cuts, 1)]
+        return [column_trainer.Seam(k, k, self._stitch("affine", pair)) for k, pair in enumerate(cuts, 1)]
 
     def _stitch(self, family: str, pair: CutPair) -> nn.Module:
         stitch = stitches.build(family, *pair)
         stitches.start_at_random(stitch, torch.Generator().manual_seed(pair[0].channels))
         return stitch.to(self.device)
 
-    def recipe(self, memory: int | None = None) -> fit.Recipe:
+    def recipe(self, memory: int | None = None) -> column_trainer.Recipe:
         """The recipe of a long training."""
-        return fit.Recipe(MANY_STEPS, dtype=self.dtype, memory=memory)
+        return column_trainer.Recipe(MANY_STEPS, dtype=self.dtype, memory=memory)
 
     def published(self, family: str = "affine") -> list[CellTrainer]:
         """One trainer per cell, as papers train them; affine stitches start as those of `cells` do."""

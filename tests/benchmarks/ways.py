@@ -13,7 +13,7 @@ from stitchtui.base.device import memory_budget
 from stitchtui.base.work import finish
 from stitchtui.data.subsets import generator, random_subset
 from stitchtui.measure.feed import in_order, pixels, steps_in, training_batches
-from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.direct import AffineMap, fit_direct, moments
 from stitchtui.stitching.evaluate import Scores, column_scores
 
@@ -144,24 +144,26 @@ class Laboratory:
         steps are those that each cell would take alone.
         """
         made, seconds = self.started(way)
-        cells = [fit.Seam(k, k, s) for k, s in enumerate(made, 1)]
+        cells = [column_trainer.Seam(k, k, s) for k, s in enumerate(made, 1)]
         _, training = timed(partial(self._train, cells, way, self.steps(epochs)), self.device)
         scores, evaluation = timed(partial(self._scores, cells), self.device)
         return self.trial(way, epochs, scores, [Cost(sum(seconds), training, evaluation)])
 
-    def _train(self, cells: Sequence[fit.Seam], way: Way, steps: int) -> None:
+    def _train(self, cells: Sequence[column_trainer.Seam], way: Way, steps: int) -> None:
         if steps:
-            finish(fit.train_column(self.bottom, self.top, cells, self.batches(), self.recipe(way, steps)))
+            finish(column_trainer.train_column(self.bottom, self.top, cells, self.batches(), self.recipe(way, steps)))
 
-    def recipe(self, way: Way, steps: int) -> fit.Recipe:
+    def recipe(self, way: Way, steps: int) -> column_trainer.Recipe:
         """The published way's recipe, as papers say it, or ours."""
         budget = memory_budget(self.device, None)
         if way.published:
-            return fit.Recipe(steps, PUBLISHED_RATE, dtype=torch.float32, fold=False, memory=budget)
+            return column_trainer.Recipe(steps, PUBLISHED_RATE, dtype=torch.float32, fold=False, memory=budget)
         own = self.pair.stitch
-        return fit.Recipe(steps, own.learning_rate, dtype=self.subject.dtype, scaled=own.scaled_steps, memory=budget)
+        return column_trainer.Recipe(
+            steps, own.learning_rate, dtype=self.subject.dtype, scaled=own.scaled_steps, memory=budget
+        )
 
-    def _scores(self, cells: Sequence[fit.Seam]) -> list[Scores]:
+    def _scores(self, cells: Sequence[column_trainer.Seam]) -> list[Scores]:
         return finish(column_scores(self.bottom, self.top, cells, self.test()))[0]
 
     def trial(self, way: Way, epochs: int, scores: Sequence[Scores], costs: list[Cost]) -> Trial:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from stitchtui.base.errors import BadInput
-from stitchtui.execute import answers
-from stitchtui.execute.answers import Asked
+from stitchtui.execute import network_facts
 from stitchtui.execute.inspector import Inspector
+from stitchtui.execute.network_facts import NetworkQuestion
 from stitchtui.networks import by_name, checkpoints
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.stitching.cuts import Traced
@@ -36,7 +36,7 @@ def said(*questions):
 
 
 def test_a_checkpoint_of_ours_says_its_cuts_shape_data_and_error_without_being_told_anything(tmp_path):
-    answer = answers.cuts(Asked("cifar10", str(own_checkpoint(tmp_path / "a.safetensors"))))
+    answer = network_facts.cuts(NetworkQuestion("cifar10", str(own_checkpoint(tmp_path / "a.safetensors"))))
     assert answer["shape"] == [1, 8, 8]
     assert (answer["classes"], answer["data"], answer["test_error"]) == (10, "digits", 2.5)
     assert answer["architecture"] == "digits_cnn"
@@ -47,7 +47,7 @@ def test_a_checkpoint_of_ours_says_its_cuts_shape_data_and_error_without_being_t
 
 def test_every_other_name_that_a_run_takes_for_a_cut_is_said_with_it():
     network = by_name.build("resnet20", 10, (3, 32, 32), 0.25).eval()
-    rows, _ = answers.cut_rows(network, (3, 32, 32))
+    rows, _ = network_facts.cut_rows(network, (3, 32, 32))
     traced = Traced(network, torch.rand(2, 3, 32, 32))
     for row in rows:
         assert {cut.name for name in row["aliases"] for cut in traced.select([name])} <= {row["name"]}
@@ -67,28 +67,28 @@ def is_cut(traced, name):
 
 def test_data_that_a_checkpoint_can_not_be_used_on_is_said(tmp_path):
     path = str(own_checkpoint(tmp_path / "a.safetensors"))
-    assert answers.cuts(Asked("mnist", path))["misfit"] is None
-    assert "3 channels and 10 classes" in answers.cuts(Asked("cifar10", path))["misfit"]
+    assert network_facts.cuts(NetworkQuestion("mnist", path))["misfit"] is None
+    assert "3 channels and 10 classes" in network_facts.cuts(NetworkQuestion("cifar10", path))["misfit"]
 
 
 def test_a_foreign_checkpoint_needs_an_architecture_and_is_inspected_with_one(tmp_path):
     path = tmp_path / "foreign.pt"
     torch.save(by_name.build("digits_cnn", 10, SHAPE).state_dict(), path)
     with pytest.raises(BadInput, match="architecture"):
-        answers.cuts(Asked("digits", str(path)))
-    answer = answers.cuts(Asked("digits", str(path), "digits_cnn"))
+        network_facts.cuts(NetworkQuestion("digits", str(path)))
+    answer = network_facts.cuts(NetworkQuestion("digits", str(path), "digits_cnn"))
     assert answer["shape"] == [1, 8, 8]
 
 
 def test_a_file_may_not_choose_which_code_runs(tmp_path):
     path = own_checkpoint(tmp_path / "a.safetensors", architecture="evil.py:Class")
     with pytest.raises(BadInput, match="class of your own"):
-        answers.cuts(Asked("digits", str(path)))
+        network_facts.cuts(NetworkQuestion("digits", str(path)))
 
 
 def test_published_weights_for_other_classes_than_the_datas_are_refused():
     with pytest.raises(BadInput, match="1000 classes, the data has 10"):
-        answers.cuts(Asked("cifar10", architecture="torchvision:resnet18", weights="DEFAULT"))
+        network_facts.cuts(NetworkQuestion("cifar10", architecture="torchvision:resnet18", weights="DEFAULT"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04torn"])
@@ -110,7 +110,7 @@ def test_a_question_that_makes_no_sense_breaks_nothing():
 def test_answers_are_kept_until_the_file_changes(tmp_path, monkeypatch):
     path = own_checkpoint(tmp_path / "a.safetensors")
     asked = []
-    monkeypatch.setattr(answers, "cuts", lambda source: asked.append(source) or {"cuts": []})
+    monkeypatch.setattr(network_facts, "cuts", lambda source: asked.append(source) or {"cuts": []})
     inspector = Inspector(io.StringIO())
     question = {"id": 1, "ask": "cuts", "source": {"checkpoint": str(path)}, "data": "digits"}
     inspector.answer(question)
@@ -122,8 +122,8 @@ def test_answers_are_kept_until_the_file_changes(tmp_path, monkeypatch):
 
 
 def test_data_that_is_not_in_the_cache_is_not_downloaded_for_an_estimate():
-    assert answers.has_arrived("digits")
-    assert not answers.has_arrived("cifar10")
+    assert network_facts.has_arrived("digits")
+    assert not network_facts.has_arrived("cifar10")
 
 
 def test_the_process_answers_and_ends_with_its_stdin(tmp_path):

@@ -20,7 +20,7 @@ from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import NetworkSpec, TrainSpec
 from stitchtui.spec.plan import resolve
 from stitchtui.stats.answer_bits import AnswerBits
-from stitchtui.stitching.fit import Seam
+from stitchtui.stitching.column_trainer import Seam
 
 CUTS = ["stem", "block1", "block2", "block3", "block4", "flatten"]
 Finished = tuple[RunDirectory, RunState]

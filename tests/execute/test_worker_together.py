@@ -16,7 +16,7 @@ from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import KINDS, as_object, read_events
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
-from stitchtui.stitching import fit, fold
+from stitchtui.stitching import column_trainer, fold
 from stitchtui.stitching.trainer import Trainer
 
 STEPS = 8
@@ -164,14 +164,14 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_numbers(six: RunDirectory,
 def test_where_memory_runs_out_each_is_trained_alone(
     six: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = fit.train_columns
+    original = column_trainer.train_columns
 
     def small(bottom: Any, joined: Any, *rest: Any, **more: Any) -> list[float]:
         if len(joined) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return original(bottom, joined, *rest, **more)
 
-    monkeypatch.setattr(fit, "train_columns", small)
+    monkeypatch.setattr(column_trainer, "train_columns", small)
     directory, state = new_run(all_pairs(), tmp_path)
     expected = measures(six)
     assert measures(directory) == {key: expected[key] for key in measures(directory)}

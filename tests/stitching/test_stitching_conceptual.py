@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.column_trainer import Seam
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.direct import least_squares, moments
 from stitchtui.stitching.evaluate import base_scores, column_measures, compare
-from stitchtui.stitching.fit import Seam
 from stitchtui.stitching.outlying import own_activations
 from stitchtui.stitching.similarity import MinibatchCka, linear_cka
 

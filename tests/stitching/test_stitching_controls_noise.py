@@ -9,9 +9,9 @@ from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cluster_noise import ClusterNoise, image_keys
+from stitchtui.stitching.column_trainer import Recipe, Seam, train_column
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.evaluate import base_scores, column_scores
-from stitchtui.stitching.fit import Recipe, Seam, train_column
 from stitchtui.stitching.reinitialise import shuffled_labels
 
 CUTS = [Cut("early", (3, 4, 4), 1, True), Cut("late", (5,), -1, True)]

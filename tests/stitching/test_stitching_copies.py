@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stitchtui.base.work import finish
 from stitchtui.networks import by_name
-from stitchtui.stitching import copies, fit, fold, stitches
+from stitchtui.stitching import column_trainer, copies, fold, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import Part, faithful
 from stitchtui.stitching.cuts import Traced
@@ -186,12 +186,12 @@ def test_a_hook_on_every_module_there_is_keeps_all_of_them_from_being_folded() -
 @pytest.mark.parametrize("habit", [hooked, normed, given_a_forward])
 def test_a_column_into_a_network_with_such_layers_trains_as_without_copies(habit: Callable[[SmallConv], None]) -> None:
     bottom, top = with_habit(habit), with_habit(habit, 1)
-    cells = [fit.Seam(k, k, stitches.build("affine", c, c)) for k, c in enumerate(top.cuts, 1)]
+    cells = [column_trainer.Seam(k, k, stitches.build("affine", c, c)) for k, c in enumerate(top.cuts, 1)]
     for cell in cells:
         stitches.start_as_identity(cell.stitch)
     plain = copy.deepcopy(cells)
-    finish(fit.train_column(bottom, top, cells, batches(5), fit.Recipe(5, 1e-2)))
-    finish(fit.train_column(bottom, top, plain, batches(5), fit.Recipe(5, 1e-2, fold=False)))
+    finish(column_trainer.train_column(bottom, top, cells, batches(5), column_trainer.Recipe(5, 1e-2)))
+    finish(column_trainer.train_column(bottom, top, plain, batches(5), column_trainer.Recipe(5, 1e-2, fold=False)))
     for ours, theirs in zip(cells, plain, strict=True):
         torch.testing.assert_close(ours.stitch.weight, theirs.stitch.weight, rtol=1e-3, atol=1e-4)
 
@@ -282,12 +282,16 @@ def test_a_network_that_bfloat16_is_too_coarse_for_is_trained_through_in_float32
 def test_training_says_what_it_found_of_which_column_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     bottom, tops = chain_of(frozen(SmallVit(), 0)), [chain_of(frozen(b(), 1)) for b in (SmallVit, SmallConv)]
     eps_left_out(monkeypatch)
-    columns = [fit.StitchedTop(t, [fit.Seam(1, 1, stitches.build("affine", bottom.cuts[0], t.cuts[0]))]) for t in tops]
+    columns = [
+        column_trainer.StitchedTop(t, [column_trainer.Seam(1, 1, stitches.build("affine", bottom.cuts[0], t.cuts[0]))])
+        for t in tops
+    ]
     for column in columns:
         stitches.start_at_random(column.seams[0].stitch, torch.Generator().manual_seed(0))
     found: list[int] = []
     losses = told(
-        fit.train_columns(bottom, columns, batches(3), fit.Recipe(3)), remark=lambda column, text: found.append(column)
+        column_trainer.train_columns(bottom, columns, batches(3), column_trainer.Recipe(3)),
+        remark=lambda column, text: found.append(column),
     )
     assert found == [1]
     assert all(torch.tensor(losses).isfinite())

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.column_trainer import Seam
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.evaluate import base_scores, column_measures, column_scores, compare, js_distance
-from stitchtui.stitching.fit import Seam
 
 EXAMPLE = torch.rand(2, 3, 8, 8)
 IMAGES, LABELS = torch.rand(60, 3, 8, 8), torch.randint(0, 4, (60,))

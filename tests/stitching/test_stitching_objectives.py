@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stitchtui.base.work import finish
 from stitchtui.networks import by_name
 from stitchtui.spec.objectives import OBJECTIVES
-from stitchtui.stitching import fit, objectives, stitches
+from stitchtui.stitching import column_trainer, objectives, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
 
@@ -45,12 +45,12 @@ def batches(count: int, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.rand(16, 3, 8, 8, generator=generator), torch.randint(0, 4, (16,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain) -> list[fit.Seam]:
+def column(bottom: Chain, top: Chain) -> list[column_trainer.Seam]:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build("affine", bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Seam(k, k, stitch))
+        cells.append(column_trainer.Seam(k, k, stitch))
     return cells
 
 
@@ -60,7 +60,9 @@ def matching(features: Tensor, own: Tensor, axis: int) -> Tensor:
     return (rows - own_rows).square().sum() / (own_rows - own_rows.mean(0)).square().sum()
 
 
-def plain_loss(objective: str, ends: tuple[Chain, Chain], cell: fit.Seam, batch: tuple[Tensor, Tensor]) -> Tensor:
+def plain_loss(
+    objective: str, ends: tuple[Chain, Chain], cell: column_trainer.Seam, batch: tuple[Tensor, Tensor]
+) -> Tensor:
     """One stitched network's loss, by the objective's definition."""
     (bottom, top), (images, labels) = ends, batch
     x = bottom.upto(cell.bottom)(images)
@@ -77,7 +79,7 @@ def plain_loss(objective: str, ends: tuple[Chain, Chain], cell: fit.Seam, batch:
     return sum((matching(later[j], own[j], top.cuts[j - 1].channel_axis) for j in matched), torch.zeros(()))
 
 
-def train_plainly(objective: str, bottom: Chain, top: Chain, cell: fit.Seam, steps: int) -> None:
+def train_plainly(objective: str, bottom: Chain, top: Chain, cell: column_trainer.Seam, steps: int) -> None:
     optimiser = torch.optim.Adam(cell.stitch.parameters(), 1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step, batch in enumerate(batches(steps)):
@@ -99,7 +101,11 @@ def test_whatever_the_objective_a_column_trains_each_cell_as_if_it_were_alone(
     bottom, top = pair(network)
     together = column(bottom, top)
     alone = copy.deepcopy(together)
-    finish(fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2, objective=objective)))
+    finish(
+        column_trainer.train_column(
+            bottom, top, together, batches(6), column_trainer.Recipe(6, 1e-2, objective=objective)
+        )
+    )
     for ours, cell in zip(together, alone, strict=True):
         train_plainly(objective, bottom, top, cell, 6)
         torch.testing.assert_close(ours.stitch.weight, cell.stitch.weight, rtol=2e-3, atol=1e-4)
@@ -110,10 +116,10 @@ def test_whatever_the_objective_a_column_trains_each_cell_as_if_it_were_alone(
 def test_training_lowers_the_loss_that_it_is_for(objective: str) -> None:
     bottom, top = pair()
     losses: list[list[float]] = []
-    recipe = fit.Recipe(40, 1e-2, objective=objective, schedule=1.0)
+    recipe = column_trainer.Recipe(40, 1e-2, objective=objective, schedule=1.0)
     same = [next(batches(1))] * 40
     told(
-        fit.train_column(bottom, top, column(bottom, top), same, recipe),
+        column_trainer.train_column(bottom, top, column(bottom, top), same, recipe),
         report=lambda _, read: losses.append(read().losses),
     )
     assert all(last < first for first, last in zip(losses[0], losses[-1], strict=True))
@@ -125,15 +131,15 @@ def test_a_self_stitch_that_changes_nothing_has_nothing_left_to_learn(objective:
     cells = column(chain, chain)
     for cell in cells:
         stitches.start_as_identity(cell.stitch)
-    seen: list[fit.Progress] = []
+    seen: list[column_trainer.Progress] = []
     # Plain descent would not move at all; Adam takes rounding for a gradient, so the loss is asked before each step.
     told(
-        fit.train_column(
+        column_trainer.train_column(
             chain,
             chain,
             cells,
             batches(1),
-            fit.Recipe(1, 1e-2, objective=objective),
+            column_trainer.Recipe(1, 1e-2, objective=objective),
         ),
         report=lambda _, read: seen.append(read()),
     )
@@ -164,7 +170,11 @@ def test_final_features_gives_way_to_the_task_after_its_share_of_the_steps() -> 
 def test_an_objective_that_is_not_known_is_refused() -> None:
     bottom, top = pair()
     with pytest.raises(ValueError, match="objective 'tsk' is not known; expected one of task, soft"):
-        finish(fit.train_column(bottom, top, column(bottom, top), batches(1), fit.Recipe(1, objective="tsk")))
+        finish(
+            column_trainer.train_column(
+                bottom, top, column(bottom, top), batches(1), column_trainer.Recipe(1, objective="tsk")
+            )
+        )
 
 
 def test_the_last_features_are_those_that_the_classifier_reads() -> None:
@@ -190,8 +200,8 @@ def test_l1_takes_the_proximal_step_of_the_current_learning_rate_after_each_of_a
     bottom, top = pair()
     (plain,) = column(bottom, top)[:1]
     sparse = copy.deepcopy(plain)
-    finish(fit.train_column(bottom, top, [plain], batches(1), fit.Recipe(1, 1e-2)))
-    finish(fit.train_column(bottom, top, [sparse], batches(1), fit.Recipe(1, 1e-2, l1=5.0)))
+    finish(column_trainer.train_column(bottom, top, [plain], batches(1), column_trainer.Recipe(1, 1e-2)))
+    finish(column_trainer.train_column(bottom, top, [sparse], batches(1), column_trainer.Recipe(1, 1e-2, l1=5.0)))
     expected = F.softshrink(plain.stitch.weight, 1e-2 * 5.0)
     torch.testing.assert_close(sparse.stitch.weight, expected)
     torch.testing.assert_close(sparse.stitch.bias, plain.stitch.bias)
@@ -202,7 +212,7 @@ def test_more_l1_leaves_more_weights_that_are_exactly_zero() -> None:
     found = []
     for l1 in (0.0, 0.5, 2.0, 1000.0):
         cells = column(bottom, top)
-        finish(fit.train_column(bottom, top, cells, batches(10), fit.Recipe(10, 1e-2, l1=l1)))
+        finish(column_trainer.train_column(bottom, top, cells, batches(10), column_trainer.Recipe(10, 1e-2, l1=l1)))
         found.append([objectives.sparsity(c.stitch) for c in cells])
     assert found[0] == [0.0] * 4
     assert all(a < b for a, b in zip(found[0], found[2], strict=True))

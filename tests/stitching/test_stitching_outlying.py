@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.column_trainer import Seam
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.evaluate import column_measures
-from stitchtui.stitching.fit import Seam
 from stitchtui.stitching.outlying import MOST_CHANNELS, Outlying, outlying, own_activations
 
 EXAMPLE = torch.rand(2, 3, 8, 8)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stitchtui.base.work import finish
 from stitchtui.networks import by_name
-from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.cuts import Traced
 
@@ -52,9 +52,9 @@ def test_the_column_trainer_takes_the_published_ways_steps(kind: str) -> None:
     for k, (b, t) in enumerate(zip(bottom.cuts, top.cuts, strict=True), 1):
         stitch = stitches.build("affine", b, t)
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Seam(k, k, stitch))
+        cells.append(column_trainer.Seam(k, k, stitch))
     plain = copy.deepcopy(cells)
-    finish(fit.train_column(bottom, top, cells, batches(4), fit.Recipe(4, 1e-3)))
+    finish(column_trainer.train_column(bottom, top, cells, batches(4), column_trainer.Recipe(4, 1e-3)))
     for ours, cell, cut in zip(cells, plain, top.cuts, strict=True):
         before = cell.stitch.weight.detach().clone()
         trainer = CellTrainer(*ends, (cut.name, cut.name), cell.stitch, steps=4, learning_rate=1e-3)

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from stitchtui.base.work import finish
 from stitchtui.stitching import stitches
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.column_trainer import Seam
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.evaluate import base_scores, column_scores
-from stitchtui.stitching.fit import Seam
 from stitchtui.stitching.tails import TailRecipe, tail_of, train_tails
 
 

@@ -13,7 +13,7 @@ from told import told
 from torch import Tensor, nn
 
 from stitchtui.spec.families import FAMILIES
-from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.families import TOGETHER
@@ -63,9 +63,12 @@ def in_other_units(chain: Chain, boundary: int, units: tuple[Tensor, Tensor]) ->
 
 def trained(bottom: Chain, top: Chain, stitch: nn.Module, scaled: bool) -> list[float]:
     losses: list[float] = []
-    recipe = fit.Recipe(8, RATE, scaled=scaled, fold=False)
-    cells = [fit.Seam(2, 2, stitch)]
-    told(fit.train_column(bottom, top, cells, batches(8), recipe), report=lambda _, read: losses.extend(read().losses))
+    recipe = column_trainer.Recipe(8, RATE, scaled=scaled, fold=False)
+    cells = [column_trainer.Seam(2, 2, stitch)]
+    told(
+        column_trainer.train_column(bottom, top, cells, batches(8), recipe),
+        report=lambda _, read: losses.extend(read().losses),
+    )
     return losses
 
 
@@ -255,11 +258,11 @@ def test_the_tops_batch_statistics_are_left_alone_while_it_is_asked_for_its_feat
     bottom, top = chain_of(0), chain_of(1)
     norms = [m for m in top.segments.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [m.running_mean.clone() for m in norms]
-    recipe = fit.Recipe(1, RATE, scaled=True, fold=False)
-    with fit.BatchStatistics(top.after(2)):
-        cell = fit.Seam(2, 2, affine(top.cuts[1].channels))
+    recipe = column_trainer.Recipe(1, RATE, scaled=True, fold=False)
+    with column_trainer.BatchStatistics(top.after(2)):
+        cell = column_trainer.Seam(2, 2, affine(top.cuts[1].channels))
         changed = []
-        told(fit.train_column(
+        told(column_trainer.train_column(
             bottom, top, [cell], batches(1), recipe,
         ), report=lambda *_: changed.extend(int(m.num_batches_tracked) for m in norms))  # fmt: skip
     counts = {int(m.num_batches_tracked) for m in norms}

@@ -15,10 +15,10 @@ from stitchtui.spec.presets import from_pair, pair_names
 from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching import stitches
 from stitchtui.stitching.cuts import Cut
-from stitchtui.tui import draft, fit, recipe, sources
+from stitchtui.tui import cut_pairs, draft, recipe, sources
+from stitchtui.tui.cut_pairs import Stitching
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.fields import BY_HAND, field_of
-from stitchtui.tui.fit import Stitching
+from stitchtui.tui.form_fields import BY_HAND, field_of
 from stitchtui.tui.sources import Source
 
 
@@ -233,7 +233,7 @@ def test_seeds_are_shown_as_they_are_typed():
 
 
 def fits(bottom, top, **stitching):
-    return [joint.fit for joint in fit.joints(bottom, top, Stitching(**stitching))]
+    return [joint.fit for joint in cut_pairs.joints(bottom, top, Stitching(**stitching))]
 
 
 def test_cuts_fit_as_they_are_by_their_channels_or_after_a_change_of_size():
@@ -242,18 +242,18 @@ def test_cuts_fit_as_they_are_by_their_channels_or_after_a_change_of_size():
     assert fits(bottom, top) == ["equal", "mapped", "adapted", "alone"]
     assert fits(bottom, top, family="identity") == ["equal", "misfit", "misfit", "alone"]
     assert fits(bottom, top, cross=True) == ["alone"] * 4
-    assert "4 cuts, the top 3" in fit.problems(bottom, top, Stitching())["cuts"]
-    assert fit.problems(bottom, top, Stitching(cross=True)) == {}
-    assert fit.shared(bottom, top) == ["a", "b", "c"]
+    assert "4 cuts, the top 3" in cut_pairs.problems(bottom, top, Stitching())["cuts"]
+    assert cut_pairs.problems(bottom, top, Stitching(cross=True)) == {}
+    assert cut_pairs.shared(bottom, top) == ["a", "b", "c"]
 
 
 def test_a_family_that_fits_nowhere_is_the_field_at_fault_unless_none_would_fit():
     bottom, top = [cut("a", 16, 8, 8)], [cut("a", 32, 8, 8)]
-    [(field, reason)] = fit.problems(bottom, top, Stitching("permutation")).items()
+    [(field, reason)] = cut_pairs.problems(bottom, top, Stitching("permutation")).items()
     assert field == "family"
     assert "permutation needs equal channels: bottom 16, top 32" in reason
     tokens = [{**cut("a", 7, 32), "channel_axis": -1}]
-    assert list(fit.problems(bottom, tokens, Stitching())) == ["cuts"]
+    assert list(cut_pairs.problems(bottom, tokens, Stitching())) == ["cuts"]
 
 
 places = st.one_of(
@@ -276,7 +276,7 @@ def shaped(draw):
 @given(shaped(), shaped(), st.sampled_from(sorted(FAMILIES)))
 def test_a_cut_fits_here_where_the_run_itself_can_build_the_stitch(bottom, top, family):
     below, above = ({"shape": list(shape), "channel_axis": axis} for shape, axis in (bottom, top))
-    said = fit.misfit(below, above, Stitching(family, start="random"))
+    said = cut_pairs.misfit(below, above, Stitching(family, start="random"))
     cuts = (Cut("x", shape, axis, True) for shape, axis in (bottom, top))
     rotates = family == "orthogonal"  # which computes while it is made
     assume(not rotates or max(*bottom[0], *top[0]) <= 20)

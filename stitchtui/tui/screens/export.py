@@ -24,8 +24,8 @@ from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
 from stitchtui.tui import keys
-from stitchtui.tui.widgets.field import Field
 from stitchtui.tui.widgets.hints import Hints
+from stitchtui.tui.widgets.text_input import TextInput
 
 Kind = Literal["csv", "json", "md", "txt"]
 KINDS: dict[Kind, str] = {
@@ -82,7 +82,7 @@ class ExportScreen(ModalScreen[Path | None]):
             yield Static(f"Export {plain(self._directory.name)}", markup=False, classes="question")
             offers = (Option(Text(f"{kind:<5} {what}"), id=kind) for kind, what in KINDS.items())
             yield OptionList(*offers, compact=True)
-            yield Field(self._proposed(), id="path", compact=True)
+            yield TextInput(self._proposed(), id="path", compact=True)
             yield Static(id="said", markup=False)
             yield Static(markup=False, classes="where")
         yield Hints()

@@ -20,13 +20,13 @@ from stitchtui.tui.shell import Shell
 from stitchtui.tui.watch import RunChanged
 from stitchtui.tui.widgets.curves import Curves
 from stitchtui.tui.widgets.depth import DepthPlot
-from stitchtui.tui.widgets.field import Field
 from stitchtui.tui.widgets.heatmap import Heatmap
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.inspector import Inspector, wrapped
 from stitchtui.tui.widgets.lines import Lines
 from stitchtui.tui.widgets.log import Log
 from stitchtui.tui.widgets.status import Status
+from stitchtui.tui.widgets.text_input import TextInput
 
 _CURVES_EVERY = 2.0  # seconds; curves change with every step, and are the dearest thing on the screen
 _PLOTS_AFTER = 0.02  # seconds; the numbers are drawn first: the first plot of all has to load plotext
@@ -66,7 +66,7 @@ class GridScreen(Screen[None]):
         with Horizontal(id="below"):
             yield Curves(id="curves")
             yield Log(id="log")
-        yield Field(placeholder="words of the columns to show; Escape shows all", id="filter", compact=True)
+        yield TextInput(placeholder="words of the columns to show; Escape shows all", id="filter", compact=True)
         yield Hints(id="hints")
 
     @on(RunChanged)

@@ -20,11 +20,11 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.directory import all_runs
-from stitchtui.tui import draft, fit, keys, recipe, sources
+from stitchtui.tui import cut_pairs, draft, keys, recipe, sources
 from stitchtui.tui.asker import Asker, Work
 from stitchtui.tui.clipboard import copy
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.fields import BY_HAND, ENDS, NETWORKS, OWN, End
+from stitchtui.tui.form_fields import BY_HAND, ENDS, NETWORKS, OWN, End
 from stitchtui.tui.inspection import Answer, Inspection
 from stitchtui.tui.screens import actions
 from stitchtui.tui.shell import Shell
@@ -314,7 +314,7 @@ class NewScreen(Screen[None]):
 
     def estimated(self, answer: Answer | None) -> None:
         """Say how long it takes and how much memory."""
-        self._estimate = "estimating time and memory..." if answer is None else fit.estimate_text(answer)
+        self._estimate = "estimating time and memory..." if answer is None else cut_pairs.estimate_text(answer)
         self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -21,9 +21,9 @@ from stitchtui.tui.catalogue import Entry, Lookout
 from stitchtui.tui.clipboard import copy
 from stitchtui.tui.screens import actions
 from stitchtui.tui.shell import Shell
-from stitchtui.tui.widgets.field import Field
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.run_list import RunList
+from stitchtui.tui.widgets.text_input import TextInput
 
 _ORDERS = ("newest", "name", "status")
 _OF_ONE = ("open", "stop", "resume", "mark", "compare", "export", "copy")  # what is done to a run
@@ -69,7 +69,7 @@ class RunsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """A line that counts, the filter, the list, what is known of one, the keys."""
         yield Static("reading the runs", id="summary", markup=False)
-        yield Field(placeholder="part of a name, title or status", id="filter", compact=True)
+        yield TextInput(placeholder="part of a name, title or status", id="filter", compact=True)
         yield RunList(self.stitch_app.ascii, id="runs")
         yield Static(id="facts", markup=False)
         yield Hints()

@@ -9,13 +9,13 @@ from rich.style import Style
 from rich.text import Text
 
 from stitchtui.report.wording import printable, shortened
-from stitchtui.tui import fit
+from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.fields import ENDS, End
+from stitchtui.tui.form_fields import ENDS, End
 from stitchtui.tui.widgets.lines import Lines
 
-_MARKS: dict[fit.Fit, str] = {"equal": "=", "mapped": ">", "adapted": "~", "misfit": "x", "alone": " "}
-_MEANINGS: dict[fit.Fit, str] = {
+_MARKS: dict[cut_pairs.Fit, str] = {"equal": "=", "mapped": ">", "adapted": "~", "misfit": "x", "alone": " "}
+_MEANINGS: dict[cut_pairs.Fit, str] = {
     "equal": "same shape",
     "mapped": "channels are mapped",
     "adapted": "resized first",
@@ -86,9 +86,9 @@ def _described(draft: Draft, end: End) -> Iterator[str]:
             yield f"{answer['test_error']:.1f} % error"
 
 
-def _rows(draft: Draft, joints: list[fit.Joint], width: int, ascii: bool) -> Iterator[Text]:
+def _rows(draft: Draft, joints: list[cut_pairs.Joint], width: int, ascii: bool) -> Iterator[Text]:
     used = [{cut["name"] for cut in draft.chosen_cuts(end)} for end in ENDS]
-    shapes = max(5, *(cell_len(fit.shape_text(cut)) for joint in joints for cut in (joint.bottom, joint.top)))
+    shapes = max(5, *(cell_len(cut_pairs.shape_text(cut)) for joint in joints for cut in (joint.bottom, joint.top)))
     name = max(6, min(24, (width - 9) // 2 - shapes - 1))  # 9: the mark and the depth
     for joint in joints:
         row = _cell(joint.bottom, used[0], name, shapes, ascii).append(f" {_MARKS[joint.fit]} ", style="bold")
@@ -98,28 +98,28 @@ def _rows(draft: Draft, joints: list[fit.Joint], width: int, ascii: bool) -> Ite
         yield row
 
 
-def _joints(draft: Draft) -> list[fit.Joint]:
+def _joints(draft: Draft) -> list[cut_pairs.Joint]:
     """The rows: cuts in their places where both chains have the same, else those that meet first, then the others."""
     bottom, top = (_listed(draft, end) for end in ENDS)
     whole = all(len(draft.chosen_cuts(end)) == len(cuts) for end, cuts in zip(ENDS, (bottom, top), strict=True))
     if whole or [cut["name"] for cut in bottom] == [cut["name"] for cut in top]:
-        return fit.joints(bottom, top, draft.stitching)
+        return cut_pairs.joints(bottom, top, draft.stitching)
     below, above = (draft.chosen_cuts(end) for end in ENDS)
     others = [cut for cut in bottom if cut not in below], [cut for cut in top if cut not in above]
-    unjoined = fit.joints(others[0], others[1], replace(draft.stitching, cross=True))
-    return [*fit.joints(below, above, draft.stitching), *unjoined]
+    unjoined = cut_pairs.joints(others[0], others[1], replace(draft.stitching, cross=True))
+    return [*cut_pairs.joints(below, above, draft.stitching), *unjoined]
 
 
-def _cell(cut: fit.Cut | None, used: set[str], name: int, shapes: int, ascii: bool) -> Text:
+def _cell(cut: cut_pairs.Cut | None, used: set[str], name: int, shapes: int, ascii: bool) -> Text:
     label = shortened(printable(cut["name"], ascii), name, ascii) if cut else ""
     style = Style(bold=True) if cut and cut["name"] in used else Style(dim=True)
-    return Text(no_wrap=True).append(f"{set_cell_size(label, name)} {fit.shape_text(cut):<{shapes}}", style=style)
+    return Text(no_wrap=True).append(f"{set_cell_size(label, name)} {cut_pairs.shape_text(cut):<{shapes}}", style=style)
 
 
-def _listed(draft: Draft, end: End) -> list[fit.Cut]:
+def _listed(draft: Draft, end: End) -> list[cut_pairs.Cut]:
     """The cuts worth showing of one end: those used, or where few are, those at which a block ends too."""
     wanted = draft.wanted(end)
     names = {cut["name"] for cut in draft.chosen_cuts(end)}
-    shown = fit.selected(draft.cuts(end), wanted if wanted in ("all", "blocks") else "blocks")
+    shown = cut_pairs.selected(draft.cuts(end), wanted if wanted in ("all", "blocks") else "blocks")
     kept = names | {cut["name"] for cut in shown}
     return [cut for cut in draft.cuts(end) if cut["name"] in kept]

@@ -17,12 +17,12 @@ from stitchtui.spec.datasets import BY_PATH, DATASETS
 from stitchtui.spec.experiment import Experiment, Pairing
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
 from stitchtui.spec.objectives import OBJECTIVES
-from stitchtui.tui import fit
+from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
+from stitchtui.tui.form_fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
 from stitchtui.tui.widgets.choice import Choice
-from stitchtui.tui.widgets.field import Field, Names
 from stitchtui.tui.widgets.field_row import FieldRow
+from stitchtui.tui.widgets.text_input import Names, TextInput
 
 LABELS = {
     "both": "both ways", "bottom": "bottom is", "top": "top is", "top_cuts": "top's cuts", "best_of": "best of",
@@ -200,7 +200,7 @@ def _editor(name: str) -> Widget:
     suggester: Suggester | None = SuggestFromList([*DATASETS, *BY_PATH]) if name == "data" else None
     if name == "top_cuts" or name.startswith(OWN):
         suggester = Names()
-    return Field(placeholder=_EMPTY[name], compact=True, select_on_focus=True, suggester=suggester)
+    return TextInput(placeholder=_EMPTY[name], compact=True, select_on_focus=True, suggester=suggester)
 
 
 def _said_at(draft: Draft, name: str) -> str:
@@ -238,7 +238,7 @@ def _chosen(draft: Draft, name: str) -> str:
 def _options(draft: Draft, name: str, devices: list[str]) -> list[str]:
     listed = list(_choices()[name])
     if name == "cuts":
-        listed += fit.shared(draft.cuts("bottom"), draft.cuts("top"))
+        listed += cut_pairs.shared(draft.cuts("bottom"), draft.cuts("top"))
     if name == "device" and devices:
         listed = ["auto", *devices]
     return [*listed, BY_HAND] if name in LISTS else listed

@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 
 from stitchtui.report.wording import printable
 from stitchtui.tui.sources import Source, typed
-from stitchtui.tui.widgets.field import Field
+from stitchtui.tui.widgets.text_input import TextInput
 
 _MOST = 300  # lines of the list; a filter finds the rest
 
@@ -66,7 +66,7 @@ class Picker(Vertical):
 
     def compose(self) -> ComposeResult:
         """The filter and the list."""
-        yield Field(placeholder="words to filter by, a path, timm:NAME, hf:OWNER/REPO", id="filter", compact=True)
+        yield TextInput(placeholder="words to filter by, a path, timm:NAME, hf:OWNER/REPO", id="filter", compact=True)
         yield _Sources(id="sources", compact=True, markup=False)
 
     @property

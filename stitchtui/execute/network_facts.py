@@ -28,7 +28,7 @@ Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class NetworkQuestion:
     """Which network is asked about, and the data it is meant for."""
 
     data: str
@@ -51,7 +51,7 @@ class Asked:
         return NetworkSpec(**said, options=self.options or {}, trust_code=self.trust_code)
 
 
-def cuts(asked: Asked) -> Answer:
+def cuts(asked: NetworkQuestion) -> Answer:
     """Every cut with its shape, depth and parameters, and what is known of the network. Raises BadInput."""
     if asked.checkpoint is not None:
         return _of_checkpoint(asked, Path(asked.checkpoint).expanduser())
@@ -62,7 +62,7 @@ def cuts(asked: Asked) -> Answer:
     return {"architecture": name, **_in_its_size(asked, shape, lambda shape: _by_name(asked, shape, classes))}
 
 
-def _in_its_size(asked: Asked, shape: Shape, facts: Callable[[Shape | None], Answer]) -> Answer:
+def _in_its_size(asked: NetworkQuestion, shape: Shape, facts: Callable[[Shape | None], Answer]) -> Answer:
     """The facts for the data's images; where the network can't take them and has a size of its own, in that."""
     try:
         return facts(shape)
@@ -77,12 +77,12 @@ def _in_its_size(asked: Asked, shape: Shape, facts: Callable[[Shape | None], Ans
         return {**found, "misfit": f"{theirs}, the network takes {spelled(tuple(found['shape']))}"}
 
 
-def _by_name(asked: Asked, shape: Shape | None, classes: int) -> Answer:
+def _by_name(asked: NetworkQuestion, shape: Shape | None, classes: int) -> Answer:
     facts = _without_numbers(asked, shape, classes) if asked.head is None else None
     return facts or _facts(*from_name(asked.spec, shape, classes), classes, asked.leaves)
 
 
-def _without_numbers(asked: Asked, shape: Shape | None, classes: int) -> Answer | None:
+def _without_numbers(asked: NetworkQuestion, shape: Shape | None, classes: int) -> Answer | None:
     """What the network's shapes tell, without its weights; None where that takes numbers. Raises BadInput.
 
     The largest of torchvision's would else take a minute and gigabytes, only to be looked at.
@@ -96,7 +96,7 @@ def _without_numbers(asked: Asked, shape: Shape | None, classes: int) -> Answer 
         return None
 
 
-def _of_checkpoint(asked: Asked, path: Path) -> Answer:
+def _of_checkpoint(asked: NetworkQuestion, path: Path) -> Answer:
     checkpoint = checkpoints.read(path)
     said = checkpoint.metadata
     architecture = asked.architecture or (said.architecture if said else None)

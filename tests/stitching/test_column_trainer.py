@@ -9,7 +9,7 @@ from told import told
 from torch import Tensor, nn
 
 from stitchtui.base.work import finish
-from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import IMAGES
 from stitchtui.stitching.cuts import Traced
@@ -28,16 +28,16 @@ def batches(count: int, size: int = 16, seed: int = 0) -> Iterator[tuple[Tensor,
         yield torch.rand(size, 3, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain, family: str = "affine") -> list[fit.Seam]:
+def column(bottom: Chain, top: Chain, family: str = "affine") -> list[column_trainer.Seam]:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build(family, bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Seam(k, k, stitch))
+        cells.append(column_trainer.Seam(k, k, stitch))
     return cells
 
 
-def train_plainly(bottom: Chain, top: Chain, cell: fit.Seam, steps: int, learning_rate: float) -> None:
+def train_plainly(bottom: Chain, top: Chain, cell: column_trainer.Seam, steps: int, learning_rate: float) -> None:
     """The slow and obvious way: one cell, both networks run whole, one loss, one optimiser."""
     optimiser = torch.optim.Adam(cell.stitch.parameters(), learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -58,7 +58,7 @@ def test_a_column_trains_each_cell_as_if_it_were_alone(network: type[nn.Module],
     bottom, top = chain_of(frozen(network(), 0)), chain_of(frozen(network(), 1))
     together = column(bottom, top, family)
     alone = copy.deepcopy(together)
-    finish(fit.train_column(bottom, top, together, batches(6), fit.Recipe(6, 1e-2, fold=False)))
+    finish(column_trainer.train_column(bottom, top, together, batches(6), column_trainer.Recipe(6, 1e-2, fold=False)))
     for cell in alone:
         train_plainly(bottom, top, cell, 6, 1e-2)
     for ours, theirs in zip(together, alone, strict=True):
@@ -70,7 +70,7 @@ def test_training_changes_the_stitches() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     cells = column(bottom, top)
     before = copy.deepcopy(cells)
-    finish(fit.train_column(bottom, top, cells, batches(3), fit.Recipe(3, 1e-2)))
+    finish(column_trainer.train_column(bottom, top, cells, batches(3), column_trainer.Recipe(3, 1e-2)))
     for now, then in zip(cells, before, strict=True):
         assert not torch.equal(now.stitch.weight, then.stitch.weight)
 
@@ -81,7 +81,7 @@ def test_bottom_and_top_may_be_cut_at_different_depths(i: int, j: int) -> None:
     stitch = stitches.build("affine", bottom.cuts[i - 1], top.cuts[j - 1])
     stitches.start_at_random(stitch, torch.Generator().manual_seed(0))
     x = torch.rand(5, 3, 8, 8)
-    (output,) = fit.column_outputs(top, [fit.Seam(i, j, stitch)], bottom.features(x, i))
+    (output,) = column_trainer.column_outputs(top, [column_trainer.Seam(i, j, stitch)], bottom.features(x, i))
     torch.testing.assert_close(output, top.after(j)(stitch(bottom.upto(i)(x))))
 
 
@@ -89,8 +89,8 @@ def test_outputs_come_in_the_order_of_the_cells_whatever_their_depth() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     cells = column(bottom, top)
     x = torch.rand(5, 3, 8, 8)
-    forwards = fit.column_outputs(top, cells, bottom.features(x))
-    backwards = fit.column_outputs(top, cells[::-1], bottom.features(x))
+    forwards = column_trainer.column_outputs(top, cells, bottom.features(x))
+    backwards = column_trainer.column_outputs(top, cells[::-1], bottom.features(x))
     for a, b in zip(forwards, backwards[::-1], strict=True):
         torch.testing.assert_close(a, b)
 
@@ -104,13 +104,13 @@ def test_nothing_of_the_bottom_above_the_cut_and_of_the_top_below_it_is_run() ->
             lambda _, given: None if len(given[0]) == IMAGES else pytest.fail("a step ran it")
         )
     cells = [cell for cell in column(bottom, top) if cell.bottom == 2]
-    finish(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1)))
+    finish(column_trainer.train_column(bottom, top, cells, batches(1), column_trainer.Recipe(1)))
 
 
 def test_widths_may_differ() -> None:
     bottom, top = chain_of(frozen(SmallConv(5), 0)), chain_of(frozen(SmallConv(7), 1))
     cells = column(bottom, top)
-    finish(fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2)))
+    finish(column_trainer.train_column(bottom, top, cells, batches(2), column_trainer.Recipe(2)))
     assert [tuple(c.stitch.weight.shape) for c in cells] == [(7, 5)] * 4
 
 
@@ -118,9 +118,14 @@ def test_progress_tells_every_cells_own_loss_and_accuracy() -> None:
     bottom, top = chain_of(frozen(SmallConv(), 0)), chain_of(frozen(SmallConv(), 1))
     cells = column(bottom, top)
     images, labels = next(batches(1))
-    expected = [F.cross_entropy(o, labels).item() for o in fit.column_outputs(top, cells, bottom.features(images))]
-    seen: list[fit.Progress] = []
-    told(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1)), report=lambda _, read: seen.append(read()))
+    expected = [
+        F.cross_entropy(o, labels).item() for o in column_trainer.column_outputs(top, cells, bottom.features(images))
+    ]
+    seen: list[column_trainer.Progress] = []
+    told(
+        column_trainer.train_column(bottom, top, cells, batches(1), column_trainer.Recipe(1)),
+        report=lambda _, read: seen.append(read()),
+    )
     assert seen[0].step == 1
     assert seen[0].losses == pytest.approx(expected, rel=1e-4)
     assert all(0 <= a <= 100 for a in seen[0].accuracies)
@@ -133,7 +138,10 @@ def test_training_ends_when_no_loss_is_finite() -> None:
         for cell in cells:
             cell.stitch.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="every training loss is not finite at step 1"):
-        told(fit.train_column(bottom, top, cells, batches(2), fit.Recipe(2)), report=lambda _, read: read())
+        told(
+            column_trainer.train_column(bottom, top, cells, batches(2), column_trainer.Recipe(2)),
+            report=lambda _, read: read(),
+        )
 
 
 def test_a_cell_that_is_not_finite_harms_no_other() -> None:
@@ -142,8 +150,11 @@ def test_a_cell_that_is_not_finite_harms_no_other() -> None:
     with torch.no_grad():
         sick[1].stitch.weight.fill_(float("inf"))
     for each in (cells, sick):
-        told(fit.train_column(bottom, top, each, batches(3), fit.Recipe(3, 1e-2)), report=lambda _, read: read())
-    assert [fit.is_finite(c.stitch) for c in sick] == [True, False, True, True]
+        told(
+            column_trainer.train_column(bottom, top, each, batches(3), column_trainer.Recipe(3, 1e-2)),
+            report=lambda _, read: read(),
+        )
+    assert [column_trainer.is_finite(c.stitch) for c in sick] == [True, False, True, True]
     for k in (0, 2, 3):
         torch.testing.assert_close(sick[k].stitch.weight, cells[k].stitch.weight)
 
@@ -152,14 +163,14 @@ def test_frozen_networks_are_untouched_by_training_in_eval_mode() -> None:
     network = frozen(SmallConv(), 0)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     chain = chain_of(network)
-    finish(fit.train_column(chain, chain, column(chain, chain), batches(3), fit.Recipe(3)))
+    finish(column_trainer.train_column(chain, chain, column(chain, chain), batches(3), column_trainer.Recipe(3)))
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
 def test_batch_statistics_accumulate_while_open_and_are_restored_after() -> None:
     network = frozen(SmallConv(), 0)
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    with fit.BatchStatistics(network) as statistics:
+    with column_trainer.BatchStatistics(network) as statistics:
         network(torch.rand(16, 3, 8, 8))
         assert not torch.equal(network.stem[1].running_mean, before["stem.1.running_mean"])
         statistics.evaluate()

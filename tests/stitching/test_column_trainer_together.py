@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stitchtui.base.work import finish
 from stitchtui.networks import by_name
-from stitchtui.stitching import fit, stitches
+from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching import seams as column_module
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced
@@ -40,25 +40,25 @@ def batches(count: int, size: int = 16) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.rand(size, 3, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain, family: str = "affine") -> fit.StitchedTop:
+def column(bottom: Chain, top: Chain, family: str = "affine") -> column_trainer.StitchedTop:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build(family, bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(k))
-        cells.append(fit.Seam(k, k, stitch))
-    return fit.StitchedTop(top, cells)
+        cells.append(column_trainer.Seam(k, k, stitch))
+    return column_trainer.StitchedTop(top, cells)
 
 
-def assert_equal_to_the_last_bit(ours: fit.StitchedTop, theirs: fit.StitchedTop) -> None:
+def assert_equal_to_the_last_bit(ours: column_trainer.StitchedTop, theirs: column_trainer.StitchedTop) -> None:
     for a, b in zip(ours.seams, theirs.seams, strict=True):
         for name, value in a.stitch.state_dict().items():
             assert torch.equal(value, b.stitch.state_dict()[name]), name
 
 
-def check(bottom: Chain, columns: list[fit.StitchedTop], recipe: fit.Recipe) -> None:
-    alone = [fit.StitchedTop(c.top, copy.deepcopy(c.seams)) for c in columns]
-    losses = finish(fit.train_columns(bottom, columns, batches(recipe.steps), recipe))
-    expected = [finish(fit.train_columns(bottom, [c], batches(recipe.steps), recipe)) for c in alone]
+def check(bottom: Chain, columns: list[column_trainer.StitchedTop], recipe: column_trainer.Recipe) -> None:
+    alone = [column_trainer.StitchedTop(c.top, copy.deepcopy(c.seams)) for c in columns]
+    losses = finish(column_trainer.train_columns(bottom, columns, batches(recipe.steps), recipe))
+    expected = [finish(column_trainer.train_columns(bottom, [c], batches(recipe.steps), recipe)) for c in alone]
     for ours, theirs in zip(columns, alone, strict=True):
         assert_equal_to_the_last_bit(ours, theirs)
     assert losses == [loss for own in expected for loss in own]
@@ -70,28 +70,31 @@ def test_columns_of_one_bottom_train_as_alone(dtype: torch.dtype, joined: int, m
     monkeypatch.setattr(column_module, "JOINED_BYTES", joined)
     bottom = resnet20(0)
     tops = [resnet20(1), resnet20(2), resnet20(3, width=1)]
-    check(bottom, [column(bottom, top) for top in tops], fit.Recipe(4, 1e-2, dtype=dtype))
+    check(bottom, [column(bottom, top) for top in tops], column_trainer.Recipe(4, 1e-2, dtype=dtype))
 
 
 @pytest.mark.parametrize("changes", [{"objective": "trajectory"}, {"memory": 150_000}, {"l1": 0.1}, {"fold": False}])
 def test_so_they_do_by_every_recipe(changes: dict) -> None:
     bottom = chain_of(frozen(SmallConv(), 0))
     tops = [chain_of(frozen(SmallConv(), seed)) for seed in (1, 2)]
-    check(bottom, [column(bottom, top) for top in tops], fit.Recipe(3, 1e-2, **changes))
+    check(bottom, [column(bottom, top) for top in tops], column_trainer.Recipe(3, 1e-2, **changes))
 
 
 def test_so_they_do_beside_stitches_of_another_size() -> None:
     bottom, top = resnet20(0), resnet20(1)
-    check(bottom, [column(bottom, top, family) for family in ("affine", "mlp")], fit.Recipe(3, 1e-2))
+    check(bottom, [column(bottom, top, family) for family in ("affine", "mlp")], column_trainer.Recipe(3, 1e-2))
 
 
 def test_a_column_that_diverges_leaves_the_other_as_it_is() -> None:
     bottom = chain_of(frozen(SmallConv(), 0))
     sick, healthy = (column(bottom, chain_of(frozen(SmallConv(), seed))) for seed in (1, 2))
-    alone = fit.StitchedTop(healthy.top, copy.deepcopy(healthy.seams))
+    alone = column_trainer.StitchedTop(healthy.top, copy.deepcopy(healthy.seams))
     with torch.no_grad():
         for cell in sick.seams:
             cell.stitch.weight.fill_(float("nan"))
-    told(fit.train_columns(bottom, [sick, healthy], batches(3), fit.Recipe(3)), report=lambda _, read: read())
-    finish(fit.train_columns(bottom, [alone], batches(3), fit.Recipe(3)))
+    told(
+        column_trainer.train_columns(bottom, [sick, healthy], batches(3), column_trainer.Recipe(3)),
+        report=lambda _, read: read(),
+    )
+    finish(column_trainer.train_columns(bottom, [alone], batches(3), column_trainer.Recipe(3)))
     assert_equal_to_the_last_bit(healthy, alone)

@@ -6,11 +6,11 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 
-class Field(Input):
+class TextInput(Input):
     """An Input whose cursor doesn't blink: while nothing happens, nothing is sent to the terminal."""
 
     DEFAULT_CSS = """
-    Field > .input--placeholder, Field > .input--suggestion { color: $text-muted; }
+    TextInput > .input--placeholder, TextInput > .input--suggestion { color: $text-muted; }
     """
 
     def __init__(self, value: str | None = None, **how: Any) -> None:

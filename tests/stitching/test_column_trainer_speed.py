@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from stitchtui.base.work import finish
 from stitchtui.networks import by_name
-from stitchtui.stitching import fit, memory, stitches
+from stitchtui.stitching import column_trainer, memory, stitches
 from stitchtui.stitching import seams as column_module
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.copies import IMAGES
@@ -46,23 +46,23 @@ def batches(count: int, size: int = 16) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.rand(size, 3, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator)
 
 
-def column(bottom: Chain, top: Chain, seed: int = 0, family: str = "affine") -> list[fit.Seam]:
+def column(bottom: Chain, top: Chain, seed: int = 0, family: str = "affine") -> list[column_trainer.Seam]:
     cells = []
     for k in range(1, bottom.output):
         stitch = stitches.build(family, bottom.cuts[k - 1], top.cuts[k - 1])
         stitches.start_at_random(stitch, torch.Generator().manual_seed(100 * seed + k))
-        cells.append(fit.Seam(k, k, stitch))
+        cells.append(column_trainer.Seam(k, k, stitch))
     return cells
 
 
-def weights(cells: list[fit.Seam]) -> list[Tensor]:
+def weights(cells: list[column_trainer.Seam]) -> list[Tensor]:
     return [c.stitch.weight.detach().clone() for c in cells]
 
 
-def scores(bottom: Chain, top: Chain, cells: list[fit.Seam]) -> Tensor:
+def scores(bottom: Chain, top: Chain, cells: list[column_trainer.Seam]) -> Tensor:
     (images, _), *_ = batches(1)
     with torch.no_grad():
-        return torch.stack(fit.column_outputs(top, cells, bottom.features(images)))
+        return torch.stack(column_trainer.column_outputs(top, cells, bottom.features(images)))
 
 
 @pytest.mark.parametrize("build", [SmallConv, SmallVit, resnet20])
@@ -70,8 +70,8 @@ def test_folding_changes_a_trained_column_by_no_more_than_rounding(build: Any) -
     bottom, top = pair(build)
     ours = column(bottom, top)
     plain = copy.deepcopy(ours)
-    finish(fit.train_column(bottom, top, ours, batches(5), fit.Recipe(5, 1e-2)))
-    finish(fit.train_column(bottom, top, plain, batches(5), fit.Recipe(5, 1e-2, fold=False)))
+    finish(column_trainer.train_column(bottom, top, ours, batches(5), column_trainer.Recipe(5, 1e-2)))
+    finish(column_trainer.train_column(bottom, top, plain, batches(5), column_trainer.Recipe(5, 1e-2, fold=False)))
     torch.testing.assert_close(scores(bottom, top, ours), scores(bottom, top, plain), rtol=1e-3, atol=1e-4)
 
 
@@ -85,7 +85,11 @@ def test_in_bfloat16_folding_brings_a_column_no_farther_from_float32() -> None:
         ("plain", torch.bfloat16, False),
     ):
         cells = copy.deepcopy(start)
-        finish(fit.train_column(bottom, top, cells, batches(10), fit.Recipe(10, 1e-3, dtype=dtype, fold=fold)))
+        finish(
+            column_trainer.train_column(
+                bottom, top, cells, batches(10), column_trainer.Recipe(10, 1e-3, dtype=dtype, fold=fold)
+            )
+        )
         found[name] = scores(bottom, top, cells)
     far = {name: float((s - found["exact"]).norm() / found["exact"].norm()) for name, s in found.items()}
     assert far["ours"] < 1.5 * far["plain"] + 1e-3
@@ -109,10 +113,17 @@ def test_cells_trained_in_turns_end_where_they_do_together(budget: int, objectiv
     bottom, top = pair(resnet20)
     together = column(bottom, top)
     in_turns = copy.deepcopy(together)
-    seen: list[fit.Progress] = []
-    finish(fit.train_column(bottom, top, together, batches(3), fit.Recipe(3, 1e-2, objective=objective)))
-    recipe = fit.Recipe(3, 1e-2, objective=objective, memory=budget)
-    told(fit.train_column(bottom, top, in_turns, batches(3), recipe), report=lambda _, read: seen.append(read()))
+    seen: list[column_trainer.Progress] = []
+    finish(
+        column_trainer.train_column(
+            bottom, top, together, batches(3), column_trainer.Recipe(3, 1e-2, objective=objective)
+        )
+    )
+    recipe = column_trainer.Recipe(3, 1e-2, objective=objective, memory=budget)
+    told(
+        column_trainer.train_column(bottom, top, in_turns, batches(3), recipe),
+        report=lambda _, read: seen.append(read()),
+    )
     torch.testing.assert_close(weights(together), weights(in_turns), rtol=1e-3, atol=1e-4)
     assert len(seen[0].losses) == len(together)
 
@@ -132,9 +143,9 @@ def test_a_thread_for_each_cell_leaves_the_numbers_as_they_are(
     bottom, top = pair(resnet20)
     together = column(bottom, top)
     shared_out = copy.deepcopy(together)
-    recipe = fit.Recipe(4, 1e-3, dtype=dtype)
+    recipe = column_trainer.Recipe(4, 1e-3, dtype=dtype)
     torch.set_num_threads(1)
-    expected = finish(fit.train_column(bottom, top, together, batches(4), recipe))
+    expected = finish(column_trainer.train_column(bottom, top, together, batches(4), recipe))
     torch.set_num_threads(2)
     threads = set()
     top.segments[-1].register_forward_pre_hook(
@@ -143,7 +154,7 @@ def test_a_thread_for_each_cell_leaves_the_numbers_as_they_are(
         )
     )
     monkeypatch.setattr(column_module, "JOINED_BYTES", 0)
-    losses = finish(fit.train_column(bottom, top, shared_out, batches(4), replace(recipe, fold=False)))
+    losses = finish(column_trainer.train_column(bottom, top, shared_out, batches(4), replace(recipe, fold=False)))
     tolerance = 1e-4 if dtype == torch.float32 else 1e-2
     torch.testing.assert_close(weights(shared_out), weights(together), rtol=0, atol=tolerance)
     assert losses == pytest.approx(expected, rel=10 * tolerance)
@@ -157,9 +168,9 @@ def test_with_threads_the_paper_s_stitch_still_sees_its_whole_batch(
     bottom, top = pair()
     ours = column(bottom, top, family="bn_affine_bn")
     plain = copy.deepcopy(ours)
-    finish(fit.train_column(bottom, top, plain, batches(1), fit.Recipe(1)))
+    finish(column_trainer.train_column(bottom, top, plain, batches(1), column_trainer.Recipe(1)))
     monkeypatch.setattr(column_module, "JOINED_BYTES", 0)
-    finish(fit.train_column(bottom, top, ours, batches(1), fit.Recipe(1)))
+    finish(column_trainer.train_column(bottom, top, ours, batches(1), column_trainer.Recipe(1)))
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a.stitch.before.running_var, b.stitch.before.running_var)
         torch.testing.assert_close(a.stitch.affine.weight, b.stitch.affine.weight, rtol=1e-3, atol=1e-5)
@@ -173,9 +184,9 @@ def test_a_bottom_that_normalises_by_the_batch_is_not_shared_out(
     sizes: list[int] = []
     bottom.segments[0].register_forward_hook(lambda _m, args, _out: sizes.append(len(args[0])))
     cells = column(bottom, top)[:1]
-    finish(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1, fold=False)))
-    with fit.BatchStatistics(bottom.upto(1)):
-        finish(fit.train_column(bottom, top, cells, batches(1), fit.Recipe(1, fold=False)))
+    finish(column_trainer.train_column(bottom, top, cells, batches(1), column_trainer.Recipe(1, fold=False)))
+    with column_trainer.BatchStatistics(bottom.upto(1)):
+        finish(column_trainer.train_column(bottom, top, cells, batches(1), column_trainer.Recipe(1, fold=False)))
     assert sizes == [8, 8, 16]
 
 
@@ -196,7 +207,11 @@ def test_a_budget_for_one_cell_runs_each_tail_on_its_own() -> None:
     bottom, top = pair()
     sizes: list[int] = []
     top.segments[-1].register_forward_hook(lambda _m, args, _out: sizes.append(len(args[0])))
-    finish(fit.train_column(bottom, top, column(bottom, top), batches(1), fit.Recipe(1, memory=1, fold=False)))
+    finish(
+        column_trainer.train_column(
+            bottom, top, column(bottom, top), batches(1), column_trainer.Recipe(1, memory=1, fold=False)
+        )
+    )
     assert sizes[-4:] == [16] * 4
 
 
@@ -207,12 +222,14 @@ def test_the_bottom_runs_once_for_the_columns_of_several_tops() -> None:
     alone = copy.deepcopy((cells, others))
     runs: list[int] = []
     handle = bottom.segments[0].register_forward_hook(lambda *_: runs.append(1))
-    columns = [fit.StitchedTop(top, cells), fit.StitchedTop(other, others)]
-    losses = finish(fit.train_columns(bottom, columns, batches(3), fit.Recipe(3, 1e-2, fold=False)))
+    columns = [column_trainer.StitchedTop(top, cells), column_trainer.StitchedTop(other, others)]
+    losses = finish(
+        column_trainer.train_columns(bottom, columns, batches(3), column_trainer.Recipe(3, 1e-2, fold=False))
+    )
     handle.remove()
     assert len(runs) == 3
-    expected = finish(fit.train_column(bottom, top, alone[0], batches(3), fit.Recipe(3, 1e-2)))
-    expected += finish(fit.train_column(bottom, other, alone[1], batches(3), fit.Recipe(3, 1e-2)))
+    expected = finish(column_trainer.train_column(bottom, top, alone[0], batches(3), column_trainer.Recipe(3, 1e-2)))
+    expected += finish(column_trainer.train_column(bottom, other, alone[1], batches(3), column_trainer.Recipe(3, 1e-2)))
     torch.testing.assert_close(weights([*cells, *others]), weights([*alone[0], *alone[1]]), rtol=1e-3, atol=1e-4)
     assert losses == pytest.approx(expected, rel=1e-3)
 
@@ -221,12 +238,12 @@ def test_training_returns_each_cells_loss_over_the_last_tenth_of_the_steps() -> 
     bottom, top = pair()
     seen: list[list[float]] = []
     ended = told(
-        fit.train_column(
+        column_trainer.train_column(
             bottom,
             top,
             column(bottom, top),
             batches(20),
-            fit.Recipe(20, 1e-2),
+            column_trainer.Recipe(20, 1e-2),
         ),
         report=lambda _, p: seen.append(p().losses),
     )
@@ -235,15 +252,22 @@ def test_training_returns_each_cells_loss_over_the_last_tenth_of_the_steps() -> 
 
 def test_where_no_stitch_learns_nothing_is_trained() -> None:
     bottom, top = pair()
-    assert finish(fit.train_column(bottom, top, [fit.Seam(1, 1, stitches.Identity())], batches(1), fit.Recipe(1))) == []
+    assert (
+        finish(
+            column_trainer.train_column(
+                bottom, top, [column_trainer.Seam(1, 1, stitches.Identity())], batches(1), column_trainer.Recipe(1)
+            )
+        )
+        == []
+    )
 
 
 def test_of_several_starts_the_one_with_the_lowest_training_loss_is_kept() -> None:
     bottom, top = pair()
     starts = [list(places) for places in zip(*(column(bottom, top, seed) for seed in range(3)), strict=True)]
     together = [cell for place in starts for cell in place]
-    losses = finish(fit.train_column(bottom, top, together, batches(3), fit.Recipe(3)))
-    best = fit.best_of(starts, losses)
+    losses = finish(column_trainer.train_column(bottom, top, together, batches(3), column_trainer.Recipe(3)))
+    best = column_trainer.best_of(starts, losses)
     for place, kept in enumerate(best):
         own = losses[3 * place : 3 * place + 3]
         assert own[kept] == min(own)
@@ -251,8 +275,8 @@ def test_of_several_starts_the_one_with_the_lowest_training_loss_is_kept() -> No
 
 
 def test_a_start_that_diverged_is_never_the_best() -> None:
-    cell = fit.Seam(1, 1, stitches.Identity())
-    assert fit.best_of([[cell, cell], [cell]], [float("nan"), 7.0, float("inf")]) == [1, 0]
+    cell = column_trainer.Seam(1, 1, stitches.Identity())
+    assert column_trainer.best_of([[cell, cell], [cell]], [float("nan"), 7.0, float("inf")]) == [1, 0]
 
 
 @given(st.lists(st.integers(0, 100), max_size=12), st.integers(0, 300))
@@ -264,13 +288,16 @@ def test_groups_hold_every_cell_in_order_and_fit_unless_one_cell_alone_does_not(
     assert all(cost + costs[after[0]] > budget for cost, after in zip(sums, groups[1:], strict=False))
 
 
-@pytest.mark.parametrize("recipe", [fit.Recipe(1), fit.Recipe(1, fold=False), fit.Recipe(1, objective="trajectory")])
+@pytest.mark.parametrize(
+    "recipe",
+    [column_trainer.Recipe(1), column_trainer.Recipe(1, fold=False), column_trainer.Recipe(1, objective="trajectory")],
+)
 @pytest.mark.parametrize("build", [SmallConv, SmallVit, resnet20])
-def test_the_estimate_of_a_steps_memory_is_about_what_it_takes(build: Any, recipe: fit.Recipe) -> None:
+def test_the_estimate_of_a_steps_memory_is_about_what_it_takes(build: Any, recipe: column_trainer.Recipe) -> None:
     bottom, top = pair(build)
     cells = column(bottom, top)
     images, labels = next(batches(1, 256))
     with Held() as held:
-        finish(fit.train_column(bottom, top, cells, [(images, labels)], recipe))
+        finish(column_trainer.train_column(bottom, top, cells, [(images, labels)], recipe))
     costs = memory.step_costs(bottom, top, cells, images, recipe.objective)
     assert 0.9 * held.most < costs.total < 2.2 * held.most

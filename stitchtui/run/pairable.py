@@ -7,7 +7,7 @@ from stitchtui.stats.paired_difference import PairableInterval, SeedAnswers
 from stitchtui.stats.penalty import Interval
 
 
-def answered(
+def pairable(
     interval: Interval, state: RunState, column: Column, cut: str, *, measure: str = PENALTY.name, direct: bool = False
 ) -> Interval:
     """`interval`, a column's number at a cut, with its cells' answers; as it is where the log doesn't say them.
@@ -35,7 +35,7 @@ def answered(
 def penalty_of(state: RunState, column: Column, cut: str) -> Interval | None:
     """A column's penalty at a cut over its seeds, with its cells' answers where the log says them."""
     penalty = state.summary(column, cut).penalty
-    return penalty and answered(penalty, state, column, cut)
+    return penalty and pairable(penalty, state, column, cut)
 
 
 def _told(state: RunState, name: str) -> str:
