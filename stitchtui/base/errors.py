@@ -9,7 +9,7 @@ from stitchtui.base.text import plain
 
 
 class ExitCode(IntEnum):
-    """What the shell is told."""
+    """The exit codes of every command."""
 
     DONE = 0
     FAILED = 1

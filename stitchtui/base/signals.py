@@ -25,7 +25,7 @@ def ended_by(number: int) -> int:
 
 @contextlib.contextmanager
 def leaving_in_order() -> Iterator[None]:
-    """Meanwhile an ending signal raises SystemExit, so that whoever drew on the terminal takes it away again."""
+    """While open, turn an ending signal into SystemExit, so that what was drawn on the terminal is taken away again."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         for each in before:  # one is enough: a second would come between what is being put back

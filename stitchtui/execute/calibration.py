@@ -20,7 +20,7 @@ FEW, GROWTH, MOST = 4, 4, 256
 ENOUGH, TRIES = 0.25, 5
 """Seconds that no batch but the smallest may take, and how often one is tried at the most."""
 SIZE = 192
-"""Of the matrices that are multiplied and taken apart."""
+"""The side of the matrices that are multiplied and taken apart."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Line:
     each: float
 
     def seconds(self, images: float, batches: float = 1.0) -> float:
-        """Of so many images, in so many batches."""
+        """The seconds of so many images, in so many batches."""
         return self.fixed * batches + self.each * images
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of a network that is run forward in float32, and of one that is frozen and run forward and back to its input."""
+    """The speed of a network run forward in float32, and of a frozen one run forward and back to its input."""
 
     forward: Line
     back: Line
@@ -94,7 +94,7 @@ class Calibration:
         return least(lambda: torch.linalg.eigh(x @ x.T), x.device) / SIZE**3
 
     def speed(self, loaded: Loaded) -> Speed:
-        """Of one network, or of the first of its shape that was asked for."""
+        """The speed of one network, or of the first of its shape that was asked for."""
         key = shape(loaded)
         if key not in self._known:
             chain = self.session.chain(loaded, [])

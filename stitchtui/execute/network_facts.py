@@ -1,4 +1,4 @@
-"""What can be said of a network before a run uses it: its cuts, shapes and facts, from a file or by name."""
+"""The facts of a network before a run uses it: its cuts, shapes and facts, from a file or by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

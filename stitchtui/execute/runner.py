@@ -182,7 +182,7 @@ class Runner:
 
 
 def _ended(earlier: RunState) -> dict[str, dict[str, str | None]]:
-    """Of each task that ended in this run before, every row's identity; None for a cell without a number."""
+    """Every row's identity of each task that ended in this run before; None for a cell without a number."""
     found: dict[str, dict[str, str | None]] = {
         task.id: {} for task in earlier.tasks.values() if task.status in ("finished", "failed")
     }

@@ -28,11 +28,11 @@ EXAMPLES = 2
 UPDATED = 3
 """A training step of a stitch in its forward passes: the gradients take one or two more."""
 OPERATIONS = 24
-"""Of a stitch, its loss and its update in a training step, however small they are."""
+"""How many operations a stitch, its loss and its update are in a training step, however small."""
 LEARNT = 1.5
 """Layers whose weights learn take so many times the FLOPs of frozen ones that are gone back through."""
 NUMBER, DOUBLE = 4, 8
-"""Bytes, in float32 and in float64."""
+"""The bytes of a number, in float32 and in float64."""
 
 
 class TaskCosts:
@@ -165,7 +165,7 @@ class _Cost:
         return self._both(self.train) + 2 * self.train * (sum(own.values()) + both) * self.of.calibration.flop + solved
 
     def _likeness(self) -> float:
-        """Seconds of what is said of the two networks without a stitch, and of the top by itself."""
+        """Seconds of comparing the two networks without a stitch, and of the top's own activations."""
         ends, where, took = self.work.ends, self.work.task.place, 0.0
         cubes = sum(p.top.channels**3 for p in self.cells) * self.of.calibration.cubed
         if self.of.unpaid("own", ends.names[1], where):

@@ -32,7 +32,7 @@ class ProbeWork(TaskWork):
     trains = False
 
     def amount(self) -> int:
-        """Both parts once."""
+        """The images of both parts, once."""
         return len(self.material.dataset.train) + len(self.session.dataset.test)
 
     def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
@@ -92,7 +92,7 @@ class TailWork(TaskWork):
         return None
 
     def groups(self, cells: Sequence[PlannedCell]) -> list[Sequence[PlannedCell]]:
-        """One by one."""
+        """Measure the cells one by one."""
         return [[cell] for cell in cells]
 
     def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
@@ -163,6 +163,6 @@ class TailWork(TaskWork):
 
 
 class NewTailWork(TailWork):
-    """The same, from the start."""
+    """The top's layers after each cut, started anew and trained on the bottom's features."""
 
     anew = True

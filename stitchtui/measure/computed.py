@@ -27,7 +27,7 @@ Computed = Callable[[Evaluated], Found]
 
 
 class NotMeasured(Exception):
-    """Raised where a measure means nothing for a cell, so that nothing is said of it."""
+    """Raised where a measure means nothing for a cell, which then has none."""
 
 
 def computed(cell: Evaluated) -> dict[str, float | None]:

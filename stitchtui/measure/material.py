@@ -16,7 +16,7 @@ from stitchtui.stitching.reinitialise import shuffled_labels
 
 @dataclass(frozen=True)
 class Noise:
-    """In place of the bottom, class-cluster noise of this seed at the bottom's cuts."""
+    """Class-cluster noise of this seed at the bottom's cuts, in the bottom's place."""
 
     seed: int
 
@@ -45,7 +45,7 @@ class Material:
     images: int  # that the pair itself is fitted on: a control with other data takes as many steps
 
     def training(self, batch_size: int, seed: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
-        """Endless augmented batches; noise in the bottom's place is told the labels of each."""
+        """Yield augmented batches without end; noise in the bottom's place gets the labels of each."""
         return through(bottom, training_batches(self.dataset, batch_size, seed))
 
     def once(self, batch_size: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:

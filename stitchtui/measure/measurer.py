@@ -29,7 +29,7 @@ class Measurer:
         self.similarity, self.matching = SimilarityCache(session), Matching(session)
 
     def measure(self, unit: Unit | NetworkUnit) -> Saying[None]:
-        """Carry out a unit: yields all that is to be said of it. Close the generator to stop.
+        """Carry out a unit, and yield its events. Close the generator to stop.
 
         The networks of a unit of columns must have been made ready. Raises BadInput and RunFailed.
         """

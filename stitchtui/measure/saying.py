@@ -1,4 +1,4 @@
-"""What measuring says while it goes on: events, and nothing at moments that are good for stopping."""
+"""The generators of measuring: they yield events, and None at moments that are good for stopping."""
 
 import time
 from collections.abc import Generator
@@ -10,7 +10,7 @@ from stitchtui.run.events import Event
 T = TypeVar("T")
 
 Saying = Generator[Event | None, None, T]
-"""Yields an event, or None where there is nothing to say but a driver may stop; returns what was found."""
+"""Yields an event, or None where a driver may stop; returns what was found."""
 
 STEP_INTERVAL = 0.25  # seconds
 AT_ONCE = 4
@@ -24,7 +24,7 @@ class Pace:
         self._said = 0.0
 
     def due(self, *, last: bool, tasks: int = 1) -> bool:
-        """Whether to say one now, of so many tasks at once; if so, it counts as said."""
+        """Whether a step is due now, with so many tasks at once; if so, it counts as said."""
         now = time.monotonic()
         if not last and now - self._said < STEP_INTERVAL * max(1.0, tasks / AT_ONCE):
             return False
@@ -33,7 +33,7 @@ class Pace:
 
 
 def silent(work: Pass[T]) -> Saying[T]:
-    """A pass of which nothing is said."""
+    """Run a pass without any event."""
     while True:
         try:
             next(work)

@@ -24,7 +24,7 @@ CKA_BATCH = 256
 PASS_BYTES = 1 << 30
 """How much memory the features of one batch may take; the same on every machine, since CKA depends on the batches."""
 EXACT_BYTES = 2 << 30
-"""The same for the two blocks of images that exact CKA holds."""
+"""How much memory the two blocks of images that exact CKA holds may take."""
 
 Key = tuple[str, ...]
 
@@ -49,7 +49,7 @@ class SimilarityCache:
         self._own: dict[Key, OwnActivations | None] = {}
 
     def similarities(self, ends: Ends, pairs: Pairs) -> Pass[list[Similarity | None]]:
-        """What each pair of cuts has in common; None for noise. A representation with itself costs nothing."""
+        """How similar each pair of cuts is; None for noise. A representation with itself costs nothing."""
         if ends.noise is not None:
             return [None] * len(pairs)
         missing = self._missing(ends, pairs)
@@ -62,7 +62,7 @@ class SimilarityCache:
         return [self._similarities.get(_key(ends, p), _ITSELF) for p in pairs]
 
     def own(self, top: Loaded, pairs: Pairs) -> Pass[list[OwnActivations | None]]:
-        """What the top itself has on training images at each pair's top cut."""
+        """The top's own activations on training images at each pair's top cut."""
         name = top.network.name
         missing = [cut for cut in top.traced.cuts if cut in {t for _, t in pairs} and (name, cut.name) not in self._own]
         if missing:
@@ -98,7 +98,7 @@ class SimilarityCache:
 
     @torch.no_grad()
     def measured(self, both: Chains, images: int) -> Pass[list[Similarity]]:
-        """Both at each of the chains' ends, over so many of the test images, from one pass; exact CKA takes more."""
+        """Compare each of the chains' ends over so many of the test images, in one pass; exact CKA takes more."""
         shift = 0 if both.bottom is both.top else len(both.bottom.cuts)
         pairs = [(low - 1, shift + high - 1) for low, high in both.ends]
         axes = [channel_axis(side, k) for side in _sides(both) for k in range(1, len(side.cuts) + 1)]

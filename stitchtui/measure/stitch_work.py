@@ -97,7 +97,7 @@ class StitchWork(TaskWork):
         return control_named(self.task.control).exact and self.trains and self.task.start == IDENTITY.name
 
     def groups(self, cells: Sequence[PlannedCell]) -> list[Sequence[PlannedCell]]:
-        """Together, unless cells would see each other."""
+        """Measure all cells together, unless they would see each other."""
         return [[p] for p in cells] if self.alone else [cells]
 
     def remark(self) -> Iterator[Event]:
@@ -293,7 +293,7 @@ class StitchWork(TaskWork):
     def _best(
         self, both: Chains, cells: Sequence[PlannedCell]
     ) -> Saying[tuple[list[column_trainer.Seam], list[Scores]]]:
-        """Of several starts the stitches that ended with the lowest training loss, and what their starts scored."""
+        """Train several starts of each stitch; return those of the lowest training loss, and their starts' scores."""
         count = self.stitch.best_of
         attempts = [both.seams([self.build(p, attempt) for p in cells]) for attempt in range(count)]
         by_place = list(zip(*attempts, strict=True))

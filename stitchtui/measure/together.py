@@ -16,7 +16,7 @@ from stitchtui.stitching.stitches import parameter_count
 HELD_SHARE = 0.25
 """What tasks hold from step to step may take this share of a step's memory; tasks beyond it are trained after."""
 BYTES = 4
-"""Of a number in float32, which stitches are trained in."""
+"""The bytes of a number in float32, which stitches are trained in."""
 PER_WEIGHT = 4
 """Numbers held for each weight that is trained: itself, its gradient and Adam's two moments."""
 

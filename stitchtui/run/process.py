@@ -1,4 +1,4 @@
-"""Who works on a run: a process described so that it can be asked for later, whatever the clock did meanwhile."""
+"""The process that works on a run, described so that it can be asked for later, whatever the clock did meanwhile."""
 
 import os
 import socket

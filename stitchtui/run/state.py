@@ -88,7 +88,7 @@ class RunState:
         return grid.columns(self.tasks.values(), self._firsts(), cross=True)
 
     def _firsts(self) -> dict[str, str]:
-        """Of each network of a later network seed what it is called in the first."""
+        """The name in the first network seed of each network of a later one."""
         ends = dict.fromkeys(end for task in self.tasks.values() for end in (task.bottom, task.top))
         return first_names(ends, said_in(self.experiment))
 

@@ -16,7 +16,7 @@ def in_each(name: str, seeds: int, known: Collection[str]) -> list[str]:
 
 
 def first_names(names: Collection[str], seeds: int) -> dict[str, str]:
-    """Of each network of a later seed what it is called in the first."""
+    """The name in the first seed of each network of a later one."""
     return {name_in(name, seed): name for name in names for seed in range(2, seeds + 1) if name_in(name, seed) in names}
 
 

@@ -35,7 +35,7 @@ class AnswerBits:
 
     @property
     def text(self) -> str:
-        """As a log carries it: eight images a byte, in base64."""
+        """The text of a log: eight images a byte, in base64."""
         return base64.b64encode(self.bits.to_bytes(-(-self.images // 8), "little")).decode("ascii")
 
     def less(self, other: "AnswerBits") -> Interval:

@@ -82,13 +82,13 @@ def missing(words: str) -> Atom:
 
 
 def both(one: Atom, other: Atom) -> Atom:
-    """That two comparisons hold."""
+    """The judgement that two comparisons hold."""
     finding = every([one, other])
     return replace(finding.deciding[0], verdict=finding.verdict)
 
 
 def every(atoms: Sequence[Atom]) -> Finding:
-    """That all hold: rejected by one that doesn't, whatever is missing; confirmed once all are."""
+    """The judgement that all hold: rejected by one that doesn't, whatever is missing; confirmed once all are."""
     for verdict in ("rejected", "undecided", "confirmed"):
         deciding = [atom for atom in atoms if atom.verdict == verdict]
         if deciding:
@@ -97,7 +97,7 @@ def every(atoms: Sequence[Atom]) -> Finding:
 
 
 def some(atoms: Sequence[Atom]) -> Finding:
-    """That at least one holds: confirmed by one that does, whatever is missing; rejected once none can."""
+    """The judgement that one or more hold: confirmed by one that does, whatever is missing; rejected once none can."""
     for verdict in ("confirmed", "undecided", "rejected"):
         deciding = [atom for atom in atoms if atom.verdict == verdict]
         if deciding:

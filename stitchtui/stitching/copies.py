@@ -89,7 +89,7 @@ def faithful(parts: Sequence[Part], made: Copies, images: Tensor) -> Copies:
 
 @contextmanager
 def evaluated(*modules: nn.Module) -> Iterator[None]:
-    """In eval mode while open, and layer by layer as it was afterwards."""
+    """Put the modules in eval mode while open, and each layer as it was afterwards."""
     training = [m for module in modules for m in module.modules() if m.training]
     for m in training:
         m.training = False

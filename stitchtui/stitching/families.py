@@ -15,7 +15,7 @@ from stitchtui.stitching.closed_forms import AffineMap
 from stitchtui.stitching.rows import Rows
 
 TINY = 1e-6
-"""Where a unit that is computed from weights has to end."""
+"""The least size of a unit that is computed from weights."""
 
 
 TOGETHER = 20.0
@@ -51,7 +51,7 @@ class Stitch(nn.Module, ABC):
 
     @abstractmethod
     def map(self, x: Tensor) -> Tensor:
-        """The same, from a tensor that has the top's positions already."""
+        """Apply the stitch to a tensor that has the top's positions already."""
 
     @abstractmethod
     def start_at_random(self, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""What a column step takes: an estimate per seam, and groups of seams that fit."""
+"""The memory of a column's step: an estimate per seam, and groups of seams that fit."""
 
 import copy
 import math
@@ -78,7 +78,7 @@ class _Measure:
         self.bottom = bottom
 
     def all(self) -> list[int]:
-        """For what all seams share, and for each seam."""
+        """Return the bytes of what all seams share, and of each seam."""
         tails = self._tails(min(c.top for c in self.seams))
         each = [_stitch_bytes(c.stitch, self.features[c.bottom]) + tails[c.top] for c in self.seams]
         # While the bottom runs, its largest tensors pass; while it has run, those at the cuts are held.

@@ -10,7 +10,7 @@ from torch import Tensor
 LEAST = 0.1
 """A channel is taken to vary at least so much, beside the root mean square of all: dead ones have no unit."""
 MOST = 1 << 14
-"""So many rows are enough for what is said of them here."""
+"""The most rows that a measure is taken over."""
 _TURNS = 30  # of the power iteration: enough for the largest of channels' eigenvalues, which stands out
 
 

@@ -85,7 +85,7 @@ class MinibatchCka:
             self._total = found if self._total is None else self._total + found
 
     def values(self) -> list[float]:
-        """Of each pair; NaN for what isn't finite or doesn't vary, and without any batch."""
+        """The CKA of each pair; NaN for what isn't finite or doesn't vary, and without any batch."""
         if self._total is None:
             return [math.nan] * len(self.pairs)
         values = self._total.tolist()
@@ -143,7 +143,7 @@ class Alignments:
         self._sums.add(features)
 
     def values(self) -> list[Alignment]:
-        """Of each pair."""
+        """The alignment of each pair."""
         whitenings = {k: _whitening(self._sums.covariance(k, k)) for k in self._sums.kept}
         return [_alignment(self._sums, whitenings, pair) for pair in self.pairs]
 

@@ -17,13 +17,13 @@ Work = Callable[[], Coroutine[None, None, None]]
 
 
 class Listener(Protocol):
-    """Who is told what was answered."""
+    """The receiver of the answers."""
 
     def answered(self, end: End, question: dict[str, Any], answer: Answer) -> None:
-        """Take what is said of the network at `end`."""
+        """Take the answer on the network at `end`."""
 
     def glimpsed(self, source: Source, answer: Answer) -> None:
-        """Take what is said of the network under the mark."""
+        """Take the answer on the network under the mark."""
 
     def estimated(self, answer: Answer | None) -> None:
         """Take an estimate; None where it is only being made."""

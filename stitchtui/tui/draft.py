@@ -100,7 +100,7 @@ class Draft:
         return {key: spec[key] for key in keys if key in spec} or None
 
     def of_networks(self) -> dict[str, Any]:
-        """What is said of both networks, where something is."""
+        """The options of both networks that are set."""
         said: dict[str, Any] = {name: self.value(name).strip() for name in ("head", "part")}
         said["leaves"] = cut_pairs.names_of(self.value("leaves"))
         return {name: value for name, value in said.items() if value} | (

@@ -27,7 +27,7 @@ CONDITION_EVERY = 4  # looks between two questions to the run's process
 
 
 class Listener(Protocol):
-    """Who is told that something arrived: the app."""
+    """The receiver of what arrives: the app."""
 
     def post_message(self, message: Message) -> bool:
         """Queue `message`; callable from any thread."""

@@ -35,7 +35,7 @@ class FindingsScreen(Screen[None]):
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """Whose findings they are, the sentences, the keys."""
+        """Lay out the run's name, the sentences and the keys."""
         yield Lines(id="title")
         with VerticalScroll(id="text", can_focus=False):
             yield Lines(id="all")

@@ -26,5 +26,5 @@ class FirstScreen(Screen[None]):
         self.query_one("#status", Lines).show(["reading the runs"])
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
-        """As on a grid of which nothing is known yet."""
+        """Leave out the keys that need a run or a filter, as there is neither yet."""
         return action not in ("stop", "resume", "unfilter")

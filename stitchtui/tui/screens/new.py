@@ -237,7 +237,7 @@ class NewScreen(Screen[None]):
                 self._ask.glimpse(message.source, self._draft.value("data"))
 
     def glimpsed(self, source: Source, answer: Answer) -> None:
-        """Show what is said of the network under the mark."""
+        """Show the answer on the network under the mark."""
         with contextlib.suppress(NoMatches):
             if self._in_use and self.picking and self.query_one(Picker).marked == source:
                 self._glimpsed = answer
@@ -294,7 +294,7 @@ class NewScreen(Screen[None]):
         self._think()
 
     def answered(self, end: End, question: dict[str, Any], answer: Answer) -> None:
-        """Take what is said of a network, if it is still the one that was asked about."""
+        """Take the answer on a network, if it is still the one that was asked about."""
         if self._in_use and question == self._draft.question(end):
             needed = self._draft.needs_architecture(end)
             self._draft.answers[end] = answer

@@ -43,7 +43,7 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """As the list shows it."""
+        """The line of the list."""
         return self.preset if self.scale is None else f"{self.preset} {self.scale}"
 
     @property

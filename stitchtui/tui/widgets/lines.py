@@ -62,7 +62,7 @@ class Lines(Widget):
         return self._texts
 
     def get_content_height(self, _container: object, _viewport: object, _width: int) -> int:
-        """As many rows as there are lines."""
+        """Return the height: a row for each line."""
         return len(self._texts)
 
     def render_line(self, y: int) -> Strip:
