@@ -143,7 +143,7 @@ class LiveView:
         if not self._pending or now - self._at < REDRAW:
             return
         self._pending, self._at = False, now
-        ascii = not _speaks_unicode(self._console)
+        ascii = not self._console.encoding.lower().startswith("utf")
         picture = live_picture(state, self._console.width, time.time(), ascii, self._console.height)
         lines = self._console.render_lines(picture, pad=False)
         if lines != self._drawn:
@@ -155,10 +155,6 @@ class LiveView:
         """Take the picture away and show the cursor again, unless the terminal itself is gone."""
         with contextlib.suppress(OSError):
             self._live.stop()
-
-
-def _speaks_unicode(console: "Console") -> bool:
-    return console.encoding.lower().startswith("utf")
 
 
 def live_picture(

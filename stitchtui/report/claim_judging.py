@@ -79,10 +79,6 @@ def _columns(claim: ClaimSpec, state: RunState) -> list[list[Number]]:
     return [numbers_of(state, ref, claim.measure) for ref in claim.refs]
 
 
-def _over(claim: ClaimSpec, atoms: Sequence[Atom]) -> Finding:
-    return some(atoms) if claim.at == "some" else every(atoms)
-
-
 def _all_columns(claim: ClaimSpec, state: RunState, of_one: Callable[[list[Number]], Finding]) -> Finding:
     """That a statement about one column holds for each."""
     return _all_hold([of_one(numbers) for numbers in _columns(claim, state)])
@@ -136,7 +132,7 @@ def _below(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
             atom = at_least(apart, by, strict=not by)
             atoms.append((lower.cut, _compared(atom, claim, lower, higher, apart)))
     counted = where_it_counts(claim, state, claim.refs[0], atoms)
-    return _over(claim, counted), "cut" if len(claim.refs) == 2 else "comparison"
+    return (some(counted) if claim.at == "some" else every(counted)), "cut" if len(claim.refs) == 2 else "comparison"
 
 
 def _within(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:

@@ -14,7 +14,7 @@ from stitchtui.report.columns import PLACES
 from stitchtui.report.depths import depths
 from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.run.records import row_name
-from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
+from stitchtui.run.state import Cell, Column, RunState, TaskState
 from stitchtui.spec.measures import DIRECT_PENALTY, PENALTY, columns, counts
 from stitchtui.spec.objectives import DIRECT
 
@@ -126,7 +126,7 @@ def _column(state: RunState, column: Column) -> dict[str, Any]:
     depth = depths(state, column.bottom, column.top)
     facts = asdict(column)
     facts["verdict"] = state.verdict(column)
-    facts["cuts"] = [_row(state.summary(column, cut), depth.get(cut)) for cut in state.cuts()]
+    facts["cuts"] = [{**asdict(state.summary(column, cut)), "depth": depth.get(cut)} for cut in state.cuts()]
     return facts
 
 
@@ -139,10 +139,6 @@ def _cross(state: RunState, column: Column) -> dict[str, Any]:
         for low, high in places
     ]
     return {**asdict(column), "bottom_cuts": grid.bottom_cuts, "top_cuts": grid.top_cuts, "cells": rows}
-
-
-def _row(summary: Summary, depth: float | None) -> dict[str, Any]:
-    return {**asdict(summary), "depth": depth}
 
 
 def _cell(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> dict[str, Any]:

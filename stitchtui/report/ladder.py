@@ -51,7 +51,7 @@ def _trainable(column: Column) -> bool:
 
 
 def _ladder(state: RunState, columns: Sequence[Column]) -> Table:
-    ordered = sorted(columns, key=_capacity)
+    ordered = sorted(columns, key=lambda column: (FAMILIES.place(column.family), column.family))
     rows = {cut: tuple(own_entry(state, column, cut) for column in ordered) for cut in state.cuts()}
     rows = {cut: row for cut, row in rows.items() if any(entry.interval for entry in row)}
     one = ordered[-1]  # the one that is trained, if any is
@@ -66,10 +66,6 @@ def _ladder(state: RunState, columns: Sequence[Column]) -> Table:
         notes=("columns are families of stitches, from least to most capacity; penalty in points",),
         epsilon=state.epsilon,
     )
-
-
-def _capacity(column: Column) -> tuple[int, str]:
-    return FAMILIES.place(column.family), column.family
 
 
 def _parts(family: str) -> tuple[Forms, ...]:

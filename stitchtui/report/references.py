@@ -79,7 +79,7 @@ def likeness(state: RunState) -> list[Column]:
         return []
     found: dict[str, Column] = {}  # CKA is of the pair, whatever the stitch
     for column in state.columns():
-        if not column.control and _has_cka(state, column):
+        if not column.control and any(CKA.name in state.summary(column, cut).measures for cut in state.cuts()):
             found.setdefault(column.heading, column)
     return list(found.values())
 
@@ -90,10 +90,6 @@ def _claims_of_cka(state: RunState) -> bool:
     said = [claim for claim in (claims if isinstance(claims, list) else []) if isinstance(claim, dict)]
     parts = [*said, *(where for claim in said if isinstance(where := claim.get("where"), dict))]
     return any(part.get("measure") == CKA.name for part in parts)
-
-
-def _has_cka(state: RunState, column: Column) -> bool:
-    return any(CKA.name in state.summary(column, cut).measures for cut in state.cuts())
 
 
 def named_curves(state: RunState) -> dict[str, list[Column]]:

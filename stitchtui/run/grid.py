@@ -29,7 +29,7 @@ def columns(tasks: Iterable[TaskState], firsts: Mapping[str, str], cross: bool =
             bottom, top = (firsts.get(end, end) for end in (task.bottom, task.top))
             places.setdefault((task.control, bottom, top, task.place), []).append(task)
     found = [column for place in places.values() for column in _columns_of_place(place)]
-    return sorted(_told_apart(found), key=_control_rank)
+    return sorted(_told_apart(found), key=lambda column: CONTROLS.place(column.control))
 
 
 def _told_apart(columns: list[Column]) -> list[Column]:
@@ -50,10 +50,6 @@ def _apart(column: Column, mates: list[Column]) -> tuple[str, ...]:
         (column.recipe, {mate.recipe for mate in mates}),
     ]
     return tuple(word for word, all_words in words if len(all_words) > 1 and word)
-
-
-def _control_rank(column: Column) -> int:
-    return CONTROLS.place(column.control)
 
 
 def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
@@ -165,7 +161,7 @@ def _summary(column: InSeed, cut: str, cells: Cells) -> Summary:
     penalties = [interval.value for cell in measured if (interval := cell.interval())]
     return Summary(
         cut,
-        _status(mine),
+        _joint_status([cell.status if cell else "pending" for cell in mine]),
         penalty=_combined(measured, PENALTY),
         versus_bottom=_combined(measured, VERSUS_BOTTOM),
         direct=direct_cell.interval() if direct_cell and direct_cell.status == "finished" else None,
@@ -204,10 +200,6 @@ def _over(intervals: Iterable[Interval | None]) -> Interval | None:
     found = list(intervals)
     known = [interval for interval in found if interval is not None]
     return over_seeds(known) if known and len(known) == len(found) else None
-
-
-def _status(cells: list[Cell | None]) -> Status:
-    return _joint_status([cell.status if cell else "pending" for cell in cells])
 
 
 def _joint_status(found: Iterable[Status]) -> Status:

@@ -170,7 +170,7 @@ def _follows_from_values(node: fx.Node) -> bool:
         here = waiting.pop()
         if here.op in {"placeholder", "call_module"}:
             return True
-        if not _reads_sizes(here):
+        if any(flows(n, here) for n in here.all_input_nodes):  # else it only reads sizes
             fresh = [n for n in here.all_input_nodes if n not in seen]
             seen.update(fresh)
             waiting += fresh
@@ -192,7 +192,3 @@ def _nodes(arguments: Any) -> list[fx.Node]:
     found: list[fx.Node] = []
     fx.node.map_arg(arguments, found.append)
     return found
-
-
-def _reads_sizes(node: fx.Node) -> bool:
-    return not any(flows(n, node) for n in node.all_input_nodes)

@@ -51,11 +51,7 @@ def selected(cuts: Sequence[Cut], wanted: str) -> list[Cut]:
     if wanted == "blocks":
         return [cut for cut in cuts if cut["block"]] or list(cuts)
     names = set(names_of(wanted))
-    return [cut for cut in cuts if names & _called(cut)]
-
-
-def _called(cut: Cut) -> set[str]:
-    return {cut["name"], *cut.get("aliases", ())}
+    return [cut for cut in cuts if names & {cut["name"], *cut.get("aliases", ())}]
 
 
 def unknown(cuts: Sequence[Cut], wanted: str) -> str:

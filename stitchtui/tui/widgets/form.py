@@ -138,7 +138,8 @@ class Form(Vertical):
             _say(row, draft, problems, remarks)
             editor = row.editor
             if isinstance(editor, Choice):
-                editor.show(_chosen(draft, row.field), _options(draft, row.field, devices))
+                chosen = BY_HAND if row.field in draft.by_hand else draft.value(row.field)
+                editor.show(chosen, _options(draft, row.field, devices))
             elif isinstance(editor, Input):
                 if isinstance(editor.suggester, Names):
                     editor.suggester.known = _names(draft, row.field)
@@ -229,10 +230,6 @@ def _typed(draft: Draft, name: str) -> str:
     if name in ENDS:
         return draft.architectures.get(end_of(name), "")
     return draft.value(name.removeprefix(OWN))
-
-
-def _chosen(draft: Draft, name: str) -> str:
-    return BY_HAND if name in draft.by_hand else draft.value(name)
 
 
 def _options(draft: Draft, name: str, devices: list[str]) -> list[str]:
