@@ -199,7 +199,7 @@ def _own_tasks(state: RunState) -> set[str]:
 
 
 def _check_measured(state: RunState) -> None:
-    """Raises RunFailed where none of the pairs' own cells has a number."""
+    """Raise RunFailed where none of the pairs' own cells has a number."""
     own = _own_tasks(state)
     cells = [cell for cell in state.cells.values() if cell.task in own]
     if all(cell.status != "finished" for cell in cells):

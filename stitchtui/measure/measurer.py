@@ -49,7 +49,7 @@ class Measurer:
         return work
 
     def _first_of(self, tasks: Sequence[Task]) -> Saying[list[Task]]:
-        """Carry out the first of these tasks, and with it those that can be trained in one go; returns them."""
+        """Carry out the first of these tasks, and with it those that can be trained in one go; return them."""
         task = tasks[0]
         work = self.work(task)
         if task.control == "" and (task.family, task.objective) == (AFFINE.name, DIRECT.name) and not task.place:
@@ -63,7 +63,7 @@ class Measurer:
         return [task]
 
     def check_measurable(self, tasks: Collection[Task]) -> None:
-        """Raises BadInput where no cell of these can have a number, whatever is trained."""
+        """Raise BadInput where no cell of these can have a number, whatever is trained."""
         reasons = Counter[str]()
         for work in map(self.work, tasks):
             for cell in work.cells:

@@ -53,7 +53,7 @@ def _obtained(session: Session, name: str) -> Saying[Network]:
 
 
 def _check_chain(session: Session, loaded: Loaded) -> Saying[None]:
-    """Raises RunFailed unless the network as a chain makes the same errors as the network itself."""
+    """Raise RunFailed unless the network as a chain makes the same errors as the network itself."""
     network = loaded.network
     error = (yield from silent(session.score(loaded))).error
     images = len(session.dataset.test)

@@ -62,7 +62,7 @@ class Session:
         return self.loaded[network.name]
 
     def _check_single_images(self, network: Network, example: torch.Tensor) -> None:
-        """Raises BadInput where the network gives an image by itself other scores, and the run would ask for them."""
+        """Raise BadInput where the network gives an image by itself other scores, and the run would ask for them."""
         sizes = {
             "evaluation_batch": min(self.experiment.evaluation_batch, len(self.dataset.test)),
             "stitch.batch_size": min(r.stitch.batch_size for r in self.experiment.requests),
@@ -234,7 +234,7 @@ class Session:
         return max(8, min(self.experiment.evaluation_batch, EVALUATION_BYTES // per_image))
 
     def verify_frozen(self, *networks: Loaded) -> None:
-        """Raises RunFailed if any weight or buffer of these has changed since the network was loaded."""
+        """Raise RunFailed if any weight or buffer of these has changed since the network was loaded."""
         for loaded in networks:
             if weight_digest(loaded.network.module) != loaded.network.digest:
                 name = loaded.network.name

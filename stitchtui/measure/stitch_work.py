@@ -261,7 +261,7 @@ class StitchWork(TaskWork):
     def _start_from_maps(
         self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[column_trainer.Seam]
     ) -> Saying[dict[str, str]]:
-        """Start each stitch from its closed-form map, where that is the start; returns the rows that have none."""
+        """Start each stitch from its closed-form map, where that is the start; return the rows that have none."""
         if not self.fits_map:
             return {}
         maps = yield from self.counted(

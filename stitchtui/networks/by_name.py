@@ -73,7 +73,7 @@ def published_shape(architecture: str, weights: str | None = None) -> Shape | No
 
 
 def check_weights(architecture: str, weights: str, classes: int, *, new_head: bool) -> None:
-    """Raises BadInput for published weights that don't exist, or whose classes aren't the data's. Fetches nothing."""
+    """Raise BadInput for published weights that don't exist, or whose classes aren't the data's. Fetches nothing."""
     name = canonical(architecture, weights)
     if name.startswith(from_timm.PREFIX):
         from_timm.check_weights(name.removeprefix(from_timm.PREFIX), weights, classes, new_head=new_head)

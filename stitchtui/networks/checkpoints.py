@@ -60,7 +60,7 @@ class Checkpoint:
 
 
 def save(path: Path, module: nn.Module, metadata: Metadata) -> None:
-    """Writes `module` to `path` as safetensors with `metadata`; readers see the old file or the new one, whole."""
+    """Write `module` to `path` as safetensors with `metadata`; readers see the old file or the new one, whole."""
     # Cloned, since safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state_of(module).items()}
     said = {"format": "pt", KEY: metadata.model_dump_json()}
@@ -68,7 +68,7 @@ def save(path: Path, module: nn.Module, metadata: Metadata) -> None:
 
 
 def keep(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`, making its folder if need be; two writers at once leave one of the two, whole.
+    """Write `data` to `path`, making its folder if need be; two writers at once leave one of the two, whole.
 
     Raises RunFailed if the disk is full or the folder may not be written to.
     """

@@ -33,7 +33,7 @@ class Scores(nn.Module):
 
 
 def check(reference: str) -> None:
-    """Raises BadInput unless `reference` is spelt like one."""
+    """Raise BadInput unless `reference` is spelt like one."""
     name = reference.removeprefix(HF)
     if reference.startswith(HF) and not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
         raise BadInput.at("architecture", "expected hf:OWNER/REPO or hf:OWNER/REPO@REVISION", reference)
@@ -135,7 +135,7 @@ def _transformers(
 
 
 def _check_loaded(reference: str, model: nn.Module, info: Mapping[str, Any], new_head: bool) -> None:
-    """Raises BadInput where weights were left random: transformers itself only mentions it."""
+    """Raise BadInput where weights were left random: transformers itself only mentions it."""
     without = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
     head = f"{heads.last_linear(model)}." if new_head else None
     if unset := [key for key in without if head is None or not key.startswith(head)]:

@@ -17,7 +17,7 @@ OFFLINE = "where this machine is offline, fetch it once elsewhere and set HF_HOM
 
 
 def check(name: str) -> None:
-    """Raises BadInput unless timm is installed and knows `name`, and its weights' tag where it has one."""
+    """Raise BadInput unless timm is installed and knows `name`, and its weights' tag where it has one."""
     stem, _, tag = name.partition(".")
     if not _timm(name).is_model(stem):
         raise BadInput(f"architecture {PREFIX}{plain(not_known(stem, _timm(name).list_models()))}", "architecture")
@@ -66,7 +66,7 @@ def tagged(name: str, weights: str) -> str:
 
 
 def check_weights(name: str, weights: str, classes: int, *, new_head: bool) -> None:
-    """Raises BadInput for weights that `name` doesn't have, or that are for other classes and stay so."""
+    """Raise BadInput for weights that `name` doesn't have, or that are for other classes and stay so."""
     trained_for = config(tagged(name, weights)).num_classes
     check_classes(f"weights {weights} of {PREFIX}{name}", trained_for, classes, new_head)
 
@@ -103,7 +103,7 @@ def create(  # noqa: PLR0917
 
 
 def check_classes(about: str, trained_for: int, classes: int, new_head: bool) -> None:
-    """Raises BadInput where published weights give other class scores than the data's, and nothing replaces them."""
+    """Raise BadInput where published weights give other class scores than the data's, and nothing replaces them."""
     if trained_for == classes or new_head:
         return
     what = f"are for {trained_for} classes, the data has {classes}" if trained_for else "give features, no class scores"

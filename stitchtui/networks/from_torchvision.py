@@ -47,7 +47,7 @@ def build(
 
 
 def check_weights(name: str, weights: str, classes: int, *, new_head: bool) -> None:
-    """Raises BadInput for weights that `name` doesn't have, or that are for other classes and stay so."""
+    """Raise BadInput for weights that `name` doesn't have, or that are for other classes and stay so."""
     trained_for = len(_known(name, _member(weights)).meta["categories"])
     if trained_for != classes and not new_head:
         raise BadInput(

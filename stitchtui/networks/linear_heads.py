@@ -92,7 +92,7 @@ def parameters(module: nn.Module, images: Tensor, classes: int) -> tuple[str, ..
 
 
 def load(path: Path, layer: nn.Linear) -> None:
-    """Fills `layer` from a file that holds one linear layer. Raises BadInput if it isn't for these features."""
+    """Fill `layer` from a file that holds one linear layer. Raises BadInput if it isn't for these features."""
     tensors = checkpoints.read(path).tensors
     weights = {name: value for name, value in tensors.items() if name.endswith("weight") and value.dim() == 2}
     if len(weights) != 1:
@@ -110,7 +110,7 @@ def load(path: Path, layer: nn.Linear) -> None:
 
 
 def train(network: nn.Module, name: str, data: HeadData) -> Training[None]:
-    """Fills the linear layer called `name` by logistic regression on what it is fed, once: then it lies in the cache.
+    """Fill the linear layer called `name` by logistic regression on what it is fed, once: then it lies in the cache.
 
     The problem is convex and starts from zero, so no seed takes part.
     """

@@ -202,7 +202,7 @@ def _start(
 
 
 def _check(spec: NetworkSpec) -> None:
-    """Raises BadInput for keys that can't be said of the same network."""
+    """Raise BadInput for keys that can't be said of the same network."""
     trained = {
         "task": spec.task != "classify",
         "start_from": spec.start_from is not None,

@@ -25,7 +25,7 @@ def train_self_supervised(
     head: TrainSpec,
     temperature: float = 0.5,
 ) -> Training[None]:
-    """Trains `module` in place on `task` by `job.recipe`, then its last linear layer, drawn anew, by `head`.
+    """Train `module` in place on `task` by `job.recipe`, then its last linear layer, drawn anew, by `head`.
 
     The head learns the labels of `job.part` on features that stay as they are. Resumable and failing as
     `training.train`; raises BadInput too for a network without a final linear layer, and for images that `rotation`

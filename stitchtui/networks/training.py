@@ -103,7 +103,7 @@ class _Window:
 
 
 def train(module: nn.Module, job: Job, partial: Path | None) -> Training[None]:
-    """Trains `module` in place; `partial` holds the state reached, so that a killed training goes on from it.
+    """Train `module` in place; `partial` holds the state reached, so that a killed training goes on from it.
 
     Without it nothing is kept.
 

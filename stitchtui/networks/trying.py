@@ -24,7 +24,7 @@ class WrongImages(BadInput):
 
 
 def try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architecture: str, *, head: bool) -> None:
-    """Raises BadInput unless `module` takes the images and gives class scores; with `head`, any numbers will do."""
+    """Raise BadInput unless `module` takes the images and gives class scores; with `head`, any numbers will do."""
     channels, classes = dataset.shape[0], len(dataset.classes)
     images = normalise(dataset.test.images[:IMAGES], scale.mean, scale.std)
     module.eval()

@@ -21,7 +21,7 @@ _LOOK_EVERY = 0.5  # seconds
 
 
 def ask(directory: RunDirectory, request: "Request", state: RunState) -> list[str]:
-    """Add `request` to the run; returns the ids of the tasks that this adds to those in `state`.
+    """Add `request` to the run; return the ids of the tasks that this adds to those in `state`.
 
     Raises BadInput where the run can't have it, has it already, or is on another machine.
     """

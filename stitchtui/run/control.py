@@ -39,7 +39,7 @@ class AlreadyRunning(BadInput):
 
 
 def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Sequence[str] = WORKER) -> int:
-    """Start `command` on the run, in a session of its own that outlives this terminal; returns its pid.
+    """Start `command` on the run, in a session of its own that outlives this terminal; return its pid.
 
     Raises AlreadyRunning when a worker is at it, RunFailed where it can't be written which one this is.
     """

@@ -285,7 +285,7 @@ class EventWriter:
     """Appends events to a run's log, one whole line a write; while it is open, its process alone can write there."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BadInput when another process holds the run that the log at `path` belongs to, or may."""
+        """Raise BadInput when another process holds the run that the log at `path` belongs to, or may."""
         self._directory = RunDirectory(path.parent)
         self._lock = claim(self._directory)
         try:

@@ -81,7 +81,7 @@ def _cannot_lock(path: Path, error: Exception) -> BadInput:
 
 
 def _refuse_unless_free(directory: RunDirectory) -> None:
-    """Raises BadInput where the run was not given back by someone who may be alive all the same."""
+    """Raise BadInput where the run was not given back by someone who may be alive all the same."""
     holder = read_object(directory.lock)
     if {"pid", "host"} <= holder.keys() and liveness(holder) != "dead":
         raise BadInput(

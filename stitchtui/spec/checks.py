@@ -11,13 +11,13 @@ from stitchtui.spec.settings import dotted
 
 
 def check_device(device: str | None) -> None:
-    """Raises BadInput unless `device` is spelt like one; whether it is there, only torch can say."""
+    """Raise BadInput unless `device` is spelt like one; whether it is there, only torch can say."""
     if device is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise BadInput.at("--device", f"'{plain(device)}' is not known; expected auto, cpu, mps, cuda or cuda:N")
 
 
 def check_files(experiment: Experiment) -> None:
-    """Raises BadInput for a checkpoint, a class's file or a dataset that isn't there."""
+    """Raise BadInput for a checkpoint, a class's file or a dataset that isn't there."""
     for name, network in experiment.networks.items():
         if network.checkpoint is not None:
             _file(dotted(("networks", name, "checkpoint")), network.checkpoint, "a checkpoint")

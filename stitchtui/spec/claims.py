@@ -192,7 +192,7 @@ def _check_cuts(cuts: str | CutRange | tuple[str, ...]) -> None:
 def check_claims(
     claims: Sequence[ClaimSpec], pairs: Iterable[tuple[str, str]], networks: Collection[str], stitch: type[BaseModel]
 ) -> None:
-    """Raises WrongKey where a claim names a pair, a network or a key of [stitch] that isn't there."""
+    """Raise WrongKey where a claim names a pair, a network or a key of [stitch] that isn't there."""
     known = [f"{bottom} > {top}" for bottom, top in pairs]
     for index, claim in enumerate(claims):
         for place, ref in enumerate(claim.refs):

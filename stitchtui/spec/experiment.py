@@ -257,7 +257,7 @@ class StitchSpec(Spec):
         return self
 
     def _check_statistics(self, normalises: bool) -> None:
-        """Raises WrongKey where BatchNorm could not do with its batches what is asked of it."""
+        """Raise WrongKey where BatchNorm could not do with its batches what is asked of it."""
         if self.batch_size < 2 and normalises:
             raise WrongKey("batch_size 1 gives BatchNorm no variance; expected at least 2", "batch_size", "family")
         if self.frozen_bn != "batch":

@@ -45,7 +45,7 @@ class Family:
         return bool(self.solver)
 
     def check(self, bottom: Shaped, top: Shaped, *, solved: bool = False) -> None:
-        """Raises Misfit where the family can't join these two; if `solved`, also where its closed form is too large."""
+        """Raise Misfit where the family can't join these two; if `solved`, also where its closed form is too large."""
         if self.changes_nothing and (bottom.shape, bottom.channel_axis) != (top.shape, top.channel_axis):
             raise Misfit(f"{self.name} needs equal shapes: {both_shapes(bottom, top)}")
         layouts(bottom, top)
@@ -64,7 +64,7 @@ class Family:
             check_covariance(bottom, self.kernel)
 
     def check_channels(self, bottom: int, top: int) -> None:
-        """Raises Misfit where the family can't lead from `bottom` channels to `top` channels, wherever it is used."""
+        """Raise Misfit where the family can't lead from `bottom` channels to `top` channels, wherever it is used."""
         if self.equal_channels and bottom != top:
             raise Misfit(f"{self.name} needs equal channels: bottom {bottom}, top {top}")
         if self.keeps_distances and top < bottom:
@@ -73,7 +73,7 @@ class Family:
 
 
 def check_covariance(bottom: Shaped, kernel: int = 1) -> None:
-    """Raises Misfit where the closed form's covariance of a bottom's features would be too large to take apart."""
+    """Raise Misfit where the closed form's covariance of a bottom's features would be too large to take apart."""
     features = bottom.channels * kernel**2
     if features**2 > MOST_PARAMETERS:
         raise Misfit(
@@ -235,7 +235,7 @@ def start_family(name: str, start: str = LEAST_SQUARES) -> str:
 
 
 def check_fit(family: str, start: str, bottom: Shaped, top: Shaped) -> None:
-    """Raises Misfit where a stitch of `family` can't join these two, or the map that it starts from can't."""
+    """Raise Misfit where a stitch of `family` can't join these two, or the map that it starts from can't."""
     FAMILIES[family].check(bottom, top)
     if start in FROM_MAPS and not FAMILIES[family].changes_nothing:
         FAMILIES[start_family(family, start)].check(bottom, top, solved=True)

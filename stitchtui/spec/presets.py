@@ -220,7 +220,7 @@ def _overlay(scales: dict[str, Any], scale: str | None, shown: str, folder: Path
 
 
 def _refuse_scale(document: dict[str, Any], origin: str, layers: Sequence[Setting]) -> None:
-    """Raises BadInput where the name of a scale is given as a value, which would choose none."""
+    """Raise BadInput where the name of a scale is given as a value, which would choose none."""
     if "scale" in document or any(layer.path[:1] == ("scale",) for layer in layers):
         why = "only says which scale was chosen; choose one with --scale"
         raise _refusal(validation.Problem(("scale",), why), origin, layers)

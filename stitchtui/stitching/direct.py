@@ -119,7 +119,7 @@ def _views(bottom: Chain, top: Chain, seams: Sequence[tuple[int, int]], kernel: 
 
 
 def _add_target(sums: _Sums, features: Tensor, cut: Cut) -> Tensor:
-    """Adds a top's features to its own sums; returns them less their pilot, as [rows, channels]."""
+    """Add a top's features to its own sums; return them less their pilot, as [rows, channels]."""
     y = sums.centred(rows_of(features, cut.channel_axis))
     sums.add(len(y), [y.sum(0), y.square().sum(0)])
     return y
@@ -141,7 +141,7 @@ def _patches(view: _View, features: Tensor, kernel: int) -> Iterator[tuple[Tenso
 
 
 def _add(view: _View, x: Tensor, y: Tensor) -> None:
-    """Adds `x` [rows, features] and `y` [rows, all the seams' top channels], which is less its pilot."""
+    """Add `x` [rows, features] and `y` [rows, all the seams' top channels], which is less its pilot."""
     x = view.x.centred(x)
     view.x.add(len(x), [x.sum(0), x.T @ x])
     view.yx.add(len(x), [y.T @ x])

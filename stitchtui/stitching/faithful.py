@@ -47,7 +47,7 @@ def own_outputs(network: nn.Module, batch: Tensor) -> tuple[Any, Any]:
 def check_outputs(
     graph: Graph, own: tuple[Tensor, Tensor], found: Tensor, fewer: Tensor, written: fx.Node | None
 ) -> None:
-    """Raises Untraceable if the graph differs from the network, or an image's scores from its batch's company.
+    """Raise Untraceable if the graph differs from the network, or an image's scores from its batch's company.
 
     `own` are the network's scores for a batch from two calls, `found` the graph's for it, `fewer` the graph's for
     fewer of its images. `written` is a cut whose tensor was written over after it had been handed out.

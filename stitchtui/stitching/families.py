@@ -329,12 +329,12 @@ def draw_uniform(parameters: Iterable[Tensor], bound: float, generator: torch.Ge
 
 
 def check_square(bottom: int, top: int) -> None:
-    """Raises Misfit where no map between so many channels changes nothing."""
+    """Raise Misfit where no map between so many channels changes nothing."""
     if bottom != top:
         raise Misfit(f"an identity start needs equal channels: bottom {bottom}, top {top}")
 
 
 def check_one_place(m: AffineMap) -> None:
-    """Raises Misfit for a convolution's map."""
+    """Raise Misfit for a convolution's map."""
     if m.weight.dim() != 2:
         raise Misfit("a convolution's map reads several positions; this family reads one")

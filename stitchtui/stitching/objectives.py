@@ -17,7 +17,7 @@ Loss = Callable[[Tensor, "Target"], Tensor]
 
 
 def check_objective(objective: str) -> None:
-    """Raises ValueError for one that isn't known, or trains nothing."""
+    """Raise ValueError for one that isn't known, or trains nothing."""
     known = [name for name, each in OBJECTIVES.items() if each.trains]
     if objective not in known:
         raise ValueError(f"objective '{objective}' is not known; expected one of {', '.join(known)}")

@@ -158,7 +158,7 @@ class Trainer:
         return ScaledSteps([p for g in self.optimiser.param_groups for p in g["params"]], factors, following)
 
     def _plan(self, column: StitchedTop, images: Tensor) -> "_Plan":
-        """Turns that fit into the recipe's memory; in each, groups of seams whose tensors are small enough to join."""
+        """Plan turns that fit into the recipe's memory; in each, groups whose tensors are small enough to join."""
         every = [range(len(column.seams))]
         if self.recipe.memory is not None and len(column.seams) > 1:
             with self.autocast():

@@ -156,7 +156,7 @@ class Draft:
         return cut_pairs.Stitching(self.value("family"), start, self.value("pairing") == "all", top_cuts)
 
     def set(self, name: str, value: str) -> bool:
-        """Take over what a field holds; returns whether that is new."""
+        """Take over what a field holds; return whether that is new."""
         before = (self.values.copy(), self.architectures.copy(), self.by_hand.copy())
         if name in ENDS:
             self.architectures[end_of(name)] = value
@@ -188,7 +188,7 @@ class Draft:
             self.values |= {"cuts": tops, "top_cuts": self.value("cuts")}
 
     def unpick(self) -> bool:
-        """Forget the network that was picked last; returns whether there was one."""
+        """Forget the network that was picked last; return whether there was one."""
         ends = [end for end in ENDS if end in self.picked]
         if self.document is not None or not ends:
             return False

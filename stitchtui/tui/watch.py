@@ -83,7 +83,7 @@ class RunWatch:
         return self.condition in ("stopped", "lost", "failed")
 
     def collect(self) -> bool:
-        """Take in what the thread has found; returns whether anything differs."""
+        """Take in what the thread has found; return whether anything differs."""
         changed = False
         while self._arrived:
             batch = self._arrived.popleft()

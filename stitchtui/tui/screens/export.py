@@ -202,7 +202,7 @@ def _is_file(path: Path) -> bool:
 
 
 def write(state: RunState, condition: str, kind: Kind, path: Path) -> int:
-    """Write the run's numbers as `kind` to `path`; returns the number of bytes. Raises BadInput or RunFailed."""
+    """Write the run's numbers as `kind` to `path`; return the number of bytes. Raises BadInput or RunFailed."""
     data = text_of(state, condition, kind).encode("utf-8")
     write_out(path, data)
     return len(data)

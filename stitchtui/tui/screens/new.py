@@ -282,7 +282,7 @@ class NewScreen(Screen[None]):
             self._think()
 
     def _set(self, field: str, value: str) -> bool:
-        """Take over what a field holds; returns whether it is new."""
+        """Take over what a field holds; return whether it is new."""
         new = self._draft.set(field, value)
         for end in ENDS:
             if new and field in (end, "data", *NETWORKS):

@@ -103,7 +103,7 @@ class Picker(Vertical):
         self.query_one("#filter", Input).focus()
 
     def close_filter(self) -> bool:
-        """Take the filter away; returns whether there was one."""
+        """Take the filter away; return whether there was one."""
         open = self.has_class("filtering")
         self.remove_class("filtering")
         self.query_one("#filter", Input).value = ""
