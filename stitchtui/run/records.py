@@ -31,7 +31,7 @@ class Cell:
     adapter: str = ""  # between the shapes of the two cuts, in words
     bottom_cut: str | None = None
     top_cut: str | None = None
-    wrong: str = ""  # which test images it answers wrongly, as `stitching.wrong` packs them
+    wrong: str = ""  # which test images it answers wrongly, as `stats.answer_bits` packs them
 
     def interval(self, measure: Measure = PENALTY) -> Interval | None:
         """The measure in percentage points; None unless it and both ends are there."""
