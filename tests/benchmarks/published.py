@@ -93,5 +93,5 @@ def _train(laboratory: Laboratory, cell: int, stitch: nn.Module, epochs: int) ->
 def _evaluate(laboratory: Laboratory, cell: int, stitch: nn.Module) -> Scores:
     subject = laboratory.subject
     whole, hooks = (subject.bottom.whole, subject.top.whole), subject.hooks(subject.cuts[cell])
-    batches = in_order(laboratory.dataset.test, len(subject.labels), lambda _: None)
+    batches = in_order(laboratory.dataset.test, len(subject.labels))
     return finish(scores_of(lambda images: stitched_outputs(*whole, hooks, stitch, images.contiguous()), batches))

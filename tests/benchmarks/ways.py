@@ -93,7 +93,7 @@ class Laboratory:
         """Every test image once, in batches that a whole column's activations of one layer fit with."""
         largest = max(torch.Size(cut.shape).numel() for pair in self.subject.cuts for cut in pair)
         batch = max(8, min(EVALUATION_BATCH, EVALUATION_BYTES // (4 * largest * self.cells)))
-        return in_order(self.dataset.test, batch, lambda _: None)
+        return in_order(self.dataset.test, batch)
 
     @cached_property
     def matched(self) -> tuple[list[AffineMap], float]:

@@ -124,7 +124,9 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert shown.out == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_ctrl_c_or_an_ending_signal_saves_and_the_same_command_goes_on(somewhere: Path, number: int) -> None:
     call = [sys.executable, "-m", "stitchtui", *SMALL, "--epochs", "3000", "--train-size", "640"]
     root = Path(command.__file__).parents[2]

@@ -50,7 +50,7 @@ def test_a_worker_does_the_run_and_writes_its_result() -> None:
 @pytest.mark.parametrize(
     "kind, count",
     [
-        ("network_ready", 1),
+        pytest.param("network_ready", 1, marks=pytest.mark.slow),
         pytest.param("task_finished", 1, marks=pytest.mark.slow),
         pytest.param("step", 6, marks=pytest.mark.slow),
         ("cell_finished", 9),

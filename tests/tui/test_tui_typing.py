@@ -154,7 +154,9 @@ async def test_page_keys_page_the_chains_once_both_networks_are_picked(app, tmp_
         assert isinstance(app.screen, NewScreen)
 
 
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
+@pytest.mark.parametrize(
+    "size", [(60, 20), *(pytest.param(size, marks=pytest.mark.slow) for size in ((80, 24), (120, 36)))]
+)
 async def test_down_and_up_lead_through_every_field_and_each_comes_into_sight(app, size):
     async with app.run_test(size=size) as pilot:
         await to_form(pilot)
