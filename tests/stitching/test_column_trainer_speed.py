@@ -136,7 +136,7 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)])
 def test_a_thread_for_each_cell_leaves_the_numbers_as_they_are(
     dtype: torch.dtype, two_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

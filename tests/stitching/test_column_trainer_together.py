@@ -64,8 +64,15 @@ def check(bottom: Chain, columns: list[column_trainer.StitchedTop], recipe: colu
     assert losses == [loss for own in expected for loss in own]
 
 
-@pytest.mark.parametrize("joined", [0, 1 << 40])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("dtype", "joined"),
+    [
+        (torch.float32, 1 << 40),
+        (torch.bfloat16, 0),
+        pytest.param(torch.float32, 0, marks=pytest.mark.slow),
+        pytest.param(torch.bfloat16, 1 << 40, marks=pytest.mark.slow),
+    ],
+)
 def test_columns_of_one_bottom_train_as_alone(dtype: torch.dtype, joined: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(column_module, "JOINED_BYTES", joined)
     bottom = resnet20(0)

@@ -234,7 +234,11 @@ async def still(pilot, seconds=1.2):
     return text
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param(size, marks=pytest.mark.slow if size == (200, 60) else ()) for size in SIZES],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
 async def test_every_screen_looks_as_before(world, size):
     app = app_on(DONE)
     async with app.run_test(size=size) as pilot:

@@ -101,6 +101,7 @@ def app_dies_and_its_worker_goes_on(directory):
         terminal.close()
 
 
+@pytest.mark.slow  # each half is shown by the tests of the worker and of the list of runs
 async def test_two_runs_at_once_are_both_shown_and_stopping_one_leaves_the_other():
     runs = [create(small(steps=ENDLESS, name=name)) for name in ("one", "two")]
     for directory in runs:
