@@ -1,6 +1,7 @@
 """The networks of a run made ready: trained or read, traced, scored, and said."""
 
 from stitchtui.base.errors import RunFailed
+from stitchtui.base.work import mapped
 from stitchtui.measure.feed import pixels
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.saying import Saying, silent
@@ -39,17 +40,7 @@ def make_ready(session: Session, name: str) -> Saying[None]:
 def _obtained(session: Session, name: str) -> Saying[Network]:
     networks = session.experiment.networks
     work = obtain(name, networks[name], session.dataset, session.device, networks)
-    while True:
-        try:
-            said = next(work)
-        except StopIteration as ended:
-            network: Network = ended.value
-            return network
-        try:
-            yield Step(task=f"network {name}", step=said.step, steps=said.steps, loss=said.loss, accuracy=said.accuracy)
-        except GeneratorExit:
-            work.close()  # which keeps what the training had reached
-            raise
+    return mapped(work, lambda reached: Step(task=f"network {name}", **vars(reached)))
 
 
 def _check_chain(session: Session, loaded: Loaded) -> Saying[None]:

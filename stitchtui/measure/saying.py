@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator
 from typing import TypeVar
 
-from stitchtui.base.work import Pass
+from stitchtui.base.work import Pass, mapped
 from stitchtui.run.events import Event
 
 T = TypeVar("T")
@@ -34,10 +34,4 @@ class Pace:
 
 def silent(work: Pass[T]) -> Saying[T]:
     """Run a pass without any event."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as ended:
-            found: T = ended.value
-            return found
-        yield None
+    return mapped(work, lambda _: None)

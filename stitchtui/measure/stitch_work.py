@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass, replace
 import torch
 
 from stitchtui.base.device import is_out_of_memory, memory_budget, training_dtype
+from stitchtui.base.work import mapped
 from stitchtui.measure.checks import check_self_stitch, harm, oversize
 from stitchtui.measure.computed import Evaluated, computed
 from stitchtui.measure.feed import in_order
@@ -323,7 +324,8 @@ class StitchWork(TaskWork):
         losses: list[float] = []
         with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
             recipe = self.recipe(steps)
-            losses = yield from self._told(column_trainer.train_column(both.bottom, both.top, seams, batches, recipe))
+            training = column_trainer.train_column(both.bottom, both.top, seams, batches, recipe)
+            losses = yield from mapped(training, self._event_of)
         self._done += steps
         return losses
 
@@ -341,19 +343,12 @@ class StitchWork(TaskWork):
             memory=memory_budget(self.session.device, self.session.memory),
         )
 
-    def _told(self, training: column_trainer.Training) -> Saying[list[float]]:
-        while True:
-            try:
-                said = next(training)
-            except StopIteration as ended:
-                losses: list[float] = ended.value
-                return losses
-            if isinstance(said, column_trainer.Remark):
-                yield self.remark_on_training(said.text)
-                continue
-            step = self._done + said.step
-            due = self.pace.due(last=step >= self._total)
-            yield step_event(self.task.id, step, self._total, said.progress()) if due else None
+    def _event_of(self, said: column_trainer.Stepped | column_trainer.Remark) -> Event | None:
+        if isinstance(said, column_trainer.Remark):
+            return self.remark_on_training(said.text)
+        step = self._done + said.step
+        due = self.pace.due(last=step >= self._total)
+        return step_event(self.task.id, step, self._total, said.progress()) if due else None
 
     def remark_on_training(self, text: str) -> Event:
         """The warning that gradients go through the networks otherwise than usual."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from stitchtui.base.work import Pass
+from stitchtui.base.work import Pass, mapped
 from stitchtui.measure import identity
 from stitchtui.measure.feed import steps_in
 from stitchtui.measure.history import History
@@ -139,13 +139,7 @@ class TaskWork(ABC):
 
     def counted(self, work: Pass[T]) -> Saying[T]:
         """Run a pass over images, and yield its steps where nothing else is counted as such."""
-        while True:
-            try:
-                images = next(work)
-            except StopIteration as ended:
-                found: T = ended.value
-                return found
-            yield None if self.trains else self._step_of_pass(images)
+        return mapped(work, lambda images: None if self.trains else self._step_of_pass(images))
 
     def _step_of_pass(self, images: int) -> Event | None:
         self._done += images

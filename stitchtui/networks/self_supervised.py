@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from stitchtui.base.errors import BadInput
+from stitchtui.base.work import mapped
 from stitchtui.networks import heads, simclr
 from stitchtui.networks.frozen import all_but
 from stitchtui.networks.objectives import TrainingObjective, rotation, supervised
@@ -59,13 +60,4 @@ def put_task_head(module: nn.Module, last: str, task: Task, temperature: float) 
 
 def _part_of(work: Training[None], first: int, steps: int) -> Training[None]:
     """A training that begins after `first` of all `steps`."""
-    while True:
-        try:
-            said = next(work)
-        except StopIteration:
-            return
-        try:
-            yield replace(said, step=first + said.step, steps=steps)
-        except GeneratorExit:
-            work.close()
-            raise
+    return mapped(work, lambda said: replace(said, step=first + said.step, steps=steps))
