@@ -3,7 +3,6 @@
 import errno
 import platform
 import re
-import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -90,15 +89,6 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     said = isinstance(error, RuntimeError) and _MEMORY_RAN_OUT.search(str(error)) is not None
     return said or isinstance(error, torch.OutOfMemoryError | MemoryError)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes held so far: on the device for CUDA, by this process elsewhere."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource  # not on Windows, where no GPU box of ours runs
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def finish(device: torch.device) -> None:

@@ -1,6 +1,7 @@
 """`stitchtui cuts`: where a network can be cut, with each cut's shape, depth and parameters."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,7 +65,11 @@ def cuts(
     rows = [row for row in found if every or row["block"]]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
-        return
+    else:
+        _print(rows)
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 

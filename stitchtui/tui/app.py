@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
@@ -23,7 +23,6 @@ from stitchtui.tui.look import TERMINALS_OWN, look_path, read_look, write_look
 from stitchtui.tui.messages import Arrived, RunChanged
 from stitchtui.tui.screens.first import FirstScreen
 from stitchtui.tui.screens.too_small import TooSmallScreen
-from stitchtui.tui.shell import Shell
 from stitchtui.tui.spans import send_only_what_changed
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ REDRAW = 0.5  # seconds between two pictures, at least
 _PATIENCE = 1.0  # seconds that typed keys wait for a log that takes long to read
 
 
-class StitchApp(Shell):
+class StitchApp(App[str | None]):
     """Watches one run at a time and shows it; without `run`, the newest in the runs directory."""
 
     TITLE = "stitchtui"

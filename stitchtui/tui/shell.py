@@ -1,8 +1,6 @@
 """What screens ask of the app that they are on."""
 
-from typing import TYPE_CHECKING, Any
-
-from textual.app import App
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stitchtui.tui.colours import Palette
 
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
     from stitchtui.tui.watch import RunWatch
 
 
-class Shell(App[str | None]):
+class Shell(Protocol):
     """The app as its screens know it."""
 
     ascii: bool
@@ -21,21 +19,16 @@ class Shell(App[str | None]):
     @property
     def palette(self) -> Palette:
         """How numbers are coloured on this terminal, with this theme."""
-        raise NotImplementedError
 
     @property
     def watched(self) -> "RunWatch":
         """The run that is shown; of no run until one is opened."""
-        raise NotImplementedError
 
     def open_run(self, directory: "RunDirectory") -> None:
         """Watch the run in `directory` from now on, and show its grid."""
-        raise NotImplementedError
 
     def open_new(self, prepared: "Mapping[str, Any] | None" = None) -> None:
         """Show New, filled in with `prepared`: an experiment as `Experiment.plain()` gives it."""
-        raise NotImplementedError
 
     def action_ramp(self) -> None:
         """Colour with the other ramp."""
-        raise NotImplementedError

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_runs import experiment
 
-from stitchtui.base.device import held_memory, peak_memory
+from stitchtui.base.device import held_memory
 from stitchtui.base.work import Pass
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.execute.reuse import finished_elsewhere
@@ -104,7 +104,6 @@ def test_a_process_holds_more_memory_once_it_keeps_a_large_tensor() -> None:
     # Mapped afresh: torch's own memory may come from what the heap still holds of an earlier test, which adds nothing.
     kept = torch.frombuffer(mmap.mmap(-1, 64 << 20), dtype=torch.uint8).fill_(1)
     assert held_memory(cpu) - before > len(kept) // 2
-    assert held_memory(cpu) <= peak_memory(cpu) * 1.01 + (1 << 20)
 
 
 def finished_run(parent: Path, name: str, identity: object, measures: object, **more: Any) -> None:
