@@ -14,16 +14,7 @@ if TYPE_CHECKING:
     from stitchtui.run.directory import RunDirectory
     from stitchtui.run.state import RunState
 
-_SUFFIXES = {
-    ".csv": "csv",
-    ".json": "json",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".txt": "table",
-    ".html": "html",
-    ".htm": "html",
-    ".png": "png",
-}
+_PICTURES = {".html": "html", ".htm": "html", ".png": "png"}
 _FOR_SEVERAL = ("table", "markdown", "html")
 Runs = Annotated[
     list[str] | None,
@@ -85,10 +76,13 @@ def _format(flags: dict[str, object], out: Path | None) -> str:
         raise BadInput(f"report: --{asked[0]} names a file itself; leave out --out")
     if asked or out is None:
         return asked[0] if asked else "table"
-    if out.suffix.lower() not in _SUFFIXES:
-        known = ", ".join(_SUFFIXES)
+    from stitchtui.report.formats import FORMATS
+
+    endings = {ending: name for name, each in FORMATS.items() for ending in each.endings} | _PICTURES
+    if out.suffix.lower() not in endings:
+        known = ", ".join(endings)
         raise BadInput.at("--out", f"add --csv, --json or --markdown, or end the name in one of {known}", out)
-    return _SUFFIXES[out.suffix.lower()]
+    return endings[out.suffix.lower()]
 
 
 def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool) -> None:
@@ -136,11 +130,9 @@ def _exported(directory: "RunDirectory", state: "RunState", condition: str, chos
         from stitchtui.report.figures import depth_png
 
         return depth_png(state)
-    from stitchtui.report import export, markdown
+    from stitchtui.report.formats import FORMATS
 
-    if chosen == "csv":
-        return export.csv_text(state)
-    return {"json": export.json_text, "markdown": markdown.run_text}[chosen](state, condition=condition)
+    return FORMATS[chosen].text(state, condition)
 
 
 def _deliver(content: str | bytes, out: Path | None) -> None:

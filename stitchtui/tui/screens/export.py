@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on
@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain, size
-from stitchtui.report import export, markdown
+from stitchtui.report.formats import FORMATS
 from stitchtui.report.wording import printable, shortened
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
@@ -27,13 +27,8 @@ from stitchtui.tui import keys
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.text_input import TextInput
 
-Kind = Literal["csv", "json", "md", "txt"]
-KINDS: dict[Kind, str] = {
-    "csv": "one row a cell, with every measure",
-    "json": "one object: grid, cells, verdicts, checks",
-    "md": "a Markdown table with intervals",
-    "txt": "the table, what it means, the depth plot",
-}
+KINDS = {each.endings[0].removeprefix("."): each for each in FORMATS.values()}
+"""The formats by how their files end."""
 
 
 class _Loaded(Message):
@@ -73,14 +68,14 @@ class ExportScreen(ModalScreen[Path | None]):
     def __init__(self, directory: RunDirectory) -> None:
         super().__init__()
         self._directory = directory
-        self._kind: Kind = "csv"
+        self._kind: str = "csv"
         self._busy = False
 
     def compose(self) -> ComposeResult:
         """The kinds, the file's name, what is wrong with it, the keys."""
         with Vertical():
             yield Static(f"Export {plain(self._directory.name)}", markup=False, classes="question")
-            offers = (Option(Text(f"{kind:<5} {what}"), id=kind) for kind, what in KINDS.items())
+            offers = (Option(Text(f"{kind:<5} {what.holds}"), id=kind) for kind, what in KINDS.items())
             yield OptionList(*offers, compact=True)
             yield TextInput(self._proposed(), id="path", compact=True)
             yield Static(id="said", markup=False)
@@ -97,7 +92,7 @@ class ExportScreen(ModalScreen[Path | None]):
     @on(OptionList.OptionHighlighted)
     def _kind_marked(self, event: OptionList.OptionHighlighted) -> None:
         field, before = self.query_one("#path", Input), self._proposed()
-        self._kind = cast(Kind, event.option_id)
+        self._kind = str(event.option_id)
         if field.value == before:
             field.value = self._proposed()
         elif Path(field.value).suffix.removeprefix(".") in KINDS:
@@ -152,7 +147,7 @@ class ExportScreen(ModalScreen[Path | None]):
         arguments = (message.state, message.condition, self._kind, message.path)
         threading.Thread(target=self._write, args=arguments, daemon=True).start()
 
-    def _write(self, state: RunState, condition: str, kind: Kind, path: Path) -> None:
+    def _write(self, state: RunState, condition: str, kind: str, path: Path) -> None:
         message: Message  # from a thread: a pipe takes what is written only once somebody reads it
         try:
             message = _Written(path, write(state, condition, kind, path))
@@ -201,22 +196,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def write(state: RunState, condition: str, kind: Kind, path: Path) -> int:
+def write(state: RunState, condition: str, kind: str, path: Path) -> int:
     """Write the run's numbers as `kind` to `path`; return the number of bytes. Raises BadInput or RunFailed."""
-    data = text_of(state, condition, kind).encode("utf-8")
+    data = KINDS[kind].text(state, condition).encode("utf-8")
     write_out(path, data)
     return len(data)
-
-
-def text_of(state: RunState, condition: str, kind: Kind) -> str:
-    """The run's numbers as the text of a file of this kind."""
-    match kind:
-        case "csv":
-            return export.csv_text(state)
-        case "json":
-            return export.json_text(state)
-        case "md":
-            return markdown.run_text(state)
-    from stitchtui.report.console import as_text
-
-    return as_text(state, condition, ascii=False, plot=True)
