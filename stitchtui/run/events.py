@@ -114,6 +114,7 @@ class TaskStarted(Event, tag="task_started", frozen=True, kw_only=True):
     cuts: list[str]  # the rows of a column; empty for other tasks
     ends: list[list[str]] | UnsetType | None = UNSET  # [bottom cut, top cut] of each row
     together: Whole | UnsetType = UNSET  # how many tasks take their steps at once, if several
+    held_out: Whole | UnsetType = UNSET  # images on which each stitch's step is chosen, if any
 
 
 class Step(Event, tag="step", frozen=True, kw_only=True):
@@ -127,6 +128,15 @@ class Step(Event, tag="step", frozen=True, kw_only=True):
     accuracy: float | UnsetType | None = UNSET  # percent
     losses: Numbers | UnsetType | None = UNSET  # of each cell, in the order of the column's rows
     accuracies: Numbers | UnsetType | None = UNSET
+
+
+class HeldOut(Event, tag="held_out", frozen=True, kw_only=True):
+    """What a column's cells do on the held-out images; of each the step of the lowest loss is the stitch."""
+
+    task: str
+    step: Whole  # of the cells' own training; 0 is their start
+    losses: dict[str, float | None]  # by row, of what is trained for
+    accuracies: dict[str, float | None]  # by row, percent
 
 
 class CellFinished(Event, tag="cell_finished", frozen=True, kw_only=True):
@@ -207,6 +217,7 @@ Known = (
     | NetworkReady
     | TaskStarted
     | Step
+    | HeldOut
     | CellFinished
     | CellFailed
     | TaskFinished

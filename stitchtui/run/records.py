@@ -41,6 +41,15 @@ class Cell:
         return Interval(value, low, high)
 
 
+@dataclass(frozen=True)
+class HeldReading:
+    """What a cell did on the held-out images after so many steps of its training; step 0 is its start."""
+
+    step: int
+    loss: float | None  # None where it is no number
+    accuracy: float | None  # percent
+
+
 @dataclass
 class TaskState:
     """A task and how far it is; `data` and `network NAME` are tasks too, with no column."""
@@ -74,6 +83,8 @@ class TaskState:
     finished: float | None = None
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # (step, loss, accuracy)
     curve_gap: int = 1  # steps that lie between two kept points, at least
+    held_out: int = 0  # images on which each stitch's step is chosen
+    readings: dict[str, list[HeldReading]] = field(default_factory=dict)  # on those images, by row
 
     def add_point(self, step: int, loss: float | None, accuracy: float | None) -> None:
         """Add to the curve, forgetting points at or after `step`, and thin it out once it is too long."""
@@ -89,6 +100,11 @@ class TaskState:
         if len(self.curve) > CURVE_POINTS:
             self.curve = self.curve[::2]
             self.curve_gap = max(1, (self.curve[-1][0] - self.curve[0][0]) // (len(self.curve) - 1))
+
+    def add_reading(self, row: str, reading: HeldReading) -> None:
+        """Add what a cell did on the held-out images, forgetting what was said of that step or a later one."""
+        earlier = [known for known in self.readings.get(row, ()) if known.step < reading.step]
+        self.readings[row] = [*earlier, reading]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from stitchtui.run import events, grid
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, decode, read_events
-from stitchtui.run.records import Cell, Column, NetworkState, RunStatus, Status, Summary, TaskState
+from stitchtui.run.records import Cell, Column, HeldReading, NetworkState, RunStatus, Status, Summary, TaskState
 from stitchtui.spec.seed_names import first_names, said_in
 from stitchtui.stats.judgement import Judged
 from stitchtui.stats.penalty import Verdict
@@ -250,6 +250,7 @@ def _task_started(state: RunState, event: events.TaskStarted) -> None:
     task.together = max(1, event.together or 1)
     task.loss = task.accuracy = None
     task.losses, task.accuracies = [], []
+    task.held_out, task.readings = event.held_out or 0, {}
     task.cuts = list(dict.fromkeys([*event.cuts, *(cut for key, cut in state.cells if key == task.id)]))
     ends = {cut: pair for cut, pair in zip(event.cuts, event.ends or [], strict=False) if len(pair) == 2}
     for cut in task.cuts if task.kind == "column" else ():
@@ -273,6 +274,14 @@ def _step(state: RunState, event: events.Step) -> None:
     if event.memory is not UNSET and event.memory is not None:
         state.memory = event.memory
     task.add_point(event.step, task.loss, task.accuracy)
+
+
+def _held_out(state: RunState, event: events.HeldOut) -> None:
+    task = _known_task(state, event.task)
+    if task.status in ("finished", "failed"):
+        raise _OutOfPlace("a reading of a task that is over")
+    for row, loss in event.losses.items():
+        task.add_reading(row, HeldReading(event.step, loss, event.accuracies.get(row)))
 
 
 def _new_cell(state: RunState, event: events.CellFinished | events.CellFailed) -> Cell:
@@ -351,6 +360,7 @@ _HANDLERS: dict[type[Event], Callable[[RunState, Any], None]] = {
     events.NetworkReady: _network_ready,
     events.TaskStarted: _task_started,
     events.Step: _step,
+    events.HeldOut: _held_out,
     events.CellFinished: _cell_finished,
     events.CellFailed: _cell_failed,
     events.TaskFinished: _task_finished,

@@ -273,6 +273,18 @@ STITCH_SPARSITY = Measure(
     line=Line("zeros", "{:.1%} of the weights", place=3),
 )
 STEPS = Measure("steps", "steps of training", count=True, line=Line("trained", "{:.0f} steps", place=3))
+CHOSEN_STEP = Measure(
+    "chosen_step",
+    "the step of training whose stitch counts, that of the lowest held-out loss; 0: its start",
+    count=True,
+    line=Line("chosen", "at step {:.0f}", place=3),
+)
+HELD_OUT_LOSS = Measure(
+    "held_out_loss",
+    "loss of the chosen step on held-out training images, of what the stitch is trained for",
+    line=Line("held out", "loss {:.4f} on training images that were held out", place=3),
+)
+HELD_OUT_ACCURACY = Measure("held_out_accuracy", "accuracy of the chosen step on the same images, percent")
 SECONDS = Measure(
     "seconds",
     "the time of the cell's share of its task, seconds",
@@ -285,7 +297,8 @@ MEASURES = Registry(
     (
         *(ERROR, LOSS, BOTTOM_ERROR, TOP_ERROR, IMAGES, PENALTY, VERSUS_BOTTOM, START_PENALTY, DIRECT_PENALTY),
         *(AGREEMENT, JS_DISTANCE, CKA, PROCRUSTES, CCA, CCA_BY_CHANCE, ACTIVATION_GAP, OOD, OOD_RATIO),
-        *(STITCH_PARAMETERS, STITCH_RANK, STITCH_EFFECTIVE_RANK, STITCH_SPARSITY, STEPS, SECONDS),
+        *(STITCH_PARAMETERS, STITCH_RANK, STITCH_EFFECTIVE_RANK, STITCH_SPARSITY, STEPS, CHOSEN_STEP),
+        *(HELD_OUT_LOSS, HELD_OUT_ACCURACY, SECONDS),
     ),
 )
 """Every measure of a cell by name, in the order of the CSV's columns."""

@@ -19,6 +19,7 @@ from stitchtui.run.events import (
     Claim,
     EventReader,
     EventWriter,
+    HeldOut,
     Step,
     Unknown,
     Warned,
@@ -30,6 +31,7 @@ from stitchtui.run.events import (
 
 OTHERS = [  # that a small undisturbed run doesn't say
     Step(t=1.0, task="x", step=1, steps=2),
+    HeldOut(t=1.0, task="x", step=1, losses={"y": 0.5}, accuracies={"y": None}),
     Check(t=1.0, name="x", passed=True),
     Claim(t=1.0, index=0, sentence="x", verdict="confirmed", reason="y"),
 ]

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from stitchtui.run import progress
 from stitchtui.run.events import KINDS, CellFailed, CellFinished, Unknown, as_object, decode
-from stitchtui.run.records import CURVE_POINTS
+from stitchtui.run.records import CURVE_POINTS, HeldReading
 from stitchtui.run.state import RunState, load
 from stitchtui.spec.plan import resolve
 
@@ -264,6 +264,20 @@ def test_a_task_that_starts_over_draws_its_curve_anew():
     started = event("task_started", task=A_TO_B, steps=9, cuts=CUTS)
     state = folded([run_started(), started, *steps[:3], started, *steps[3:]])
     assert [step for step, _, _ in state.tasks[A_TO_B].curve] == [0, 1]
+
+
+def test_held_out_readings_are_kept_by_row_and_start_over_with_the_task():
+    def reading(step, loss):
+        losses = {"conv1": loss, "pool": None}
+        return event("held_out", task=A_TO_B, step=step, losses=losses, accuracies={"conv1": 50.0})
+
+    started = event("task_started", task=A_TO_B, steps=9, cuts=CUTS, held_out=500)
+    said = [started, reading(0, 2.0), started, reading(0, 1.5), reading(9, 1.0), reading(9, 1.2)]
+    state = folded([run_started(), *said])
+    task = state.tasks[A_TO_B]
+    assert task.held_out == 500
+    assert task.readings["conv1"] == [HeldReading(0, 1.5, 50.0), HeldReading(9, 1.2, 50.0)]
+    assert task.readings["pool"][-1] == HeldReading(9, None, None)
 
 
 def test_loading_a_log_that_is_not_there_gives_an_empty_state(tmp_path):
