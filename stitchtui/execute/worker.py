@@ -19,6 +19,7 @@ from stitchtui.base.errors import BadInput, ExitCode, RunFailed
 from stitchtui.base.files import is_disk_full, write_atomically
 from stitchtui.base.text import plain
 from stitchtui.execute.runner import Runner, Stopped, versions
+from stitchtui.report.harm import warnings
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter, RunFinished
 from stitchtui.run.process import describe_process
@@ -161,7 +162,7 @@ def _result(state: RunState) -> dict[str, Any]:
         "verdicts": {c.heading: v for c in state.columns() if (v := state.verdict(c)) is not None},
         "claims": [asdict(claim) for claim in state.claims],
         "checks": state.checks,
-        "warnings": state.warnings,
+        "warnings": warnings(state),
     }
 
 

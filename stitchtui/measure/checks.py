@@ -6,7 +6,6 @@ from stitchtui.measure.feed import in_order
 from stitchtui.measure.saying import Saying, silent
 from stitchtui.measure.session import Session
 from stitchtui.run.events import Check, Event, Warned
-from stitchtui.spec.measures import PENALTY
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.evaluate import column_scores
@@ -33,18 +32,6 @@ def check_ends(session: Session, task: Task) -> Saying[None]:
             name=f"{task.column}: the penalty at the {name} is {says}",
             passed=found.error == wanted,
             detail="" if found.error == wanted else f"stitched error {found.error}, expected {wanted}",
-        )
-
-
-def harm(task: Task, measures: Mapping[str, Mapping[str, float | None]]) -> Iterator[Event]:
-    """Say where training made an exact self-stitch worse: what it does there it may do to any pair at that cut."""
-    harmed = {row: m[PENALTY.name] or 0.0 for row, m in measures.items() if (m[PENALTY.ends[0]] or 0.0) > 0}
-    if harmed:
-        worst = max(harmed, key=lambda row: harmed[row])
-        yield Warned(
-            text=f"{task.column}: training made an exact self-stitch worse at {', '.join(harmed)} (by "
-            f"{harmed[worst]:.2f} points at {worst}): penalties there say something of the training, too; compare them "
-            "with direct matching, or try a lower stitch.learning_rate, more images or data.augment = 'none'",
         )
 
 

@@ -11,7 +11,7 @@ import torch
 
 from stitchtui.base.device import is_out_of_memory, memory_budget, training_dtype
 from stitchtui.base.work import mapped
-from stitchtui.measure.checks import check_self_stitch, harm, oversize
+from stitchtui.measure.checks import check_self_stitch, oversize
 from stitchtui.measure.computed import Evaluated, computed
 from stitchtui.measure.feed import in_order
 from stitchtui.measure.history import History
@@ -105,9 +105,6 @@ class StitchWork(TaskWork):
         """Keep the trained stitches, and warn of what they show."""
         if self._trained and self.session.stitches is not None:
             keep(self.session.stitches, self.task, self._trained)
-        if self._is_exact_self_stitch:
-            diagonal = {p.row for p in self.cells if p.bottom.name == p.top.name}
-            yield from harm(self.task, {row: m for row, m in self._said.items() if row in diagonal})
         if self.task.control == "" and self.task.family == AFFINE.name and not self.trains:
             sizes = {row: int(m[STITCH_PARAMETERS.name] or 0) for row, m in self._said.items()}
             yield from oversize(self.task, sizes, stitches.parameter_count(self.ends.top.network.module))

@@ -97,15 +97,15 @@ def numbers_of(state: RunState, ref: ColumnSpec, measure: Measure) -> list[Numbe
     if not rows:
         raise Unanswerable(f"{name_of(ref)} isn't measured yet")
     depth, regions = depths(state, column.bottom, column.top), _regions(state, column)
-    better = "objective" not in ref.stitch and column.counts_direct
+    note = "direct matching" if column.by_direct and "objective" not in ref.stitch else ""
     found = []
     for cut in rows:
-        number = _number(state, column, cut, measure, better)
+        number = _number(state, column, cut, measure, note)
         found.append(replace(number, of=name_of(ref), depth=depth.get(cut), region=regions.get(cut, "")))
     return sorted(found, key=lambda number: number.depth or 0.0) if len(depth.keys() & rows) == len(rows) else found
 
 
-def _number(state: RunState, column: Column, cut: str, measure: Measure, better: bool) -> Number:
+def _number(state: RunState, column: Column, cut: str, measure: Measure, note: str) -> Number:
     summary = state.summary(column, cut)
     if summary.status == "failed":
         return Number("", cut, None, None, f"failed: {summary.reason or 'no reason given'}")
@@ -116,11 +116,9 @@ def _number(state: RunState, column: Column, cut: str, measure: Measure, better:
         known = [Interval(value, value, value) for value in found if value is not None]
         # of all test images, so that it has an interval over network seeds only
         return _sound(cut, over_seeds(known) if len(known) == len(found) else None, measure)
-    direct = better and summary.direct is not None and column.counted(summary) is summary.direct
-    row = state.summary(column.matched(), cut) if direct else summary
-    interval = row.versus_bottom if measure == VERSUS_BOTTOM.name else row.penalty
-    answer = interval and pairable(interval, state, column, cut, measure=measure, direct=direct)
-    return _sound(cut, answer, measure, "direct matching" if direct else "")
+    interval = summary.versus_bottom if measure == VERSUS_BOTTOM.name else summary.penalty
+    answer = interval and pairable(interval, state, column, cut, measure=measure)
+    return _sound(cut, answer, measure, note)
 
 
 def _sound(cut: str, interval: Interval | None, measure: str, note: str = "") -> Number:

@@ -12,6 +12,7 @@ from stitchtui.report import csv
 from stitchtui.report.claim_lines import claims
 from stitchtui.report.columns import PLACES
 from stitchtui.report.depths import depths
+from stitchtui.report.harm import warnings
 from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Cell, Column, RunState, TaskState
@@ -110,7 +111,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
         "cells": [_cell(state.tasks[cell.task], cell, direct) for cell in _ordered(state)],
         "claims": [asdict(claim) for claim in claims(state)],
         "checks": state.checks,
-        "warnings": state.warnings,
+        "warnings": warnings(state),
         "unknown_events": state.unknown_events,
     }
     return json.dumps(_finite(report), indent=2, allow_nan=False) + "\n"

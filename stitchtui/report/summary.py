@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from stitchtui.base.text import duration
 from stitchtui.report.claim_lines import claim_lines
+from stitchtui.report.harm import warnings
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.references import beside, likeness
 from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed, time_taken
@@ -112,8 +113,8 @@ def _verdicts(state: RunState) -> Iterable[str]:
             continue
         verdict = state.verdict(column)
         found = f"{verdict} at epsilon {state.epsilon:g} points" if verdict else "no verdict yet"
-        counts = _direct_counts(state, column) if verdict else ""
-        yield f"{column_name(column)}: {found}{_largest(state, column)}{counts}"
+        by = " by direct matching" if column.by_direct else ""
+        yield f"{column_name(column)}: {found}{by}{_largest(state, column)}"
 
 
 def _empty(state: RunState) -> Iterable[str]:
@@ -132,21 +133,11 @@ def _without_numbers(state: RunState) -> list[Column]:
 
 def _largest(state: RunState, column: Column) -> str:
     rows = [state.summary(column, cut) for cut in state.cuts()]
-    known = [(penalty, row.cut) for row in rows if (penalty := column.counted(row)) is not None]
+    known = [(row.penalty, row.cut) for row in rows if row.penalty is not None]
     if not known:
         return ""
     penalty, cut = max(known, key=lambda pair: pair[0].value)
     return f"; largest penalty {bounds(penalty)} at {cut}, {counted(len(known), 'cut')} measured"
-
-
-def _direct_counts(state: RunState, column: Column) -> str:
-    """Where a verdict goes by direct matching, since that did better than what was trained from it."""
-    if not column.counts_direct:
-        return ""
-    rows = [state.summary(column, cut) for cut in state.cuts()]
-    better = [row.cut for row in rows if row.penalty and row.direct and row.direct.value < row.penalty.value]
-    where = f" ({listed(better, 3)})" if better else ""
-    return f"; at {counted(len(better), 'cut')}{where} direct matching did better, and counts there" if better else ""
 
 
 def paper_lines(state: RunState) -> Iterable[str]:
@@ -251,7 +242,7 @@ def _grouped(state: RunState) -> dict[str, list[str]]:
 
 
 def _warnings(state: RunState) -> Iterable[str]:
-    for warning in state.warnings:
+    for warning in warnings(state):
         yield f"warning: {warning}"
     if state.unknown_events:
         yield f"warning: {counted(state.unknown_events, 'event')} of this run could not be understood"

@@ -228,14 +228,12 @@ def _mean_values(measures: Iterable[Mapping[str, float | None]]) -> dict[str, fl
 def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilon: float) -> Verdict | None:
     """The connectivity of a pair; None for a control, for every cut with every cut, and until all is in.
 
-    Undecided when a cell is missing. At each cut it goes by the better of the two stitches of the family that were
-    found, the trained one and the direct-matching one it started from: training that does harm must not make two
-    networks look less alike.
+    Undecided when a cell is missing.
     """
     mine = [tasks[task] for task in column.task_ids if task in tasks]
     if column.control or column.cross or any(task.status not in ("finished", "failed") for task in mine):
         return None
     cuts = dict.fromkeys(cut for task in mine for cut in task.cuts)
     rows_of = [summary(column, cut, cells) for cut in cuts]
-    penalties = [found for row in rows_of if row.status == "finished" and (found := column.counted(row))]
+    penalties = [row.penalty for row in rows_of if row.status == "finished" and row.penalty]
     return connectivity(penalties, epsilon) if len(penalties) == len(rows_of) else "undecided"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stitchtui.run.events import NetworkCut
-from stitchtui.spec.controls import control_named
+from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.measures import PENALTY, Measure
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval
@@ -128,9 +128,9 @@ class Summary:
 
     cut: str
     status: Status
-    penalty: Interval | None = None
+    penalty: Interval | None = None  # the one number that counts here: every front says it first
     versus_bottom: Interval | None = None
-    direct: Interval | None = None  # the direct-matching penalty of the same bottom, top, control and cut
+    direct: Interval | None = None  # what direct matching costs beside it: of the same bottom, top, control and cut
     seeds: int = 0  # seeds that are in
     spread: float | None = None  # standard deviation of the penalty over seeds, with at least two of them
     reused: bool = False
@@ -190,18 +190,10 @@ class Column:
         return replace(self, objective=DIRECT.name, family=self.direct_family or self.family, in_seeds=mine)
 
     @property
-    def counts_direct(self) -> bool:
-        """Whether the direct matching beside it is a stitch of its own family, so that the better of both counts.
-
-        Not of a self-stitch: matched to itself a network is exact, and the control is about what training makes of it.
-        """
-        return self.direct_family == self.family and not control_named(self.control).exact
-
-    def counted(self, row: Summary) -> Interval | None:
-        """The row's penalty as verdicts and claims take it: the better of training and direct matching."""
-        if row.penalty is None or row.direct is None or not self.counts_direct:
-            return row.penalty
-        return min(row.penalty, row.direct, key=lambda interval: interval.value)
+    def by_direct(self) -> bool:
+        """Whether nothing is trained for it, so that what direct matching costs is its penalty."""
+        family = FAMILIES.get(self.family)
+        return self.objective == DIRECT.name and not (family and family.changes_nothing)
 
     @property
     def variant(self) -> str:

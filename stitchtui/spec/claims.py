@@ -27,7 +27,7 @@ class ColumnSpec(Part):
     """A column of the grid: a pair, one of its controls, and whatever of the stitch tells it from others.
 
     `stitch` holds keys of the experiment's [stitch]. With an `objective` it is the stitch of that objective; without
-    one it is the better of the trained stitch and the direct matching that it started from, as in the verdict.
+    one it is the one that counts in the verdict: the trained one, or direct matching where nothing is trained.
     """
 
     pair: str

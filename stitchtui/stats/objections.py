@@ -82,6 +82,11 @@ def as_good(one: Interval, other: Interval, margin: float) -> bool | None:
     return False if more.low > margin else None
 
 
+def costs_something(self_stitch: Interval | None, margin: float = MARGIN) -> bool:
+    """Whether training left a stitch of a network to itself, which starts exact, worse for sure by what counts."""
+    return self_stitch is not None and self_stitch.low > margin
+
+
 CONTROLS: dict[str, Callable[[CutEvidence], Interval | None]] = {
     "class-cluster noise": lambda c: c.cluster_noise,
     "a random bottom": lambda c: c.random_bottom,
@@ -145,12 +150,10 @@ def _cut_reading(cut: CutEvidence, margin: float, off_diagonal: bool) -> bool | 
     found = [as_good(control, cut.penalty, margin) for control in controls if control is not None]
     if True in found:
         return False
-    doubtful = _is_harmed(cut, margin) or _is_short(cut, margin) or (_is_outlying(cut) and not off_diagonal)
+    doubtful = (
+        costs_something(cut.self_stitch, margin) or _is_short(cut, margin) or (_is_outlying(cut) and not off_diagonal)
+    )
     return None if not found or None in found or doubtful else True
-
-
-def _is_harmed(cut: CutEvidence, margin: float) -> bool:
-    return cut.self_stitch is not None and cut.self_stitch.low > margin
 
 
 def _is_short(cut: CutEvidence, margin: float) -> bool:
@@ -177,7 +180,7 @@ def _control_remarks(cuts: Sequence[CutEvidence], margin: float) -> list[Remark]
 
 
 def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> list[Remark]:
-    harmed = [c.name for c in cuts if _is_harmed(c, margin)]
+    harmed = [c.name for c in cuts if costs_something(c.self_stitch, margin)]
     short = [c.name for c in cuts if _is_short(c, margin)]
     outlying = [c.name for c in cuts if _is_outlying(c)]
     beyond = [c.name for c in cuts if c.direct is not None and difference_of(c.penalty, c.direct).low > margin]

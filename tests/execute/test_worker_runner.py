@@ -273,14 +273,6 @@ def test_the_papers_stitch_is_scored_before_training_without_looking_at_the_batc
         assert found[100] == measures(directory)["seed0 > seed1 affine direct seed 0", "block4"]["penalty"]
 
 
-def test_harm_done_by_training_is_said() -> None:
-    able = {"architecture": "digits_cnn", "width": 0.5, "train": {**TRAIN, "epochs": 20}}
-    stitch = {"learning_rate": 3.0, "scaled_steps": False, "cuts": ["block4"]}
-    wanted = experiment(controls=["self_stitch"], stitch=stitch, networks={"seed0": able, "seed1": {**able, "seed": 1}})
-    _, state = new_run(wanted)
-    assert any("training made an exact self-stitch worse at block4" in w for w in state.warnings)
-
-
 def test_running_out_of_memory_halves_the_column_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = experiment(controls=[])
     whole, _ = new_run(wanted)

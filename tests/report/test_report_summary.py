@@ -30,23 +30,6 @@ def test_end_points_are_said_once_for_all_stitches_of_a_pair() -> None:
     assert sum(line.startswith("end points of a > b:") for line in lines) == 1
 
 
-def test_the_largest_penalty_is_one_that_counts() -> None:
-    spec = experiment(seeds=1)
-    trained, direct = ({"layer1.0": 9.0, "layer2.0": 2.0}, {"layer1.0": 1.0, "layer2.0": 3.0})
-    events = started(spec)
-    for task in resolve(spec).tasks:
-        if task.column == "a > b" and task.family == "affine":
-            values = direct if task.objective == "direct" else trained
-            events += [
-                {"type": "task_started", "task": task.id, "steps": 1, "cuts": list(values)},
-                *(finished(task, cut, value) for cut, value in values.items()),
-                {"type": "task_finished", "task": task.id},
-            ]
-    line = next(line for line in summary_lines(fold(events)) if line.startswith("a > b:"))
-    assert "largest penalty +2.00 [+1.50, +2.50] at layer2.0" in line
-    assert "at 1 cut (layer1.0) direct matching did better, and counts there" in line
-
-
 def test_verdict_comes_with_the_largest_penalty_and_where_it_is() -> None:
     state = whole_run()
     worst = max(p.value for cut in state.cuts() if (p := state.summary(state.columns()[0], cut).penalty))
@@ -140,17 +123,6 @@ def test_normalisation_of_a_network_is_said_where_it_is_known() -> None:
     assert "trained, normalised by mean 0.491/0.482/0.447, std 0.247/0.243/0.262; 0abc" in text
     assert "trained, not normalised; 1abc" in text
     assert "normalised" not in text_of(whole_run())
-
-
-def test_verdict_says_where_direct_matching_did_better_and_counts() -> None:
-    spec = experiment(seeds=1).model_copy(update={"controls": ()})
-    direct, trained = (
-        next(t for t in resolve(spec).tasks if t.objective == o and t.bottom == "a") for o in ("direct", "task")
-    )
-    events = [*started(spec), *column_events(direct), *column_events(trained)]
-    assert "direct matching did better" not in text_of(fold(events))
-    line = next(line for line in summary_lines(fold([*events, finished(trained, "stem", 30.0)])) if "a > b:" in line)
-    assert line.endswith("; at 1 cut (stem) direct matching did better, and counts there")
 
 
 def test_warnings_and_reasons_are_made_plain() -> None:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from stitchtui.base.text import duration, size
 from stitchtui.report.claim_lines import claim_counts
+from stitchtui.report.harm import warnings
 from stitchtui.report.wording import counted, printable, shortened
 from stitchtui.run import progress
 from stitchtui.run.records import TaskState
@@ -61,7 +62,7 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[tuple[str, bool]]:
         f"{counted(len(state.checks), 'check')} passed" if condition == "done" and state.checks and not failed else "",
         claim_counts(state),
         f"{watch.bad_lines} bad lines in its log" if watch.bad_lines else "",
-        counted(len(state.warnings), "warning") if state.warnings else "",
+        counted(len(found), "warning") if (found := warnings(state)) else "",
     ]
     return [(_words(watch), condition == "failed"), (check, True), *((each, False) for each in others)]
 
