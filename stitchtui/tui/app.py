@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
@@ -24,6 +24,7 @@ from stitchtui.tui.messages import Arrived, RunChanged
 from stitchtui.tui.screens.first import FirstScreen
 from stitchtui.tui.screens.too_small import TooSmallScreen
 from stitchtui.tui.spans import send_only_what_changed
+from stitchtui.tui.typed_ahead import InOrder
 
 if TYPE_CHECKING:
     from stitchtui.run.directory import RunDirectory
@@ -31,10 +32,9 @@ if TYPE_CHECKING:
 
 SMALLEST = (60, 16)  # columns and rows
 REDRAW = 0.5  # seconds between two pictures, at least
-_PATIENCE = 1.0  # seconds that typed keys wait for a log that takes long to read
 
 
-class StitchApp(App[str | None]):
+class StitchApp(InOrder[str | None]):
     """Watches one run at a time and shows it; without `run`, the newest in the runs directory."""
 
     TITLE = "stitchtui"
@@ -54,7 +54,6 @@ class StitchApp(App[str | None]):
         if self._look.theme and not no_color and "TEXTUAL_THEME" not in os.environ:
             self.theme = self._look.theme
         self._first, self._begun, self._undrawn = run, False, False
-        self._held: list[events.Key] | None = []  # typed before there is a screen to type at; None once there is
         self.set_class(no_color, "-no-color")
 
     @property
@@ -97,28 +96,15 @@ class StitchApp(App[str | None]):
 
         await self.push_screen(GridScreen())
         self._begun = True
-        self.set_timer(_PATIENCE, self._let_keys_go)
         if directory is None:
             self.open_new()
-            self.call_after_refresh(self._let_keys_go)
         else:
             self._fit(self.size)
             self._draw_opened()
+        self.take_keys()
         self.call_after_refresh(self._warn, problems)
         if not self.is_headless:  # without a terminal nobody is about to ask
             self.call_after_refresh(self.inspection.start)
-
-    async def on_event(self, event: events.Event) -> None:
-        """Hold back keys that are typed before there is a screen to type at."""
-        if self._held is not None and isinstance(event, events.Key) and not event.is_forwarded:
-            self._held.append(event)
-        else:
-            await super().on_event(event)
-
-    async def _let_keys_go(self) -> None:
-        held, self._held = self._held or [], None
-        for event in held:
-            await self.on_event(event)
 
     def _use_own_keys(self) -> list[str]:
         from stitchtui.tui.own_keys import keymap_path, read_keymap
@@ -205,8 +191,6 @@ class StitchApp(App[str | None]):
     def _draw_opened(self) -> None:
         if self._begun and not self.watched.loading and self.screen_stack:  # none is left while the app closes
             self._tick()
-            # once the screen has drawn that, through its queue and the app's
-            self.screen.call_later(self.call_later, self._let_keys_go)
 
     def _tick(self) -> None:
         if self._undrawn:

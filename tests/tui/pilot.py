@@ -30,6 +30,7 @@ from stitchtui.run.events import (
 from stitchtui.run.process import describe_process
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import resolve
+from stitchtui.tui.typed_ahead import InOrder
 from stitchtui.tui.widgets.run_list import RunList
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,11 @@ async def settled(pilot):
 
     It asks each of them to say so after the rest of its queue, several times over.
     """
+    if isinstance(pilot.app, InOrder):
+        handed_on = asyncio.ensure_future(pilot.app.typed.join())
+        while pilot.app.is_running and not handed_on.done():
+            await asyncio.sleep(0.001)
+        handed_on.cancel()
     for _ in range(_HOPS):
         if not (pilot.app.is_running and pilot.app.screen_stack):
             return

@@ -9,7 +9,7 @@ import pytest
 from pilot import ROOT, Terminal, make_run, screen_text, wait_for, wait_for_text
 
 from stitchtui.base.paths import runs_directory
-from stitchtui.tui import app as app_module
+from stitchtui.tui import typed_ahead
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.first import FirstScreen
 from stitchtui.tui.watch import RunWatch
@@ -41,7 +41,7 @@ def test_the_first_picture_loads_nothing_but_textual_and_what_draws_it():
 
 
 async def test_keys_typed_before_the_log_is_read_are_done_once_it_is(reading, monkeypatch):
-    monkeypatch.setattr(app_module, "_PATIENCE", 600)
+    monkeypatch.setattr(typed_ahead, "PATIENCE", 600)
     make_run(runs_directory())
     async with StitchApp().run_test(size=(80, 24)) as pilot:
         for key in ("j", "l", "j", "m"):
@@ -53,7 +53,7 @@ async def test_keys_typed_before_the_log_is_read_are_done_once_it_is(reading, mo
 
 
 async def test_a_log_that_takes_long_to_read_holds_no_key_up_for_long(reading, monkeypatch):
-    monkeypatch.setattr(app_module, "_PATIENCE", 0.01)
+    monkeypatch.setattr(typed_ahead, "PATIENCE", 0.01)
     make_run(runs_directory())
     async with StitchApp().run_test(size=(80, 24)) as pilot:
         pilot.app.simulate_key("question_mark")

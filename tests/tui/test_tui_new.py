@@ -81,16 +81,16 @@ async def test_n_pick_pick_enter_is_enough_for_a_run(app):
         await wait_for(pilot, lambda: app.watched.condition == "done", "the worker has ended")
 
 
-async def test_keys_that_are_typed_ahead_are_not_lost(app):
+async def test_keys_that_arrive_together_act_one_after_another(app, tmp_path):
+    for number in range(6):
+        (tmp_path / f"net{number}.pt").write_bytes(b"x")
     make_run(runs_directory())
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_for_text(pilot, "tiny")
-        await pilot.press("n")
-        await wait_for_text(pilot, "second.pt")
-        for key in ("enter", "enter", "enter"):
+        for key in ("n", *["down"] * 4, "enter", "down", "enter", "enter"):
             app.simulate_key(key)
         await wait_for(pilot, lambda: len(all_runs()) == 2, "a run was made")
-        assert list(all_runs()[0].read_experiment().networks) == ["first", "second"]
+        assert list(all_runs()[0].read_experiment().networks) == ["net3", "net5"]
         await wait_for(pilot, lambda: app.watched.condition == "done", "the worker has ended")
 
 

@@ -52,12 +52,18 @@ class CompareScreen(Screen[None]):
         super().__init__()
         self._runs = (first, second)
         self._shown: Table | None = None
+        self._order = ("", "")  # of the runs in what is shown
         self._reading = False
         self._stamps: tuple[object, ...] = ()
 
     @property
     def _ascii(self) -> bool:
         return cast(Shell, self.app).ascii
+
+    @property
+    def unready(self) -> bool:
+        """Whether the two runs are still to be compared, or the other way round now."""
+        return self._shown is None or self._order != self._names()
 
     def compose(self) -> ComposeResult:
         """Which runs, the grid, the cell under the cursor, what to know, the keys."""
@@ -69,7 +75,7 @@ class CompareScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin to read."""
-        self.query_one(DataTable).focus()
+        self.set_focus(self.query_one(DataTable))
         self._look()
         self.set_interval(LOOK, self._look)
 
@@ -89,9 +95,9 @@ class CompareScreen(Screen[None]):
     @on(_Compared)
     def _take(self, message: _Compared) -> None:
         self._reading = False
-        if message.order != (self._runs[0].name, self._runs[1].name):
+        if message.order != self._names():
             return self._look()  # swapped while it was read
-        old, self._shown = self._shown, message.table
+        old, self._shown, self._order = self._shown, message.table, message.order
         with contextlib.suppress(NoMatches):  # the screen is being left, its widgets are gone
             self._draw(old, message.table)
         return None
@@ -109,8 +115,11 @@ class CompareScreen(Screen[None]):
         self.query_one("#notes", Static).update(self._text("\n".join(new.notes)))
         self._draw_cell()
 
+    def _names(self) -> tuple[str, str]:
+        return self._runs[0].name, self._runs[1].name
+
     def _which(self) -> list[str]:
-        return [f"{word} {run.name}" for word, run in zip(("first ", "second"), self._runs, strict=True)]
+        return [f"{word} {name}" for word, name in zip(("first ", "second"), self._names(), strict=True)]
 
     def _fill(self, table: "DataTable[Text]", new: Table) -> None:
         table.clear(columns=True)
@@ -171,7 +180,7 @@ class CompareScreen(Screen[None]):
         """Copy the differences as a Markdown table."""
         if self._shown is None:
             return
-        text = difference_text(self._shown, self._runs[0].name, self._runs[1].name)
+        text = difference_text(self._shown, *self._order)
         copy(self.app, text, "the differences")
 
     def action_back(self) -> None:

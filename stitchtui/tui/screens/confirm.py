@@ -46,7 +46,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Mark an answer: no, unless the question says that yes does no harm."""
-        self.query_one("#yes" if self._sure else "#no", Button).focus()
+        self.set_focus(self.query_one("#yes" if self._sure else "#no", Button))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Take the answer that was pressed."""

@@ -84,7 +84,7 @@ class ExportScreen(ModalScreen[Path | None]):
 
     def on_mount(self) -> None:
         """Begin with the kinds."""
-        self.query_one(OptionList).focus()
+        self.set_focus(self.query_one(OptionList))
 
     def _proposed(self) -> str:
         return f"{plain(self._directory.name)}.{self._kind}"  # in the working directory

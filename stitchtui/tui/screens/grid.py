@@ -53,6 +53,11 @@ class GridScreen(Screen[None]):
         """The app, as what it is."""
         return cast(Shell, self.app)
 
+    @property
+    def unready(self) -> bool:
+        """Whether the log is still to be read."""
+        return self.stitch_app.watched.loading
+
     def compose(self) -> ComposeResult:
         """The widgets, from top to bottom."""
         ascii = self.stitch_app.ascii
@@ -232,7 +237,7 @@ class GridScreen(Screen[None]):
         """Type words that the columns' names must hold."""
         field = self.query_one("#filter", Input)
         field.add_class("-open")
-        field.focus()
+        self.set_focus(field)
         self.refresh_bindings()
 
     @on(Input.Changed, "#filter")
@@ -244,7 +249,7 @@ class GridScreen(Screen[None]):
     @on(Input.Submitted, "#filter")
     def _filtered(self) -> None:
         self.query_one("#filter").set_class(bool(self._words), "-open")
-        self.query_one(Heatmap).focus()
+        self.set_focus(self.query_one(Heatmap))
         self.refresh_bindings()
 
     def action_unfilter(self) -> None:

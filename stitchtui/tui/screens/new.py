@@ -77,6 +77,7 @@ class NewScreen(Screen[None]):
         self._draft = draft.from_prepared(prepared) if prepared else Draft()
         # In the order of the list; None where it isn't known yet.
         self._sources: dict[str, list[Source] | None] = {"first": [], "files": None, "runs": None, "torchvision": None}
+        self._form: Form | None = None  # once it is there
         self._devices: list[str] = []
         self._glimpsed: Answer | None = None  # what the inspector says of the network under the mark
         self._estimate = ""
@@ -91,14 +92,11 @@ class NewScreen(Screen[None]):
         """Whether a network is still to be picked."""
         return not self._draft.complete
 
-    @property
-    def _form(self) -> Form | None:
-        """The form, once it is there."""
-        return next(iter(self.query(Form)), None)
-
     async def _add_form(self) -> None:
         """Make the form, of many widgets, behind the list: that is shown first, and mostly needed first."""
-        await self.query_one("#left", _Pane).mount(Form(id="form"))
+        form = Form(id="form")
+        await self.query_one("#left", _Pane).mount(form)
+        self._form = form
         if not self.picking:
             self._step()
 
@@ -106,6 +104,13 @@ class NewScreen(Screen[None]):
     def _in_use(self) -> bool:
         """Whether there is something to draw on: an answer may come when this screen has been left."""
         return self.is_mounted and self in self.app.screen_stack
+
+    @property
+    def unready(self) -> bool:
+        """Whether what lies on this machine is still to be listed, or the form to be made."""
+        if self.picking:
+            return self._sources["files"] is None or self._sources["runs"] is None
+        return self._form is None
 
     def compose(self) -> ComposeResult:
         """What is to be done, list or form, the chains, what will happen, the keys."""
@@ -187,8 +192,7 @@ class NewScreen(Screen[None]):
             self._list()
             self.query_one(Picker).take_focus()
         elif self._form is not None:
-            # Once it is shown: what is hidden takes no focus.
-            self.call_after_refresh(self._form.take_focus, self._draft)
+            self._form.take_focus(self._draft)
         self._draw()
         self.refresh_bindings()
 
@@ -275,8 +279,8 @@ class NewScreen(Screen[None]):
     def _changed(self, message: Form.Changed) -> None:
         if self._set(message.field, message.value):
             self._draw()
-            if message.value == BY_HAND:
-                self.call_after_refresh(self.query_one(Form).focus_on, OWN + message.field)
+            if message.value == BY_HAND and self._form is not None:
+                self._form.focus_on(OWN + message.field)
             elif self.focused is not None:  # a reason may have pushed it out of sight
                 self.call_after_refresh(self.focused.scroll_visible, animate=False)
             self._think()

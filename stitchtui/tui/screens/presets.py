@@ -103,7 +103,7 @@ class PresetsScreen(Screen[None]):
             self.query_one("#said", Static).update(Text(plain(error)))
         choices.add_options([Option(self._text(choice.label)) for choice in self._choices])
         choices.highlighted = 0 if self._choices else None
-        choices.focus()
+        self.set_focus(choices)
         threading.Thread(target=self._look_back, daemon=True).start()
 
     def _look_back(self) -> None:

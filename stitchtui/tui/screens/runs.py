@@ -66,6 +66,11 @@ class RunsScreen(Screen[None]):
         """The app, as what it is."""
         return cast(Shell, self.app)
 
+    @property
+    def unready(self) -> bool:
+        """Whether the runs are still to be read."""
+        return self._entries is None or any(entry.condition is None for entry in self._entries)
+
     def compose(self) -> ComposeResult:
         """A line that counts, the filter, the list, what is known of one, the keys."""
         yield Static("reading the runs", id="summary", markup=False)
@@ -76,7 +81,7 @@ class RunsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin to look for runs."""
-        self.query_one(RunList).focus()
+        self.set_focus(self.query_one(RunList))
         self._lookout = Lookout(self._tell)
 
     def _tell(self, entries: list[Entry]) -> None:
@@ -239,7 +244,7 @@ class RunsScreen(Screen[None]):
         """Open the filter."""
         field = self.query_one("#filter", Input)
         field.add_class("-open")
-        field.focus()
+        self.set_focus(field)
 
     @on(Input.Changed, "#filter")
     def _filtered(self, event: Input.Changed) -> None:
@@ -248,7 +253,7 @@ class RunsScreen(Screen[None]):
 
     @on(Input.Submitted, "#filter")
     def _filter_taken(self) -> None:
-        self.query_one(RunList).focus()
+        self.set_focus(self.query_one(RunList))
 
     def action_back(self) -> None:
         """Close the filter if there is one, else this screen."""
@@ -256,7 +261,7 @@ class RunsScreen(Screen[None]):
         if field.has_class("-open"):
             field.value = ""
             field.remove_class("-open")
-            self.query_one(RunList).focus()
+            self.set_focus(self.query_one(RunList))
         else:
             self.dismiss()
 

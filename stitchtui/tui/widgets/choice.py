@@ -68,5 +68,5 @@ class Choice(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """The left arrow goes back, everything else on."""
-        self.focus()
+        self.screen.set_focus(self)
         self.action_step(-1 if event.x < 2 else 1)

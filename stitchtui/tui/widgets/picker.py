@@ -87,7 +87,7 @@ class Picker(Vertical):
 
     def take_focus(self) -> None:
         """Let the keys move the mark."""
-        self._list.focus()
+        self.screen.set_focus(self._list)
 
     def mark_next(self) -> None:
         """Move the mark on, to the first source again after the last."""
@@ -100,7 +100,7 @@ class Picker(Vertical):
     def open_filter(self) -> None:
         """Type to filter."""
         self.add_class("filtering")
-        self.query_one("#filter", Input).focus()
+        self.screen.set_focus(self.query_one("#filter", Input))
 
     def close_filter(self) -> bool:
         """Take the filter away; return whether there was one."""
