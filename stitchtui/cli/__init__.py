@@ -33,6 +33,9 @@ COMMANDS = {
     "attach": CommandInfo("runs", "attach", "Watch a run; Ctrl-C leaves it running."),
     "stop": CommandInfo("runs", "stop", "Ask a run to stop; what it has measured is kept."),
     "resume": CommandInfo("runs", "resume", "Go on with a run that was stopped or lost."),
+    "label": CommandInfo("runs", "label", "Give a run a short name, which then means it as its own name does."),
+    "note": CommandInfo("runs", "note", "Write down something about a run; reports show it."),
+    "delete": CommandInfo("runs", "delete", "Delete runs and what they measured, after asking."),
     "add": CommandInfo("add", "add", "Ask a run for more columns; they join its grid."),
     "report": CommandInfo(
         "report",

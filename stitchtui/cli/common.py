@@ -24,7 +24,7 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run: its name, a beginning of it that no other run has, its folder, or `last`.",
+        help="A run: its name, a beginning of it that no other run has, its label, its folder, or `last`.",
         autocompletion=complete_run,
     ),
 ]

@@ -20,7 +20,8 @@ Runs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="RUN...",
-        help="A run: its name, a beginning of it that no other run has, its folder, or `last`. Several: side by side.",
+        help="A run: its name, a beginning of it that no other run has, its label, its folder, or `last`. Several: side"
+        " by side.",
         autocompletion=complete_run,
         show_default="last",
     ),
@@ -111,11 +112,11 @@ def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool
 def _load(run: str) -> "tuple[RunDirectory, RunState, str]":
     from stitchtui.run.control import status
     from stitchtui.run.directory import find
-    from stitchtui.run.state import RunState
+    from stitchtui.run.state import whole_state
 
     directory = find(run)
     try:
-        state = RunState.load(directory.events)
+        state = whole_state(directory)
     except OSError as error:
         raise BadInput(f"{directory.events}: can't be read ({error.strerror}); check its permissions") from None
     return directory, state, status(directory, state)

@@ -34,6 +34,7 @@ Resume = Annotated[
     str | None,
     typer.Option("--resume", metavar="RUN", help="Go on with this run instead.", autocompletion=complete_run),
 ]
+Label = Annotated[str | None, typer.Option("--label", metavar="TEXT", help="A short name for the run.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan with its time and memory; start nothing.")]
 
 
@@ -63,6 +64,7 @@ def run(
     threads: Threads = None,
     memory: Memory = None,
     out: Out = None,
+    label: Label = None,
     resume: Resume = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -73,12 +75,17 @@ def run(
     The work is done by a process of its own, which closing the terminal doesn't end; Ctrl-C does.
     """
     from stitchtui.cli import watching
+    from stitchtui.run.about import About
+    from stitchtui.run.directory import create, find
     from stitchtui.spec import checks
 
     checks.check_device(device)
+    About().changed(label=label or "")  # refused before there is a run
     arguments = watching.worker_arguments(device, threads, memory)
     if resume is not None:
         _refuse_both(what)
+        if label is not None:
+            find(resume).write_about(label=label)
         return _resume(resume, device, threads, memory, detach=detach, as_json=as_json)
     laid_over = overrides.settings(
         cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,
@@ -93,9 +100,9 @@ def run(
     _warn_of_claims(experiment)
     if dry_run:
         return _print_plan(experiment, device or "auto", as_json)
-    from stitchtui.run.directory import create
-
     directory = create(experiment, out)
+    if label is not None:
+        directory.write_about(label=label)
     return watching.start(directory, arguments, detach, as_json, new=True)
 
 

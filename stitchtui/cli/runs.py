@@ -1,5 +1,6 @@
-"""`stitchtui runs`, `attach`, `stop` and `resume`: runs that exist already."""
+"""`stitchtui runs`, `attach`, `stop`, `resume`, `label`, `note` and `delete`: runs that exist already."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,10 +8,14 @@ import typer
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import duration, plain
-from stitchtui.cli.common import Detach, Device, Json, Memory, RunName, Threads, output, say
+from stitchtui.cli.common import Detach, Device, Json, Memory, RunName, Threads, complete_run, output, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stitchtui.run.directory import RunDirectory
+
+Words = Annotated[str, typer.Argument(metavar="TEXT", help="What it says from now on; '' takes it away.")]
 
 
 def runs(
@@ -20,7 +25,7 @@ def runs(
     from stitchtui.base.paths import runs_directory
     from stitchtui.run.directory import all_runs
 
-    rows = [_row(directory) for directory in all_runs()]
+    rows = _rows(all_runs())
     if as_json:
         import json
 
@@ -30,14 +35,26 @@ def runs(
         say(f"no runs in {runs_directory()} yet; `stitchtui run quickstart` makes one")
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("run", "status", "done", "verdicts", "started"):
-        table.add_column(heading, justify="right" if heading == "done" else "left")
-    for row in rows:
-        age = "" if row["started"] is None else ago(time.time() - row["started"])
-        table.add_row(row["run"], row["status"], f"{row['progress']:.0%}", row["verdicts"], age)
+    shown = [_shown(row) for row in rows]
+    wanted = [heading for heading in shown[0] if heading not in ("label", "differs") or any(r[heading] for r in shown)]
+    for heading in wanted:
+        whole = heading not in ("verdicts", "differs")
+        table.add_column(heading, justify="right" if heading == "done" else "left", no_wrap=whole)
+    for each in shown:
+        table.add_row(*(Text(each[heading], no_wrap=True, overflow="ellipsis") for heading in wanted))
     output().print(table)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    """What the table shows of a run, by heading."""
+    from stitchtui.report.wording import listed
+
+    age = "" if row["started"] is None else ago(time.time() - row["started"])
+    told = {**row, "done": f"{row['progress']:.0%}", "started": age, "differs": listed(row["differs"], most=4)}
+    return {name: told[name] for name in ("run", "label", "status", "done", "verdicts", "started", "differs")}
 
 
 def ago(seconds: float) -> str:
@@ -46,19 +63,28 @@ def ago(seconds: float) -> str:
     return f"{days:.0f} days ago" if days >= 2 else f"{duration(max(0.0, seconds))} ago"
 
 
-def _row(directory: "RunDirectory") -> dict[str, Any]:
-    from stitchtui.report.wording import verdict_counts
+def _rows(directories: "Sequence[RunDirectory]") -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from stitchtui.report.settings_diff import telling_apart
+    from stitchtui.report.wording import printable, verdict_counts
     from stitchtui.run import control, progress
     from stitchtui.run.state import quick_state
 
-    state = quick_state(directory)
-    return {
-        "run": plain(directory.name),
-        "status": control.status(directory, state),
-        "progress": progress.fraction(state),
-        "verdicts": verdict_counts(state),
-        "started": state.started,
-    }
+    states = [quick_state(directory) for directory in directories]
+    apart = telling_apart([state.experiment for state in states])
+    return [
+        {
+            "run": plain(directory.name),
+            **asdict(state.about),
+            "differs": [printable(each) for each in differs],
+            "status": control.status(directory, state),
+            "progress": progress.fraction(state),
+            "verdicts": verdict_counts(state),
+            "started": state.started,
+        }
+        for directory, state, differs in zip(directories, states, apart, strict=True)
+    ]
 
 
 def attach(run: RunName, as_json: Json = False) -> None:
@@ -118,3 +144,64 @@ def resume(
         return watching.attach(directory, as_json)
     checks.check_files(wanted)
     return watching.start(directory, arguments, detach, as_json)
+
+
+def label(run: RunName, text: Words) -> None:
+    """Give a run a short name, which then means it as its own name does.
+
+    The list of runs and every report show it.
+    """
+    _write_about(run, label=text)
+
+
+def note(run: RunName, text: Words) -> None:
+    """Write down something about a run; reports show it."""
+    _write_about(run, note=text)
+
+
+def _write_about(run: str, **said: str) -> None:
+    from stitchtui.run.directory import find
+
+    directory = find(run)
+    [what] = said
+    text = getattr(directory.write_about(**said), what)
+    say(f"run {directory.name}: {what} {text!r}" if text else f"run {directory.name}: no {what}")
+
+
+def delete(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs, each as for `report`.", autocompletion=complete_run),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Delete runs and what they measured, after asking.
+
+    Never one that a worker is at, or may be at on another machine. Runs that took cells from one keep their numbers.
+    """
+    from stitchtui.run import deletion
+    from stitchtui.run.directory import find
+
+    directories = [find(run) for run in runs]
+    if not yes and not sys.stdin.isatty():
+        raise BadInput.at("--yes", "is needed where nobody can be asked")
+    for directory in directories:
+        if yes or _sure(directory):
+            deletion.delete(directory)
+            say(f"run {directory.name}: deleted")
+
+
+def _sure(directory: "RunDirectory") -> bool:
+    """Ask whether to delete the run."""
+    from stitchtui.report.wording import counted, listed
+    from stitchtui.run import control
+    from stitchtui.run.deletion import dependents
+    from stitchtui.run.state import quick_state
+
+    state = quick_state(directory)
+    measured = sum(cell.status == "finished" for cell in state.cells.values())
+    label = f" ({state.about.label})" if state.about.label else ""
+    say(f"run {directory.name}{label}: {control.status(directory, state)}, {counted(measured, 'cell')} measured")
+    if others := dependents(directory):
+        say(f"cells of it were taken over by {listed(others)}; they keep their numbers")
+    return typer.confirm("Delete it for good?", err=True)

@@ -4,6 +4,8 @@ from stitchtui.spec import measures
 
 PLACES: dict[str, str] = {
     "run": "the run's name",
+    "label": "the run's label, if it was given one",
+    "note": "the note on the run, if there is one",
     "task": "the task's id: the cells of one column and one seed were measured together",
     "bottom": "the network that supplies the layers up to the cut",
     "top": "the network that supplies the layers after it",

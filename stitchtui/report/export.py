@@ -49,7 +49,7 @@ def cells_table(state: RunState) -> Table:
         task = state.tasks[cell.task]
         facts: dict[str, Any] = {name: getattr(task, name) for name in _OF_TASK}
         facts |= {name: getattr(cell, name) for name in _OF_CELL}
-        facts |= {"task": task.id, "depth": depth[task.bottom, task.top].get(cell.cut)}
+        facts |= asdict(state.about) | {"task": task.id, "depth": depth[task.bottom, task.top].get(cell.cut)}
         found = _measures(task, cell, direct)
         entries.append((*(_entry(facts[name]) for name in places), *(_entry(found.get(name)) for name in measures)))
     return Table((state.run,) * len(entries), tuple(map(Heading, (*places, *measures))), tuple(entries), corner=corner)
@@ -120,7 +120,8 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
 def _run(state: RunState) -> dict[str, Any]:
     names = ["run", "name", "title", "status", "reason", "started", "updated", "finished"]
     names += ["processor", "device", "versions"]
-    return {**{name: getattr(state, name) for name in names}, "took": state.took(), "epsilon": state.epsilon}
+    facts = {name: getattr(state, name) for name in names} | asdict(state.about)
+    return {**facts, "took": state.took(), "epsilon": state.epsilon}
 
 
 def _column(state: RunState, column: Column) -> dict[str, Any]:

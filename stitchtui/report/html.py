@@ -163,6 +163,8 @@ def _data(state: RunState) -> Iterator[str]:
 
 
 def _facts(state: RunState, origin: Origin) -> Iterator[tuple[str, object]]:
+    yield "label", state.about.label
+    yield "note", state.about.note
     yield "device", state.device
     yield "hardware", origin.info.get("hardware", "")
     yield "host", origin.info.get("host", "")

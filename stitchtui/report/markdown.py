@@ -9,7 +9,7 @@ from stitchtui.report.readings import reading_lines
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import paper_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
-from stitchtui.report.wording import bounds, printable
+from stitchtui.report.wording import bounds, printable, run_name
 from stitchtui.run.state import RunState
 
 _WORDS: dict[Kind, str] = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
@@ -69,7 +69,8 @@ def run_text(state: RunState, *, condition: str | None = None) -> str:
 
 def _notes(state: RunState, condition: str) -> Iterable[str]:
     if state.run:
-        yield f"Run {escaped(state.run)}: {condition}."
+        note = f" Note: {escaped(state.about.note)}" if state.about.note else ""
+        yield f"Run {escaped(run_name(state))}: {condition}.{note}"
         yield ""
     yield (
         "Penalty = error(stitched) - error(top), in points of test error, with its paired 95 % interval;"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stitchtui.report import difference
 from stitchtui.report.claim_lines import claims
 from stitchtui.report.table import Entry, Heading, Table, verdict
-from stitchtui.report.wording import column_name, listed, points
+from stitchtui.report.wording import column_name, listed, points, run_name
 from stitchtui.run.pairable import penalty_of
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.penalty import Interval
@@ -33,7 +33,7 @@ def _who(state: RunState, condition: str) -> str:
     said = [claim.verdict for claim in claims(state)]
     verdicts = [f"{said.count(word)} {word}" for word in ("confirmed", "rejected", "undecided") if word in said]
     facts = [
-        f"{state.run or 'a run without a name'}, {condition}",
+        f"{run_name(state)}, {condition}",
         state.device,
         f"test errors: {errors or 'none yet'}",
     ]

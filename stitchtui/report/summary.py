@@ -10,7 +10,17 @@ from stitchtui.report.claim_lines import claim_lines
 from stitchtui.report.harm import warnings
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.references import beside, likeness
-from stitchtui.report.wording import bounds, column_name, counted, listed, normalisation, printable, signed, time_taken
+from stitchtui.report.wording import (
+    bounds,
+    column_name,
+    counted,
+    listed,
+    normalisation,
+    printable,
+    run_name,
+    signed,
+    time_taken,
+)
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.curves import Curve
@@ -56,7 +66,9 @@ def _run(state: RunState, condition: str) -> Iterable[str]:
         yield "run: nothing has happened yet" + ("" if condition == "empty" else f", {condition}")
         return
     reason = f": {state.reason}" if state.reason and condition == state.status else ""
-    yield f"run: {state.run}, {condition}{reason}"
+    yield f"run: {run_name(state)}, {condition}{reason}"
+    if state.about.note:
+        yield f"note: {state.about.note}"
     started = "" if state.started is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started))
     took = _took(state, condition)
     yield f"device: {state.device or 'unknown'}; started {started}{f', {took}' if took else ''}"
@@ -203,8 +215,7 @@ def _failed(state: RunState) -> Iterable[str]:
 
 def _reused(state: RunState) -> Iterable[str]:
     finished = [cell for cell in state.cells.values() if cell.status == "finished"]
-    origins = Counter(cell.reused_from for cell in finished if cell.reused_from is not None)
-    if origins:
+    if origins := state.origins():
         shares = listed(f"{count} from {origin}" for origin, count in origins.most_common())
         yield f"reused: {origins.total()} of {counted(len(finished), 'finished cell')} ({shares})"
 

@@ -41,6 +41,12 @@ def bounds(interval: Interval, decimals: int = 2) -> str:
     return f"{signed(interval.value, decimals)} [{low}, {high}]"
 
 
+def run_name(state: RunState) -> str:
+    """A run as a sentence names it, unescaped: with its label, if it has one."""
+    name = state.run or "a run without a name"
+    return f"{name} ({state.about.label})" if state.about.label else name
+
+
 def column_name(column: Column) -> str:
     """A column as a sentence names it, unescaped: `a > b`, `b > b (self-stitch)`, `random(a) > b`."""
     control = control_named(column.control)

@@ -5,7 +5,7 @@ import json
 import re
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.files import write_atomically
 from stitchtui.base.paths import runs_directory
 from stitchtui.base.text import plain
+from stitchtui.run.about import About
 from stitchtui.spec.settings import dotted
 
 if TYPE_CHECKING:
@@ -78,6 +79,16 @@ class RunDirectory:
         """The command line that the run was started with; missing where it wasn't one."""
         return self.path / "command.txt"
 
+    @property
+    def about(self) -> Path:
+        """What people say of the run; missing where nobody said anything."""
+        return self.path / "about.json"
+
+    def files(self) -> tuple[Path, ...]:
+        """Everything that a run's directory may hold, but for hidden files."""
+        records = (self.experiment, self.info, self.launched, self.lock, self.events, self.log, self.stitches)
+        return (*records, self.result, self.command, self.about)
+
     def read_command(self) -> str:
         """The command line that the run was started with; empty where it isn't known."""
         with contextlib.suppress(OSError, ValueError):
@@ -92,6 +103,19 @@ class RunDirectory:
     def write_info(self, info: dict[str, Any]) -> None:
         """Replace run.json."""
         write_atomically(self.info, json.dumps(info, indent=2, allow_nan=False) + "\n")
+
+    def read_about(self) -> About:
+        """What people say of the run; nothing where the file is missing or can't be read."""
+        return About.read(read_object(self.about))
+
+    def write_about(self, **said: str) -> About:
+        """Replace the run's `label`, its `note` or both, an empty text by nothing. Raises BadInput."""
+        about = self.read_about().changed(**said)
+        try:
+            write_atomically(self.about, json.dumps(asdict(about), indent=2) + "\n")
+        except OSError as error:
+            raise BadInput(f"{plain(self.about)}: can't be written ({plain(error.strerror or error)})") from None
+        return about
 
     def read_experiment(self) -> "Experiment":
         """The run's experiment. Raises BadInput where it is missing or makes no sense."""
@@ -207,12 +231,14 @@ def all_runs(parent: Path | None = None) -> list[RunDirectory]:
     """Every run in `parent` (default: `runs_directory()`), newest first; none where it doesn't exist."""
     parent = runs_directory() if parent is None else parent
     with contextlib.suppress(OSError):
-        found = [RunDirectory(path) for path in parent.iterdir() if _is_run(path)]
+        # a hidden one is being deleted
+        found = [RunDirectory(path) for path in parent.iterdir() if not path.name.startswith(".") and is_run(path)]
         return sorted(found, key=_age, reverse=True)
     return []
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Whether there is a run's directory at `path`."""
     with contextlib.suppress(OSError, ValueError):
         return path.is_dir() and any((path / name).is_file() for name in ("experiment.toml", "events.jsonl"))
     return False
@@ -233,7 +259,7 @@ def _age(directory: RunDirectory) -> tuple[str, list[tuple[int, str]]]:
 
 
 def find(word: str, parent: Path | None = None) -> RunDirectory:
-    """The run that `word` means: `last`, a run's name or the start of one, or a path.
+    """The run that `word` means: `last`, a run's name or the start of one, its label, or a path.
 
     Raises BadInput when no run or more than one is meant.
     """
@@ -244,13 +270,14 @@ def find(word: str, parent: Path | None = None) -> RunDirectory:
     exact = [run for run in runs if run.name == word]
     if exact:
         return exact[0]
-    if word and _is_run(Path(word)):
+    if word and is_run(Path(word)):
         return RunDirectory(Path(word).absolute())
     return _by_start(word, runs, parent)
 
 
 def _by_start(word: str, runs: list[RunDirectory], parent: Path) -> RunDirectory:
     meant = [run for run in runs if word and run.name.startswith(word)]
+    meant = meant or [run for run in runs if word and run.read_about().label == word]
     if len(meant) == 1:
         return meant[0]
     if meant:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stitchtui.base.errors import BadInput
 from stitchtui.base.files import write_atomically
 from stitchtui.base.text import plain
-from stitchtui.run.directory import RunDirectory, read_object
+from stitchtui.run.directory import RunDirectory, is_run, read_object
 from stitchtui.run.process import describe_process, liveness
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def turn(directory: RunDirectory) -> Iterator[None]:
     if lock is None:
         raise BadInput(f"run {plain(directory.name)}: another process is changing it and doesn't end; try again")
     try:
+        if not is_run(directory.path):  # the lock may have been had on a directory that meanwhile got another name
+            raise BadInput(f"run {plain(directory.name)}: is gone; it was deleted")
         yield
     finally:
         lock.release()

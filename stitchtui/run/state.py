@@ -1,5 +1,6 @@
 """RunState: folds a run's events into tasks, cells, curves, grid and verdicts. The only place that does."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from stitchtui.run import events, grid
+from stitchtui.run.about import About
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, decode, read_events
@@ -18,12 +20,23 @@ from stitchtui.spec.seed_names import first_names, said_in
 from stitchtui.stats.judgement import Judged
 from stitchtui.stats.penalty import Verdict
 
-__all__ = ["Cell", "Column", "NetworkState", "RunState", "Status", "Summary", "TaskState", "load", "quick_state"]
+__all__ = [
+    "Cell",
+    "Column",
+    "NetworkState",
+    "RunState",
+    "Status",
+    "Summary",
+    "TaskState",
+    "load",
+    "quick_state",
+    "whole_state",
+]
 
 
 @dataclass
 class RunState:
-    """A run as its events tell it; `apply` is the only thing that changes it."""
+    """A run as its events tell it; `apply` is the only thing that changes it, `about` aside."""
 
     run: str = ""
     name: str = ""
@@ -51,6 +64,7 @@ class RunState:
     warnings: list[str] = field(default_factory=list)
     claims: list[Judged] = field(default_factory=list)  # as the run's end said them
     unknown_events: int = 0
+    about: About = field(default_factory=About)  # what people say of it, which is in no event
 
     def apply(self, event: Event) -> None:
         """Fold in one event; one that is unknown, or about something unknown, is counted, no more."""
@@ -117,6 +131,10 @@ class RunState:
             return None
         return fmean(bottom for bottom, _ in found), fmean(top for _, top in found)
 
+    def origins(self) -> Counter[str]:
+        """How many of its cells were taken from which earlier run."""
+        return Counter(cell.reused_from for cell in self.cells.values() if cell.reused_from is not None)
+
     def verdict(self, column: Column) -> Verdict | None:
         """Whether a pair is stitching-connected; None for controls and until every cell is in."""
         return grid.verdict(column, self.tasks, self.cells, self.epsilon)
@@ -132,12 +150,19 @@ class RunState:
 load = RunState.load
 
 
+def whole_state(directory: RunDirectory) -> RunState:
+    """The run's state after every event of its log, with what people say of it."""
+    state = load(directory.events)
+    state.about = directory.read_about()
+    return state
+
+
 def quick_state(directory: RunDirectory) -> RunState:
     """The run's state without its training curves: single steps, most of a long log, are skipped unread.
 
     Only the last step of the log is taken, so that the progress of a running task is known.
     """
-    state = RunState()
+    state = RunState(about=directory.read_about())
     try:
         lines = directory.events.read_bytes().split(b"\n")[:-1]
     except OSError:

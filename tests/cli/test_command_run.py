@@ -79,6 +79,13 @@ def test_out_chooses_where_the_run_is_made(fake_worker, workplace):
     assert directory.read_experiment().name == "quickstart"
 
 
+def test_a_run_starts_with_its_label_or_not_at_all(fake_worker, capsys):
+    assert cli.invoke(["run", "quickstart", "--label", "x" * 41]) == 2
+    assert "label: expected at most 40 characters, got 41" in capsys.readouterr().err
+    assert cli.invoke(["run", "quickstart", "--label", "first try"]) == 0
+    assert only_run().read_about().label == "first try"
+
+
 def test_flags_reach_the_experiment_that_is_run(fake_worker):
     words = "--cuts conv1,conv2 --seeds 2 --epochs 0.5 --controls none --start random --set stitch.ridge=0.5"
     assert cli.invoke(["run", "quickstart", *words.split()]) == 0

@@ -50,6 +50,41 @@ def test_runs_as_json(past_run, capsys):
     assert (row["status"], row["progress"], row["verdicts"]) == ("done", 1.0, "1 connected")
 
 
+def test_runs_of_one_name_are_told_apart_by_label_and_by_what_differs(past_run, capsys):
+    for number, stitch in enumerate(({"epochs": 4.0, "family": "affine"}, {"epochs": 8.0, "family": "affine"})):
+        begun, *rest = made.whole_run()
+        experiment = {**begun["experiment"], "stitch": {**stitch, "seeds": [0, 1]}, "title": f"number {number}"}
+        past_run(f"2024010{number}-000000-x", [{**begun, "experiment": experiment}, *rest])
+    past_run("20240109-000000-other", [{**begun, "experiment": {"name": "another"}}, *rest])
+    assert cli.invoke(["label", "20240100", "short one"]) == 0
+    assert cli.invoke(["note", "short one", "before the fix"]) == 0
+    capsys.readouterr()
+    assert cli.invoke(["runs"]) == 0
+    shown = capsys.readouterr().out
+    assert "-x      short one  done " in shown and " ago  epochs 4\n" in shown and " ago  epochs 8\n" in shown
+    assert not any(word in shown for word in ("affine", "number", "0+1"))
+    assert cli.invoke(["runs", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)[-1]
+    assert (row["label"], row["note"], row["differs"]) == ("short one", "before the fix", ["epochs 4"])
+    assert cli.invoke(["report", "short one"]) == 0
+    assert "run: fake-run (short one), done" in (shown := capsys.readouterr().out)
+    assert "note: before the fix" in shown
+
+
+def test_a_run_is_deleted_once_somebody_says_yes(past_run, capsys, monkeypatch):
+    runs = [past_run(f"2024010{number}-000000-x", made.whole_run()) for number in range(2)]
+    assert cli.invoke(["delete", "last"]) == 2
+    assert "--yes: is needed where nobody can be asked" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for answer, there in ((False, True), (True, False)):
+        monkeypatch.setattr("typer.confirm", lambda *_, answer=answer, **__: answer)
+        assert cli.invoke(["delete", "20240101"]) == 0
+        assert runs[1].path.is_dir() == there
+    assert "run 20240101-000000-x: done, 6 cells measured" in capsys.readouterr().err
+    assert cli.invoke(["delete", "last", "--yes"]) == 0
+    assert cli.invoke(["delete", "last", "--yes"]) == 2
+
+
 def test_without_runs_stdout_stays_empty(workplace, capsys):
     assert cli.invoke(["runs"]) == 0
     captured = capsys.readouterr()
@@ -96,7 +131,7 @@ def test_attaching_to_a_lost_run_says_so(past_run, capsys):
     assert "`stitchtui resume 20240101-000000-x` goes on" in captured.err
 
 
-@pytest.mark.parametrize("command", ["attach", "stop", "resume"])
+@pytest.mark.parametrize("command", ["attach", "stop", "resume", "delete"])
 def test_a_run_that_is_not_there_is_bad_input(command, workplace, capsys):
     assert cli.invoke([command, "nothing"]) == 2
     assert "run 'nothing': no such run" in capsys.readouterr().err

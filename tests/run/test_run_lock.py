@@ -29,7 +29,9 @@ WRITER = (
 
 @pytest.fixture
 def directory(tmp_path):
-    return RunDirectory(tmp_path)
+    run = RunDirectory(tmp_path)
+    run.experiment.touch()
+    return run
 
 
 @pytest.fixture

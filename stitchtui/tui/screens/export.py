@@ -22,7 +22,7 @@ from stitchtui.report.formats import FORMATS
 from stitchtui.report.wording import printable, shortened
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.state import RunState
+from stitchtui.run.state import RunState, whole_state
 from stitchtui.tui import keys
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.text_input import TextInput
@@ -133,7 +133,7 @@ class ExportScreen(ModalScreen[Path | None]):
     def _load(self, path: Path) -> None:
         message: Message
         try:
-            state = RunState.load(self._directory.events)
+            state = whole_state(self._directory)
             message = _Loaded(state, control.status(self._directory, state), path)
         except OSError as error:
             message = _Failed(str(error))
