@@ -1,8 +1,10 @@
 import json
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from small_runs import experiment, measures, worker
@@ -33,9 +35,22 @@ def saw(directory: RunDirectory, kind: str, count: int) -> bool:
     return sum(isinstance(e, KINDS[kind]) for e in read_events(directory.events)) >= count
 
 
-def test_a_worker_does_the_run_and_writes_its_result() -> None:
-    directory = create(experiment(**ONE_PAIR))
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A run of one pair that a worker has done; nobody changes it."""
+    directory = create(experiment(**ONE_PAIR), tmp_path_factory.mktemp("undisturbed"))
     assert worker(directory).wait(120) == 0
+    return directory
+
+
+@pytest.fixture
+def done(undisturbed: RunDirectory, tmp_path: Path) -> RunDirectory:
+    """The same run, to go on with."""
+    return RunDirectory(Path(shutil.copytree(undisturbed.path, tmp_path / undisturbed.name)))
+
+
+def test_a_worker_does_the_run_and_writes_its_result(undisturbed: RunDirectory) -> None:
+    directory = undisturbed
     state = RunState.load(directory.events)
     assert status(directory, state) == "done"
     result = json.loads(directory.result.read_text())
@@ -56,10 +71,10 @@ def test_a_worker_does_the_run_and_writes_its_result() -> None:
         ("cell_finished", 9),
     ],
 )
-def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbers(kind: str, count: int) -> None:
-    undisturbed = create(experiment(**ONE_PAIR))
-    assert worker(undisturbed).wait(120) == 0
-    directory = create(experiment(**ONE_PAIR), undisturbed.path.parent / "killed")
+def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbers(
+    undisturbed: RunDirectory, tmp_path: Path, kind: str, count: int
+) -> None:
+    directory = create(experiment(**ONE_PAIR), tmp_path / "killed")
     process = worker(directory)
     wait_for(lambda: saw(directory, kind, count) or process.poll() is not None, f"{count} x {kind}")
     process.send_signal(signal.SIGKILL)
@@ -74,13 +89,11 @@ def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbe
     assert finished_before <= len(set(started))
 
 
-def test_a_resumed_run_computes_where_it_did_before() -> None:
-    directory = create(experiment(**ONE_PAIR, data={"name": "digits", "train_size": 100, "test_size": 50}))
-    assert worker(directory).wait(120) == 0
-    asked_for = directory.read_info()["asked_for"]
+def test_a_resumed_run_computes_where_it_did_before(done: RunDirectory) -> None:
+    asked_for = done.read_info()["asked_for"]
     assert asked_for == {"device": "cpu", "threads": 1}
-    assert worker(directory, told=()).wait(120) == 0
-    assert directory.read_info()["asked_for"] == asked_for
+    assert worker(done, told=()).wait(120) == 0
+    assert done.read_info()["asked_for"] == asked_for
 
 
 def test_sigterm_ends_the_run_within_a_step_and_says_so() -> None:
@@ -117,6 +130,7 @@ def test_a_second_worker_on_the_same_run_leaves_the_first_alone() -> None:
     directory = create(experiment(**{**ONE_PAIR, "stitch": {"steps": 100_000}}))
     first = worker(directory)
     wait_for(lambda: saw(directory, "task_started", 1), "the first worker")
+    first.send_signal(signal.SIGSTOP)  # there, but taking no time from the second
     second = worker(directory)
     assert second.wait(60) == 2
     assert "is working on it" in directory.log.read_text()
@@ -148,13 +162,11 @@ def test_a_worker_at_work_takes_up_what_is_asked_for_meanwhile() -> None:
     assert sum(isinstance(e, NetworkReady) and e.network == "seed0" for e in read_events(directory.events)) >= 1
 
 
-def test_what_a_worker_that_was_ending_did_not_see_is_seen_to_by_another() -> None:
-    directory = create(experiment(**ONE_PAIR))
-    assert worker(directory).wait(120) == 0
-    request = Request(stitch=directory.read_experiment().stitch.model_copy(update={"steps": 20}))
-    tasks = ask(directory, request, RunState.load(directory.events))
-    see_to(directory, tasks, lambda: worker(directory).wait(120))
-    state = RunState.load(directory.events)
+def test_what_a_worker_that_was_ending_did_not_see_is_seen_to_by_another(done: RunDirectory) -> None:
+    request = Request(stitch=done.read_experiment().stitch.model_copy(update={"steps": 20}))
+    tasks = ask(done, request, RunState.load(done.events))
+    see_to(done, tasks, lambda: worker(done).wait(120))
+    state = RunState.load(done.events)
     assert {state.tasks[task].status for task in tasks} == {"finished"}
     with pytest.raises(BadInput, match="has this already"):
-        ask(directory, request, state)
+        ask(done, request, state)
