@@ -208,7 +208,7 @@ def _status(state: RunState, now: float, ascii: bool) -> Iterator["Text"]:
 
 
 def _progress(state: RunState, now: float, ascii: bool) -> str:
-    share = progress.fraction(state)
+    share = state.progress.share
     full, empty = ("#", "-") if ascii else ("━", "─")
     filled = round(share * _BAR)
     left = progress.remaining(state, now)

@@ -68,7 +68,7 @@ def _rows(directories: "Sequence[RunDirectory]") -> list[dict[str, Any]]:
 
     from stitchtui.report.settings_diff import telling_apart
     from stitchtui.report.wording import printable, verdict_counts
-    from stitchtui.run import control, progress
+    from stitchtui.run import control
     from stitchtui.run.state import quick_state
 
     states = [quick_state(directory) for directory in directories]
@@ -79,7 +79,7 @@ def _rows(directories: "Sequence[RunDirectory]") -> list[dict[str, Any]]:
             **asdict(state.about),
             "differs": [printable(each) for each in differs],
             "status": control.status(directory, state),
-            "progress": progress.fraction(state),
+            "progress": state.progress.share,
             "verdicts": verdict_counts(state),
             "started": state.started,
         }

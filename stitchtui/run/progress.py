@@ -2,30 +2,69 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stitchtui.run import events
 from stitchtui.run.records import TaskState
-from stitchtui.run.state import RunState
 from stitchtui.spec.objectives import DIRECT
+
+if TYPE_CHECKING:
+    from stitchtui.run.state import RunState
 
 # Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
 Group = tuple[str, str, str]
 
 
-def fraction(state: RunState) -> float:
-    """The part of the run's steps that is done, 0 to 1; a task of unknown length counts as one step."""
-    if state.status == "done":
-        return 1.0
-    expected = _expected(state)
-    total = sum(expected.values())
-    done = sum(expected[task.id] * _done(task) for task in state.tasks.values())
-    return min(1.0, done / total) if total else 0.0
+@dataclass
+class Progress:
+    """The part of the run that is done, by steps, which never falls while there is something left to do.
+
+    Each step that is taken brings `share` nearer to 1 by the part that it is of all that is left at that moment. So
+    what makes more work (a task that begins anew, one that turns out to be longer, cells that are asked for
+    meanwhile) slows it down and never sets it back; where nothing does, it is the steps done of all steps. Once
+    nothing was left, what is asked for later is counted from 0.
+    """
+
+    share: float = 0.0
+    _left: float = 0.0  # steps that are still to be taken
+    _lengths: dict[str, float] = field(default_factory=dict)  # steps that each task takes, as far as that is known
+    _done: dict[str, float] = field(default_factory=dict)  # the part of each task that is counted as done
+
+    def follow(self, state: "RunState", event: events.Event) -> None:
+        """Take in `event`, which `state` has folded in."""
+        match event:
+            case events.Step() | events.TaskStarted() | events.TaskFinished():
+                self._move(state, state.tasks[event.task])
+            case events.NetworkReady():
+                self._move(state, state.tasks[f"network {event.network}"])
+            case events.RunStarted() | events.DataReady() | events.RunFinished():
+                nothing_left = self.share >= 1.0 or self._left < 1e-6 * sum(self._lengths.values())
+                self._done = {task.id: _done(task) for task in state.tasks.values()}
+                self._reckon(state)
+                if state.status == "done":
+                    self.share = 1.0
+                elif nothing_left and self._left:
+                    self.share = 0.0
+
+    def _move(self, state: "RunState", task: TaskState) -> None:
+        if task.id not in self._lengths or (task.kind != "data" and task.steps not in (0, self._lengths[task.id])):
+            self._reckon(state)
+        before, self._done[task.id] = self._done.get(task.id, 0.0), _done(task)
+        taken = self._lengths[task.id] * (self._done[task.id] - before)
+        if taken > 0 and state.data is not None:  # before that, no task's length is known
+            self.share += (1.0 - self.share) * taken / max(taken, self._left)
+        self._left = max(0.0, self._left - taken)
+
+    def _reckon(self, state: "RunState") -> None:
+        self._lengths = _expected(state)
+        self._left = sum(length * (1.0 - self._done.get(task, 0.0)) for task, length in self._lengths.items())
 
 
-def remaining(state: RunState, now: float) -> float | None:
+def remaining(state: "RunState", now: float) -> float | None:
     """Seconds from `now` until all tasks are done, each at the pace of others like it; None if there are none."""
     if state.status != "running":
         return None
@@ -51,7 +90,7 @@ def _done(task: TaskState) -> float:
     return min(1.0, task.step / task.steps) if task.status == "running" and task.steps else 0.0
 
 
-def _paces(state: RunState) -> dict[Group, float]:
+def _paces(state: "RunState") -> dict[Group, float]:
     """Seconds a step, for each group with a task that took steps; those at work together share the time."""
     seconds: dict[Group, float] = {}
     steps: dict[Group, int] = {}
@@ -72,22 +111,21 @@ def _steps_taken(task: TaskState, reused: bool) -> int:
     return task.step - ((task.first_step or 0) if task.kind == "network" else 0)
 
 
-def _expected(state: RunState) -> dict[str, float]:
+def _expected(state: "RunState") -> dict[str, float]:
     known: dict[tuple[Group, str], list[int]] = {}
     for task in state.tasks.values():
         if task.steps:
             known.setdefault((_group(task), task.recipe), []).append(task.steps)
-    return {task.id: _expected_steps(task, known, state) for task in state.tasks.values()}
+    means = {group: fmean(steps) for group, steps in known.items()}
+    return {task.id: _expected_steps(task, means, state) for task in state.tasks.values()}
 
 
-def _expected_steps(task: TaskState, known: Mapping[tuple[Group, str], list[int]], state: RunState) -> float:
+def _expected_steps(task: TaskState, means: Mapping[tuple[Group, str], float], state: "RunState") -> float:
     if task.kind == "data":
         return 1.0  # its steps are images, of which a column sees hundreds in one
     if task.steps or task.status == "finished":
         return max(1, task.steps)
-    if mates := known.get((_group(task), task.recipe)):
-        return fmean(mates)
-    return _from_recipe(task, state) or 1.0
+    return means.get((_group(task), task.recipe)) or _from_recipe(task, state) or 1.0
 
 
 class _Recipe(msgspec.Struct):
@@ -98,7 +136,7 @@ class _Recipe(msgspec.Struct):
     steps: float | None = None
 
 
-def _from_recipe(task: TaskState, state: RunState) -> float | None:
+def _from_recipe(task: TaskState, state: "RunState") -> float | None:
     """The steps that the experiment asks for: epochs x training images / batch size."""
     try:
         said: Mapping[str, Any] = state.stitch(task.request)

@@ -15,6 +15,7 @@ from stitchtui.run.about import About
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, decode, read_events
+from stitchtui.run.progress import Progress
 from stitchtui.run.records import Cell, Column, HeldReading, NetworkState, RunStatus, Status, Summary, TaskState
 from stitchtui.spec.seed_names import first_names, said_in
 from stitchtui.stats.judgement import Judged
@@ -63,6 +64,7 @@ class RunState:
     checks: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     claims: list[Judged] = field(default_factory=list)  # as the run's end said them
+    progress: Progress = field(default_factory=Progress)
     unknown_events: int = 0
     about: About = field(default_factory=About)  # what people say of it, which is in no event
 
@@ -74,6 +76,7 @@ class RunState:
             self.unknown_events += 1
         else:
             self.updated = event.t
+            self.progress.follow(self, event)
 
     def took(self, now: float | None = None) -> float:
         """Seconds that its workers took, without the time between two; the last one until `now` or its last word."""
@@ -160,17 +163,22 @@ def whole_state(directory: RunDirectory) -> RunState:
 def quick_state(directory: RunDirectory) -> RunState:
     """The run's state without its training curves: single steps, most of a long log, are skipped unread.
 
-    Only the last step of the log is taken, so that the progress of a running task is known.
+    Of each task's steps between two other events only the last is taken, which is all that progress depends on.
     """
     state = RunState(about=directory.read_about())
     try:
         lines = directory.events.read_bytes().split(b"\n")[:-1]
     except OSError:
         return state
-    last = len(lines) - 1
-    for number, line in enumerate(lines):
-        if (number == last or b'"type":"step"' not in line[:80]) and (event := decode(line)) is not None:
-            state.apply(event)
+    steps: dict[bytes, bytes] = {}  # the last one of each task
+    for line in [*lines, b""]:
+        if b'"type":"step"' in line[:80]:
+            steps[line.partition(b'"task":')[2].partition(b',"step":')[0]] = line
+            continue
+        for each in (*steps.values(), line):
+            if (event := decode(each)) is not None:
+                state.apply(event)
+        steps.clear()
     return state
 
 

@@ -109,7 +109,7 @@ def _entry(directory: RunDirectory, state: RunState) -> Entry:
         title=state.title,
         device=state.device,
         plan=_plan(state),
-        progress=progress.fraction(state),
+        progress=state.progress.share,
         verdicts="; ".join(filter(None, (verdict_counts(state), claim_counts(state)))),
         started=state.started,
         took=None if state.finished is None else state.took(),

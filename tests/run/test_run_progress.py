@@ -1,10 +1,16 @@
-"""Progress goes from 0 to 1 and the time left comes from the pace so far."""
+"""Progress goes from 0 to 1 and never back, and the time left comes from the pace so far."""
+
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_events import CUTS, cell, column, data_ready, event, experiment, network_ready, run_started, whole_run
 
 from stitchtui.run import progress
-from stitchtui.run.state import RunState
+from stitchtui.run.directory import RunDirectory
+from stitchtui.run.events import RunStarted, TaskFinished, encode
+from stitchtui.run.state import RunState, quick_state
 from stitchtui.spec.experiment import Request
 from stitchtui.spec.plan import resolve
 
@@ -30,18 +36,100 @@ def halfway(task, t=1100.0):
     return [started, event("step", t + 20, task=task, step=50, steps=100)]
 
 
-def test_progress_never_falls_through_an_undisturbed_run_and_ends_at_one():
+MORE = experiment().model_copy(update={"also": (Request(stitch=experiment().stitch.model_copy(update={"epochs": 5})),)})
+STARTED, RESUMED = run_started(), run_started(resumed=True)
+ASKED, RESUMED_WITH_MORE = run_started(MORE, resumed=True, again=True), run_started(MORE, resumed=True)
+LATER = [task.id for task in resolve(MORE).tasks if task.id not in [each.id for each in TASKS]]
+anyone = st.sampled_from(["data", "network a", "network b", *DIRECT[:2], *TRAINED[:2], *LATER])
+
+
+def begins(task, steps, together):
+    """A task begins, perhaps anew: alone, or in one go with others, as after memory ran out."""
+    return [event("task_started", task=task, steps=steps, cuts=CUTS[:2], together=together)]
+
+
+def steps_on(task, part):
+    steps = 100 * len(task)  # of which a network's beginning may not know
+    return [event("step", task=task, step=round(part * steps), steps=steps)]
+
+
+def ends(task, failed):
+    """All of a task's cells are said; a network is ready, and so are the data."""
+    if task == "data":
+        return [data_ready()]
+    if task.startswith("network"):
+        return [network_ready(task.split()[-1])]
+    lost = event("cell_failed", task=task, cut=CUTS[0], reason="out of memory")
+    return [lost if failed else cell(task, CUTS[0]), event("task_finished", task=task)]
+
+
+def leaves(how, more):
+    """The worker stops, is done or is lost; another goes on, perhaps with more than was asked before."""
+    said = [] if how == "lost" else [event("run_finished", status=how)]
+    return [*said, RESUMED_WITH_MORE if more else RESUMED]
+
+
+happenings = st.one_of(
+    st.builds(begins, anyone, st.sampled_from([1, 10, 300]), st.sampled_from([1, 2])),
+    st.builds(steps_on, anyone, st.floats(0, 1)),
+    st.builds(ends, anyone, st.booleans()),
+    st.builds(leaves, st.sampled_from(["lost", "stopped", "failed", "done"]), st.booleans()),
+    st.just([ASKED]),
+)
+runs = st.lists(happenings, max_size=30).map(lambda found: [STARTED, *(one for some in found for one in some)])
+
+
+@given(runs)
+def test_progress_never_falls_while_something_is_left_whatever_happens(said):
+    state, seen = RunState(), [0.0]
+    for one in said:
+        state.apply(one)
+        seen.append(state.progress.share)
+    assert all(0 <= share <= 1 for share in seen)
+    for (before, after), one in zip(pairwise(seen), said, strict=True):
+        counted_anew = isinstance(one, RunStarted) and before > 0.999999 and after == 0
+        assert after >= before or counted_anew
+
+
+@given(runs)
+def test_skipping_steps_that_others_follow_changes_no_progress(tmp_path_factory, said):
+    directory = RunDirectory(tmp_path_factory.mktemp("run"))
+    directory.events.write_bytes(b"".join(encode(one) + b"\n" for one in said))
+    assert quick_state(directory).progress.share == pytest.approx(folded(*said).progress.share)
+
+
+def test_an_undisturbed_run_ends_at_one_and_counts_every_step_alike():
     state, seen = RunState(), []
     for one in whole_run():
         state.apply(one)
-        seen.append(progress.fraction(state))
+        seen.append(state.progress.share)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
-    assert 0 < seen[len(seen) // 2] < 1
+    ended = [share for share, one in zip(seen, whole_run(), strict=True) if isinstance(one, TaskFinished)]
+    gains = [after - before for before, after in pairwise(ended[len(DIRECT) :])]
+    assert gains == pytest.approx([gains[0]] * len(gains))
+
+
+def test_what_is_begun_anew_or_asked_for_meanwhile_slows_progress_down():
+    state = folded(run_started(), data_ready(), network_ready("a"), network_ready("b"), *direct_done())
+    shares = []
+    for more in (halfway(TRAINED[0]), halfway(TRAINED[0]), [run_started(MORE, again=True)], halfway(TRAINED[0])):
+        before = state.progress.share
+        state.apply_all(more)
+        shares.append(state.progress.share - before)
+    first, again, asked, third = shares
+    assert first > again > third > asked == 0
+
+
+def test_what_is_asked_once_all_is_done_is_counted_from_nothing():
+    state = folded(*whole_run(), run_started(MORE, resumed=True))
+    assert state.progress.share == 0
+    state.apply_all(column(LATER[0]))
+    assert state.progress.share == pytest.approx(1 / len(LATER))
 
 
 def test_an_empty_run_has_made_no_progress_and_has_no_time_left_to_tell():
-    assert progress.fraction(RunState()) == 0.0
+    assert RunState().progress.share == 0.0
     assert progress.remaining(RunState(), 0.0) is None
 
 
@@ -86,8 +174,8 @@ def test_the_recipe_tells_the_steps_of_tasks_that_nothing_is_known_of():
     state = folded(run_started(experiment(epochs=2, batch_size=128)), data)
     state.apply(event("task_started", 1002.0, task="network a", steps=300, cuts=[]))
     state.apply(event("step", 1003.0, task="network a", step=300, steps=300))
-    networks, trained, direct, data_steps = 300 + 300, 20 * len(TRAINED), 10 * len(DIRECT), 1
-    assert progress.fraction(state) == pytest.approx((300 + data_steps) / (networks + trained + direct + data_steps))
+    networks, trained, direct = 300 + 300, 20 * len(TRAINED), 10 * len(DIRECT)
+    assert state.progress.share == pytest.approx(300 / (networks + trained + direct))
 
 
 def test_a_network_that_resumes_training_counts_only_the_steps_it_took_itself():
@@ -105,7 +193,7 @@ def test_images_that_are_loaded_do_not_count_as_steps():
     state.apply_all([run_started(), event("task_started", task="data", steps=60_000, cuts=[])])
     state.apply(event("step", task="data", step=60_000, steps=60_000))
     state.apply(data_ready())
-    assert progress.fraction(state) < 0.1
+    assert state.progress.share < 0.1
 
 
 @pytest.mark.parametrize("longer, steps", [({"epochs": 10}, 100), ({"epochs": 2, "steps": 70}, 70)])

@@ -66,7 +66,7 @@ def ask_everything(state):
             state.summary(each, cut)
     eta = progress.remaining(state, 1030.0)
     assert eta is None or eta >= 0
-    assert 0 <= progress.fraction(state) <= 1
+    assert 0 <= state.progress.share <= 1
 
 
 @settings(max_examples=60, deadline=None)

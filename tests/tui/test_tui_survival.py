@@ -11,7 +11,7 @@ from pilot import LONG, ROOT, Terminal, make_run, screen_text, wait_for, wait_fo
 from small_runs import experiment
 
 from stitchtui.base.paths import runs_directory
-from stitchtui.run import control, progress
+from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.state import RunState
 from stitchtui.tui.app import StitchApp
@@ -71,7 +71,7 @@ async def test_a_run_outlives_its_app_and_a_dead_worker_is_followed_by_another_t
     app = StitchApp()
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for_text(pilot, directory.name)
-        await wait_for_text(pilot, f"running  {progress.fraction(state_of(directory)):.0%}")
+        await wait_for_text(pilot, f"running  {state_of(directory).progress.share:.0%}")
         await wait_for_text(pilot, f"{reached}/1500")
         worker_of(directory).kill()
         await wait_for_text(pilot, "lost: its worker died; R resumes it")

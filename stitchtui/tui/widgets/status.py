@@ -52,11 +52,11 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[tuple[str, bool]]:
     failed = [check for check in state.checks if not check["passed"]]
     check = f"CHECK FAILED: {printable(failed[0]['name'], ascii)}" if failed else ""
     others = [
-        f"{progress.fraction(state):.0%}" if condition != "done" else "",
+        f"{state.progress.share:.0%}" if condition != "done" else "",
         "" if left is None else f"{duration(_coarse(left))} left",
         printable(_doing(state), ascii) if condition == "running" else "",
         _memory(state) if condition == "running" else "",
-        _bar(progress.fraction(state), ascii) if condition == "running" else "",
+        _bar(state.progress.share, ascii) if condition == "running" else "",
         _took(state) if condition == "done" else "",
         printable(state.device, ascii),
         f"{counted(len(state.checks), 'check')} passed" if condition == "done" and state.checks and not failed else "",
