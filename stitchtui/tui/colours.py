@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from rich.color import Color
+from rich.color import Color, ColorSystem
 from rich.style import Style
 
 Depth = Literal["none", "16", "256", "truecolor"]
@@ -34,20 +34,27 @@ class Palette:
     dark: bool = True
     depth: Depth = "truecolor"
 
-    def style(self, share: float, diverging: bool = False) -> Style:
-        """The style of a number that lies at `share` (0 to 1) of its scale; no colour where there are too few."""
+    def style(self, share: float, diverging: bool = False, faint: bool = False) -> Style:
+        """The style of a number that lies at `share` (0 to 1) of its scale; no colour where there are too few.
+
+        A `faint` one stands back: its ground is half the theme's own, its ink as strong as the others'.
+        """
         if self.depth in ("none", "16"):
-            return Style(bold=share > 0.75 if diverging else share > 0.5)
+            return Style(bold=not faint and (share > 0.75 if diverging else share > 0.5))
         name = self.ramp if not diverging else "diverging" if self.dark else "diverging-light"
-        return _shade(name, round(min(1.0, max(0.0, share)) * _STEPS))
+        theirs = (0 if self.dark else 255) if faint else None
+        return _shade(name, round(min(1.0, max(0.0, share)) * _STEPS), theirs, self.depth)
 
 
 @cache
-def _shade(name: str, step: int) -> Style:
-    red, green, blue = colour(name, step / _STEPS)
+def _shade(name: str, step: int, blend: int | None, depth: Depth) -> Style:
+    parts = colour(name, step / _STEPS)
+    ground = Color.from_rgb(*(parts if blend is None else ((part + blend) / 2 for part in parts)))
+    if depth == "256":  # of which the terminal would take one that may need other ink
+        ground = ground.downgrade(ColorSystem.EIGHT_BIT)
     # black and white are equally far from this brightness, at a contrast of 4.6
-    ink = (0, 0, 0) if luminance((red, green, blue)) > 0.179 else (255, 255, 255)
-    return Style(color=Color.from_rgb(*ink), bgcolor=Color.from_rgb(red, green, blue))
+    ink = (0, 0, 0) if luminance(ground.get_truecolor()) > 0.179 else (255, 255, 255)
+    return Style(color=Color.from_rgb(*ink), bgcolor=ground)
 
 
 def colour(name: str, share: float) -> tuple[int, int, int]:

@@ -1,5 +1,5 @@
 import math
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from stitchtui.base.paths import runs_directory
 from stitchtui.run.state import RunState
 from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import ladder_families
+from stitchtui.tui.app import StitchApp
 from stitchtui.tui.colours import RAMPS, Palette, colour, depth_of, luminance
 from stitchtui.tui.gridview import grid_view, headings, verdict_text
 from stitchtui.tui.measures import FIRST, number, shown_measures
@@ -28,16 +29,22 @@ def test_a_ramp_gets_brighter_all_the_way_so_that_it_survives_without_hue(ramp):
     assert all(a <= b + 0.002 for a, b in pairwise(brightness))
 
 
-@given(st.floats(0, 1), st.booleans(), st.booleans())
-def test_every_number_can_be_read_on_its_colour(share, diverging, dark):
-    style = Palette(dark=dark).style(share, diverging)
-    inks = [luminance(tuple(part.triplet)) for part in (style.color, style.bgcolor)]
-    assert (max(inks) + 0.05) / (min(inks) + 0.05) >= 4.0
+@pytest.mark.parametrize("depth", ["256", "truecolor"])
+@pytest.mark.parametrize("faint", [False, True])
+def test_every_number_can_be_read_on_its_colour_in_every_theme(depth, faint):
+    grounds = {theme.dark for theme in StitchApp().available_themes.values()}
+    assert grounds == {True, False}
+    for dark, ramp, diverging, step in product(grounds, RAMPS, (False, True), range(101)):
+        style = Palette(ramp, dark, depth).style(step / 100, diverging, faint)
+        inks = [luminance(tuple(part.get_truecolor())) for part in (style.color, style.bgcolor)]
+        assert (max(inks) + 0.05) / (min(inks) + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize("depth", ["none", "16"])
-def test_with_few_colours_numbers_have_no_ground(depth):
-    assert Palette(depth=depth).style(0.9).bgcolor is None
+@pytest.mark.parametrize("faint", [False, True])
+def test_with_few_colours_numbers_have_no_ground_and_are_never_dim(depth, faint):
+    style = Palette(depth=depth).style(0.9, faint=faint)
+    assert style.bgcolor is None and not style.dim
 
 
 def test_the_depth_is_none_without_colours():

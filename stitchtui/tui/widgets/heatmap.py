@@ -240,8 +240,8 @@ class Heatmap(Widget, can_focus=True):
             text += half
         text = f"{prefix + text:>{width - 1}}{suffix}"
         width += len(suffix) - 1
-        style = self._palette.style(shade.share(cell.interval.value), shade.diverging)
-        return to_ascii(text)[-width:] if self._ascii else text, style + _DIM if cell.kind == "direct" else style
+        style = self._palette.style(shade.share(cell.interval.value), shade.diverging, faint=cell.kind == "direct")
+        return to_ascii(text)[-width:] if self._ascii else text, style
 
     def _verdicts(self) -> list[tuple[str, Style]]:
         layout, view = self._layout, self._view
