@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from stitchtui.report.depths import depths
 from stitchtui.report.references import Reference, references
+from stitchtui.report.table import Take, penalty
 from stitchtui.report.wording import column_name, printable, shortened, signed, to_ascii
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.penalty import Interval
@@ -35,43 +36,74 @@ class _Series:
     bars: list[tuple[float, float, float]] = field(default_factory=list)  # depth, and the ends of the interval
 
 
-def depth_plot(state: RunState, width: int, height: int, ascii: bool = False, colour: bool = True) -> str:
-    """The penalty of every finished cell against its cut's depth, at most `width` by `height` characters.
+@dataclass(frozen=True)
+class Quantity:
+    """A number of each cell that can be drawn: what stands above, where it comes from, and its level lines."""
+
+    title: str = "penalty (points) against"  # goes on with what depth is
+    take: Take = penalty
+    has_zero: bool = True
+    has_epsilon: bool = True
+
+    def levels(self, epsilon: float) -> dict[str, float]:
+        """What is marked across the plot, by what the legend calls it."""
+        found = {"zero": 0.0} if self.has_zero else {}
+        return found | ({f"epsilon ({epsilon:g})": epsilon} if self.has_epsilon else {})
+
+
+def depth_plot(
+    state: RunState,
+    width: int,
+    height: int,
+    *,
+    ascii: bool = False,
+    colour: bool = True,
+    quantity: Quantity = Quantity(),
+) -> str:
+    """The penalty, or another quantity, of every finished cell against its cut's depth, in `width` by `height`.
 
     Depth is the share of the FLOPs before the cut, or the number of the cut where a network doesn't say. Controls
-    and the paper's curves that go far beyond the pairs leave the plot and the legend says how far. Upright bars are
-    the pairs' 95 % intervals. `colour` adds ANSI colours.
+    and the paper's curves of penalties that go far beyond the pairs leave the plot and the legend says how far.
+    Upright bars are the pairs' 95 % intervals. `colour` adds ANSI colours.
     """
     share = _knows_depth(state)
-    series = [one for one in _series(state, share, ascii) if one.points]
+    series = [one for one in _series(state, share, ascii, quantity.take) if one.points]
     if not series:
         return shortened("no finished cell to draw yet", width, ascii)
-    series += _paper(references(state, None if share else _numbers(state)), ascii)
-    low, high = _range(series, state.epsilon)
-    legend = _legend(series, (low, high), state.epsilon, width, ascii)
+    if quantity == Quantity():
+        series += _paper(references(state, None if share else _numbers(state)), ascii)
+    levels = quantity.levels(state.epsilon)
+    low, high = _range(series, list(levels.values()))
+    legend = _legend(series, (low, high), " and ".join(levels), width, ascii)
     depth = "depth (share of FLOPs)" if share else "the cut's number, from the input"
-    title = shortened(f"penalty (points) against {depth}", width, ascii)
+    title = shortened(f"{quantity.title} {depth}", width, ascii)
     size = (width, max(6, height - 1 - len(legend)))
-    drawing = _draw(series, share=share, limits=(low, high), epsilon=state.epsilon, size=size, ascii=ascii)
+    drawing = _draw(series, share=share, limits=(low, high), levels=list(levels.values()), size=size, ascii=ascii)
     lines = drawing.string(colorless=not colour).rstrip("\n")
     return "\n".join([title, lines.translate(_FRAME) if ascii else lines, *legend])
 
 
 def _knows_depth(state: RunState) -> bool:
     cuts = set(state.cuts())
-    return all(cuts.intersection(_measured(state, c)) <= depths(state, c.bottom, c.top).keys() for c in state.columns())
+    return all(
+        cuts.intersection(_measured(state, c, penalty)) <= depths(state, c.bottom, c.top).keys()
+        for c in state.columns()
+    )
 
 
-def _measured(state: RunState, column: Column) -> dict[str, Interval]:
-    rows = [state.summary(column, cut) for cut in state.cuts()]
-    return {row.cut: row.penalty for row in rows if row.status == "finished" and row.penalty is not None}
+def _measured(state: RunState, column: Column, take: Take) -> dict[str, Interval]:
+    """The number of each row that is finished; the direct matching that stands in for another is none of its own."""
+    rows = [
+        (row.cut, take(column, row)) for cut in state.cuts() if (row := state.summary(column, cut)).status == "finished"
+    ]
+    return {cut: entry.interval for cut, entry in rows if entry.interval is not None and entry.kind != "direct"}
 
 
 def _numbers(state: RunState) -> dict[str, float]:
     return {cut: float(index) for index, cut in enumerate(state.cuts(), start=1)}
 
 
-def _series(state: RunState, share: bool, ascii: bool) -> list[_Series]:
+def _series(state: RunState, share: bool, ascii: bool, take: Take) -> list[_Series]:
     columns = state.columns()
     pairs = [column for column in columns if not column.control]
     controls = [column for column in columns if column.control]
@@ -80,12 +112,12 @@ def _series(state: RunState, share: bool, ascii: bool) -> list[_Series]:
     for group, marks in ((pairs, pair_marks), (controls, control_marks)):
         for index, column in enumerate(group):
             place = depths(state, column.bottom, column.top) if share else _numbers(state)
-            bars = sorted((place[cut], *astuple(value)) for cut, value in _measured(state, column).items())
+            bars = sorted((place[cut], *astuple(value)) for cut, value in _measured(state, column, take).items())
             shade = _CONTROL_COLOUR if column.control else _PAIR_COLOURS[index % len(_PAIR_COLOURS)]
             name = printable(column_name(column), ascii)
             kind: Literal["pair", "control"] = "control" if column.control else "pair"
             points = [(depth, value) for depth, value, _, _ in bars]
-            ends = [(depth, low, high) for depth, _, low, high in bars]
+            ends = [(depth, low, high) for depth, _, low, high in bars if low < high]
             found.append(_Series(name, kind, marks[index % len(marks)], shade, points, ends))
     return found
 
@@ -104,13 +136,13 @@ def _paper(found: list[Reference], ascii: bool) -> list[_Series]:
     ]
 
 
-def _range(series: list[_Series], epsilon: float) -> tuple[float, float]:
-    """The ends of the penalty axis: all of the pairs, zero and epsilon, and the others as far as they may go."""
+def _range(series: list[_Series], levels: list[float]) -> tuple[float, float]:
+    """The ends of the axis: all of the pairs and the level lines, and the others as far as they may go."""
     pairs = [value for one in series if one.kind == "pair" for _, value in one.points]
     every = [value for one in series for _, value in one.points]
     if not pairs:
         pairs = every
-    low, high = min([0.0, *pairs]), max([0.0, epsilon, *pairs])
+    low, high = min([*levels, *pairs]), max([*levels, *pairs])
     stretch = _OTHERS_MAY_STRETCH * ((high - low) or 1.0)
     low, high = max(low - stretch, min([low, *every])), min(high + stretch, max([high, *every]))
     return (low, high) if high > low else (low - 1.0, high + 1.0)
@@ -121,7 +153,7 @@ def _draw(
     *,
     share: bool,
     limits: tuple[float, float],
-    epsilon: float,
+    levels: list[float],
     size: tuple[int, int],
     ascii: bool,
 ) -> Any:
@@ -134,7 +166,7 @@ def _draw(
     figure.plot_size(*size)
     last = max(place for one in series for place, _ in one.points)
     ends = (0.0, 1.0) if share else (1.0, max(2.0, last))
-    for level in (0.0, epsilon):
+    for level in levels:
         figure.draw(figure.signal(list(ends), [level, level], marker=mark("-" if ascii else "┈", 244)).lines())
     for one in series:
         _draw_intervals(figure, one, ascii)
@@ -189,9 +221,9 @@ def _multiples(step: float, low: float, high: float, whole: bool) -> list[float]
     return [index * step + 0.0 for index in range(first, last + 1)]
 
 
-def _legend(series: list[_Series], limits: tuple[float, float], epsilon: float, width: int, ascii: bool) -> list[str]:
-    entries = [f"{'-' if ascii else '┈'} zero and epsilon ({epsilon:g})"]
-    if any(one.kind == "pair" for one in series):
+def _legend(series: list[_Series], limits: tuple[float, float], levels: str, width: int, ascii: bool) -> list[str]:
+    entries = [f"{'-' if ascii else '┈'} {levels}"] if levels else []
+    if any(one.bars for one in series if one.kind == "pair"):
         entries.append(f"{'|' if ascii else '│'} 95 % interval")
     for one in series:
         lowest, highest = (edge(value for _, value in one.points) for edge in (min, max))

@@ -26,11 +26,18 @@ APP = [
 ]
 
 GRID = [
-    key("escape", "unfilter", "all columns", "Show all columns again", "grid.unfilter", show=True),
+    key(
+        "escape",
+        "back",
+        "back",
+        "From the filter to all columns, from the depth plot to the grid",
+        "grid.back",
+        show=True,
+    ),
     key("enter", "open_cell", "open", "All that is known of the cell, and what to ask next", "grid.open", show=True),
-    key("m", "measure", "measure", "The next measure: penalty, against the bottom, ...", "grid.measure", show=True),
+    key("m", "measure(1)", "measure", "The next measure: penalty, against the bottom, ...", "grid.measure", show=True),
     key("x", "cross", "cross", "Every cut with every cut of a pair, or back to the pairs", "grid.cross"),
-    key("d", "depth", "depth", "Penalty against depth, or back to the grid", "grid.depth", show=True),
+    key("d", "depth", "depth", "What is shown against depth, or back to the grid", "grid.depth", show=True),
     key("s", "stop", "stop", "Stop the run; it asks first", "grid.stop", show=True),
     key("R", "resume", "resume", "Go on with a run that was stopped, lost or failed", "grid.resume", show=True),
     key("f", "findings", "findings", "What it found: claims, verdicts, warnings", "grid.findings", show=True),
@@ -44,7 +51,7 @@ GRID = [
     key("right,l", "move(0, 1)", "right", "The column to the right", "grid.right"),
     key("g,home", "first", "first cut", "The cut next to the input", "grid.first"),
     key("G,end", "last", "last cut", "The cut next to the output", "grid.last"),
-    key("M", "measure_back", "measure before", "Show the measure before", "grid.measure_back"),
+    key("M", "measure(-1)", "measure before", "Show the measure before", "grid.measure_back"),
     key("C", "ramp", "colours", "Colour with cividis or with viridis", "grid.ramp"),
 ]
 

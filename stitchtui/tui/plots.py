@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from stitchtui.report.depth import depth_plot, mark, rule
+from stitchtui.report.depth import Quantity, depth_plot, mark, rule
 from stitchtui.run.state import RunState
+from stitchtui.spec.measures import DIRECT_PENALTY
+from stitchtui.tui.measures import FIRST, Measure
 
 LOSS, ACCURACY = 33, 172  # of 256: apart for every kind of colour vision, on light and dark
 _FRAME = str.maketrans("┌┐└┘┤├┬┴┼─│", "+++++++++-|")
@@ -38,11 +40,15 @@ def curve_lines(
     return _texts(drawing.translate(_FRAME) if ascii else drawing)
 
 
-def depth_lines(state: RunState, width: int, height: int, ascii: bool = False) -> list[Text]:
+def depth_lines(state: RunState, measure: Measure, width: int, height: int, ascii: bool = False) -> list[Text]:
     """The depth plot, at most `width` by `height` characters; nothing where there is no room for one."""
     if width < 30 or height < 9:
         return []
-    return _texts(depth_plot(state, width, height, ascii))
+    if measure == FIRST:
+        return _texts(depth_plot(state, width, height, ascii=ascii))
+    shade, known = measure.shade, measure.shade == DIRECT_PENALTY.shade
+    quantity = Quantity(f"{shade.titles[-1]}, by", measure.take, has_zero=shade.signed, has_epsilon=known)
+    return _texts(depth_plot(state, width, height, ascii=ascii, quantity=quantity))
 
 
 def _texts(drawing: str) -> list[Text]:

@@ -136,7 +136,7 @@ CASES: dict[str, dict[str, Case]] = {
         "grid.export": Case(on("ExportScreen")),
         "grid.copy": Case(copied("| cut |")),
         "grid.filter": Case(filters, back="escape"),
-        "grid.unfilter": Case(lambda app: not app.screen.query_one("#filter").has_class("-open"), "slash"),
+        "grid.back": Case(lambda app: not app.screen.query_one("#filter").has_class("-open"), "slash"),
         "grid.sort": Case(shows("  largest first"), back="o o"),
         "grid.left": Case(at(0, 0), "l"),
         "grid.down": Case(at(1, 0)),

@@ -100,12 +100,18 @@ def quiet(terminal, seconds=0.8):
             still, length = time.monotonic(), len(terminal.written)
 
 
-async def test_d_shows_the_depth_plot_and_the_grid_again():
+@pytest.mark.parametrize("back", ["d", "escape"])
+async def test_d_shows_the_depth_plot_m_another_measure_in_it_and_d_or_escape_the_grid_again(back):
     make_run(runs_directory(), cuts=[f"layer{number}" for number in range(12)])
     async with StitchApp().run_test(size=(60, 20)) as pilot:
         await wait_for_text(pilot, "layer3")
         assert "against depth" not in screen_text(pilot.app)
         await pilot.press("d")
-        await wait_for_text(pilot, "against depth")
-        await pilot.press("d")
-        await wait_for(pilot, lambda: "against depth" not in screen_text(pilot.app), "the grid is back")
+        await wait_for_text(pilot, "penalty (points) against depth")
+        await wait_for_text(pilot, "zero and epsilon")
+        await pilot.press("m")
+        await wait_for_text(pilot, "against the bottom, by depth")
+        await wait_for(pilot, lambda: "epsilon" not in screen_text(pilot.app), "no margin is for this measure")
+        await pilot.press(back)
+        await wait_for(pilot, lambda: "by depth" not in screen_text(pilot.app), "the grid is back")
+        await wait_for_text(pilot, "against the bottom:")

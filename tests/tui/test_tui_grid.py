@@ -199,17 +199,17 @@ async def test_the_filter_hides_columns_and_escape_brings_them_back_and_closes_i
     make_run(runs_directory())
     async with StitchApp().run_test() as pilot:
         await ready(pilot)
-        assert "esc all columns" not in screen_text(pilot.app)
+        assert "esc back" not in screen_text(pilot.app)
         await pilot.press("slash", *"random")
         await wait_for(pilot, lambda: "self-" not in screen_text(pilot.app), "only random bottoms are left")
         if taken:
             await pilot.press("enter", "j")
             await wait_for_text(pilot, "random(a) > b at block1")
-        await wait_for_text(pilot, "esc all columns")
+        await wait_for_text(pilot, "esc back")
         await pilot.press("escape")
         await wait_for_text(pilot, "self-")
         await wait_for(pilot, lambda: not pilot.app.screen.query_one("#filter").display, "the field is gone")
-        assert isinstance(pilot.app.focused, Heatmap) and "esc all columns" not in screen_text(pilot.app)
+        assert isinstance(pilot.app.focused, Heatmap) and "esc back" not in screen_text(pilot.app)
 
 
 async def test_o_orders_the_columns():

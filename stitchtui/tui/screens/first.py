@@ -27,4 +27,4 @@ class FirstScreen(Screen[None]):
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
         """Leave out the keys that need a run or a filter, as there is neither yet."""
-        return action not in ("stop", "resume", "unfilter")
+        return action not in ("stop", "resume", "back")

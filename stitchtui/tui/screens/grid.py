@@ -15,7 +15,7 @@ from stitchtui.report.wording import printable
 from stitchtui.run.state import Column
 from stitchtui.tui import keys
 from stitchtui.tui.gridview import ORDERS, cross_view, grid_view
-from stitchtui.tui.measures import FIRST, shown_measures
+from stitchtui.tui.measures import FIRST, Measure, shown_measures
 from stitchtui.tui.shell import Shell
 from stitchtui.tui.watch import RunChanged
 from stitchtui.tui.widgets.curves import Curves
@@ -40,7 +40,7 @@ class GridScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._measure = 0
+        self._place = 0  # of what is shown among the measures
         self._order = 0
         self._cross: str | None = None  # the key of the cross column that is shown in place of the pairs
         self._words = ""
@@ -119,11 +119,11 @@ class GridScreen(Screen[None]):
     def _draw_plots(self) -> None:
         self._plots_at, self._plots_due = time.monotonic(), float("inf")
         app, watch = self.stitch_app, self.stitch_app.watched
-        self.query_one(DepthPlot).draw(watch.state, self._drawn, watch.goes_on, app.ascii)
+        self.query_one(DepthPlot).draw(watch.state, self._measure, self._drawn, watch.goes_on, app.ascii)
         self.query_one(Curves).draw(watch.state, self.query_one(Heatmap).selected, app.ascii)
 
     def _draw_heatmap(self) -> None:
-        watch, measure = self.stitch_app.watched, shown_measures()[self._measure] if self._measure else FIRST
+        watch, measure = self.stitch_app.watched, self._measure
         cross = self._shown_cross()
         if cross is not None:
             view = cross_view(watch.state, measure, cross)
@@ -197,15 +197,15 @@ class GridScreen(Screen[None]):
         if self.stitch_app.watched.directory is not None:
             self.app.push_screen(FindingsScreen())
 
-    def action_measure(self) -> None:
-        """Show the next measure."""
-        self._measure = (self._measure + 1) % len(shown_measures())
-        self._draw_heatmap()
+    @property
+    def _measure(self) -> Measure:
+        return shown_measures()[self._place] if self._place else FIRST
 
-    def action_measure_back(self) -> None:
-        """Show the measure before."""
-        self._measure = (self._measure - 1) % len(shown_measures())
+    def action_measure(self, on: int) -> None:
+        """Show the measure so many places on, in the grid and against depth."""
+        self._place = (self._place + on) % len(shown_measures())
         self._draw_heatmap()
+        self._plan_plots(_PLOTS_AFTER)
 
     def action_sort(self) -> None:
         """Order the columns the next way."""
@@ -232,6 +232,7 @@ class GridScreen(Screen[None]):
         """Show the depth plot over the whole height, or the grid again."""
         self.toggle_class("-depth")
         self.call_after_refresh(self._draw_all)
+        self.refresh_bindings()
 
     def action_filter(self) -> None:
         """Type words that the columns' names must hold."""
@@ -252,8 +253,15 @@ class GridScreen(Screen[None]):
         self.set_focus(self.query_one(Heatmap))
         self.refresh_bindings()
 
-    def action_unfilter(self) -> None:
-        """Show all columns again."""
+    @property
+    def _filters(self) -> bool:
+        return any(field.has_class("-open") for field in self.query("#filter"))
+
+    def action_back(self) -> None:
+        """Show all columns again, or the grid in place of the depth plot."""
+        if not self._filters:
+            self.action_depth()
+            return
         self._words = self.query_one("#filter", Input).value = ""
         self._filtered()
         self._draw_heatmap()
@@ -288,7 +296,7 @@ class GridScreen(Screen[None]):
             copy(self.app, run_text(self.stitch_app.watched.state), "the grid as Markdown")
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
-        """Which keys do something now: stop a run that goes on, resume one with something left, end a filter."""
+        """Which keys do something now: stop a run that goes on, resume one with something left, go back if one can."""
         watch = self.stitch_app.watched
-        filters = any(field.has_class("-open") for field in self.query("#filter"))
-        return {"stop": watch.goes_on, "resume": watch.resumable, "unfilter": filters}.get(action, True)
+        back = self.has_class("-depth") or self._filters
+        return {"stop": watch.goes_on, "resume": watch.resumable, "back": back}.get(action, True)

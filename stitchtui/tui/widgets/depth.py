@@ -1,27 +1,28 @@
-"""The depth plot: penalty against depth, one line a pair, its controls as points."""
+"""The depth plot: a measure against depth, one line a pair, its controls as points."""
 
 from stitchtui.run.state import RunState
+from stitchtui.tui.measures import Measure
 from stitchtui.tui.plots import depth_lines
 from stitchtui.tui.widgets.lines import Lines
 
 
 class DepthPlot(Lines):
-    """Draws every finished cell's penalty against its cut's depth; of a task that goes on, once all its cells are in.
+    """Draws every finished cell's number against its cut's depth; of a task that goes on, once all its cells are in.
 
     One more point moves the axis and with it the whole picture, and those of one task come close together.
     """
 
     _drawn: object = None  # what the lines show
 
-    def draw(self, state: RunState, cells: int, going_on: bool, ascii: bool = False) -> None:
-        """Draw what is finished, `cells` being a number that changes with it; nothing where there is no room.
+    def draw(self, state: RunState, measure: Measure, cells: int, going_on: bool, ascii: bool = False) -> None:
+        """Draw `measure` of what is finished, `cells` being a number that changes with it, where there is room.
 
         `going_on` says whether a worker is at it: one that is gone ends no task.
         """
         ended = sum(task.status == "finished" for task in state.tasks.values()) if going_on else -cells
-        wanted = (self.size, ascii, id(state), state.run, state.status, ended)
+        wanted = (self.size, ascii, measure, id(state), state.run, state.status, ended)
         if wanted == self._drawn:
             return
         self._drawn = wanted
         measured = any(cell.status == "finished" for cell in state.cells.values())
-        self.show(depth_lines(state, self.size.width - 1, self.size.height, ascii) if measured else [])
+        self.show(depth_lines(state, measure, self.size.width - 1, self.size.height, ascii) if measured else [])
