@@ -51,7 +51,7 @@ class Progress:
                     self.share = 0.0
 
     def _move(self, state: "RunState", task: TaskState) -> None:
-        if task.id not in self._lengths or (task.kind != "data" and task.steps not in (0, self._lengths[task.id])):
+        if (known := _known_length(task)) is None or known != self._lengths.get(task.id):
             self._reckon(state)
         before, self._done[task.id] = self._done.get(task.id, 0.0), _done(task)
         taken = self._lengths[task.id] * (self._done[task.id] - before)
@@ -121,11 +121,15 @@ def _expected(state: "RunState") -> dict[str, float]:
 
 
 def _expected_steps(task: TaskState, means: Mapping[tuple[Group, str], float], state: "RunState") -> float:
+    if (known := _known_length(task)) is not None:
+        return known
+    return means.get((_group(task), task.recipe)) or _from_recipe(task, state) or 1.0
+
+
+def _known_length(task: TaskState) -> float | None:
     if task.kind == "data":
         return 1.0  # its steps are images, of which a column sees hundreds in one
-    if task.steps or task.status == "finished":
-        return max(1, task.steps)
-    return means.get((_group(task), task.recipe)) or _from_recipe(task, state) or 1.0
+    return float(max(1, task.steps)) if task.steps or task.status == "finished" else None
 
 
 class _Recipe(msgspec.Struct):
