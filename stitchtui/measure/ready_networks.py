@@ -8,6 +8,7 @@ from stitchtui.measure.saying import Saying, silent
 from stitchtui.measure.session import Session
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
+from stitchtui.networks.training import Reached
 from stitchtui.run.events import Event, NetworkCut, NetworkReady, Step, TaskStarted, Warned
 from stitchtui.stitching.stitches import parameter_count
 
@@ -40,7 +41,12 @@ def make_ready(session: Session, name: str) -> Saying[None]:
 def _obtained(session: Session, name: str) -> Saying[Network]:
     networks = session.experiment.networks
     work = obtain(name, networks[name], session.dataset, session.device, networks)
-    return mapped(work, lambda reached: Step(task=f"network {name}", **vars(reached)))
+    return mapped(work, lambda reached: _step(name, reached))
+
+
+def _step(name: str, reached: Reached) -> Event:
+    said = {key: value for key, value in vars(reached).items() if value or not key.startswith("epoch")}
+    return Step(task=f"network {name}", **said)
 
 
 def _check_chain(session: Session, loaded: Loaded) -> Saying[None]:

@@ -39,12 +39,12 @@ def train_self_supervised(
     learned = replace(
         job, recipe=head, frozen=all_but(module, last), objective=supervised, last_epoch=None, states=None
     )
-    steps = job.steps + learned.steps
+    whole = job.steps + learned.steps, job.epochs + learned.epochs
     objective = put_task_head(module, last, task, temperature)
-    yield from _part_of(train(module, replace(job, objective=objective, keep_end=True), partial), 0, steps)
+    yield from _part_of(train(module, replace(job, objective=objective, keep_end=True), partial), (0, 0), whole)
     heads.put(module, last, nn.Linear(layer.in_features, layer.out_features))
     of_head = partial.with_suffix(".head.partial")
-    yield from _part_of(train(module, learned, of_head), job.steps, steps)
+    yield from _part_of(train(module, learned, of_head), (job.steps, job.epochs), whole)
     of_head.unlink(missing_ok=True)
 
 
@@ -58,6 +58,10 @@ def put_task_head(module: nn.Module, last: str, task: Task, temperature: float) 
     return rotation
 
 
-def _part_of(work: Training[None], first: int, steps: int) -> Training[None]:
-    """A training that begins after `first` of all `steps`."""
-    return mapped(work, lambda said: replace(said, step=first + said.step, steps=steps))
+def _part_of(work: Training[None], before: tuple[int, int], whole: tuple[int, int]) -> Training[None]:
+    """A training that begins after so many steps and epochs of the `whole`."""
+    (step, epoch), (steps, epochs) = before, whole
+    return mapped(
+        work,
+        lambda said: replace(said, step=step + said.step, steps=steps, epoch=epoch + said.epoch, epochs=epochs),
+    )

@@ -40,6 +40,8 @@ class Reached:
     steps: int
     loss: float
     accuracy: float
+    epoch: int = 0  # the pass over its images that it is in, from 1; 0 where it isn't told
+    epochs: int = 0
 
 
 Training = Generator[Reached, None, T]
@@ -74,7 +76,12 @@ class Job:
     @property
     def steps(self) -> int:
         """Steps in the whole training, up to `last_epoch` if there is one."""
-        return min(self.recipe.epochs, self.last_epoch or self.recipe.epochs) * self.epoch_steps
+        return self.epochs * self.epoch_steps
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in the whole training, up to `last_epoch` if there is one."""
+        return min(self.recipe.epochs, self.last_epoch or self.recipe.epochs)
 
 
 @dataclass
@@ -233,7 +240,7 @@ def _report(window: _Window, job: Job, step: int) -> Reached:
             f" use a learning_rate below {rate:g} or more warmup_epochs"
         )
     accuracy = 100.0 * window.hits.item() / window.images
-    return Reached(step, job.steps, loss, accuracy)
+    return Reached(step, job.steps, loss, accuracy, -(-step // job.epoch_steps), job.epochs)
 
 
 def _save(partial: Path | None, module: nn.Module, optimiser: torch.optim.SGD, step: int, device: torch.device) -> None:

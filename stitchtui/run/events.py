@@ -128,6 +128,8 @@ class Step(Event, tag="step", frozen=True, kw_only=True):
     accuracy: float | UnsetType | None = UNSET  # percent
     losses: Numbers | UnsetType | None = UNSET  # of each cell, in the order of the column's rows
     accuracies: Numbers | UnsetType | None = UNSET
+    epoch: Whole | UnsetType = UNSET  # of a network: the pass over its images that it is in, from 1
+    epochs: Whole | UnsetType = UNSET
 
 
 class HeldOut(Event, tag="held_out", frozen=True, kw_only=True):

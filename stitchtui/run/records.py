@@ -1,7 +1,9 @@
 """What a RunState is made of: cells, tasks, networks, and the grid's columns and summaries. Plain data."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stitchtui.run.events import NetworkCut
 from stitchtui.spec.families import FAMILIES
@@ -41,6 +43,24 @@ class Cell:
         return Interval(value, low, high)
 
 
+class CurvePoint(NamedTuple):
+    """A step of training with its loss and accuracy in percent: means over a column's cells, and theirs."""
+
+    step: int
+    loss: float
+    accuracy: float
+    rows: tuple[str, ...] = ()  # the cells, where it is known which
+    numbers: Sequence[float] = ()  # the loss of each of them, then the accuracy of each
+
+    def of(self, row: str) -> tuple[int, float, float] | None:
+        """The step with the loss and accuracy of one cell; None where they aren't known."""
+        if row not in self.rows:
+            return None
+        place = self.rows.index(row)
+        loss, accuracy = self.numbers[place], self.numbers[place + len(self.rows)]
+        return (self.step, loss, accuracy) if math.isfinite(loss) and math.isfinite(accuracy) else None
+
+
 @dataclass(frozen=True)
 class HeldReading:
     """What a cell did on the held-out images after so many steps of its training; step 0 is its start."""
@@ -76,30 +96,31 @@ class TaskState:
     first_step: int | None = None  # the first that was said: a resumed network doesn't begin at 0
     loss: float | None = None
     accuracy: float | None = None
-    losses: list[float | None] = field(default_factory=list)
-    accuracies: list[float | None] = field(default_factory=list)
+    epoch: int = 0  # of a network's training: the pass over its images that it is in, from 1; 0 where it isn't told
+    epochs: int = 0
     started: float | None = None
     updated: float | None = None  # when the last step was said
     finished: float | None = None
-    curve: list[tuple[int, float, float]] = field(default_factory=list)  # (step, loss, accuracy)
+    curve: list[CurvePoint] = field(default_factory=list)
     curve_gap: int = 1  # steps that lie between two kept points, at least
     held_out: int = 0  # images on which each stitch's step is chosen
     readings: dict[str, list[HeldReading]] = field(default_factory=dict)  # on those images, by row
 
-    def add_point(self, step: int, loss: float | None, accuracy: float | None) -> None:
-        """Add to the curve, forgetting points at or after `step`, and thin it out once it is too long."""
-        while self.curve and self.curve[-1][0] >= step:
+    def has_room_for(self, step: int) -> bool:
+        """Forget the curve's points at or after `step`, and return whether one there is far enough from the last."""
+        while self.curve and self.curve[-1].step >= step:
             self.curve.pop()
         if not self.curve:
             self.curve_gap = 1
-        elif step - self.curve[-1][0] < self.curve_gap:
-            return
-        if loss is None or accuracy is None:
-            return
-        self.curve.append((step, loss, accuracy))
+            return True
+        return step - self.curve[-1].step >= self.curve_gap
+
+    def add_point(self, point: CurvePoint) -> None:
+        """Add to the curve, and thin it out once it is too long."""
+        self.curve.append(point)
         if len(self.curve) > CURVE_POINTS:
             self.curve = self.curve[::2]
-            self.curve_gap = max(1, (self.curve[-1][0] - self.curve[0][0]) // (len(self.curve) - 1))
+            self.curve_gap = max(1, (self.curve[-1].step - self.curve[0].step) // (len(self.curve) - 1))
 
     def add_reading(self, row: str, reading: HeldReading) -> None:
         """Add what a cell did on the held-out images, forgetting what was said of that step or a later one."""

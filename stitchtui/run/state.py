@@ -1,5 +1,7 @@
 """RunState: folds a run's events into tasks, cells, curves, grid and verdicts. The only place that does."""
 
+import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,7 +18,17 @@ from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, decode, read_events
 from stitchtui.run.progress import Progress
-from stitchtui.run.records import Cell, Column, HeldReading, NetworkState, RunStatus, Status, Summary, TaskState
+from stitchtui.run.records import (
+    Cell,
+    Column,
+    CurvePoint,
+    HeldReading,
+    NetworkState,
+    RunStatus,
+    Status,
+    Summary,
+    TaskState,
+)
 from stitchtui.spec.seed_names import first_names, said_in
 from stitchtui.stats.judgement import Judged
 from stitchtui.stats.penalty import Verdict
@@ -282,7 +294,7 @@ def _task_started(state: RunState, event: events.TaskStarted) -> None:
     task.status, task.steps, task.started = "running", event.steps, event.t
     task.together = max(1, event.together or 1)
     task.loss = task.accuracy = None
-    task.losses, task.accuracies = [], []
+    task.epoch = task.epochs = 0
     task.held_out, task.readings = event.held_out or 0, {}
     task.cuts = list(dict.fromkeys([*event.cuts, *(cut for key, cut in state.cells if key == task.id)]))
     ends = {cut: pair for cut, pair in zip(event.cuts, event.ends or [], strict=False) if len(pair) == 2}
@@ -302,11 +314,16 @@ def _step(state: RunState, event: events.Step) -> None:
     task.step, task.steps, task.updated = event.step, event.steps, event.t
     task.loss = None if event.loss is UNSET else event.loss
     task.accuracy = None if event.accuracy is UNSET else event.accuracy
-    task.losses, task.accuracies = event.losses or [], event.accuracies or []
+    task.epoch, task.epochs = event.epoch or 0, event.epochs or 0
     task.first_step = event.step if task.first_step is None else task.first_step
     if event.memory is not UNSET and event.memory is not None:
         state.memory = event.memory
-    task.add_point(event.step, task.loss, task.accuracy)
+    if task.has_room_for(event.step) and task.loss is not None and task.accuracy is not None:
+        losses, accuracies = event.losses or [], event.accuracies or []
+        own = [cut for cut in task.cuts if (cell := state.cells.get((task.id, cut))) and cell.status == "running"]
+        rows = tuple(own) if len(own) == len(losses) == len(accuracies) else ()  # else nobody says whose they are
+        numbers = [math.nan if each is None else each for each in (*losses, *accuracies)] if rows else []
+        task.add_point(CurvePoint(event.step, task.loss, task.accuracy, rows, array("f", numbers)))
 
 
 def _held_out(state: RunState, event: events.HeldOut) -> None:

@@ -172,13 +172,26 @@ def test_a_network_that_is_ready_is_a_finished_task():
 
 
 def test_a_running_task_shows_its_latest_step_and_cells():
-    said = event("step", 1006.0, task=A_TO_B, step=7, steps=100, loss=1.5, accuracy=40.0, losses=[1.0, None])
+    said = event("step", 1006.0, task=A_TO_B, step=7, steps=100, loss=1.5, accuracy=40.0)
     state = folded([run_started(), event("task_started", 1005.0, task=A_TO_B, steps=100, cuts=CUTS), said])
     task = state.tasks[A_TO_B]
     assert (task.status, task.step, task.steps, task.loss, task.accuracy) == ("running", 7, 100, 1.5, 40.0)
-    assert task.losses == [1.0, None]
-    assert task.curve == [(7, 1.5, 40.0)]
+    assert [point[:3] for point in task.curve] == [(7, 1.5, 40.0)]
     assert {state.cells[A_TO_B, cut].status for cut in CUTS} == {"running"}
+
+
+def test_each_cell_that_trains_has_a_curve_of_its_own():
+    losses, accuracies = [1.0, None, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]
+    begun = [event("task_started", task=A_TO_B, steps=9, cuts=CUTS), cell(A_TO_B, CUTS[1], reused_from="r")]
+    said = event("step", task=A_TO_B, step=7, steps=9, loss=1.5, accuracy=40.0, losses=losses, accuracies=accuracies)
+    (point,) = folded([run_started(), *begun, said]).tasks[A_TO_B].curve
+    assert [point.of(cut) for cut in CUTS] == [(7, 1.0, 10.0), None, None, (7, 3.0, 30.0), (7, 4.0, 40.0)]
+
+
+def test_of_losses_that_may_be_any_cells_none_has_a_curve():
+    said = event("step", task=A_TO_B, step=7, steps=9, loss=1.5, accuracy=4.0, losses=[1.0], accuracies=[1.0])
+    state = folded([run_started(), event("task_started", task=A_TO_B, steps=9, cuts=CUTS), said])
+    assert state.tasks[A_TO_B].curve[0].of(CUTS[0]) is None
 
 
 def test_a_task_whose_cells_all_failed_has_failed():
@@ -252,7 +265,7 @@ def test_a_long_curve_is_thinned_out_evenly_and_keeps_both_ends():
         state.apply(event("step", task=A_TO_B, step=step, steps=20_000, loss=1.0, accuracy=float(step)))
     curve = state.tasks[A_TO_B].curve
     assert CURVE_POINTS // 3 <= len(curve) <= CURVE_POINTS
-    steps = [step for step, _, _ in curve]
+    steps = [point.step for point in curve]
     gaps = [later - earlier for earlier, later in pairwise(steps)]
     assert max(gaps) <= 2 * min(gaps)
     assert steps[0] == 0
@@ -263,7 +276,7 @@ def test_a_task_that_starts_over_draws_its_curve_anew():
     steps = [event("step", task=A_TO_B, step=s, steps=9, loss=1.0, accuracy=1.0) for s in (1, 2, 3, 0, 1)]
     started = event("task_started", task=A_TO_B, steps=9, cuts=CUTS)
     state = folded([run_started(), started, *steps[:3], started, *steps[3:]])
-    assert [step for step, _, _ in state.tasks[A_TO_B].curve] == [0, 1]
+    assert [point.step for point in state.tasks[A_TO_B].curve] == [0, 1]
 
 
 def test_held_out_readings_are_kept_by_row_and_start_over_with_the_task():
