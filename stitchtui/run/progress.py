@@ -4,19 +4,30 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from stitchtui.run import events
-from stitchtui.run.records import TaskState
+from stitchtui.run.records import Cell, RunStatus, TaskState
 from stitchtui.spec.objectives import DIRECT
-
-if TYPE_CHECKING:
-    from stitchtui.run.state import RunState
 
 # Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
 Group = tuple[str, str, str]
+
+
+class Run(Protocol):
+    """What is asked of a run's state."""
+
+    status: RunStatus
+    experiment: dict[str, Any]
+    data: dict[str, Any] | None
+    tasks: dict[str, TaskState]
+    cells: dict[tuple[str, str], Cell]
+    updated: float | None
+
+    def stitch(self, request: int) -> dict[str, Any]:
+        """The [stitch] of one of the experiment's requests."""
 
 
 @dataclass
@@ -34,7 +45,7 @@ class Progress:
     _lengths: dict[str, float] = field(default_factory=dict)  # steps that each task takes, as far as that is known
     _done: dict[str, float] = field(default_factory=dict)  # the part of each task that is counted as done
 
-    def follow(self, state: "RunState", event: events.Event) -> None:
+    def follow(self, state: Run, event: events.Event) -> None:
         """Take in `event`, which `state` has folded in."""
         match event:
             case events.Step() | events.TaskStarted() | events.TaskFinished():
@@ -50,7 +61,7 @@ class Progress:
                 elif nothing_left and self._left:
                     self.share = 0.0
 
-    def _move(self, state: "RunState", task: TaskState) -> None:
+    def _move(self, state: Run, task: TaskState) -> None:
         if (known := _known_length(task)) is None or known != self._lengths.get(task.id):
             self._reckon(state)
         before, self._done[task.id] = self._done.get(task.id, 0.0), _done(task)
@@ -59,12 +70,12 @@ class Progress:
             self.share += (1.0 - self.share) * taken / max(taken, self._left)
         self._left = max(0.0, self._left - taken)
 
-    def _reckon(self, state: "RunState") -> None:
+    def _reckon(self, state: Run) -> None:
         self._lengths = _expected(state)
         self._left = sum(length * (1.0 - self._done.get(task, 0.0)) for task, length in self._lengths.items())
 
 
-def remaining(state: "RunState", now: float) -> float | None:
+def remaining(state: Run, now: float) -> float | None:
     """Seconds from `now` until all tasks are done, each at the pace of others like it; None if there are none."""
     if state.status != "running":
         return None
@@ -90,7 +101,7 @@ def _done(task: TaskState) -> float:
     return min(1.0, task.step / task.steps) if task.status == "running" and task.steps else 0.0
 
 
-def _paces(state: "RunState") -> dict[Group, float]:
+def _paces(state: Run) -> dict[Group, float]:
     """Seconds a step, for each group with a task that took steps; those at work together share the time."""
     seconds: dict[Group, float] = {}
     steps: dict[Group, int] = {}
@@ -111,7 +122,7 @@ def _steps_taken(task: TaskState, reused: bool) -> int:
     return task.step - ((task.first_step or 0) if task.kind == "network" else 0)
 
 
-def _expected(state: "RunState") -> dict[str, float]:
+def _expected(state: Run) -> dict[str, float]:
     known: dict[tuple[Group, str], list[int]] = {}
     for task in state.tasks.values():
         if task.steps:
@@ -120,7 +131,7 @@ def _expected(state: "RunState") -> dict[str, float]:
     return {task.id: _expected_steps(task, means, state) for task in state.tasks.values()}
 
 
-def _expected_steps(task: TaskState, means: Mapping[tuple[Group, str], float], state: "RunState") -> float:
+def _expected_steps(task: TaskState, means: Mapping[tuple[Group, str], float], state: Run) -> float:
     if (known := _known_length(task)) is not None:
         return known
     return means.get((_group(task), task.recipe)) or _from_recipe(task, state) or 1.0
@@ -140,7 +151,7 @@ class _Recipe(msgspec.Struct):
     steps: float | None = None
 
 
-def _from_recipe(task: TaskState, state: "RunState") -> float | None:
+def _from_recipe(task: TaskState, state: Run) -> float | None:
     """The steps that the experiment asks for: epochs x training images / batch size."""
     try:
         said: Mapping[str, Any] = state.stitch(task.request)

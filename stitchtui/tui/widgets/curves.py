@@ -43,7 +43,7 @@ def curve_task(state: RunState, column: Column | None) -> TaskState | None:
 
 
 def _title(task: TaskState, width: int, ascii: bool) -> Text:
-    _, loss, accuracy = task.curve[-1]
+    _, loss, accuracy, *_ = task.curve[-1]
     name, numbers = printable(task.id, ascii), f"loss {loss:.3f}, accuracy {accuracy:.1f} %"
     full = f"{numbers}, mean over its cuts" if task.kind == "column" else numbers
     if len(full) + 2 + min(cell_len(name), _LEAST_NAME) <= width:
@@ -53,8 +53,8 @@ def _title(task: TaskState, width: int, ascii: bool) -> Text:
 
 
 def _curves(task: TaskState, width: int, height: int, ascii: bool) -> list[Text]:
-    losses = [(float(step), loss) for step, loss, _ in task.curve]
-    accuracies = [(float(step), accuracy) for step, _, accuracy in task.curve]
+    losses = [(float(step), loss) for step, loss, *_ in task.curve]
+    accuracies = [(float(step), accuracy) for step, _, accuracy, *_ in task.curve]
     if width < 60 and height < 16:
         return curve_lines(losses, task.steps, (width, height), LOSS, ascii)
     if width < 60 or height > width // 2:
