@@ -20,6 +20,7 @@ from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.spec.plan import Task
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut
+from stitchtui.stitching.held_out import reading_steps
 from stitchtui.stitching.memory import SAMPLES, saved_by, step_costs
 from stitchtui.stitching.probe import ITERATIONS
 from stitchtui.stitching.stitches import parameter_count
@@ -89,7 +90,7 @@ class _Cost:
         self.bottom = of.calibration.speed(ends.bottom).forward if ends.noise is None else Line(0.0, 0.0)
         speed = of.calibration.speed(ends.top)
         self.top, self.back = speed.forward, speed.back
-        self.train, self.test = len(work.material.dataset.train), len(of.session.dataset.test)
+        self.train, self.test = len(work.material.fitted), len(of.session.dataset.test)
 
     def seconds(self) -> float:
         work = self.work
@@ -104,7 +105,7 @@ class _Cost:
         took = self._matching(work) + self._likeness()
         known = work.fits_map and work.task.start == "least_squares" and FAMILIES[work.task.family].closed_form
         took += self._scoring() * (1 if known or not work.trains else 2)
-        return took + (self._training(work) if work.trains else 0.0)
+        return took + (self._training(work) + self._reading(work) if work.trains else 0.0)
 
     def beside(self) -> int:
         """The most bytes that a pass or a step holds beside the networks."""
@@ -191,6 +192,15 @@ class _Cost:
         stitches = UPDATED * self._stitches(size) + len(self.cells) * OPERATIONS * self.of.calibration.operation
         below = self.bottom.seconds(size) * self.deepest
         return work.steps * (turns * (below + own) + tails + best_of * stitches)
+
+    def _reading(self, work: StitchWork) -> float:
+        """Seconds of looking at held-out images: the bottom, the top's tails and the stitches, all forward."""
+        if not (images := len(work.material.held_out)):
+            return 0.0
+        times = len(reading_steps(work.steps, work.stitch.batch_size, images))
+        turns, best_of = len(self.cells) if work.alone else 1, work.stitch.best_of
+        tails = self._pass(images, self.top, sum(self.tails)) + self._stitches(images)
+        return times * (turns * self._pass(images, self.bottom, self.deepest) + best_of * tails)
 
     def _learning(self, work: TailWork) -> float:
         """Seconds of training each cell's tail by itself, and of a pass of each."""

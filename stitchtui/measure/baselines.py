@@ -33,7 +33,7 @@ class ProbeWork(TaskWork):
 
     def amount(self) -> int:
         """The images of both parts, once."""
-        return len(self.material.dataset.train) + len(self.session.dataset.test)
+        return len(self.material.fitted) + len(self.session.dataset.test)
 
     def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
         """Fit the classifiers together; a bottom cut that several cells share has one."""

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset
-from stitchtui.data.subsets import generator, random_subset
+from stitchtui.data.subsets import generator, random_subset, stratified_split
 from stitchtui.measure.feed import in_order, training_batches
 from stitchtui.measure.loaded import Loaded
 from stitchtui.stitching.cluster_noise import ClusterNoise
@@ -38,24 +39,45 @@ class Ends:
 
 @dataclass(frozen=True)
 class Material:
-    """The training images and labels of a column, in batches."""
+    """The training images and labels of a column, in batches: those that it is fitted on, and those held out of it."""
 
     dataset: Dataset
     digest: str
+    fitted: Tensor  # the numbers of the training images that are fitted on; int64, ascending
+    held_out: Tensor  # of those by which the steps and starts of stitches are chosen
     images: int  # that the pair itself is fitted on: a control with other data takes as many steps
 
     def training(self, batch_size: int, seed: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield augmented batches without end; noise in the bottom's place gets the labels of each."""
-        return through(bottom, training_batches(self.dataset, batch_size, seed))
+        return through(bottom, training_batches(self.dataset, batch_size, seed, self.fitted))
 
     def once(self, batch_size: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every training image once, as it is."""
-        return through(bottom, in_order(self.dataset.train, batch_size))
+        """Every image that is fitted on once, as it is."""
+        return through(bottom, in_order(self.dataset.train, batch_size, self.fitted))
+
+    def unseen(self, batch_size: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every held-out image once, as it is."""
+        return through(bottom, in_order(self.dataset.train, batch_size, self.held_out))
 
 
 def through(bottom: object, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches, seen first by a bottom that is made of noise."""
     return bottom.fed(batches) if isinstance(bottom, ClusterNoise) else batches
+
+
+def parted(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The numbers of training images to fit on, and of about `count` to hold out: of each class its share, at random.
+
+    The same for all that is fitted on these images. Raises BadInput where not every class would keep an image.
+    """
+    most = len(labels) - len(labels.unique())
+    if count > most:
+        found = f"{count} asked for, but there are {len(labels)} training images; expected at most {most}"
+        raise BadInput.at("stitch.held_out", found)
+    if count == 0:
+        return torch.arange(len(labels), device=labels.device), torch.arange(0, device=labels.device)
+    fitted, held_out = stratified_split(labels.cpu(), count, generator("held out", 0))
+    return fitted.to(labels.device), held_out.to(labels.device)
 
 
 def limited(dataset: Dataset, size: int, seed: int) -> Dataset:

@@ -16,7 +16,7 @@ from stitchtui.data.labels import coarse
 from stitchtui.data.loading import subset
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import Ends, Material, Noise, limited
+from stitchtui.measure.material import Ends, Material, Noise, limited, parted
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.experiment import Cuts, Experiment, StitchSpec
@@ -45,6 +45,7 @@ class Session:
     memory: int | None = None  # bytes that a step of training may take; None: a good part of what is free
     loaded: dict[str, Loaded] = field(default_factory=dict)
     _base: dict[str, Scores] = field(default_factory=dict)
+    _parted: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def add(self, network: Network, origin: str | None = None) -> Loaded:
         """Trace `network` and keep it under its name. Raises BadInput if it can't be traced."""
@@ -103,10 +104,18 @@ class Session:
         if stitch.train_size is not None:
             dataset, digest = limited(dataset, stitch.train_size, 0), f"{digest}, {stitch.train_size} images"
         images, control = len(dataset.train), control_named(task.control)
+        held_out = stitch.holds_out(images)
+        kept = images - held_out
         if control.in_data:
             dataset, words = load(control.in_data)(dataset, self.experiment.control_seed)
             digest = f"{digest}, {words}"
-        return Material(dataset, digest, images)
+            held_out = held_out * len(dataset.train) // images
+            held_out -= held_out == 1  # for many a network squeezes the axis of a batch of one image away
+        if held_out:
+            digest = f"{digest}, {held_out} held out"
+        if digest not in self._parted:
+            self._parted[digest] = parted(dataset.train.labels, held_out)
+        return Material(dataset, digest, *self._parted[digest], kept)
 
     def randomised(self, name: str) -> Loaded:
         """The network called `name` with nothing learnt left in it, made once; see the paper's random control."""

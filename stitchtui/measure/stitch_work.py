@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 
 import torch
 
@@ -23,7 +24,7 @@ from stitchtui.measure.saying import Saying
 from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import SimilarityCache
 from stitchtui.measure.task_work import MEMORY_RAN_OUT, TaskWork
-from stitchtui.run.events import Event, Step, Warned
+from stitchtui.run.events import Event, HeldOut, Step, Warned
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import (
     AFFINE,
@@ -38,7 +39,10 @@ from stitchtui.spec.families import (
 from stitchtui.spec.measures import (
     CCA,
     CCA_BY_CHANCE,
+    CHOSEN_STEP,
     CKA,
+    HELD_OUT_ACCURACY,
+    HELD_OUT_LOSS,
     LATER_GAP,
     PENALTY,
     PROCRUSTES,
@@ -50,6 +54,7 @@ from stitchtui.spec.measures import (
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import adapters, column_trainer, objectives, stitches
+from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.direct import AffineMap
 from stitchtui.stitching.evaluate import Measured, Scores, column_measures
 from stitchtui.stitching.unreached import IMAGES, unreached
@@ -65,6 +70,7 @@ class Prepared:
     sick: dict[str, str]  # the rows whose stitch has no start, and why
     unreached: dict[PlannedCell, str]  # cells that are not among these, since no gradient reaches their stitch, and why
     before: list[Scores] | None = None  # what the stitches score before training
+    chosen: Sequence[column_trainer.Chosen | None] = ()  # each stitch's step, once trained, if that was chosen
 
 
 class StitchWork(TaskWork):
@@ -78,6 +84,7 @@ class StitchWork(TaskWork):
         self.trains = task.objective != DIRECT.name
         self.alone = self.trains and self.stitch.frozen_bn == "batch"  # these cells would see each other's batch
         self._trained: dict[str, torch.nn.Module] = {}
+        self._diverged: list[str] = []  # rows whose training did, but not at once: an earlier step counts
 
     @property
     def fits_map(self) -> bool:
@@ -105,6 +112,11 @@ class StitchWork(TaskWork):
         """Keep the trained stitches, and warn of what they show."""
         if self._trained and self.session.stitches is not None:
             keep(self.session.stitches, self.task, self._trained)
+        if self._diverged:
+            yield Warned(
+                text=f"{self.task.column}: training diverged at {', '.join(self._diverged)}, where an earlier step "
+                "counts; try a lower stitch.learning_rate"
+            )
         if self.task.control == "" and self.task.family == AFFINE.name and not self.trains:
             sizes = {row: int(m[STITCH_PARAMETERS.name] or 0) for row, m in self._said.items()}
             yield from oversize(self.task, sizes, stitches.parameter_count(self.ends.top.network.module))
@@ -129,7 +141,7 @@ class StitchWork(TaskWork):
         pairs = cuts_of(self.cells)
         if self.fits_map:
             known = self.matching.knows(self.ends, pairs, self._start_family, self.stitch, self.material)
-            images += 0 if known else len(self.material.dataset.train)
+            images += 0 if known else len(self.material.fitted)
         return images + self.similarity.visits(self.ends, pairs)
 
     def build(self, cell: PlannedCell, attempt: int = 0) -> stitches.Stitch:
@@ -189,10 +201,10 @@ class StitchWork(TaskWork):
         ready = yield from self.prepare(cells)
         found: list[Measured] = []
         if ready.seams and self.trains and self.stitch.best_of > 1:
-            ready.seams, ready.before = yield from self._best(ready.both, ready.cells)
+            yield from self._best(ready)
             found = yield from self.measures(ready.both, ready.cells, ready.seams)
         elif ready.seams:
-            found = yield from self._train_and_measure(ready.both, ready.cells, ready.seams)
+            found = yield from self._train_and_measure(ready)
         yield from self.conclude(ready, found, started)
 
     def prepare(self, cells: Sequence[PlannedCell]) -> Saying[Prepared]:
@@ -244,6 +256,9 @@ class StitchWork(TaskWork):
             if before is not None:
                 penalties[cell] = self.compared(before[k])[PENALTY.name]
                 measures |= {START_PENALTY.name: penalties[cell], STEPS.name: self.steps}
+                chosen = ready.chosen[k] if ready.chosen else None
+                measures |= _of_choice(chosen)
+                self._diverged += [cell.row] if chosen and chosen.diverged else []
                 self._trained[cell.row] = seams[k].stitch
             else:
                 self.matching.scores[self._key(cell)] = measured.scores
@@ -288,43 +303,63 @@ class StitchWork(TaskWork):
             return [s for s in known if s is not None]
         return [m.scores for m in (yield from self.measures(both, cells, seams, whole=False))]
 
-    def _best(
-        self, both: Chains, cells: Sequence[PlannedCell]
-    ) -> Saying[tuple[list[column_trainer.Seam], list[Scores]]]:
-        """Train several starts of each stitch; return those of the lowest training loss, and their starts' scores."""
-        count = self.stitch.best_of
+    def _best(self, ready: Prepared) -> Saying[None]:
+        """Train several starts of each stitch, and keep the best of them."""
+        both, cells, count = ready.both, ready.cells, self.stitch.best_of
         attempts = [both.seams([self.build(p, attempt) for p in cells]) for attempt in range(count)]
         by_place = list(zip(*attempts, strict=True))
-        losses = yield from self.train(both, [seam for starts in by_place for seam in starts], self.steps)
-        chosen = column_trainer.best_of(by_place, losses or [0.0] * (count * len(cells)))
-        untrained = both.seams([self.build(p, attempt) for p, attempt in zip(cells, chosen, strict=True)])
-        before = [m.scores for m in (yield from self.measures(both, cells, untrained, whole=False))]
-        return [starts[best] for starts, best in zip(by_place, chosen, strict=True)], before
+        trained = yield from self.train(both, cells, [seam for starts in by_place for seam in starts])
+        best = column_trainer.best_of(by_place, trained.losses or [0.0] * (count * len(cells)))
+        untrained = both.seams([self.build(p, attempt) for p, attempt in zip(cells, best, strict=True)])
+        ready.before = [m.scores for m in (yield from self.measures(both, cells, untrained, whole=False))]
+        ready.seams = [starts[k] for starts, k in zip(by_place, best, strict=True)]
+        ready.chosen = [trained.chosen[count * place + k] for place, k in enumerate(best)] if trained.chosen else ()
 
-    def _train_and_measure(
-        self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[column_trainer.Seam]
-    ) -> Saying[list[Measured]]:
+    def _train_and_measure(self, ready: Prepared) -> Saying[list[Measured]]:
+        both, cells, seams = ready.both, ready.cells, ready.seams
         if not self.alone:
             if self.trains:
-                yield from self.train(both, seams, self.steps)
+                ready.chosen = (yield from self.train(both, cells, seams)).chosen
             return (yield from self.measures(both, cells, seams))
         (seam,) = seams
         with column_trainer.BatchStatistics(both.bottom.upto(seam.bottom), both.top.after(seam.top)) as statistics:
-            yield from self.train(both, seams, self.steps)
+            ready.chosen = (yield from self.train(both, cells, seams, statistics.layers)).chosen
             statistics.evaluate()
             # The top's own activations have other statistics by now: no gap to speak of.
             return [replace(m, gap=None) for m in (yield from self.measures(both, cells, seams, whole=False))]
 
-    def train(self, both: Chains, seams: Sequence[column_trainer.Seam], steps: int) -> Saying[list[float]]:
-        """Train the seams for `steps` of the task's recipe; return their training losses, if it came to an end."""
+    def train(
+        self,
+        both: Chains,
+        cells: Sequence[PlannedCell],
+        seams: Sequence[column_trainer.Seam],
+        beside: Sequence[torch.nn.Module] = (),
+    ) -> Saying["Trained"]:
+        """Train the seams, as many of each cell, by the task's recipe; `beside` are layers that training moves, too."""
+        recipe, joined = self.recipe(self.steps), [column_trainer.StitchedTop(both.top, seams)]
         batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
-        losses: list[float] = []
+        choice, losses = self.choice(both.bottom, joined, beside), []
         with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
-            recipe = self.recipe(steps)
-            training = column_trainer.train_column(both.bottom, both.top, seams, batches, recipe)
-            losses = yield from mapped(training, self._event_of)
-        self._done += steps
-        return losses
+            training = column_trainer.train_columns(both.bottom, joined, batches, recipe, choice=choice)
+            losses = yield from mapped(training, partial(self._event_of, cells))
+        self._done += self.steps
+        if choice is None:
+            return Trained(losses, ())
+        return Trained([c.loss if c else math.inf for c in choice.chosen], choice.chosen)
+
+    def choice(
+        self,
+        bottom: Chain,
+        columns: Sequence[column_trainer.StitchedTop],
+        beside: Sequence[torch.nn.Module] = (),
+    ) -> column_trainer.Choice | None:
+        """What chooses the steps of these columns' seams; None where no images are held out."""
+        if not len(self.material.held_out):
+            return None
+        size = self.stitch.batch_size  # what training has the memory for; the same however many columns there are
+        held_out = column_trainer.HeldOut(partial(self.material.unseen, size, bottom), len(self.material.held_out))
+        recipe = self.recipe(self.steps)
+        return column_trainer.Choice(bottom, columns, recipe, held_out, batch_size=size, beside=beside)
 
     def recipe(self, steps: int) -> column_trainer.Recipe:
         """The recipe for so many steps of training."""
@@ -340,12 +375,26 @@ class StitchWork(TaskWork):
             memory=memory_budget(self.session.device, self.session.memory),
         )
 
-    def _event_of(self, said: column_trainer.Stepped | column_trainer.Remark) -> Event | None:
+    def _event_of(self, cells: Sequence[PlannedCell], said: column_trainer.Said) -> Event | None:
         if isinstance(said, column_trainer.Remark):
             return self.remark_on_training(said.text)
+        if isinstance(said, column_trainer.Reading):
+            return self.reading_event(cells, said)
+        if said is None:
+            return None
         step = self._done + said.step
         due = self.pace.due(last=step >= self._total)
         return step_event(self.task.id, step, self._total, said.progress()) if due else None
+
+    def reading_event(self, cells: Sequence[PlannedCell], reading: column_trainer.Reading) -> Event:
+        """The event of what was read on held-out images; of several starts of a cell it tells the best."""
+        starts = len(reading.losses) // len(cells)
+        places = [range(starts * k, starts * (k + 1)) for k in range(len(cells))]
+        finite = [[i for i in place if math.isfinite(reading.losses[i])] or list(place) for place in places]
+        best = {p.row: min(own, key=reading.losses.__getitem__) for p, own in zip(cells, finite, strict=True)}
+        losses: dict[str, float | None] = {row: reading.losses[i] for row, i in best.items()}
+        accuracies: dict[str, float | None] = {row: reading.accuracies[i] for row, i in best.items()}
+        return HeldOut(task=self.task.id, step=reading.step, losses=losses, accuracies=accuracies)
 
     def remark_on_training(self, text: str) -> Event:
         """The warning that gradients go through the networks otherwise than usual."""
@@ -366,6 +415,24 @@ class StitchWork(TaskWork):
         names = CKA.name, PROCRUSTES.name, CCA.name, CCA_BY_CHANCE.name
         values = [(each.cka, *astuple(each.alignment)) if each else (None,) * len(names) for each in found]
         return [dict(zip(names, each, strict=True)) for each in values]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How training ended, for each seam."""
+
+    losses: list[float]  # by which starts are compared: held out or, where no images are, of training if it ended
+    chosen: Sequence[column_trainer.Chosen | None]  # its step; nothing where no images are held out
+
+
+def _of_choice(chosen: column_trainer.Chosen | None) -> dict[str, float]:
+    if chosen is None:
+        return {}
+    return {
+        CHOSEN_STEP.name: chosen.step,
+        HELD_OUT_LOSS.name: chosen.loss,
+        HELD_OUT_ACCURACY.name: chosen.accuracy,
+    }
 
 
 def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:

@@ -93,6 +93,7 @@ class TaskWork(ABC):
             cuts=[p.row for p in self.cells],
             ends=[[p.bottom.name, p.top.name] for p in self.cells],
             together=together if together > 1 else UNSET,
+            held_out=len(self.material.held_out) or UNSET,
         )
         self.pace = Pace()
         fresh = [p for p in self.cells if p.identity not in self.history.cells]

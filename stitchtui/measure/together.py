@@ -4,6 +4,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import TypeVar
 
 from stitchtui.base.device import is_out_of_memory, memory_budget
 from stitchtui.measure.saying import Saying
@@ -12,6 +14,8 @@ from stitchtui.measure.task_work import TaskWork
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import column_trainer
 from stitchtui.stitching.stitches import parameter_count
+
+Told = TypeVar("Told", column_trainer.Progress, column_trainer.Reading)
 
 HELD_SHARE = 0.25
 """What tasks hold from step to step may take this share of a step's memory; tasks beyond it are trained after."""
@@ -99,27 +103,34 @@ def _trained(works: Sequence[StitchWork]) -> Saying[list[tuple[Prepared, float]]
 def _train(works: Sequence[StitchWork], prepared: Sequence[Prepared]) -> Saying[None]:
     first, bottom = works[0], prepared[0].both.bottom
     learning = [(work, ready) for work, ready in zip(works, prepared, strict=True) if ready.seams]
+    sizes = [len(ready.seams) for _, ready in learning]
     joined = [column_trainer.StitchedTop(ready.both.top, ready.seams) for _, ready in learning]
     batches = first.material.training(first.stitch.batch_size, first.task.seed, bottom)
-    with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
-        for said in column_trainer.train_columns(bottom, joined, batches, first.recipe(first.steps)):
+    choice, recipe = first.choice(bottom, joined), first.recipe(first.steps)
+    training = column_trainer.train_columns(bottom, joined, batches, recipe, choice=choice)
+    # Where no cell is left, each is found to be sick when it is measured.
+    with contextlib.suppress(FloatingPointError), contextlib.closing(training):
+        for said in training:
             if isinstance(said, column_trainer.Remark):
                 yield learning[said.column][0].remark_on_training(said.text)
-            elif first.pace.due(last=said.step >= first.steps, tasks=len(learning)):
-                parts = _parts(said.progress(), [len(ready.seams) for _, ready in learning])
-                for (work, _), progress in zip(learning, parts, strict=True):
+            elif isinstance(said, column_trainer.Reading):
+                for (work, ready), reading in zip(learning, _parts(said, sizes), strict=True):
+                    yield work.reading_event(ready.cells, reading)
+            elif said is not None and first.pace.due(last=said.step >= first.steps, tasks=len(learning)):
+                for (work, _), progress in zip(learning, _parts(said.progress(), sizes), strict=True):
                     yield step_event(work.task.id, said.step, first.steps, progress)
             else:
                 yield None
+    chosen = iter(choice.chosen if choice else ())
+    for _, ready in learning:
+        ready.chosen = list(islice(chosen, len(ready.seams)))
 
 
-def _parts(progress: column_trainer.Progress, sizes: Sequence[int]) -> Iterator[column_trainer.Progress]:
-    """The progress split into parts of so many cells each, in order."""
-    losses, accuracies = iter(progress.losses), iter(progress.accuracies)
+def _parts(said: Told, sizes: Sequence[int]) -> Iterator[Told]:
+    """What is said of all cells split into parts of so many cells each, in order."""
+    losses, accuracies = iter(said.losses), iter(said.accuracies)
     for size in sizes:
-        yield column_trainer.Progress(
-            progress.step, [next(losses) for _ in range(size)], [next(accuracies) for _ in range(size)]
-        )
+        yield replace(said, losses=list(islice(losses, size)), accuracies=list(islice(accuracies, size)))
 
 
 def _measure(work: StitchWork, ready: Prepared, seconds: float) -> Saying[None]:

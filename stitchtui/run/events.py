@@ -114,7 +114,7 @@ class TaskStarted(Event, tag="task_started", frozen=True, kw_only=True):
     cuts: list[str]  # the rows of a column; empty for other tasks
     ends: list[list[str]] | UnsetType | None = UNSET  # [bottom cut, top cut] of each row
     together: Whole | UnsetType = UNSET  # how many tasks take their steps at once, if several
-    held_out: Whole | UnsetType = UNSET  # images on which each stitch's step is chosen, if any
+    held_out: Whole | UnsetType = UNSET  # training images that nothing of it is fitted on, if any
 
 
 class Step(Event, tag="step", frozen=True, kw_only=True):

@@ -103,7 +103,7 @@ class TaskState:
     finished: float | None = None
     curve: list[CurvePoint] = field(default_factory=list)
     curve_gap: int = 1  # steps that lie between two kept points, at least
-    held_out: int = 0  # images on which each stitch's step is chosen
+    held_out: int = 0  # training images that nothing of it is fitted on
     readings: dict[str, list[HeldReading]] = field(default_factory=dict)  # on those images, by row
 
     def has_room_for(self, step: int) -> bool:

@@ -219,6 +219,7 @@ class StitchSpec(Spec):
     l1: float = Field(0.0, ge=0)
     train_size: int | None = Field(None, ge=1)
     train_on: Literal["all", "top"] = "all"
+    held_out: int | None = Field(None, ge=0)  # of these images, to choose steps and starts by; None: see `holds_out`
     ridge: float = Field(1e-6, ge=0)
     epochs: float = Field(4.0, gt=0)
     steps: int | None = Field(None, ge=1)
@@ -251,10 +252,23 @@ class StitchSpec(Spec):
                 f"best_of takes the best of several random starts; start '{self.start}' has only one",
                 *("best_of", "start"),
             )
+        if self.held_out == 1:
+            raise WrongKey("a single image says too little; expected 0, or at least 2", "held_out")
         self._check_statistics(family is not None and family.normalises)
         if len(set(self.seeds)) != len(self.seeds):
             raise WrongKey(f"expected seeds that differ, got {list(self.seeds)}", "seeds")
         return self
+
+    def holds_out(self, images: int) -> int:
+        """How many of so many training images are held out of fitting, to choose each stitch's step and start by.
+
+        Unless said, 5 %, at least 500 and at most 5,000, but never more than a fifth of them. With 0, as papers train,
+        the last step counts.
+        """
+        if self.held_out is not None:
+            return self.held_out
+        share = min(max(images // 20, 500), 5_000, images // 5)
+        return share if share > 1 else 0
 
     def _check_statistics(self, normalises: bool) -> None:
         """Raise WrongKey where BatchNorm could not do with its batches what is asked of it."""

@@ -15,7 +15,7 @@ from stitchtui.spec.training_order import training_order
 
 # What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
 # (family, objective, seeds) a task says itself.
-_PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge", "rank", "train_size", "train_on")
+_PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge", "rank", "train_size", "train_on", "held_out")
 _RECIPE_KEYS = (
     *("start", "best_of", "l1", "epochs", "steps", "batch_size", "learning_rate", "weight_decay"),
     "scaled_steps",
@@ -206,5 +206,7 @@ def _said(key: str, value: Any) -> str:
         return f"{'cuts' if key == 'cuts' else 'top cuts'} {words}"
     if key == "epochs":
         return f"{value:g} epochs"
+    if key == "held_out":
+        return f"{'usual number' if value is None else value} held out"
     words = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{key.replace('_', ' ')} {words}"

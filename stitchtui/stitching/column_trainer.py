@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -10,14 +11,20 @@ from typing import Self
 from torch import Tensor, nn
 
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.held_out import Choice, Chosen, HeldOut, Reading, is_finite
 from stitchtui.stitching.seams import Seam, StitchedTop, column_outputs
 from stitchtui.stitching.trainer import Progress, Recipe, Trainer
 
 __all__ = [
     "BatchStatistics",
+    "Choice",
+    "Chosen",
+    "HeldOut",
     "Progress",
+    "Reading",
     "Recipe",
     "Remark",
+    "Said",
     "Seam",
     "Stepped",
     "StitchedTop",
@@ -47,8 +54,11 @@ class Remark:
     text: str
 
 
-Training = Generator[Stepped | Remark, None, list[float]]
-"""Yields every step and, before the first, remarks on how it is taken; returns each seam's training loss."""
+Said = Stepped | Remark | Reading | None
+"""A step, a remark on how steps are taken (before the first), what was read on held-out images; None to no purpose but
+that of stopping."""
+Training = Generator[Said, None, list[float]]
+"""Returns each seam's training loss."""
 
 
 def train_column(
@@ -57,15 +67,18 @@ def train_column(
     seams: Sequence[Seam],
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
+    *,
+    choice: Choice | None = None,
 ) -> Training:
     """Train every seam's stitch on (images in [0, 1], labels), one batch a step, until `recipe.steps`.
 
     The losses are summed and Adam works number by number, so each seam takes exactly the steps that it would take
     alone, as long as the networks are in eval mode. A seam whose loss is not finite harms no other; raises
     FloatingPointError when no seam is left. Returns each seam's training loss over the last tenth of the steps, from
-    before each step; nothing where no stitch learns.
+    before each step; nothing where no stitch learns. Stitches end as the last step leaves them, or, with a `choice`
+    for just these seams, as it says.
     """
-    return train_columns(bottom, [StitchedTop(top, seams)], batches, recipe)
+    return train_columns(bottom, [StitchedTop(top, seams)], batches, recipe, choice=choice)
 
 
 def train_columns(
@@ -73,6 +86,8 @@ def train_columns(
     columns: Sequence[StitchedTop],
     batches: Iterable[tuple[Tensor, Tensor]],
     recipe: Recipe,
+    *,
+    choice: Choice | None = None,
 ) -> Training:
     """Train the columns of several tops on one bottom, which runs once a step for all; see `train_column`.
 
@@ -82,30 +97,28 @@ def train_columns(
     seams = [c for column in columns for c in column.seams]
     if not any(True for c in seams for _ in c.stitch.parameters()):
         return []
-    with Trainer(bottom, columns, recipe) as trainer:
+    read = choice.read if choice else lambda _: ()
+    with Trainer(bottom, columns, recipe) as trainer, choice or nullcontext():
+        yield from read(0)
         for step, (images, labels) in enumerate(islice(batches, recipe.steps), 1):
             yield from (Remark(column, text) for column, text in trainer.compare(images))
             trainer.step(step, images, labels)
             yield Stepped(step, partial(trainer.tally.progress, step))
+            yield from read(step)
     for c in seams:
         c.stitch.eval()
     return trainer.last.means()
 
 
 def best_of(starts: Sequence[Sequence[Seam]], losses: Sequence[float]) -> list[int]:
-    """Which start of each place ended with the lowest training loss.
+    """Which start of each place has the lowest loss: on held-out images or, where there are none, in training.
 
-    `losses` are those of all starts of the first place, then of the second, and so on: what `train_column` returns
-    for their seams in this order. A loss that is not finite is never the lowest.
+    `losses` are those of all starts of the first place, then of the second, and so on. A loss that is not finite is
+    never the lowest.
     """
     rest = iter(losses)
     ended = [[loss if math.isfinite(loss) else math.inf for loss in islice(rest, len(s))] for s in starts]
     return [own.index(min(own)) for own in ended]
-
-
-def is_finite(stitch: nn.Module) -> bool:
-    """Whether training left numbers in every parameter and statistic."""
-    return all(bool(t.isfinite().all()) for t in stitch.state_dict().values() if t.is_floating_point())
 
 
 class BatchStatistics:

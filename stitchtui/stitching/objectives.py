@@ -11,6 +11,7 @@ from stitchtui.base.registry import load
 from stitchtui.spec.objectives import OBJECTIVES, is_matched_last
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Cut, Traced
+from stitchtui.stitching.seams import Features, Seam, column_outputs
 
 Loss = Callable[[Tensor, "Target"], Tensor]
 """From the class scores [seams, batch, classes] of one batch, float32, and its target to each seam's loss [seams]."""
@@ -96,6 +97,16 @@ class Losses:
             loss: Loss = load(self.objective.loss)
             return loss(scores, self.target)
         return torch.stack([torch.stack(errors).sum() for errors in self.matched])
+
+
+def scored(
+    objective: str, top: Chain, seams: Sequence[Seam], features: Features, target: Target
+) -> tuple[Tensor, Tensor]:
+    """Each seam's loss, which can be gone back through, and accuracy on one batch, of the bottom's `features`."""
+    losses = Losses(objective, top, target, len(seams))
+    outputs = column_outputs(top, seams, features, losses.see)
+    scores = torch.stack([o.float() for o in outputs])  # [seams, batch, classes]
+    return losses.of(scores), (scores.detach().argmax(-1) == target.labels).float().mean(1)
 
 
 def against_labels(scores: Tensor, target: Target) -> Tensor:

@@ -18,7 +18,7 @@ from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated
 from stitchtui.stitching.cpu_threads import CpuThreads
 from stitchtui.stitching.fold import BATCH_NORMS
 from stitchtui.stitching.memory import split, step_costs
-from stitchtui.stitching.seams import Features, Seam, StitchedTop, column_outputs, numbers
+from stitchtui.stitching.seams import Features, Seam, StitchedTop, numbers
 from stitchtui.stitching.streamed import channel_axis
 from stitchtui.stitching.units import Follow, ScaledSteps, follows, units
 
@@ -204,15 +204,11 @@ class Trainer:
         self, objective: str, top: Chain, seams: Sequence[Seam], features: Features, target: objectives.Target
     ) -> Tensor:
         """Losses and accuracies [2, seams] of a group, whose gradients are then in its stitches."""
-        losses = objectives.Losses(objective, top, target, len(seams))
         with self.autocast():
-            outputs = column_outputs(top, seams, features, losses.see)
-        scores = torch.stack([o.float() for o in outputs])  # [seams, batch, classes]
-        per_cell = losses.of(scores)
-        if per_cell.requires_grad:
-            per_cell.sum().backward()
-        accuracies = (scores.detach().argmax(-1) == target.labels).float().mean(1)
-        return torch.stack([per_cell.detach(), accuracies])
+            losses, accuracies = objectives.scored(objective, top, seams, features, target)
+        if losses.requires_grad:
+            losses.sum().backward()
+        return torch.stack([losses.detach(), accuracies])
 
     def _count(self, step: int, found: Tensor) -> None:
         self.tally.add(found)

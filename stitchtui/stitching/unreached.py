@@ -10,7 +10,7 @@ from stitchtui.base.device import is_out_of_memory
 from stitchtui.stitching import objectives
 from stitchtui.stitching.blocks import function_name, scopes
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.seams import Seam, column_outputs
+from stitchtui.stitching.seams import Seam
 from stitchtui.stitching.tracing import first_line
 
 IMAGES = 16
@@ -42,9 +42,7 @@ def _unreached(
     with torch.no_grad():
         features = bottom.features(images, max(c.bottom for c in seams))
         target = objectives.target(objective, top, images, labels)
-    losses = objectives.Losses(objective, top, target, len(seams))
-    scores = torch.stack([o.float() for o in column_outputs(top, seams, features, losses.see)])
-    loss = losses.of(scores).sum()
+    loss = objectives.scored(objective, top, seams, features, target)[0].sum()
     weights = [list(seam.stitch.parameters()) for seam in seams]
     every = [p for own in weights for p in own]
     found = torch.autograd.grad(loss, every, allow_unused=True) if loss.requires_grad and every else [None] * len(every)

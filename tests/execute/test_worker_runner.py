@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -182,10 +183,11 @@ def test_a_network_that_changes_while_frozen_fails_the_run(monkeypatch: pytest.M
 def test_what_a_changed_network_led_to_is_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
     original = stitch_work.StitchWork.train
 
-    def meddling(self: stitch_work.StitchWork, *arguments: object) -> None:
-        yield from original(self, *arguments)
+    def meddling(self: stitch_work.StitchWork, *arguments: Any) -> Any:
+        trained = yield from original(self, *arguments)
         with torch.no_grad():
             next(self.ends.top.network.module.buffers()).add_(1)
+        return trained
 
     monkeypatch.setattr(stitch_work.StitchWork, "train", meddling)
     directory = create(experiment(controls=[], stitch={"cuts": ["block4"]}))
@@ -198,10 +200,10 @@ def test_one_sick_cell_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPat
     healthy, _ = new_run(experiment(controls=[]))
     original = stitch_work.StitchWork.train
 
-    def poisoned(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
+    def poisoned(self: stitch_work.StitchWork, both: Any, cells: Any, seams: list[Seam], *beside: Any) -> Any:
         with torch.no_grad():
-            cells[2].stitch.weight.fill_(float("nan"))
-        yield from original(self, both, cells, steps)
+            seams[2].stitch.weight.fill_(float("nan"))
+        return (yield from original(self, both, cells, seams, *beside))
 
     monkeypatch.setattr(stitch_work.StitchWork, "train", poisoned)
     directory = create(experiment(controls=[]), healthy.path.parent / "sick")
@@ -278,10 +280,10 @@ def test_running_out_of_memory_halves_the_column_and_goes_on(monkeypatch: pytest
     whole, _ = new_run(wanted)
     original = stitch_work.StitchWork.train
 
-    def small(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
-        if len(cells) > 2:
+    def small(self: stitch_work.StitchWork, both: Any, cells: Any, seams: list[Seam], *beside: Any) -> Any:
+        if len(seams) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        yield from original(self, both, cells, steps)
+        return (yield from original(self, both, cells, seams, *beside))
 
     monkeypatch.setattr(stitch_work.StitchWork, "train", small)
     directory = create(wanted, whole.path.parent / "halves")
@@ -300,10 +302,10 @@ def test_a_network_named_like_a_control_is_refused() -> None:
 def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     original = stitch_work.StitchWork.train
 
-    def diverging(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
+    def diverging(self: stitch_work.StitchWork, both: Any, cells: Any, seams: list[Seam], *beside: Any) -> Any:
         with torch.no_grad():
-            cells[0].stitch.weight.fill_(float("inf"))
-        yield from original(self, both, cells, steps)
+            seams[0].stitch.weight.fill_(float("inf"))
+        return (yield from original(self, both, cells, seams, *beside))
 
     monkeypatch.setattr(stitch_work.StitchWork, "train", diverging)
     wanted = experiment(controls=[], stitch={"cuts": ["block4"]})
@@ -319,11 +321,11 @@ def test_a_column_that_diverges_says_so_and_what_to_do(monkeypatch: pytest.Monke
 def test_a_run_in_which_one_column_diverges_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     original = stitch_work.StitchWork.train
 
-    def diverging(self: stitch_work.StitchWork, both: object, cells: list[Seam], steps: int) -> None:
+    def diverging(self: stitch_work.StitchWork, both: Any, cells: Any, seams: list[Seam], *beside: Any) -> Any:
         if self.task.bottom == "seed0":
             with torch.no_grad():
-                cells[0].stitch.weight.fill_(float("inf"))
-        yield from original(self, both, cells, steps)
+                seams[0].stitch.weight.fill_(float("inf"))
+        return (yield from original(self, both, cells, seams, *beside))
 
     monkeypatch.setattr(stitch_work.StitchWork, "train", diverging)
     _, state = new_run(experiment(controls=[], stitch={"cuts": ["block4"]}))
