@@ -61,7 +61,7 @@ def test_twice_the_epochs_of_a_network_are_twice_the_seconds_of_its_training() -
 
 @pytest.mark.usefixtures("known_speeds")
 def test_twice_the_steps_of_a_stitch_are_twice_the_seconds_of_its_training_and_nothing_else_changes() -> None:
-    none, few, many = (seconds(experiment(stitch={"steps": n}, controls=[])) for n in (1, 101, 201))
+    none, few, many = (seconds(experiment(stitch={"steps": n, "held_out": 0}, controls=[])) for n in (1, 101, 201))
     assert many[TRAINED] - few[TRAINED] == pytest.approx(few[TRAINED] - none[TRAINED])
     assert many[TRAINED] > few[TRAINED]
     assert many[DIRECT] == few[DIRECT]
@@ -72,15 +72,25 @@ def test_a_step_runs_the_bottom_below_the_cut_and_the_top_after_it_forward_and_b
     """Of two networks alike, of which the share d lies before the cut, a step takes d + 2 (1 - d) seconds an image."""
 
     def step(cut: str) -> float:
-        few, more = (seconds(experiment(stitch={"cuts": [cut], "steps": n}, controls=[])) for n in (1, 2))
+        few, more = (seconds(experiment(stitch=plain | {"cuts": [cut], "steps": n}, controls=[])) for n in (1, 2))
         return (more[TRAINED] - few[TRAINED]) / 50  # images of a batch
 
+    plain = {"held_out": 0}
     early, late = step("stem"), step("flatten")
     assert 1 < late < early < 2
     depth = 2 - early
-    both = (seconds(experiment(stitch={"cuts": ["stem", "flatten"], "steps": n}, controls=[])) for n in (1, 2))
-    few, more = (found[TRAINED] for found in both)
+    both = ({**plain, "cuts": ["stem", "flatten"], "steps": n} for n in (1, 2))
+    few, more = (seconds(experiment(stitch=stitch, controls=[]))[TRAINED] for stitch in both)
     assert (more - few) / 50 == pytest.approx((2 - late) + 2 * (1 - depth) + 2 * (1 - (2 - late)))
+
+
+@pytest.mark.usefixtures("known_speeds")
+def test_each_look_at_held_out_images_takes_a_pass_of_the_bottom_and_of_the_tops_after_each_cut() -> None:
+    def took(**stitch: Any) -> float:
+        return seconds(experiment(stitch={"cuts": ["flatten"], "steps": 2, **stitch}, controls=[]))[TRAINED]
+
+    # Of both networks what lies beside the cut is one network, and there are three looks, after steps 0, 1 and 2.
+    assert took(held_out=40) - took(held_out=0) == pytest.approx(3 * 40, rel=0.01)
 
 
 @pytest.mark.usefixtures("known_speeds")
