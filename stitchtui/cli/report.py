@@ -11,10 +11,9 @@ from stitchtui.cli.common import complete_run
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stitchtui.run.directory import RunDirectory
+    from stitchtui.report.origin import Origin
     from stitchtui.run.state import RunState
 
-_PICTURES = {".html": "html", ".htm": "html", ".png": "png"}
 _FOR_SEVERAL = ("table", "markdown", "html")
 Runs = Annotated[
     list[str] | None,
@@ -40,13 +39,25 @@ def report(
     png: Annotated[Path | None, typer.Option("--png", help="Write the depth plot alone to this file.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Write to this file; its ending (.csv .json .md .txt .html .png) may say how."),
+        typer.Option(
+            "--out", help="Write to this file; its ending (.csv .json .md .txt .html .pdf .svg .png) may say how."
+        ),
+    ] = None,
+    width: Annotated[
+        float | None,
+        typer.Option(
+            "--width",
+            min=2.5,
+            max=40,
+            help="Inches of a .pdf, .svg or .png across: a column of a paper has 3.35.",
+            show_default="6.75, a page",
+        ),
     ] = None,
     columns: Annotated[bool, typer.Option("--columns", help="Say what each column of the CSV holds.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Use ASCII characters only.")] = False,
     no_plot: Annotated[bool, typer.Option("--no-plot", help="Leave the depth curve out.")] = False,
 ) -> None:
-    """Show a run's numbers, or several runs side by side: tables and depth curve, CSV, JSON, Markdown, HTML or PNG.
+    """Show a run's numbers, or several runs side by side: as text, data, a page or a figure.
 
     Works for runs that are going on, failed, lost or copied from another machine.
     """
@@ -59,14 +70,14 @@ def report(
     target = html or png or out
     if len(runs or []) > 1:
         return _side_by_side(runs or [], chosen, target, ascii)
-    directory, state, condition = _load((runs or ["last"])[0])
+    state, origin = _load((runs or ["last"])[0])
     if chosen != "table":
-        return _deliver(_exported(directory, state, condition, chosen), target)
+        return _deliver(_exported(state, origin, chosen, width), target)
     if target is not None:
         from stitchtui.report.console import as_text
 
-        return _deliver(as_text(state, condition, ascii, not no_plot), target)
-    return _print(state, condition, ascii, not no_plot)
+        return _deliver(as_text(state, origin.condition, ascii, not no_plot), target)
+    return _print(state, origin.condition, ascii, not no_plot)
 
 
 def _format(flags: dict[str, object], out: Path | None) -> str:
@@ -79,7 +90,7 @@ def _format(flags: dict[str, object], out: Path | None) -> str:
         return asked[0] if asked else "table"
     from stitchtui.report.formats import FORMATS
 
-    endings = {ending: name for name, each in FORMATS.items() for ending in each.endings} | _PICTURES
+    endings = {ending: name for name, each in FORMATS.items() for ending in each.endings}
     if out.suffix.lower() not in endings:
         known = ", ".join(endings)
         raise BadInput.at("--out", f"add --csv, --json or --markdown, or end the name in one of {known}", out)
@@ -93,8 +104,8 @@ def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool
     if chosen not in _FOR_SEVERAL:
         raise BadInput(f"report: --{chosen} is for one run, got {len(runs)}; ask for each by itself")
     loaded = [_load(run) for run in runs]
-    states = [state for _, state, _ in loaded]
-    found = side_by_side(states, [condition for _, _, condition in loaded])
+    states = [state for state, _ in loaded]
+    found = side_by_side(states, [origin.condition for _, origin in loaded])
     if chosen == "markdown":
         from stitchtui.report.markdown import side_by_side_text
 
@@ -109,8 +120,8 @@ def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool
     return draw_side_by_side(console, found, ascii)
 
 
-def _load(run: str) -> "tuple[RunDirectory, RunState, str]":
-    from stitchtui.run.control import status
+def _load(run: str) -> "tuple[RunState, Origin]":
+    from stitchtui.report.origin import origin_of
     from stitchtui.run.directory import find
     from stitchtui.run.state import whole_state
 
@@ -119,21 +130,19 @@ def _load(run: str) -> "tuple[RunDirectory, RunState, str]":
         state = whole_state(directory)
     except OSError as error:
         raise BadInput(f"{directory.events}: can't be read ({error.strerror}); check its permissions") from None
-    return directory, state, status(directory, state)
+    return state, origin_of(directory, state)
 
 
-def _exported(directory: "RunDirectory", state: "RunState", condition: str, chosen: str) -> str | bytes:
-    if chosen == "html":
-        from stitchtui.report.html import Origin, run_text
+def _exported(state: "RunState", origin: "Origin", chosen: str, width: float | None) -> bytes:
+    from stitchtui.report.formats import FORMATS, PICTURES
 
-        return run_text(state, Origin(condition, directory.read_info(), directory.read_command()))
-    if chosen == "png":
-        from stitchtui.report.figures import depth_png
+    if width is None:
+        return FORMATS[chosen].made(state, origin)
+    if chosen not in PICTURES:
+        raise BadInput(f"report: --width is for {', '.join(PICTURES)}, not for {chosen}")
+    from stitchtui.report.figures import depth_figure
 
-        return depth_png(state)
-    from stitchtui.report.formats import FORMATS
-
-    return FORMATS[chosen].text(state, condition)
+    return depth_figure(state, PICTURES[chosen], width)
 
 
 def _deliver(content: str | bytes, out: Path | None) -> None:

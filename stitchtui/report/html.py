@@ -4,7 +4,6 @@ import base64
 import html
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from stitchtui.report import figures
 from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
+from stitchtui.report.origin import Origin
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
@@ -26,15 +26,6 @@ from stitchtui.spec.controls import control_named
 
 _SHOWN_ABOVE = ("run", "data", "networks", "claims", "reading")
 _WORDS: dict[Kind, str] = {"direct": " direct only", "some_seeds": " some seeds", "reused": " ="}
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a page says of a run beside its log: how it is, run.json, and the command line that started it."""
-
-    condition: str = ""
-    info: Mapping[str, Any] = field(default_factory=dict)
-    command: str = ""
 
 
 def run_text(state: RunState, origin: Origin | None = None) -> str:
@@ -137,7 +128,7 @@ def _judged(state: RunState) -> dict[str, object]:
 
 
 def _depth(state: RunState) -> dict[str, str]:
-    return _drawing(figures.depth_svg(state), figures.alt_text(state))
+    return _drawing(figures.depth_figure(state, "svg"), figures.alt_text(state))
 
 
 def _likeness(state: RunState) -> dict[str, str] | None:

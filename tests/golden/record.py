@@ -107,7 +107,7 @@ def _pictures_as_words(page: str) -> str:
     """The page with the words of its plots in place of their lines, which fonts and matplotlib's version decide."""
 
     def words(match: re.Match[str]) -> str:
-        return "picture: " + " | ".join(re.findall(r"<!-- (.*?) -->", b64decode(match[1]).decode("utf-8")))
+        return "picture: " + " | ".join(re.findall(r"<text[^>]*>(.*?)</text>", b64decode(match[1]).decode("utf-8")))
 
     return re.sub(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", words, page)
 

@@ -129,7 +129,7 @@ def test_a_pipe_is_written_to_and_stays(run: Path, tmp_path: Path, flags: list[s
     reader.start()
     call("last", *flags, str(pipe))
     reader.join(30)
-    begin = {"--csv": b"run,task,", "--html": b"<!doctype html>", "--png": b"\x89PNG"}[flags[0]]
+    begin = {"--csv": b"run,label,", "--html": b"<!doctype html>", "--png": b"\x89PNG"}[flags[0]]
     assert read[0].lower().startswith(begin.lower())
     assert pipe.is_fifo()
 

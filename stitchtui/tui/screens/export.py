@@ -1,4 +1,4 @@
-"""A run's numbers into a file: which kind, and where."""
+"""A run's report into a file: which kind, and where."""
 
 import contextlib
 import threading
@@ -19,8 +19,8 @@ from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain, size
 from stitchtui.report.formats import FORMATS
+from stitchtui.report.origin import Origin, origin_of
 from stitchtui.report.wording import printable, shortened
-from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState, whole_state
 from stitchtui.tui import keys
@@ -32,9 +32,9 @@ KINDS = {each.endings[0].removeprefix("."): each for each in FORMATS.values()}
 
 
 class _Loaded(Message):
-    def __init__(self, state: RunState, condition: str, path: Path) -> None:
+    def __init__(self, state: RunState, origin: Origin, path: Path) -> None:
         super().__init__()
-        self.state, self.condition, self.path = state, condition, path
+        self.state, self.origin, self.path = state, origin, path
 
 
 class _Written(Message):
@@ -59,7 +59,7 @@ class ExportScreen(ModalScreen[Path | None]):
         background: $surface;
     }
     ExportScreen .question { text-style: bold; }
-    ExportScreen OptionList { height: 4; }
+    ExportScreen OptionList { height: auto; }
     ExportScreen .where { color: $text-muted; }
     ExportScreen #said { height: auto; min-height: 1; color: $text-warning; }
     """
@@ -134,7 +134,7 @@ class ExportScreen(ModalScreen[Path | None]):
         message: Message
         try:
             state = whole_state(self._directory)
-            message = _Loaded(state, control.status(self._directory, state), path)
+            message = _Loaded(state, origin_of(self._directory, state), path)
         except OSError as error:
             message = _Failed(str(error))
         with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
@@ -144,13 +144,13 @@ class ExportScreen(ModalScreen[Path | None]):
     def _loaded(self, message: _Loaded) -> None:
         if not self.is_current:
             return  # left while the run was read
-        arguments = (message.state, message.condition, self._kind, message.path)
+        arguments = (message.state, message.origin, self._kind, message.path)
         threading.Thread(target=self._write, args=arguments, daemon=True).start()
 
-    def _write(self, state: RunState, condition: str, kind: str, path: Path) -> None:
+    def _write(self, state: RunState, origin: Origin, kind: str, path: Path) -> None:
         message: Message  # from a thread: a pipe takes what is written only once somebody reads it
         try:
-            message = _Written(path, write(state, condition, kind, path))
+            message = _Written(path, write(state, origin, kind, path))
         except (BadInput, RunFailed) as error:
             message = _Failed(str(error))
         with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
@@ -196,8 +196,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def write(state: RunState, condition: str, kind: str, path: Path) -> int:
-    """Write the run's numbers as `kind` to `path`; return the number of bytes. Raises BadInput or RunFailed."""
-    data = KINDS[kind].text(state, condition).encode("utf-8")
+def write(state: RunState, origin: Origin, kind: str, path: Path) -> int:
+    """Write the run's report as `kind` to `path`; return the number of bytes. Raises BadInput or RunFailed."""
+    data = KINDS[kind].made(state, origin)
     write_out(path, data)
     return len(data)
