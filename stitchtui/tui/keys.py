@@ -137,8 +137,8 @@ PRESETS = [
     # before the list's own Enter, which the footer wouldn't show
     replace(key("enter", "start", "start", "Start this preset", "presets.start", show=True), priority=True),
     key("c", "change", "change first", "Change it in New before it is started", "presets.change", show=True),
-    replace(key("pagedown,space", "scroll('down')", "more", "Read on", "presets.read_on"), priority=True),
-    replace(key("pageup", "scroll('up')", "back up", "Read what went before", "presets.read_back"), priority=True),
+    replace(key("pagedown,space", "scroll('page_down')", "more", "Read on", "presets.read_on"), priority=True),
+    replace(key("pageup", "scroll('page_up')", "back up", "Read what went before", "presets.read_back"), priority=True),
     key("y", "copy", "copy", "Copy the command line that starts it", "presets.copy", show=True),
     key("j", "list('cursor_down')", "down", "To the next preset", "presets.down"),
     key("k", "list('cursor_up')", "up", "To the preset before", "presets.up"),
@@ -152,8 +152,8 @@ EXPORT = [
     replace(key("enter", "write", "write", "Write the file", "export.write", show=True), priority=True),
     key("tab", "app.focus_next", "kind or name", "From the kinds to the name, or back", "export.other", show=True),
     key("escape", "leave", "back", "Write nothing", "export.leave", show=True),
-    key("j", "app.simulate_key('down')", "down", "The next kind", "export.down"),
-    key("k", "app.simulate_key('up')", "up", "The kind before", "export.up"),
+    key("j", "list('cursor_down')", "down", "The next kind", "export.down"),
+    key("k", "list('cursor_up')", "up", "The kind before", "export.up"),
     *ANYWHERE,
 ]
 
@@ -168,10 +168,12 @@ CONFIRM = [
 
 HELP = [
     key("escape,q,question_mark,f1", "leave", "back", "Back to where you were", "help.leave", show=True),
-    key("j", "scroll('down')", "down", "Scroll down", "help.down", show=True),
-    key("k", "scroll('up')", "up", "Scroll up", "help.up", show=True),
-    key("g", "scroll('home')", "top", "To the top", "help.top", show=True),
-    key("G", "scroll('end')", "end", "To the end", "help.end", show=True),
+    key("j,down", "scroll('down')", "down", "Scroll down", "help.down", show=True),
+    key("k,up", "scroll('up')", "up", "Scroll up", "help.up", show=True),
+    key("pagedown,space", "scroll('page_down')", "page down", "A screen further", "help.page_down"),
+    key("pageup", "scroll('page_up')", "page up", "A screen back", "help.page_up"),
+    key("g,home", "scroll('home')", "top", "To the top", "help.top", show=True),
+    key("G,end", "scroll('end')", "end", "To the end", "help.end", show=True),
     ANYWHERE[-1],
 ]
 

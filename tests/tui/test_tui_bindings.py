@@ -245,9 +245,11 @@ CASES: dict[str, dict[str, Case]] = {
     "help": {
         "quit_anywhere": Case(lambda app: app.left),
         "help.leave": Case(on("GridScreen")),
-        "help.down": Case(scrolled("VerticalScroll")),
-        "help.up": Case(scrolled("VerticalScroll", False), "j"),
-        "help.top": Case(scrolled("VerticalScroll", False), "G"),
+        "help.down": Case(scrolled("Reading")),
+        "help.up": Case(scrolled("Reading", False), "j"),
+        "help.page_down": Case(scrolled("Reading")),
+        "help.page_up": Case(scrolled("Reading", False), "pagedown"),
+        "help.top": Case(scrolled("Reading", False), "G"),
         "help.end": Case(shows("Also, as in every")),
     },
 }

@@ -2,7 +2,6 @@ import pytest
 from little_app import LittleApp
 from pilot import make_run, screen_text, wait_for, wait_for_text
 from rich.console import Console
-from textual.containers import VerticalScroll
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.tui.glossary import GLOSSARY
@@ -10,6 +9,7 @@ from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.help import HelpScreen, key_rows, terminal_rows
 from stitchtui.tui.screens.presets import PresetsScreen
 from stitchtui.tui.screens.runs import RunsScreen
+from stitchtui.tui.widgets.reading import Reading
 
 SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
 SCREENS = [RunsScreen, PresetsScreen]
@@ -85,9 +85,9 @@ async def test_it_scrolls_to_the_end_of_the_glossary_and_back():
         await pilot.press("g")
         await wait_for_text(pilot, "Keys here")
         await pilot.press("j", "j")
-        await wait_for(pilot, lambda: pilot.app.screen.query_one(VerticalScroll).scroll_y == 2, "it scrolled")
+        await wait_for(pilot, lambda: pilot.app.screen.query_one(Reading).scroll_y == 2, "it scrolled")
         await pilot.press("k")
-        await wait_for(pilot, lambda: pilot.app.screen.query_one(VerticalScroll).scroll_y == 1, "and back")
+        await wait_for(pilot, lambda: pilot.app.screen.query_one(Reading).scroll_y == 1, "and back")
 
 
 async def test_a_large_terminal_shows_keys_colours_and_words_at_once():

@@ -7,7 +7,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
@@ -23,6 +23,7 @@ from stitchtui.tui.widgets.curves import Curves
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.inspector import fact_lines
 from stitchtui.tui.widgets.lines import Lines
+from stitchtui.tui.widgets.reading import Reading
 
 _PANEL = 58  # terminal cells for the facts on a wide screen
 
@@ -51,7 +52,7 @@ class CellScreen(Screen[None]):
         """The facts, the curve, and what could be asked next."""
         yield Lines(id="title")
         with Container(id="body"):
-            with VerticalScroll(id="facts", can_focus=False):
+            with Reading(id="facts"):
                 yield Lines(id="all")
             yield Curves(id="curve")
         yield Static("what to ask next; Enter adds it to this run", markup=False, id="asked")
@@ -106,8 +107,7 @@ class CellScreen(Screen[None]):
 
     def action_scroll_facts(self, pages: int) -> None:
         """Scroll what is known by a page."""
-        facts = self.query_one("#facts", VerticalScroll)
-        facts.scroll_relative(y=pages * max(1, facts.size.height - 1), animate=False)
+        self.query_one(Reading).turn("page_down" if pages > 0 else "page_up")
 
     def action_next(self) -> None:
         """Mark the next question."""

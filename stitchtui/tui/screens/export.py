@@ -71,6 +71,11 @@ class ExportScreen(ModalScreen[Path | None]):
         self._kind: str = "csv"
         self._busy = False
 
+    @property
+    def unready(self) -> bool:
+        """Whether the file is being written, after which this screen is gone."""
+        return self._busy
+
     def compose(self) -> ComposeResult:
         """The kinds, the file's name, what is wrong with it, the keys."""
         with Vertical():
@@ -167,6 +172,10 @@ class ExportScreen(ModalScreen[Path | None]):
         self._busy = False
         if self.is_current:
             self._say(message.reason)
+
+    def action_list(self, action: str) -> None:
+        """Move in the list of kinds, as its own keys do."""
+        getattr(self.query_one(OptionList), f"action_{action}")()
 
     def action_leave(self) -> None:
         """Write nothing."""

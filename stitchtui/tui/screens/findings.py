@@ -7,7 +7,6 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.css.query import NoMatches
 from textual.screen import Screen
 
@@ -18,6 +17,7 @@ from stitchtui.tui.messages import RunChanged
 from stitchtui.tui.shell import Shell
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.lines import Lines
+from stitchtui.tui.widgets.reading import Reading
 
 
 class FindingsScreen(Screen[None]):
@@ -37,7 +37,7 @@ class FindingsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the run's name, the sentences and the keys."""
         yield Lines(id="title")
-        with VerticalScroll(id="text", can_focus=False):
+        with Reading(id="text"):
             yield Lines(id="all")
         yield Hints(id="hints")
 
@@ -69,7 +69,7 @@ class FindingsScreen(Screen[None]):
 
     def action_scroll(self, way: str) -> None:
         """Scroll the sentences."""
-        getattr(self.query_one("#text", VerticalScroll), f"scroll_{way}")(animate=False)
+        self.query_one(Reading).turn(way)
 
     def action_copy(self) -> None:
         """Copy the sentences."""

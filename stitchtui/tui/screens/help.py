@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, BindingType
-from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
@@ -18,6 +17,7 @@ from stitchtui.tui import keys
 from stitchtui.tui.glossary import GLOSSARY
 from stitchtui.tui.own_keys import keymap_path
 from stitchtui.tui.widgets.hints import Hints
+from stitchtui.tui.widgets.reading import Reading
 
 _COLOURS = {
     "truecolor": "16 million colours",
@@ -35,7 +35,7 @@ class HelpScreen(ModalScreen[None]):
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen VerticalScroll {
+    HelpScreen Reading {
         width: 104; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
         border-title-style: bold; background: $surface;
     }
@@ -51,15 +51,13 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One long text that scrolls, and the keys."""
-        with VerticalScroll():
+        with Reading():
             yield Static(self._content(), markup=False)
         yield Hints()
 
     def on_mount(self) -> None:
-        """Let the arrows scroll."""
-        scroll = self.query_one(VerticalScroll)
-        scroll.border_title = "Help"
-        scroll.focus()
+        """Say what it is."""
+        self.query_one(Reading).border_title = "Help"
 
     def _content(self) -> RenderableType:
         named = self.app.size.width >= _NAMES_FROM
@@ -78,7 +76,7 @@ class HelpScreen(ModalScreen[None]):
 
     def action_scroll(self, way: str) -> None:
         """Scroll the text."""
-        getattr(self.query_one(VerticalScroll), f"action_scroll_{way}")()
+        self.query_one(Reading).turn(way)
 
     def action_leave(self) -> None:
         """Close the help."""

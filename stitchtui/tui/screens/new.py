@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
@@ -34,6 +34,7 @@ from stitchtui.tui.widgets.form import LABELS, Form
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.outlook import Outlook
 from stitchtui.tui.widgets.picker import Picker
+from stitchtui.tui.widgets.reading import Reading
 
 
 class _Found(Message):
@@ -42,10 +43,6 @@ class _Found(Message):
     def __init__(self, kind: str, sources: list[Source]) -> None:
         super().__init__()
         self.kind, self.sources = kind, sources
-
-
-class _Pane(VerticalScroll, inherit_bindings=False, can_focus=False):
-    """Scrolls after what has the keys; keys of its own would take them from the list and the form."""
 
 
 class NewScreen(Screen[None]):
@@ -95,7 +92,7 @@ class NewScreen(Screen[None]):
     async def _add_form(self) -> None:
         """Make the form, of many widgets, behind the list: that is shown first, and mostly needed first."""
         form = Form(id="form")
-        await self.query_one("#left", _Pane).mount(form)
+        await self.query_one("#left", Reading).mount(form)
         self._form = form
         if not self.picking:
             self._step()
@@ -116,9 +113,9 @@ class NewScreen(Screen[None]):
         """What is to be done, list or form, the chains, what will happen, the keys."""
         yield Static(id="said", markup=False)
         with Container(id="body"):
-            with _Pane(id="left"):
+            with Reading(id="left"):
                 yield Picker(id="picker")
-            with _Pane(id="right"):
+            with Reading(id="right"):
                 yield Chains(id="chains")
         yield Outlook()
         yield Hints()
@@ -277,21 +274,17 @@ class NewScreen(Screen[None]):
 
     @on(Form.Changed)
     def _changed(self, message: Form.Changed) -> None:
-        if self._set(message.field, message.value):
-            self._draw()
-            if message.value == BY_HAND and self._form is not None:
-                self._form.focus_on(OWN + message.field)
-            elif self.focused is not None:  # a reason may have pushed it out of sight
-                self.call_after_refresh(self.focused.scroll_visible, animate=False)
-            self._think()
-
-    def _set(self, field: str, value: str) -> bool:
-        """Take over what a field holds; return whether it is new."""
-        new = self._draft.set(field, value)
+        if not self._draft.set(message.field, message.value):
+            return
         for end in ENDS:
-            if new and field in (end, "data", *NETWORKS):
+            if message.field in (end, "data", *NETWORKS):
                 self._ask.about(self._draft, end, typed=True)
-        return new
+        self._draw()
+        if message.value == BY_HAND and self._form is not None:
+            self._form.focus_on(OWN + message.field)
+        elif self.focused is not None:  # a reason may have pushed it out of sight
+            self.call_after_refresh(self.focused.scroll_visible, animate=False)
+        self._think()
 
     def _ask_about_both(self) -> None:
         self._ask.about_both(self._draft)
@@ -303,7 +296,8 @@ class NewScreen(Screen[None]):
             needed = self._draft.needs_architecture(end)
             self._draft.answers[end] = answer
             self._draw()
-            if self._draft.needs_architecture(end) and not needed and not self.picking and self._form is not None:
+            newly = self._draft.needs_architecture(end) and not needed
+            if newly and not self.picking and self._form is not None and self._form.untouched:
                 self._form.take_focus(self._draft)
             self._think()
 
@@ -336,9 +330,6 @@ class NewScreen(Screen[None]):
 
     def action_start(self) -> None:
         """Start the run and show its grid."""
-        typed = self._form.typed() if self._form is not None else {}
-        for field, value in typed.items():  # its messages may still be on their way
-            self._set(field, value)
         experiment, problems = recipe.check(self._draft)
         if experiment is None:
             self._draw()
@@ -380,11 +371,11 @@ class NewScreen(Screen[None]):
 
     def action_scroll_chains(self, by: int) -> None:
         """Show other cuts, where they don't all fit; while a network is picked, other networks."""
+        way = "page_down" if by > 0 else "page_up"
         if self.picking:
-            self.query_one(Picker).move("page_down" if by > 0 else "page_up")
-            return
-        chains = self.query_one("#right", _Pane)
-        chains.scroll_relative(y=by * max(1, chains.size.height - 1), animate=False)
+            self.query_one(Picker).move(way)
+        else:
+            self.query_one("#right", Reading).turn(way)
 
     def action_back(self) -> None:
         """Close the filter, or unpick the last network, or leave."""

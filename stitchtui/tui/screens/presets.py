@@ -10,7 +10,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
@@ -28,6 +28,7 @@ from stitchtui.tui.screens import actions
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.shell import Shell
 from stitchtui.tui.widgets.hints import Hints
+from stitchtui.tui.widgets.reading import Reading
 
 if TYPE_CHECKING:
     from stitchtui.spec.experiment import Experiment, NetworkSpec
@@ -89,7 +90,7 @@ class PresetsScreen(Screen[None]):
         """The presets, what one is about, what went wrong, the keys."""
         with Container(id="both"):
             yield OptionList(id="presets", compact=True)
-            with VerticalScroll(id="about", can_focus=False):
+            with Reading(id="about"):
                 yield Static(id="text", markup=False)
         yield Static(id="said", markup=False)
         yield Hints()
@@ -120,7 +121,7 @@ class PresetsScreen(Screen[None]):
     @on(OptionList.OptionHighlighted)
     def _marked(self) -> None:
         self._draw()
-        self.query_one("#about", VerticalScroll).scroll_home(animate=False)
+        self.query_one(Reading).turn("home")
 
     def _draw(self) -> None:
         if (choice := self._chosen()) is not None:
@@ -186,8 +187,7 @@ class PresetsScreen(Screen[None]):
 
     def action_scroll(self, way: str) -> None:
         """Scroll what is said about the marked preset."""
-        about = self.query_one("#about", VerticalScroll)
-        about.scroll_relative(y=(about.size.height - 1) * (1 if way == "down" else -1), animate=False)
+        self.query_one(Reading).turn(way)
 
     def action_list(self, action: str) -> None:
         """Move in the list, as its own keys do."""

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.suggester import Suggester, SuggestFromList
+from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -22,7 +22,7 @@ from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
 from stitchtui.tui.widgets.choice import Choice
 from stitchtui.tui.widgets.field_row import FieldRow
-from stitchtui.tui.widgets.text_input import Names, TextInput
+from stitchtui.tui.widgets.text_input import Names, OneOf, TextInput
 
 LABELS = {
     "both": "both ways", "bottom": "bottom is", "top": "top is", "top_cuts": "top's cuts", "best_of": "best of",
@@ -125,6 +125,10 @@ class Form(Vertical):
             super().__init__()
             self.field, self.value = field, value
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._untouched: Widget | None = None  # what was given the keys, while nothing was done to it
+
     def compose(self) -> ComposeResult:
         """A line for each field."""
         for name in _ORDER:
@@ -140,22 +144,20 @@ class Form(Vertical):
             if isinstance(editor, Choice):
                 chosen = BY_HAND if row.field in draft.by_hand else draft.value(row.field)
                 editor.show(chosen, _options(draft, row.field, devices))
-            elif isinstance(editor, Input):
+            elif isinstance(editor, TextInput):
                 if isinstance(editor.suggester, Names):
                     editor.suggester.known = _names(draft, row.field)
-                value = _typed(draft, row.field)
-                if not editor.has_focus and editor.value != value:
-                    with editor.prevent(Input.Changed):
-                        editor.value = value
-
-    def typed(self) -> dict[str, str]:
-        """What the text fields hold that are shown."""
-        rows = [row for row in self.query(FieldRow) if row.display]
-        return {row.field: row.editor.value for row in rows if isinstance(row.editor, Input)}
+                editor.show(_typed(draft, row.field))
 
     def take_focus(self, draft: Draft) -> None:
-        """Give the keys to the field that needs an answer, or to the first; to none once the screen was left."""
+        """Give the keys to the field that needs an answer, or to the first."""
         self.focus_on(next((end for end in ENDS if draft.needs_architecture(end)), _ORDER[0]))
+        self._untouched = self.screen.focused
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no key was pressed here since `take_focus`: only then may the keys be given to another field."""
+        return self._untouched is not None and self._untouched is self.screen.focused
 
     def focus_on(self, field: str) -> None:
         """Give the keys to this field, if it is there."""
@@ -164,7 +166,7 @@ class Form(Vertical):
                 self._focus(row.editor)
 
     def _focus(self, editor: Widget) -> None:
-        self.screen.set_focus(editor)  # at once, so that a key that is typed ahead finds it there
+        self.screen.set_focus(editor)
 
     def focus_problem(self, draft: Draft, problems: Mapping[str, str]) -> None:
         """Give the keys to the first field that can't be used."""
@@ -192,13 +194,14 @@ class Form(Vertical):
     def _tell(self, editor: Widget, value: str) -> None:
         row = editor.parent
         if isinstance(row, FieldRow):
+            self._untouched = None
             self.post_message(self.Changed(row.field, value))
 
 
 def _editor(name: str) -> Widget:
     if name in _choices():
         return Choice(_choices()[name], _words().get(name))
-    suggester: Suggester | None = SuggestFromList([*DATASETS, *BY_PATH]) if name == "data" else None
+    suggester: Suggester | None = OneOf([*DATASETS, *BY_PATH]) if name == "data" else None
     if name == "top_cuts" or name.startswith(OWN):
         suggester = Names()
     return TextInput(placeholder=_EMPTY[name], compact=True, select_on_focus=True, suggester=suggester)
