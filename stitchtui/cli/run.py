@@ -162,14 +162,15 @@ def _refuse_pair_flags(preset: str, pair: dict[str, Any]) -> None:
 
 def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:
     from stitchtui.execute.estimate import estimate
+    from stitchtui.networks.augmentation import of_stitches
     from stitchtui.spec.network_seeds import in_every_seed
 
     experiment = in_every_seed(experiment)
-    rows = estimate(experiment, device)
+    rows, augment = estimate(experiment, device), of_stitches(experiment)
     if as_json:
         import json
 
-        typer.echo(json.dumps({"experiment": experiment.plain(), "tasks": rows}, indent=2))
+        typer.echo(json.dumps({"experiment": experiment.plain(), "augment": augment, "tasks": rows}, indent=2))
         return
     from rich.table import Table
 
@@ -189,6 +190,7 @@ def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:
     for row in rows:
         table.add_row(plain(row["task"]), str(row["cells"]), duration(row["seconds"]), size(row["bytes"]))
     output().print(table)
+    output().print(plain(f"data: {experiment.data.name}, augmentation {augment}"), markup=False)
 
 
 def _warn_of_claims(experiment: "Experiment") -> None:

@@ -50,6 +50,10 @@ def train(
     train_size: Annotated[
         int | None, typer.Option("--train-size", min=1, help="Train on this many images. [default: all]")
     ] = None,
+    augment: Annotated[
+        str,
+        typer.Option("--augment", help="none, crop or crop_flip. [default: the dataset's usual; none for own images]"),
+    ] = "auto",
     device: Device = None,
     threads: Threads = None,
     out: Annotated[
@@ -65,7 +69,7 @@ def train(
     """
     recipe = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     said = {"architecture": architecture, "width": width, "options": overrides.options(option or []), "seed": seed}
-    spec, data_spec = _specs({**said, "train": recipe}, {"name": data, "train_size": train_size})
+    spec, data_spec = _specs({**said, "train": recipe}, {"name": data, "train_size": train_size, "augment": augment})
     target = out or Path(f"{_slug(architecture)}-{_slug(data)}-seed{seed}.safetensors")
     path, error = _trained(spec, data_spec, target, device or "auto", threads)
     print(plain(path))

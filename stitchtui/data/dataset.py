@@ -33,7 +33,7 @@ class Dataset:
     classes: tuple[str, ...]
     mean: tuple[float, ...]  # per channel, of pixel / 255 over the whole training part
     std: tuple[float, ...]
-    augment: Augmentation
+    augment: Augmentation  # of networks that are trained on it; stitches see their networks' own
     digest: str  # SHA-256 over both parts' shapes and bytes
     notes: tuple[str, ...] = ()  # what a person should know of how it was read, and of what is odd in it
 

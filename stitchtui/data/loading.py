@@ -11,7 +11,7 @@ from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import indices_for_testing, indices_for_training
 from stitchtui.data.words import shown
-from stitchtui.spec.datasets import DATASETS, Augmentation
+from stitchtui.spec.datasets import DATASETS, usual_augmentation
 from stitchtui.spec.experiment import DataSpec, Subset
 
 
@@ -35,7 +35,7 @@ def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = N
         classes=raw.classes,
         mean=mean,
         std=std,
-        augment=_augmentation(spec),
+        augment=usual_augmentation(spec.name) if spec.augment == "auto" else spec.augment,
         digest=facts.digest(train, test),
         notes=(*raw.notes, *oddities.class_notes(raw), *oddities.duplicate_notes(train, test)),
     )
@@ -89,12 +89,3 @@ def _take_test(part: Part, spec: DataSpec) -> Part:
         return part
     indices = indices_for_testing(len(part), spec.test_size, spec.subset_seed)
     return Part(part.images[indices], part.labels[indices])
-
-
-def _augmentation(spec: DataSpec) -> Augmentation:
-    if spec.augment != "auto":
-        return spec.augment
-    kind = spec.name.partition(":")[0]
-    if kind in DATASETS:
-        return DATASETS[kind].augment
-    return "crop_flip" if kind == "folder" else "crop"

@@ -18,6 +18,7 @@ from stitchtui.measure.measurer import Measurer
 from stitchtui.measure.ready_networks import network_event
 from stitchtui.measure.saying import Pace
 from stitchtui.measure.session import Session
+from stitchtui.networks.augmentation import of_stitches
 from stitchtui.report.claim_judging import judge_all
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import (
@@ -172,7 +173,7 @@ class Runner:
                 shape=list(dataset.shape),
                 mean=list(dataset.mean),
                 std=list(dataset.std),
-                augment=dataset.augment,
+                augment=of_stitches(self.plan.experiment),
                 digest=dataset.digest,
             )
         )

@@ -56,7 +56,7 @@ def facts(
             "best_of": stitch.best_of,
             "frozen_bn": stitch.frozen_bn,
             "precision": str(training_dtype(stitch.precision, session.device)),
-            "augment": session.dataset.augment,
+            "augment": session.augment,
         }
     return found
 

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,8 +17,10 @@ from stitchtui.data.loading import subset
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.material import Ends, Material, Noise, limited, parted
+from stitchtui.networks.augmentation import of_stitches
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.spec.controls import control_named
+from stitchtui.spec.datasets import Augmentation
 from stitchtui.spec.experiment import Cuts, Experiment, StitchSpec
 from stitchtui.spec.plan import Task, taught_other_classes
 from stitchtui.spec.settings import dotted
@@ -44,8 +46,12 @@ class Session:
     stitches: Path | None = None  # the folder that trained stitches are kept in
     memory: int | None = None  # bytes that a step of training may take; None: a good part of what is free
     loaded: dict[str, Loaded] = field(default_factory=dict)
+    augment: Augmentation = field(init=False)  # of the images that stitches are trained on
     _base: dict[str, Scores] = field(default_factory=dict)
     _parted: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.augment = of_stitches(self.experiment)
 
     def add(self, network: Network, origin: str | None = None) -> Loaded:
         """Trace `network` and keep it under its name. Raises BadInput if it can't be traced."""
@@ -96,7 +102,8 @@ class Session:
 
     def material(self, task: Task, _ends: Ends) -> Material:
         """The images and labels that a task is fitted on. Raises BadInput for more images than there are."""
-        stitch, dataset, digest = self.stitch_of(task), self.dataset, self.dataset.digest
+        stitch, digest = self.stitch_of(task), self.dataset.digest
+        dataset = replace(self.dataset, augment=self.augment)
         spec = self.experiment.networks[task.top]
         if stitch.train_on == "top" and spec.subset is not None:
             dataset = subset(dataset, spec.subset, dotted(("networks", task.top, "subset")))

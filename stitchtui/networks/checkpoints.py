@@ -40,6 +40,7 @@ class Metadata(BaseModel):
     error: float | None = None  # percent on the test part of `data`
     data: str = ""
     data_digest: str = ""
+    augment: str = ""  # what its training images went through; files of earlier versions don't say
     seed: int = 0
     recipe: dict[str, Any] = {}
     identity: str = ""
@@ -124,6 +125,19 @@ def _read_safetensors(path: Path) -> Checkpoint:
     # safetensors.torch.save_model leaves out a tensor's other names, and says so here.
     tensors |= {name: tensors[kept] for name, kept in said.items() if kept in tensors and name not in tensors}
     return Checkpoint(path, tensors, _metadata(path, said[KEY]) if KEY in said else None)
+
+
+def said_in(path: Path) -> Metadata | None:
+    """What the checkpoint at `path` says of its network, if it is one of ours; its weights stay unread."""
+    try:
+        with path.open("rb") as file:
+            if file.read(9)[8:] != b"{":
+                return None
+        with safetensors.safe_open(path, framework="pt") as opened:
+            said = opened.metadata() or {}
+        return _metadata(path, said[KEY]) if KEY in said else None
+    except (safetensors.SafetensorError, OSError, ValueError, BadInput):  # reading it whole says what is wrong
+        return None
 
 
 def _metadata(path: Path, text: str) -> Metadata:

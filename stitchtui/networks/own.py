@@ -133,6 +133,7 @@ def _metadata(spec: NetworkSpec, data: Dataset, scale: Normalisation, error: flo
         error=error,
         data=data.name,
         data_digest=data.digest,
+        augment=data.augment,
         seed=spec.seed,
         recipe=spec.training,
         identity=identity,

@@ -20,7 +20,7 @@ from stitchtui.report.origin import Origin
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
-from stitchtui.report.wording import bounds, normalisation, printable, signed, time_taken
+from stitchtui.report.wording import bounds, data_words, normalisation, printable, signed, time_taken
 from stitchtui.run.state import RunState
 from stitchtui.spec.controls import control_named
 
@@ -145,10 +145,8 @@ def _data(state: RunState) -> Iterator[str]:
     if state.data is None:
         return
     data = state.data
-    yield f"{data['name']}: {data['train']} training and {data['test']} test images"
+    yield data_words(state)
     yield f"classes: {', '.join(data['classes'])}"
-    if "augment" in data:
-        yield f"augmentation: {data['augment']}"
     if "digest" in data:
         yield f"digest: {data['digest']}"
 

@@ -9,7 +9,7 @@ from stitchtui.report.readings import reading_lines
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import paper_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
-from stitchtui.report.wording import bounds, printable, run_name
+from stitchtui.report.wording import bounds, data_words, printable, run_name
 from stitchtui.run.state import RunState
 
 _WORDS: dict[Kind, str] = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
@@ -84,6 +84,9 @@ def _notes(state: RunState, condition: str) -> Iterable[str]:
     if lines := [*paper_lines(state), *reading_lines(state)]:
         yield ""
         yield from (f"- {escaped(line)}" for line in lines)
+    if state.data is not None:
+        yield ""
+        yield f"Data: {escaped(data_words(state))}."
     networks = state.networks.values()
     if networks:
         yield ""

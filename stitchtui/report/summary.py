@@ -14,6 +14,7 @@ from stitchtui.report.wording import (
     bounds,
     column_name,
     counted,
+    data_words,
     listed,
     normalisation,
     printable,
@@ -84,12 +85,8 @@ def _took(state: RunState, condition: str) -> str:
 
 
 def _data(state: RunState) -> Iterable[str]:
-    if state.data is None:
-        return
-    data = state.data
-    yield (
-        f"data: {data['name']}, {data['train']} training and {data['test']} test images, {len(data['classes'])} classes"
-    )
+    if state.data is not None:
+        yield f"data: {data_words(state)}"
 
 
 def _networks(state: RunState) -> Iterable[str]:

@@ -95,6 +95,19 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def data_words(state: RunState) -> str:
+    """A run's images, which must be there: how many, how many are held out, how those are augmented that stitches see.
+
+    What older logs don't say is left out.
+    """
+    data = state.data or {}
+    held_out = sorted({task.held_out for task in state.tasks.values() if task.held_out and not task.control})
+    apart = f" ({' or '.join(map(str, held_out))} held out)" if held_out else ""
+    images = f"{data['train']} training{apart} and {data['test']} test images"
+    kind = f", augmentation {data['augment']}" if "augment" in data else ""
+    return f"{data['name']}, {images}, {len(data['classes'])} classes{kind}"
+
+
 def normalisation(mean: object, std: object) -> str:
     """How a network's images are normalised: `normalised by mean 0.31, std 0.38`; empty where that isn't known."""
     means, deviations = _numbers(mean), _numbers(std)

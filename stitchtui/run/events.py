@@ -79,7 +79,7 @@ class DataReady(Event, tag="data_ready", frozen=True, kw_only=True):
     shape: list[int] | UnsetType = UNSET  # [channels, height, width]
     mean: list[float] | UnsetType = UNSET  # per channel
     std: list[float] | UnsetType = UNSET
-    augment: str | UnsetType = UNSET
+    augment: str | UnsetType = UNSET  # of the images that stitches are trained on
     digest: str | UnsetType = UNSET
 
 

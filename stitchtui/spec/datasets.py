@@ -6,6 +6,7 @@ from typing import Literal
 from stitchtui.base.registry import Registry
 
 Augmentation = Literal["none", "crop", "crop_flip"]
+"""How training images are changed at random, the milder ways first."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,16 @@ DATASETS = Registry(
 
 BY_PATH = ("folder:", "npz:")
 """What the name of images begins with that lie somewhere."""
+
+
+def usual_augmentation(name: str) -> Augmentation:
+    """How the training images of a dataset of this name are augmented where nobody says.
+
+    Images of one's own are left as they are: they may be digits, letters or scans, which a mirror makes another class,
+    and a network that never saw such images answers them at random, which a stitch then learns to mend.
+    """
+    known = DATASETS.get(name.partition(":")[0])
+    return "none" if known is None else known.augment
 
 
 def dataset_names() -> tuple[str, ...]:

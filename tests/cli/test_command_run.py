@@ -289,6 +289,7 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(workplace, estimate, capsy
     lines = [line.split() for line in captured.out.splitlines()]
     assert ["seed0", ">", "seed1", "5", "1", "min", "30", "s", "3.0", "MiB"] in lines
     assert ["2", "tasks", "5", "about", "2", "min", "00", "s", "at", "most", "3.0", "MiB"] in lines
+    assert captured.out.splitlines()[-1] == "data: digits, augmentation none"
     assert captured.err == ""
     assert list(Path("runs").glob("*")) == []
 
@@ -305,5 +306,5 @@ def test_a_claim_about_what_is_not_measured_is_said_beforehand(workplace, estima
 def test_a_dry_run_as_json_holds_the_experiment_and_the_tasks(workplace, estimate, capsys):
     assert cli.invoke(["run", "quickstart", "--dry-run", "--json", "--device", "cpu"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["tasks"] == estimate
+    assert (printed["tasks"], printed["augment"]) == (estimate, "none")
     assert printed["experiment"]["name"] == "quickstart"

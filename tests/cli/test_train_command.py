@@ -47,7 +47,10 @@ def test_notes_on_the_images_are_warned_of(somewhere: Path, capsys: pytest.Captu
     images = np.random.default_rng(0).integers(0, 256, (64, 8, 8)).astype(np.int16)
     labels = np.arange(64) % 4
     np.savez(somewhere / "set.npz", x_train=images, y_train=labels, x_test=images[::-1].copy(), y_test=labels[::-1])
-    assert invoke([*SMALL, "--data", "npz:set.npz"]) == 0
+    assert invoke([*SMALL, "--data", "npz:set.npz", "--augment", "crop"]) == 0
+    metadata = checkpoints.read(somewhere / "digits_cnn-set.npz-seed0.safetensors").metadata
+    assert metadata is not None
+    assert metadata.augment == "crop"
     lines = capsys.readouterr().err.splitlines()
     assert f"warning: data: int16 images: values up to {images.max()}, read as 8 bits" in lines
     assert any(line.startswith("warning: data: 64 of 64 test images are training images too") for line in lines)

@@ -74,7 +74,7 @@ def test_train_and_test_folders_are_the_two_parts(parts: Path) -> None:
     assert seeds_of(dataset.test.images) == [8, 10, 9, 11]
     assert dataset.train.labels.tolist() == [seed % 2 for seed in seeds_of(dataset.train.images)]
     assert dataset.test.labels.tolist() == [0, 0, 1, 1]
-    assert dataset.augment == "crop_flip"
+    assert dataset.augment == "none"
 
 
 def test_val_stands_in_for_test(parts: Path) -> None:

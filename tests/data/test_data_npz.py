@@ -37,7 +37,7 @@ def test_images_with_channels_last_and_first_are_the_same_dataset(tmp_path: Path
     assert torch.equal(last.train.images, torch.from_numpy(COLOUR[:8]).permute(0, 3, 1, 2))
     assert last.train.labels.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     assert last.classes == ("0", "1", "2")
-    assert last.augment == "crop"
+    assert last.augment == "none"
 
 
 def test_grey_images_need_no_channel_axis(tmp_path: Path) -> None:
