@@ -54,7 +54,7 @@ def add(
     from stitchtui.spec import checks
 
     checks.check_device(device)
-    arguments = watching.worker_arguments(device, threads, memory)
+    arguments = control.worker_arguments(device, threads, memory)
     directory = find(run)
     laid_over = overrides.settings(
         cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,

@@ -75,13 +75,14 @@ def run(
     The work is done by a process of its own, which closing the terminal doesn't end; Ctrl-C does.
     """
     from stitchtui.cli import watching
+    from stitchtui.run import control
     from stitchtui.run.about import About
     from stitchtui.run.directory import create, find
     from stitchtui.spec import checks
 
     checks.check_device(device)
     About().changed(label=label or "")  # refused before there is a run
-    arguments = watching.worker_arguments(device, threads, memory)
+    arguments = control.worker_arguments(device, threads, memory)
     if resume is not None:
         _refuse_both(what)
         if label is not None:

@@ -132,7 +132,7 @@ def resume(
     from stitchtui.spec import checks
 
     checks.check_device(device)
-    arguments = watching.worker_arguments(device, threads, memory)
+    arguments = control.worker_arguments(device, threads, memory)
     directory = find(run)
     state = quick_state(directory)
     condition = control.status(directory, state)

@@ -11,27 +11,12 @@ import typer
 from stitchtui.base.errors import BadInput, ExitCode, RunFailed
 from stitchtui.base.files import write_atomically
 from stitchtui.base.signals import leaving_in_order
-from stitchtui.base.text import plain, read_size
+from stitchtui.base.text import plain
 from stitchtui.cli.common import output, say
 from stitchtui.cli.live import ends_so_far, view_for, watch
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState
-
-
-def worker_arguments(device: str | None, threads: int | None, memory: str | None = None) -> list[str]:
-    """The worker's arguments for a device, a number of threads and a size of memory, each only if it was chosen.
-
-    Raises BadInput for a size that can't be read.
-    """
-    chosen = [] if device is None else ["--device", device]
-    chosen += [] if threads is None else ["--threads", str(threads)]
-    if memory is None:
-        return chosen
-    count = read_size(memory)
-    if count is None:
-        raise BadInput.at("--memory", "expected a size, such as 4G or 512M", memory)
-    return [*chosen, "--memory", str(count)]
 
 
 def start(directory: RunDirectory, arguments: Sequence[str], detach: bool, as_json: bool, new: bool = False) -> None:

@@ -15,7 +15,7 @@ import psutil
 
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.files import write_atomically
-from stitchtui.base.text import plain
+from stitchtui.base.text import plain, read_size
 from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.events import RunFinished, decode
 from stitchtui.run.lock import turn
@@ -62,6 +62,21 @@ def launch(directory: RunDirectory, extra_args: Sequence[str] = (), command: Seq
     # Reaps the worker should it end before this process does, and keeps the Popen object until then.
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid
+
+
+def worker_arguments(device: str | None, threads: int | None, memory: str | None = None) -> list[str]:
+    """The worker's arguments for a device, a number of threads and a size of memory, each only if it was chosen.
+
+    Raises BadInput for a size that can't be read.
+    """
+    chosen = [] if device is None else ["--device", device]
+    chosen += [] if threads is None else ["--threads", str(threads)]
+    if memory is None:
+        return chosen
+    count = read_size(memory)
+    if count is None:
+        raise BadInput.at("--memory", "expected a size, such as 4G or 512M", memory)
+    return [*chosen, "--memory", str(count)]
 
 
 def _worker(directory: RunDirectory) -> tuple[dict[str, Any], Liveness]:

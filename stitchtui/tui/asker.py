@@ -41,6 +41,7 @@ class Asker:
         """Ask about the network at `end` of `draft`, where there is one; after a while, if its name is being typed."""
         if (question := draft.question(end)) is not None:
             data = draft.value("data")
+            draft.doubt(end)
             self._go(partial(self._hear, end, question, data, _STILL if typed else 0.0), f"ask-{end}")
 
     def about_both(self, draft: Draft, *, typed: bool = False) -> None:

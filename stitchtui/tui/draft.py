@@ -23,7 +23,10 @@ from stitchtui.tui.form_fields import (
 )
 from stitchtui.tui.sources import Source
 
-_DEFAULTS = {"both": "no", "device": "auto", "head": "", "part": "", "leaves": "", "trust_code": "no", FREE: ""}
+_DEFAULTS = {
+    "both": "no", "device": "auto", "threads": "", "memory": "", "head": "", "part": "", "leaves": "",
+    "trust_code": "no", FREE: "",
+}  # fmt: skip
 
 
 @dataclass
@@ -135,6 +138,16 @@ class Draft:
         if self.document is not None or end not in self.picked or not self.picked[end].is_file:
             return False
         return end in self.architectures or self.answers.get(end, {}).get("field") == "architecture"
+
+    def doubt(self, end: End) -> None:
+        """Forget what was said of one end for other values, but for what its file alone says: it is asked again."""
+        if end in self.answers:
+            kept = {key: value for key, value in self.answers[end].items() if key in ("field", "data")}
+            self.answers[end] = {**kept, "asking": True}
+
+    def asking(self, end: End) -> bool:
+        """Whether the inspector has still to answer on one end."""
+        return self.question(end) is not None and self.answers.get(end, {"asking": True}).get("asking", False)
 
     def cuts(self, end: End) -> list[cut_pairs.Cut]:
         """Every cut of one end, as far as the inspector has said them."""

@@ -15,6 +15,8 @@ NETWORKS = ("head", "part", "leaves", "trust_code")
 FREE = "set"
 """Anything else: KEY=VALUE as for --set, several with semicolons between them."""
 EXPERIMENT_FIELDS = (*FLAGS, *STITCH, *NETWORKS, FREE)
+WORKER = ("device", "threads", "memory")
+"""What the worker is told: flags of the same names, no part of the experiment."""
 LISTS = ("cuts", "controls")
 """Fields whose names can be typed by hand, with commas between them."""
 BY_HAND = ","  # the choice to type them; no name holds a comma
@@ -35,5 +37,5 @@ def field_of(key: str | None) -> str:
             return "data"
         case ("stitch", name, *_) | ("networks", _, name, *_) | (name, *_):
             name = _OTHER_NAMES.get(name, name)
-            return name if name in EXPERIMENT_FIELDS else ""
+            return name if name in (*EXPERIMENT_FIELDS, *WORKER) else ""
     return ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
+from stitchtui.run import control
 from stitchtui.spec import overrides
 from stitchtui.spec.checks import check_device, check_files
 from stitchtui.spec.experiment import Experiment
@@ -15,7 +16,7 @@ from stitchtui.spec.presets import from_document, from_pair, pair_names
 from stitchtui.spec.settings import Setting, dotted, read_override
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.form_fields import ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, field_of
+from stitchtui.tui.form_fields import ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, WORKER, field_of
 
 
 def check(draft: Draft) -> tuple[Experiment | None, dict[str, str]]:
@@ -27,7 +28,8 @@ def check(draft: Draft) -> tuple[Experiment | None, dict[str, str]]:
     for end in ENDS:
         answer = draft.answers.get(end, {})
         if error := answer.get("error"):
-            problems[end] = plain(error)
+            name = field_of(answer.get("field"))
+            problems.setdefault(name or end, f"{end}: {plain(error)}" if name else plain(error))
         if misfit := answer.get("misfit"):
             problems.setdefault("data", f"{end}: {plain(misfit)}")
     for name, reason in draft.misfits().items():
@@ -49,11 +51,22 @@ def _experiment(draft: Draft, problems: dict[str, str]) -> Experiment | None:
 
 
 def _check_places(draft: Draft, experiment: Experiment, problems: dict[str, str]) -> None:
-    try:
-        check_device(draft.value("device"))
-        check_files(experiment)
-    except BadInput as error:
-        problems.setdefault(field_of(error.field), str(error))
+    for look in (lambda: worker_arguments(draft), lambda: check_files(experiment)):
+        try:
+            look()
+        except BadInput as error:
+            name = field_of(error.field)
+            problems.setdefault(name, error.what if name else str(error))
+
+
+def worker_arguments(draft: Draft) -> list[str]:
+    """What the worker is told beside the experiment. Raises BadInput."""
+    device, threads, memory = (draft.value(name).strip() for name in WORKER)
+    check_device(device)
+    if threads and not (threads.isdecimal() and int(threads) > 0):
+        raise BadInput.at("--threads", "expected a whole number above 0", threads)
+    chosen = None if device == "auto" else device
+    return control.worker_arguments(chosen, int(threads) if threads else None, memory or None)
 
 
 def build(draft: Draft, names: Sequence[str]) -> Experiment:
@@ -137,8 +150,8 @@ def command(draft: Draft) -> str:
     for text in [_set(draft, name) for name in draft.differing(STITCH)] + _free(draft):
         words += ["--set", text]
     words += _of_networks(draft) + (["--both"] if draft.value("both") == "yes" else [])
-    if draft.value("device") != "auto":
-        words += ["--device", draft.value("device")]
+    for name in draft.differing(WORKER):
+        words += [f"--{name}", draft.value(name)]
     return " ".join(map(_quoted, words))
 
 

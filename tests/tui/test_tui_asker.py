@@ -50,7 +50,7 @@ async def test_every_key_is_answered_while_a_large_network_is_looked_at(app, tmp
         await wait_for_text(pilot, "pick the top")
         await pilot.press("enter")
         await wait_for_text(pilot, "New run: regnet_y_128gf > vit_h_14")
-        await wait_for_text(pilot, "asking...")
+        await wait_for_text(pilot, "checking...")
         await pilot.press("l")
         await wait_for_text(pilot, "--cuts all")
         await pilot.press("x")
@@ -59,10 +59,10 @@ async def test_every_key_is_answered_while_a_large_network_is_looked_at(app, tmp
         await wait_for_text(pilot, "pick the top")
         await pilot.press("enter")
         await wait_for_text(pilot, "New run: vit_h_14 > ")
-        assert "asking..." in screen_text(app)
+        assert "checking..." in screen_text(app)
         (tmp_path / "done").touch()
         await wait_for_text(pilot, "stem")
-        await wait_for(pilot, lambda: "asking..." not in screen_text(app), "both are known")
+        await wait_for(pilot, lambda: "checking..." not in screen_text(app), "both are known")
 
 
 async def test_a_network_that_is_only_marked_is_not_built(app):

@@ -1,3 +1,4 @@
+import asyncio
 import functools
 import re
 import sys
@@ -160,6 +161,11 @@ async def test_the_device_and_the_seeds_reach_the_run(app):
         await wait_for_text(pilot, "--device cuda:0")
         await pilot.press("l", "l")
         await wait_for_text(pilot, "--device cpu")
+        await to_field(pilot, "threads")
+        await pilot.press("0")
+        await wait_for_text(pilot, "threads: 0: expected a whole number above 0")
+        await pilot.press("backspace", "1", "down", *"2G")
+        await wait_for_text(pilot, "--threads 1 --memory 2G")
         await to_field(pilot, "seeds")
         await pilot.press("backspace", "2", "enter")
         await wait_for(pilot, lambda: len(all_runs()) == 1, "a run was made")
@@ -179,12 +185,45 @@ async def test_a_checkpoint_that_can_not_be_read_says_why_and_the_other_still_wo
 
 
 async def test_a_run_can_not_start_with_a_network_that_can_not_be_read(app):
-    app.inspection.cuts_by_name["second.pt"] = {"error": "checkpoint second.pt: is empty"}
+    app.inspection.cuts_by_name["second.pt"] = {"error": "checkpoint second.pt: is empty", "field": "checkpoint"}
     async with app.run_test(size=(80, 24)) as pilot:
-        await picked(pilot, settled=False)
+        await wait_for_text(pilot, "first.pt")
+        await pilot.press("j", "enter")
+        await wait_for_text(pilot, "second.pt: is empty")
+        await pilot.press("enter")
+        assert app.screen.picking
+        assert any("second.pt: is empty" in note.message for note in app._notifications)
+        app.screen._glimpsed = None  # as where the key comes before the answer
+        await pilot.press("enter")
         await wait_for_text(pilot, "top: checkpoint second.pt: is empty")
         await pilot.press("enter")
         assert all_runs() == []
+
+
+async def test_what_was_said_for_former_data_goes_as_the_data_changes_and_enter_waits_for_the_new_check(app):
+    answered, told = asyncio.Event(), app.inspection.cuts
+
+    async def cuts(source, data):
+        if data == "cifar100":
+            await answered.wait()
+        misfit = None if data == "cifar100" else "it was trained for 7 classes, the data has 10"
+        return {**await told(source, data), "misfit": misfit}
+
+    app.inspection.cuts = cuts
+    async with app.run_test(size=(120, 36)) as pilot:
+        await picked(pilot, settled=False)
+        await wait_for_text(pilot, "data: bottom: it was trained for 7 classes, the data has 10")
+        await pilot.press("enter")
+        assert app.focused.parent.id == "row-data"
+        await pilot.press(*"cifar100")
+        assert "7 classes" not in screen_text(app)
+        assert "checking..." in screen_text(app)
+        await pilot.press("enter")
+        assert all_runs() == []
+        answered.set()
+        await wait_for(pilot, lambda: len(all_runs()) == 1, "what was asked for is started")
+        assert experiment_of_the_only_run().data.name == "cifar100"
+        await wait_for(pilot, lambda: app.watched.condition == "done", "the worker has ended")
 
 
 async def test_a_foreign_checkpoint_is_asked_for_its_architecture_right_there(app):

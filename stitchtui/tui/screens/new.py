@@ -78,6 +78,7 @@ class NewScreen(Screen[None]):
         self._devices: list[str] = []
         self._glimpsed: Answer | None = None  # what the inspector says of the network under the mark
         self._estimate = ""
+        self._starting = False  # whether it was asked for, and waits for the networks to be checked
 
     @property
     def draft(self) -> Draft:
@@ -205,10 +206,17 @@ class NewScreen(Screen[None]):
             _, problems = recipe.check(self._draft)
             if self._form is not None:
                 self._form.draw(self._draft, problems, self._devices)
-            self.query_one(Outlook).show(self._reason(problems), self._estimate, recipe.command(self._draft))
+            self.query_one(Outlook).show(self._reason(problems), self._expected, recipe.command(self._draft))
         right = self.query_one("#right")
         width = right.scrollable_content_region.width - right.styles.padding.width or self.size.width - 2
         self.query_one(Chains).draw(self._shown(), max(20, width), reasons=self.picking)
+
+    @property
+    def _expected(self) -> str:
+        """What the run will take, or what is still to be done before that is known."""
+        if not self._checking:
+            return self._estimate
+        return "checking the networks; it starts once they can be used" if self._starting else "checking..."
 
     def _say(self, text: str) -> None:
         ascii = bool(getattr(self.app, "ascii", False))
@@ -250,6 +258,9 @@ class NewScreen(Screen[None]):
             self._pick(message.source)
 
     def _pick(self, source: Source) -> None:
+        if reason := self._unusable(source):
+            self.notify(reason, severity="error", markup=False)
+            return
         if source.preset:
             self._take_preset(source.value)
         else:
@@ -264,6 +275,11 @@ class NewScreen(Screen[None]):
         self._step()
         if self.picking:
             self.query_one(Picker).mark_next()
+
+    def _unusable(self, source: Source) -> str:
+        """Why this network can't be used whatever else is said, in one line; empty where it may be, or isn't known."""
+        answer = self._glimpsed if source == self.query_one(Picker).marked else None
+        return plain(answer["error"]) if answer and answer.get("field") == "checkpoint" else ""
 
     def _take_preset(self, name: str) -> None:
         try:
@@ -299,16 +315,26 @@ class NewScreen(Screen[None]):
             newly = self._draft.needs_architecture(end) and not needed
             if newly and not self.picking and self._form is not None and self._form.untouched:
                 self._form.take_focus(self._draft)
+            starting = self._starting
             self._think()
+            if starting:
+                self.action_start()
 
     def _think(self) -> None:
         """Estimate the draft once it has stood still for a while."""
-        self._estimate = ""
+        self._estimate, self._starting = "", False
         self._ask.think(self._wanted)
 
     def _wanted(self) -> tuple[dict[str, Any], str] | None:
-        experiment, _ = recipe.check(self._draft) if not self.picking else (None, {})
+        if self.picking or self._checking:
+            return None
+        experiment, _ = recipe.check(self._draft)
         return None if experiment is None else (experiment.plain(), self._draft.value("device"))
+
+    @property
+    def _checking(self) -> bool:
+        """Whether the inspector looks at networks that were picked."""
+        return self._draft.document is None and any(self._draft.asking(end) for end in ENDS)
 
     def estimated(self, answer: Answer | None) -> None:
         """Say how long it takes and how much memory."""
@@ -336,9 +362,12 @@ class NewScreen(Screen[None]):
             if self._form is not None:
                 self._form.focus_problem(self._draft, problems)
             return
-        device = self._draft.value("device")
+        if self._checking:
+            self._starting = True
+            self._draw()
+            return
         try:
-            directory = actions.start(experiment, [] if device == "auto" else ["--device", device])
+            directory = actions.start(experiment, recipe.worker_arguments(self._draft))
         except (BadInput, OSError) as error:
             self.query_one(Outlook).show(str(error), "", recipe.command(self._draft))
             return
@@ -381,6 +410,7 @@ class NewScreen(Screen[None]):
         """Close the filter, or unpick the last network, or leave."""
         if self.picking and self.query_one(Picker).close_filter():
             return
+        self._starting = False
         if self._draft.unpick():
             self._step()
         else:

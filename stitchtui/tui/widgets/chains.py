@@ -73,8 +73,10 @@ def _notes(draft: Draft, end: End, width: int, ascii: bool, reasons: bool) -> It
 
 def _described(draft: Draft, end: End) -> Iterator[str]:
     answer = draft.answers.get(end)
-    if answer is None:
-        yield "asking..." if draft.question(end) else "nothing to ask about"
+    if draft.asking(end):
+        yield "checking..."
+    elif answer is None:
+        yield "nothing to ask about"
     elif not answer:
         yield "looked at once it is picked"
     elif "error" in answer:

@@ -31,7 +31,8 @@ LABELS = {
 }  # fmt: skip
 _ORDER = (
     "cuts", f"{OWN}cuts", "top_cuts", "pairing", "family", "rank", "objective", "start", "best_of", "epochs", "seeds",
-    "controls", f"{OWN}controls", "data", *ENDS, "head", "part", "leaves", "trust_code", "both", "device", FREE,
+    "controls", f"{OWN}controls", "data", *ENDS, "head", "part", "leaves", "trust_code", "both",
+    "device", "threads", "memory", FREE,
 )  # fmt: skip
 _EMPTY = {
     "epochs": "such as 4",
@@ -42,6 +43,8 @@ _EMPTY = {
     "best_of": "such as 3",
     "head": "train, or a file",
     "part": "such as teacher",
+    "threads": "as torch chooses",
+    "memory": "such as 4G",
     "leaves": "modules, with commas",
     FREE: "such as stitch.l1=0.001",
     "bottom": "its architecture",
@@ -69,6 +72,8 @@ _HINTS = {
     FREE: "KEY=VALUE; KEY=VALUE",
     "both": "the other way too",
     "device": "where it computes",
+    "threads": "of the CPU, at most",
+    "memory": "of a training step, at most",
     "bottom": "name, or file.py:Class",
     "top": "name, or file.py:Class",
 }
