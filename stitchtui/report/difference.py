@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from stitchtui.report.settings_diff import settings_diff
-from stitchtui.report.table import Entry, Heading, Table, heading
+from stitchtui.report.table import Entry, Heading, Table, connected_from, heading
 from stitchtui.report.wording import bounds, column_name, counted, listed, points
 from stitchtui.run.pairable import penalty_of
 from stitchtui.run.state import Column, RunState
@@ -51,9 +51,14 @@ def compare(first: RunState, second: RunState) -> Table:
 
 def _heading(first: RunState, second: RunState, pair: Pairing) -> Heading:
     found = heading(pair.first)
-    verdicts = [state.verdict(column) or "none yet" for state, column in ((first, pair.first), (second, pair.second))]
+    verdicts = [_verdict(first, pair.first), _verdict(second, pair.second)]
     parts = (*found.parts, (("not alike *",),)) if pair.differs else found.parts
     return replace(found, parts=parts, note="" if found.control else ", then ".join(verdicts))
+
+
+def _verdict(state: RunState, column: Column) -> str:
+    found, margin = state.verdict(column) or "none yet", connected_from(state, column)
+    return f"{found} (from {margin})" if margin else found
 
 
 def _entry(first: RunState, second: RunState, pair: Pairing, cut: str) -> Entry:

@@ -127,7 +127,7 @@ def _run(state: RunState) -> dict[str, Any]:
 def _column(state: RunState, column: Column) -> dict[str, Any]:
     depth = depths(state, column.bottom, column.top)
     facts = asdict(column)
-    facts["verdict"] = state.verdict(column)
+    facts |= {"verdict": state.verdict(column), "connected_from": state.connected_from(column)}
     facts["cuts"] = [{**asdict(state.summary(column, cut)), "depth": depth.get(cut)} for cut in state.cuts()]
     return facts
 

@@ -19,7 +19,7 @@ from stitchtui.report.ladder import ladders
 from stitchtui.report.origin import Origin
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
-from stitchtui.report.table import Entry, Kind, Table, cross, grid
+from stitchtui.report.table import Entry, Kind, Table, cross, grid, sides
 from stitchtui.report.wording import bounds, data_words, normalisation, printable, signed, time_taken
 from stitchtui.run.state import RunState
 from stitchtui.spec.controls import control_named
@@ -41,6 +41,7 @@ def run_text(state: RunState, origin: Origin | None = None) -> str:
         about=_about(state),
         judged=_judged(state),
         grid=grid(state),
+        sides=sides(state.epsilon)[0],
         depth=_depth(state),
         likeness=_likeness(state),
         ladders=[(one, _drawing(figures.ladder_svg(one), figures.ladder_alt_text(one))) for one in ladders(state)],
@@ -111,11 +112,11 @@ def _said(entry: Entry, of: Table) -> _Said:
         return _Said(bounds(interval) if interval else entry.text or entry.kind)
     if interval is None:
         return _Said(entry.glyph if brief else "failed" if entry.kind == "failed" else "not measured", "n pending")
-    side = "above" if interval.low > of.epsilon else "below" if interval.high < 0 else ""
-    css = " ".join(word for word in ("n", side, "diagonal" if entry.marked else "") if word)
+    css = " ".join(word for word in ("n", entry.side or "", "diagonal" if entry.marked else "") if word)
+    mark = f" {entry.mark()}" if entry.side else ""
     if brief:
-        return _Said(signed(interval.value), css, bounds(interval))
-    return _Said(bounds(interval) + "".join(_WORDS.get(kind, "") for kind in entry.kinds), css)
+        return _Said(signed(interval.value) + mark, css, bounds(interval))
+    return _Said(bounds(interval) + mark + "".join(_WORDS.get(kind, "") for kind in entry.kinds), css)
 
 
 def _about(state: RunState) -> str:

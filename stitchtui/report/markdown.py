@@ -41,7 +41,8 @@ def rendered(of: Table, decimals: int = 2, ends: bool = True) -> list[str]:
         [escaped(name), *(_said(of, entry, decimals) if ends else entry.text for entry in row)]
         for name, row in zip(of.rows, of.entries, strict=True)
     ]
-    return table(head, rows if of.footer is None else [*rows, [of.footer_name, *of.footer]])
+    last = ((of.footer_name, of.footer), ("connected from", of.connected_from))
+    return table(head, [*rows, *([name, *words] for name, words in last if words and any(words))])
 
 
 def _said(of: Table, entry: Entry, decimals: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from stitchtui.report import difference
 from stitchtui.report.claim_lines import claims
-from stitchtui.report.table import Entry, Heading, Table, verdict
+from stitchtui.report.table import Entry, Heading, Table, connected_from, verdict
 from stitchtui.report.wording import column_name, listed, points, run_name
 from stitchtui.run.pairable import penalty_of
 from stitchtui.run.state import Column, RunState
@@ -65,13 +65,15 @@ def _table(states: Sequence[RunState], columns: Sequence[Column | None]) -> Tabl
     values = {place: _penalties(states[place], column) for place, column in zip(have, known, strict=True)}
     order = dict.fromkeys(cut for state in states for cut in state.cuts())
     cuts = [cut for cut in order if any(cut in mine for mine in values.values())]
-    verdicts = [verdict(states[place], column) for place, column in zip(have, known, strict=True)]
+    mine = [(states[place], column) for place, column in zip(have, known, strict=True)]
+    verdicts, margins = [verdict(*each) for each in mine], [connected_from(*each) for each in mine]
     return Table(
         tuple(cuts),
         tuple(Heading(name) for name in (*(f"run {place + 1}" for place in have), *(f"{i + 1} - 1" for i in apart))),
         tuple(tuple(_row([values[place].get(cut) for place in have], bool(apart))) for cut in cuts),
         title=f"{column_name(known[0])}: {' / '.join(stitches)}",
         footer=(*verdicts, *("" for _ in apart)) if any(verdicts) else None,
+        connected_from=(*margins, *("" for _ in apart)) if any(margins) else None,
         look="plain",
     )
 

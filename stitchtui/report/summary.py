@@ -16,6 +16,7 @@ from stitchtui.report.wording import (
     counted,
     data_words,
     listed,
+    margin,
     normalisation,
     printable,
     run_name,
@@ -123,7 +124,9 @@ def _verdicts(state: RunState) -> Iterable[str]:
         verdict = state.verdict(column)
         found = f"{verdict} at epsilon {state.epsilon:g} points" if verdict else "no verdict yet"
         by = " by direct matching" if column.by_direct else ""
-        yield f"{column_name(column)}: {found}{by}{_largest(state, column)}"
+        star, too = state.connected_from(column), " and" if verdict == "connected" else ", connected"
+        since = "" if star is None else f"{too} at any margin from {margin(star, state.epsilon)} points on"
+        yield f"{column_name(column)}: {found}{by}{since}{_largest(state, column)}"
 
 
 def _empty(state: RunState) -> Iterable[str]:

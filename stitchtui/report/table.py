@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from stitchtui.report.wording import column_name, signed
+from stitchtui.report.wording import column_name, margin, signed
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import control_named
-from stitchtui.stats.penalty import Interval
+from stitchtui.stats.penalty import Interval, Side, side
 
 Kind = Literal["pending", "failed", "direct", "some_seeds", "reused", "measured"]
 
@@ -19,6 +19,20 @@ LEGEND: dict[Kind, str] = {
     "failed": "x failed",
     "reused": "= reused from an earlier run",
 }
+
+MARKS: dict[Side, tuple[str, str]] = {"below": ("≤", "<"), "straddling": ("?", "?"), "above": (">", ">")}
+"""After a number: how its 95 % interval lies to epsilon; the second in ASCII."""
+
+
+def sides(epsilon: float, ascii: bool = False) -> tuple[str, ...]:
+    """What the marks mean, the longest way of saying it first."""
+    below, straddling, above = (signs[ascii] for signs in MARKS.values())
+    return (
+        f"{below} at most {epsilon:g} points, {straddling} open, {above} above",
+        f"{below} up to {epsilon:g}, {straddling} open, {above} above",
+        f"{below}{straddling}{above} by {epsilon:g}",
+    )
+
 
 _SUFFIXES: dict[Kind, str] = {"reused": "=", "some_seeds": "*"}
 
@@ -37,6 +51,7 @@ class Entry:
     note: str = ""  # all of it in a sentence
     also_reused: bool = False  # beside what `kind` says: a direct-matching value can be an earlier run's too
     marked: bool = False  # it lies on the diagonal
+    side: Side | None = None  # where its interval lies to epsilon, if that is judged
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -53,15 +68,20 @@ class Entry:
         """The signs after its number."""
         return "".join(_SUFFIXES.get(kind, "") for kind in self.kinds)
 
+    def mark(self, ascii: bool = False) -> str:
+        """The sign of its side."""
+        return MARKS[self.side][ascii] if self.side else ""
+
     @property
     def glyph(self) -> str:
         """What stands in place of a number."""
         return self.text or ("x" if self.kind == "failed" else "·")
 
-    def brief(self, decimals: int) -> str:
+    def brief(self, decimals: int, ascii: bool = False) -> str:
         """The number alone with its signs, in brackets where it is marked."""
         number = self.prefix + signed(self.interval.value, decimals) if self.interval else self.glyph
-        return f"[{number}{self.suffix}]" if self.marked else number + self.suffix
+        said = number + self.mark(ascii) + self.suffix
+        return f"[{said}]" if self.marked else said
 
 
 Forms = tuple[tuple[str, ...], ...]
@@ -94,14 +114,20 @@ class Table:
     corner: str = "cut"  # what the rows are
     footer: tuple[str, ...] | None = None
     footer_name: str = "verdict"
+    connected_from: tuple[str, ...] | None = None  # below the verdicts, the margin of each pair; empty: not known
     notes: tuple[str, ...] = ()  # what its reader must know, a sentence each
     look: Look = "full"
-    epsilon: float = 0.0  # what is above it is coloured
+    epsilon: float = 0.0  # what entries are judged by
 
     @property
     def kinds(self) -> frozenset[Kind]:
         """Every entry of the legend that it needs."""
         return frozenset(kind for row in self.entries for entry in row for kind in entry.kinds)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether an entry has a mark for its side of epsilon."""
+        return any(entry.side for row in self.entries for entry in row)
 
     def part(self, columns: Sequence[int]) -> "Table":
         """Return the table with these columns alone, in this order."""
@@ -109,7 +135,8 @@ class Table:
             self,
             columns=tuple(self.columns[index] for index in columns),
             entries=tuple(tuple(row[index] for index in columns) for row in self.entries),
-            footer=tuple(self.footer[index] for index in columns) if self.footer else self.footer,
+            footer=self.footer and tuple(self.footer[index] for index in columns),
+            connected_from=self.connected_from and tuple(self.connected_from[index] for index in columns),
         )
 
 
@@ -155,25 +182,44 @@ def verdict(state: RunState, column: Column | None) -> str:
     return "" if column is None or column.control else state.verdict(column) or "pending"
 
 
-def grid(state: RunState, take: Take = penalty, columns: Sequence[Column] | None = None) -> Table:
-    """The grid: a row a cut, a column a pair or control, or of `columns` alone, and the verdicts."""
+def connected_from(state: RunState, column: Column) -> str:
+    """The margin from which on a pair is connected, as a table says it; empty where that isn't known."""
+    found = state.connected_from(column)
+    return "" if found is None else margin(found, state.epsilon)
+
+
+def _judged(state: RunState, entry: Entry, by_epsilon: bool) -> Entry:
+    """The entry with its side of epsilon; direct matching that stands in for what is to be trained has none."""
+    if not by_epsilon or entry.interval is None or entry.kind == "direct":
+        return entry
+    return replace(entry, side=side(entry.interval, state.epsilon))
+
+
+def grid(
+    state: RunState, take: Take = penalty, columns: Sequence[Column] | None = None, by_epsilon: bool = True
+) -> Table:
+    """The grid: a row a cut, a column a pair or control, or of `columns` alone, and the verdicts.
+
+    `by_epsilon` says whether what `take` finds is judged by it.
+    """
     shown, cuts = state.columns() if columns is None else columns, state.cuts()
     return Table(
         tuple(cuts),
         tuple(map(heading, shown)),
-        tuple(tuple(entry(state, column, cut, take) for column in shown) for cut in cuts),
+        tuple(tuple(_judged(state, entry(state, column, cut, take), by_epsilon) for column in shown) for cut in cuts),
         title=state.title or state.name,
         footer=tuple(verdict(state, column) for column in shown),
+        connected_from=tuple(connected_from(state, column) for column in shown),
         epsilon=state.epsilon,
     )
 
 
-def cross(state: RunState, column: Column, take: Take = penalty) -> Table:
+def cross(state: RunState, column: Column, take: Take = penalty, by_epsilon: bool = True) -> Table:
     """Every bottom cut with every top cut of `column`, one of `state.crosses()`, with the diagonal marked."""
     found = state.cross(column)
 
     def cell(low: str, high: str) -> Entry:
-        shown = entry(state, column, row_name(low, high), take)
+        shown = _judged(state, entry(state, column, row_name(low, high), take), by_epsilon)
         return replace(shown, marked=True) if (low, high) in found.diagonal else shown
 
     stitch = ", ".join(word for word in (column.family, column.objective, column.recipe) if word)

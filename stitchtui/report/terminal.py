@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table as Drawing
 from rich.text import Text
 
-from stitchtui.report.table import LEGEND, Entry, Heading, Table
+from stitchtui.report.table import LEGEND, Entry, Heading, Table, sides
 from stitchtui.report.wording import counted, listed, printable, shortened, signed, to_ascii
 
 # Blue and vermilion stay apart for every kind of colour vision; both are legible on light and dark ground.
@@ -74,8 +74,12 @@ class _Setting:
 
     def _texts(self, index: int, decimals: int, intervals: bool) -> list[str]:
         entries = [row[index] for row in self.table.entries]
-        brief = self.table.look == "brief"
-        found = [entry.brief(decimals) for entry in entries] if brief else texts(entries, decimals, intervals)
+        if self.table.look == "brief":
+            found = [entry.brief(decimals, self.ascii) for entry in entries]
+        else:
+            # A control's sign would cost a pair its decimals; its colour says as much.
+            entries = [replace(e, side=None) for e in entries] if self.table.columns[index].control else entries
+            found = texts(entries, decimals, intervals, self.ascii)
         return [to_ascii(text) for text in found] if self.ascii else found
 
     def column(self, index: int, layout: Layout) -> list[str]:
@@ -138,33 +142,30 @@ def heading_lines(heading: Heading, width: int, ascii: bool = False) -> list[str
     return found
 
 
-def texts(entries: Sequence[Entry], decimals: int, intervals: bool) -> list[str]:
+def texts(entries: Sequence[Entry], decimals: int, intervals: bool, ascii: bool = False) -> list[str]:
     """One column's entries, aligned on the decimal point when set flush right.
 
     `decimals` of the penalty in points; `intervals` adds half of the 95 % interval.
     """
     halves = [f"{e.interval.half_width:.{decimals}f}" if e.interval else "" for e in entries]
     widest = max(map(len, halves), default=0)
-    slot = any(entry.suffix for entry in entries)
+    signs = [entry.mark(ascii) + entry.suffix for entry in entries]
+    most = max(map(len, signs), default=0)
     found = []
-    for entry, half in zip(entries, halves, strict=True):
+    for entry, half, after in zip(entries, halves, signs, strict=True):
         spread = f" ±{half.rjust(widest)}" if intervals else ""
         number = "" if entry.interval is None else entry.prefix + signed(entry.interval.value, decimals) + spread
-        found.append((entry.text or number or entry.glyph) + ((entry.suffix or " ") if slot else ""))
+        found.append((entry.text or number or entry.glyph) + after.ljust(most))
     return found
 
 
-def colour(entry: Entry, epsilon: float) -> str:
-    """A rich style: vermilion above `epsilon` (bold where the whole interval is), blue where wholly below zero."""
-    if entry.kind == "failed":
+def colour(entry: Entry) -> str:
+    """A rich style: vermilion above epsilon, blue at or below it, by the whole interval."""
+    if entry.kind == "failed" or entry.side == "above":
         return CLEARLY_WORSE
     if entry.interval is None or entry.kind == "direct":
         return "dim"
-    if entry.interval.low > epsilon:
-        return CLEARLY_WORSE
-    if entry.interval.value > epsilon:
-        return WORSE
-    return BETTER if entry.interval.high < 0 else ""
+    return BETTER if entry.side == "below" else ""
 
 
 def grid_table(
@@ -188,7 +189,7 @@ def grid_table(
     label = _grid_label(setting, width)
     layouts = _WHOLE + _GRID if _NOT_CONNECTED in setting.footer else _GRID
     layout, shown = setting.fit(layouts, None if width is None else width - label)
-    caption = _caption(table, setting.table.part(range(shown))) if legend else _left_out(table, shown, len(rows))
+    caption = _caption(table, setting.table.part(range(shown)), ascii) if legend else _left_out(table, shown, len(rows))
     name = printable(table.title, ascii) if title else ""
     drawing = Drawing(
         title=Text(name, style="bold") if name else None,
@@ -202,7 +203,7 @@ def grid_table(
     _add_columns(drawing, setting, setting.widths(layout, shown))
     columns = [setting.column(index, layout) for index in range(shown)]
     for row, said in enumerate(setting.names):
-        styled = (Text(c[row], colour(e, table.epsilon)) for c, e in zip(columns, table.entries[row], strict=False))
+        styled = (Text(c[row], colour(e)) for c, e in zip(columns, table.entries[row], strict=False))
         drawing.add_row(Text(shortened(said, label, ascii)), *styled)
     return drawing
 
@@ -213,8 +214,9 @@ def _grid_label(setting: _Setting, width: int | None) -> int:
     return max(len(setting.table.footer_name), setting.label(32 if width is None else max(12, width // 4)))
 
 
-def _caption(table: Table, shown: Table) -> str:
-    lines = [text for kind, text in LEGEND.items() if kind in shown.kinds]
+def _caption(table: Table, shown: Table, ascii: bool) -> str:
+    lines = [sides(table.epsilon, ascii)[0]] if shown.is_judged else []
+    lines += [text for kind, text in LEGEND.items() if kind in shown.kinds]
     if left_out := table.columns[len(shown.columns) :]:
         names = listed(printable(heading.name) for heading in left_out)
         lines.append(f"no room for {len(left_out)} of {len(table.columns)} columns: {names}")
@@ -234,23 +236,27 @@ def _left_out(table: Table, shown: int, rows: int) -> str:
 def _add_columns(drawing: Drawing, setting: _Setting, widths: Sequence[int]) -> None:
     headings = [setting.heading(index, width) for index, width in enumerate(widths)]
     tallest = max(map(len, headings), default=0)
-    columns = zip(setting.table.columns, setting.footer, widths, headings, strict=False)
-    for heading, verdict, width, lines in columns:
+    margins = setting.table.connected_from or ("",) * len(widths)
+    columns = zip(setting.table.columns, setting.footer, margins, widths, headings, strict=False)
+    for heading, verdict, margin, width, lines in columns:
         drawing.add_column(
             # Rich sets headings at the bottom; with lines below, every bottom and top stands in the same line.
             Text("\n".join(lines + [""] * (tallest - len(lines))), style="dim" if heading.control else "bold"),
-            footer=_verdict(verdict, width, setting.ascii),
+            footer=_verdict(verdict, margin, width, setting.ascii),
             justify="right",
             no_wrap=True,
             width=width,
         )
 
 
-def _verdict(verdict: str, width: int, ascii: bool) -> Text:
+def _verdict(verdict: str, margin: str, width: int, ascii: bool) -> Text:
+    """A pair's verdict, and below it from which margin on the pair is connected."""
     if verdict == "pending":
         return Text("." if ascii else "·", style="dim")
     style = {"connected": "bold", _NOT_CONNECTED: CLEARLY_WORSE}.get(verdict, "")
-    return Text(verdict if len(verdict) <= width else verdict.replace(" ", "\n"), style=style)
+    said = Text(verdict if len(verdict) <= width else verdict.replace(" ", "\n"), style=style)
+    told = f"from {margin}"
+    return said.append(f"\n{told if len(told) <= width else margin}", style="not bold") if margin else said
 
 
 def ladder_table(table: Table, width: int, ascii: bool = False) -> Group:
@@ -276,7 +282,7 @@ def cross_table(table: Table, width: int, ascii: bool = False) -> Group:
     shown = max(1, min(count, (width - label) // (cell + layout.gap)))
     room = (width - label) // shown - layout.gap
     heading = max(cell, min(room, max(cell_len(printable(each.name, ascii)) for each in table.columns)))
-    notes = [*table.notes]
+    notes = [*table.notes, *([sides(table.epsilon, ascii)[0]] if table.is_judged else [])]
     if shown < count:
         notes.append(f"no room for {counted(count - shown, 'more top cut')}; --csv has all")
     return Group(setting.title(width), setting.drawing(label, layout, [heading] * shown), *_dim(notes))
@@ -301,8 +307,9 @@ def runs_table(table: Table, width: int, ascii: bool = False) -> Group:
     setting = _Setting(table, ascii)
     label = setting.label(min(32, max(12, width // 4)))
     drawing = setting.drawing(label, Layout(), [None] * len(table.columns))
-    if table.footer is not None:
-        drawing.add_row(*(Text(word, style="dim") for word in (table.footer_name, *table.footer)))
+    for name, words in ((table.footer_name, table.footer), ("from", table.connected_from)):
+        if words is not None:
+            drawing.add_row(*(Text(word, style="dim") for word in (name, *words)))
     return Group(setting.title(width), drawing)
 
 

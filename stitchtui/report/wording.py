@@ -47,6 +47,15 @@ def run_name(state: RunState) -> str:
     return f"{name} ({state.about.label})" if state.about.label else name
 
 
+def margin(epsilon_star: float, epsilon: float) -> str:
+    """The margin from which on a pair is connected, rounded up: `2.4`; told apart from `epsilon`."""
+    for decimals in (1, 2, 3, 6):
+        rounded = max(0.0, math.ceil(epsilon_star * 10**decimals - 1e-6) / 10**decimals)
+        if (rounded <= epsilon) == (epsilon_star <= epsilon):
+            break
+    return f"{rounded:.{decimals}f}"
+
+
 def column_name(column: Column) -> str:
     """A column as a sentence names it, unescaped: `a > b`, `b > b (self-stitch)`, `random(a) > b`."""
     control = control_named(column.control)

@@ -12,7 +12,7 @@ from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import AFFINE
 from stitchtui.spec.measures import PENALTY, VERSUS_BOTTOM, Measure
 from stitchtui.spec.objectives import DIRECT
-from stitchtui.stats.penalty import Interval, Verdict, connectivity, over_seeds, standard_deviation
+from stitchtui.stats.penalty import Interval, Verdict, connectivity, epsilon_star, over_seeds, standard_deviation
 
 Cells = Mapping[tuple[str, str], Cell]
 
@@ -230,10 +230,24 @@ def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilo
 
     Undecided when a cell is missing.
     """
+    penalties = _judged(column, tasks, cells)
+    if penalties is None:
+        return None
+    known = [penalty for penalty in penalties if penalty]
+    return connectivity(known, epsilon) if len(known) == len(penalties) else "undecided"
+
+
+def connected_from(column: Column, tasks: Mapping[str, TaskState], cells: Cells) -> float | None:
+    """The margin from which on a pair is connected; None where it has no verdict, or a cell is missing."""
+    penalties = _judged(column, tasks, cells) or []
+    known = [penalty for penalty in penalties if penalty]
+    return epsilon_star(known) if len(known) == len(penalties) else None
+
+
+def _judged(column: Column, tasks: Mapping[str, TaskState], cells: Cells) -> list[Interval | None] | None:
+    """What a pair's verdict is about, a cut after the other, None where a cell is missing; None without a verdict."""
     mine = [tasks[task] for task in column.task_ids if task in tasks]
     if column.control or column.cross or any(task.status not in ("finished", "failed") for task in mine):
         return None
-    cuts = dict.fromkeys(cut for task in mine for cut in task.cuts)
-    rows_of = [summary(column, cut, cells) for cut in cuts]
-    penalties = [row.penalty for row in rows_of if row.status == "finished" and row.penalty]
-    return connectivity(penalties, epsilon) if len(penalties) == len(rows_of) else "undecided"
+    rows_of = [summary(column, cut, cells) for cut in dict.fromkeys(cut for task in mine for cut in task.cuts)]
+    return [row.penalty if row.status == "finished" else None for row in rows_of]

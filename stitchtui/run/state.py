@@ -154,6 +154,10 @@ class RunState:
         """Whether a pair is stitching-connected; None for controls and until every cell is in."""
         return grid.verdict(column, self.tasks, self.cells, self.epsilon)
 
+    def connected_from(self, column: Column) -> float | None:
+        """Epsilon*: the margin from which on a pair is connected; None without a verdict or with a cell missing."""
+        return grid.connected_from(column, self.tasks, self.cells)
+
     @classmethod
     def load(cls, path: Path) -> "RunState":
         """The state after every event of the log at `path`; empty where there is no log."""

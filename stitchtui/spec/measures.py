@@ -89,6 +89,13 @@ ERROR = Measure(
     "error",
     "test error of the stitched network, percent",
     line=Line("error", "{:.2f} % of {images:.0f} test images", place=0),
+    shade=Shade(
+        "error",
+        ("test error of the stitched network, percent", "error of the stitched, percent", "error, percent"),
+        rising(10, 100),
+        (0.0, 3.0, 10.0, 30.0, 100.0),
+        1,
+    ),
 )
 LOSS = Measure(
     "loss",
@@ -305,6 +312,19 @@ MEASURES = Registry(
 
 PAIRED = (PENALTY.name, VERSUS_BOTTOM.name)
 """The measures that compare two networks image by image."""
+
+BEST = Shade(
+    "best",
+    (
+        "penalty of the best stitch tried at the cut, points",
+        "penalty of the best stitch, points",
+        "best stitch, points",
+    ),
+    rising(3, 100),
+    _POINTS,
+    signed=True,
+)
+"""The penalty of the best stitch that was tried at a pair's cut, which the app's grid also shows."""
 
 WIDTH = Shade(
     "width",

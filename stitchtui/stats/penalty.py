@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["connected", "not connected", "undecided"]
+Side = Literal["below", "straddling", "above"]
 
 Z95 = 1.959963984540054
 
@@ -87,15 +88,25 @@ def _t95(degrees: int) -> float:
     return float(stdtrit(degrees, 0.975))
 
 
+def side(interval: Interval, epsilon: float) -> Side:
+    """Whether the interval lies at or below `epsilon`, wholly above it, or on both sides of it."""
+    if interval.low > epsilon:
+        return "above"
+    return "below" if interval.high <= epsilon else "straddling"
+
+
+def epsilon_star(penalties: Iterable[Interval]) -> float | None:
+    """The smallest margin at which a pair is connected, the largest upper limit over its cuts; None without any."""
+    return max((interval.high for interval in penalties), default=None)
+
+
 def connectivity(penalties: Iterable[Interval], epsilon: float) -> Verdict:
     """Whether the penalty at every cut is at most `epsilon` points, judged on the 95 % intervals.
 
     Connected when every interval lies at or below epsilon, not connected when one lies wholly above it, and
     undecided otherwise, also without any cut. Each interval is a single cut's: none is widened for their number.
     """
-    intervals = list(penalties)
-    if any(i.low > epsilon for i in intervals):
+    sides = {side(interval, epsilon) for interval in penalties}
+    if "above" in sides:
         return "not connected"
-    if intervals and all(i.high <= epsilon for i in intervals):
-        return "connected"
-    return "undecided"
+    return "connected" if sides == {"below"} else "undecided"

@@ -7,6 +7,8 @@ from typing import Literal
 from rich.color import Color, ColorSystem
 from rich.style import Style
 
+from stitchtui.stats.penalty import Side
+
 Depth = Literal["none", "16", "256", "truecolor"]
 
 _RAMPS: dict[str, tuple[str, ...]] = {
@@ -22,6 +24,17 @@ _RAMPS: dict[str, tuple[str, ...]] = {
     "diverging": ("#6db5ff", "#2f78b8", "#1c4468", "#26282b", "#6b3714", "#b85f1c", "#ffa04d"),
     "diverging-light": ("#1f6fb5", "#74aeda", "#c3dcee", "#f2f2f2", "#f6d3b3", "#e6975c", "#c25a0c"),
 }
+# Blue and vermilion stay apart for every kind of colour vision; for the light theme, and for the dark one.
+_SIDES: dict[Side, tuple[str, str]] = {
+    "below": ("#005faf", "#5fafff"),
+    "straddling": ("#585858", "#bcbcbc"),
+    "above": ("#af3a00", "#ff8700"),
+}
+_SIDES_OF_16: dict[Side, tuple[str, str]] = {
+    "below": ("blue", "cyan"),
+    "straddling": ("default", "default"),
+    "above": ("red", "red"),
+}
 RAMPS = ("cividis", "viridis")
 _STEPS = 32  # shades that are told apart; few enough that a cell whose number hardly moves isn't drawn again
 
@@ -33,6 +46,13 @@ class Palette:
     ramp: str = "cividis"
     dark: bool = True
     depth: Depth = "truecolor"
+
+    def side(self, side: Side) -> Style:
+        """The style of the mark that says on which side of epsilon a cell lies."""
+        if self.depth == "none":
+            return Style(bold=side == "above")
+        colours = _SIDES_OF_16 if self.depth == "16" else _SIDES
+        return Style(color=colours[side][self.dark], bold=side == "above")
 
     def style(self, share: float, diverging: bool = False, faint: bool = False) -> Style:
         """The style of a number that lies at `share` (0 to 1) of its scale; no colour where there are too few.

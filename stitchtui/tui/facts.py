@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator
 
 from stitchtui.base.text import duration
+from stitchtui.report.best import Mates
 from stitchtui.report.readings import judged
+from stitchtui.report.table import connected_from
 from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import CONTROLS, control_named
 from stitchtui.spec.measures import IMAGES, LATER_GAP, MEASURES, SECONDS, Line
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES
+from stitchtui.stats.penalty import Side, side
 
 Fact = tuple[str, str]
 
@@ -25,7 +28,7 @@ def cell_facts(state: RunState, column: Column, cut: str, doubts: bool = False) 
     """
     summary = state.summary(column, cut)
     found = [*_penalties(state, column, summary), *controls_beside(state, column, cut), *_measures(summary)]
-    found += _doubts(state, column, cut) if doubts else ()
+    found += [*_doubts(state, column, cut), *_best(state, column, cut)] if doubts else []
     found += _origin(state, column, summary)
     return [(label, printable(value)) for label, value in found]
 
@@ -45,9 +48,18 @@ def _penalties(state: RunState, column: Column, summary: Summary) -> Iterator[Fa
     if seeds > 1:
         spread = "" if summary.spread is None else f", their spread {summary.spread:.2f} points (sd)"
         yield "seeds", f"{summary.seeds} of {seeds}{spread}"
-    verdict = state.verdict(column)
+    if summary.penalty is not None:
+        yield "here", _HERE[side(summary.penalty, state.epsilon)].format(state.epsilon)
+    verdict, margin = state.verdict(column), connected_from(state, column)
     if verdict is not None:
-        yield "verdict", f"{verdict} at {state.epsilon:g} points"
+        yield "verdict", f"{verdict} at {state.epsilon:g} points" + (f"; at any from {margin} on" if margin else "")
+
+
+_HERE: dict[Side, str] = {
+    "below": "connected, up to {:g} points",
+    "straddling": "open, {:g} points lie in its interval",
+    "above": "not connected, above {:g} points",
+}
 
 
 def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]:
@@ -109,6 +121,12 @@ def _doubts(state: RunState, column: Column, cut: str) -> Iterator[Fact]:
     for remark in found.remarks:
         if not remark.cuts or cut in remark.cuts:
             yield "but", remark.text
+
+
+def _best(state: RunState, column: Column, cut: str) -> Iterator[Fact]:
+    found = Mates(state).best(column, cut)
+    if found is not None:
+        yield "best stitch", f"{bounds(found.penalty)} by {found.words}"
 
 
 def packed(facts: Iterable[Fact], width: int, lines: int, gap: str = "  ") -> list[str]:

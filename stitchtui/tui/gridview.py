@@ -1,5 +1,6 @@
 """The grid as it is to be drawn: which columns in which order, and what each cell says. Made anew from a RunState."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import Literal
 
 from rich.cells import cell_len
 
-from stitchtui.report.table import Entry, Table, cross, grid
+from stitchtui.report.table import MARKS, Entry, Table, cross, grid
 from stitchtui.report.terminal import heading_lines
 from stitchtui.report.wording import column_name, printable
 from stitchtui.run.records import row_name
@@ -15,6 +16,7 @@ from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.objectives import OBJECTIVES
+from stitchtui.stats.penalty import Side
 from stitchtui.tui.measures import Measure
 
 Order = Literal["plan", "largest first", "smallest first"]
@@ -45,6 +47,11 @@ class GridView:
         return self.table.footer or ("",) * len(self.table.columns)
 
     @property
+    def margins(self) -> tuple[str, ...]:
+        """From which margin on each pair is connected; empty where that isn't known."""
+        return self.table.connected_from or ("",) * len(self.table.columns)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """What tells each column from the others."""
         tops = (f" {heading.name}" if self.is_cross else "" for heading in self.table.columns)
@@ -64,7 +71,7 @@ class GridView:
 def grid_view(state: RunState, measure: Measure, words: str = "", order: Order = "plan") -> GridView:
     """What the grid of `state` shows: columns whose name holds every word of `words`, in `order`."""
     columns = [column for column in state.columns() if matches(column, words)]
-    table = grid(state, measure.take, columns)
+    table = grid(state, measure.take(state), columns, measure.by_epsilon)
     ranks = [_rank([row[index] for row in table.entries], order) for index in range(len(columns))]
     table = table.part(sorted(range(len(columns)), key=lambda index: ranks[index]))
     return GridView(table, _running(state, columns), order)
@@ -72,7 +79,7 @@ def grid_view(state: RunState, measure: Measure, words: str = "", order: Order =
 
 def cross_view(state: RunState, measure: Measure, column: Column) -> GridView:
     """Every bottom cut with every top cut of `column`, one of `state.crosses()`."""
-    return GridView(cross(state, column, measure.take), _running(state, [column]))
+    return GridView(cross(state, column, measure.take(state), measure.by_epsilon), _running(state, [column]))
 
 
 def _running(state: RunState, columns: Iterable[Column]) -> frozenset[str]:
@@ -133,12 +140,23 @@ def _top_headings(tops: list[str], width: int) -> list[list[str]]:
     return [[""] * (tallest - len(each)) + each for each in parts]
 
 
-def verdict_text(verdict: str, width: int, ascii: bool = False) -> str:
-    """What stands below a column in at most `width` characters, three at least."""
+_SHORT = {"connected": "yes", "not connected": "no", "undecided": "open"}
+_FROM = {"connected": "conn. from {}", "not connected": "no, from {}", "undecided": "open, from {}"}
+VERDICTS: dict[str, Side] = {"connected": "below", "not connected": "above", "undecided": "straddling"}
+"""The side of epsilon that a pair's verdict is about: the same marks and colours say both."""
+
+
+def verdict_text(verdict: str, margin: str, width: int, ascii: bool = False) -> str:
+    """What stands below a column in at most `width` characters, three at least.
+
+    It is the verdict and, where that is known, the margin from which on the pair is connected.
+    """
     if verdict == "pending":
         return "." if ascii else "·"
-    if width >= len("not connected"):
+    if verdict not in _SHORT:
         return verdict
-    if width >= len("connected"):
-        return {"not connected": "not conn."}.get(verdict, verdict)
-    return {"connected": "yes", "not connected": "no", "undecided": "?"}.get(verdict, verdict)
+    mark = MARKS[VERDICTS[verdict]][ascii]
+    whole = f"{math.ceil(float(margin))}{mark}" if margin else ""
+    with_margin = (_FROM[verdict].format(margin), f"from {margin}{mark}", f"{margin}{mark}", whole)
+    forms = with_margin if margin else (verdict, _SHORT[verdict])
+    return next((form for form in forms if len(form) <= width), mark)

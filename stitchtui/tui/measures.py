@@ -1,22 +1,24 @@
 """What the grid can show: each measure's name, unit, where it comes from, and its place on a scale that never moves."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
+from stitchtui.report.best import Mates
 from stitchtui.report.table import Entry, Take, penalty
-from stitchtui.run.state import Column, Summary
-from stitchtui.spec.measures import DIRECT_PENALTY, MEASURES, PENALTY, VERSUS_BOTTOM, WIDTH, Shade
+from stitchtui.run.state import Column, RunState, Summary
+from stitchtui.spec.measures import BEST, DIRECT_PENALTY, ERROR, MEASURES, PENALTY, VERSUS_BOTTOM, WIDTH, Shade
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure as the grid shows it: `take` finds it."""
+    """One measure as the grid shows it: `take` says of a run what finds it in a row of a column."""
 
     shade: Shade
-    take: Take
+    take: Callable[[RunState], Take]
+    by_epsilon: bool = False  # whether it is a penalty, which a pair is judged by
 
 
 def _absent(summary: Summary) -> Entry:
@@ -55,21 +57,35 @@ def _direct(column: Column, summary: Summary) -> Entry:
     return penalty(column, summary) if column.objective == DIRECT.name else Entry("pending")
 
 
+def _best(state: RunState) -> Take:
+    mates = Mates(state)
+
+    def entry(column: Column, summary: Summary) -> Entry:
+        found = mates.best(column, summary.cut)
+        return _absent(summary) if found is None else Entry(interval=found.penalty)
+
+    return entry
+
+
 def _shown() -> Iterator[Measure]:
+    yield FIRST
+    yield _always(VERSUS_BOTTOM.shade, _own(lambda summary: summary.versus_bottom))
+    yield Measure(BEST, _best, by_epsilon=True)
+    yield _always(ERROR.shade, _own(_mean(ERROR.name)))
+    yield replace(_always(DIRECT_PENALTY.shade, _direct), by_epsilon=True)
+    yield _always(WIDTH, _own(_width))
     for name, measure in MEASURES.items():
-        if measure.shade:
-            yield Measure(measure.shade, _TAKES.get(name) or _own(_mean(name)))
-        if measure is DIRECT_PENALTY:
-            yield Measure(WIDTH, _own(_width))
+        if measure.shade and measure not in (PENALTY, VERSUS_BOTTOM, ERROR, DIRECT_PENALTY):
+            yield _always(measure.shade, _own(_mean(name)))
 
 
-_TAKES: dict[str, Take] = {
-    PENALTY.name: penalty,
-    VERSUS_BOTTOM.name: _own(lambda summary: summary.versus_bottom),
-    DIRECT_PENALTY.name: _direct,
-}
-assert PENALTY.shade is not None
-FIRST = Measure(PENALTY.shade, penalty)
+def _always(shade: Shade | None, take: Take) -> Measure:
+    """A measure that is found the same way in every run."""
+    assert shade is not None
+    return Measure(shade, lambda _state: take)
+
+
+FIRST = replace(_always(PENALTY.shade, penalty), by_epsilon=True)
 """What the grid shows before another is asked for."""
 
 
@@ -80,13 +96,12 @@ def shown_measures() -> tuple[Measure, ...]:
 
 
 def number(value: float, width: int, decimals: int, signed: bool) -> str:
-    """`value` in at most `width` characters: decimals go first, then the plus sign, then precision."""
-    pluses = (True, False) if signed else (False,)
-    some = [(plus, places) for plus in pluses for places in range(decimals, 0, -1)]
-    for plus, places in [*some, *((plus, 0) for plus in pluses)]:
-        text = f"{value:+.{places}f}" if plus else f"{value:.{places}f}"
-        if not float(text):
-            text = text.lstrip("+-")
+    """`value` in at most `width` characters: decimals go first, then the plus, a zero ahead, the point."""
+    signs = ("+", "") if signed else ("",)
+    forms = [f"{value:{sign}.{places}f}" for sign in signs for places in range(decimals, 0, -1)]
+    forms += [f"{value:.1f}".replace("0.", ".")] if abs(value) < 1 else []
+    for form in [*forms, *(f"{value:{sign}.0f}" for sign in signs)]:
+        text = form if float(form) else form.lstrip("+-")
         if len(text) <= width:
             return text
     return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")[:width]

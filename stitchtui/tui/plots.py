@@ -6,7 +6,6 @@ from rich.text import Text
 
 from stitchtui.report.depth import Quantity, depth_plot, mark, rule
 from stitchtui.run.state import RunState
-from stitchtui.spec.measures import DIRECT_PENALTY
 from stitchtui.tui.measures import FIRST, Measure
 
 LOSS, ACCURACY = 33, 172  # of 256: apart for every kind of colour vision, on light and dark
@@ -46,8 +45,8 @@ def depth_lines(state: RunState, measure: Measure, width: int, height: int, asci
         return []
     if measure == FIRST:
         return _texts(depth_plot(state, width, height, ascii=ascii))
-    shade, known = measure.shade, measure.shade == DIRECT_PENALTY.shade
-    quantity = Quantity(f"{shade.titles[-1]}, by", measure.take, has_zero=shade.signed, has_epsilon=known)
+    shade, take = measure.shade, measure.take(state)
+    quantity = Quantity(f"{shade.titles[-1]}, by", take, has_zero=shade.signed, has_epsilon=measure.by_epsilon)
     return _texts(depth_plot(state, width, height, ascii=ascii, quantity=quantity))
 
 

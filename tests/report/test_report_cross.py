@@ -48,9 +48,9 @@ def test_rows_are_bottom_cuts_columns_are_top_cuts_and_the_diagonal_is_marked() 
     title, _, *rows = drawn(100)
     assert "a > b, every cut with every cut: affine, direct" in title
     assert [row.split()[-3:] for row in rows[:3]] == [
-        ["[0.0]", "+1.0", "+2.0"],
-        ["+3.0", "[+4.0]", "+5.0"],
-        ["+6.0", "+7.0", "[·]"],
+        ["[0.0≤]", "+1.0≤", "+2.0≤"],
+        ["+3.0?", "[+4.0>]", "+5.0>"],
+        ["+6.0>", "+7.0>", "[·]"],
     ]
 
 

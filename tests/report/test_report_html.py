@@ -150,7 +150,7 @@ def test_every_cut_with_every_cut_is_a_table_with_its_diagonal_boxed():
             event |= {"bottom_cut": "stem", "top_cut": event["cut"]}
     page = run_text(fold(events))
     assert "every cut with every cut" in page
-    assert 'class="n diagonal"' in page
+    assert 'class="n below diagonal"' in page
 
 
 def test_without_matplotlib_the_way_to_get_it_is_one_line(monkeypatch):

@@ -1,8 +1,11 @@
 """The sentences beside the grid."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 from synthetic_run import column_events, experiment, finished, fold, started, whole_run
 
 from stitchtui.report.summary import TOPICS, summary_lines
+from stitchtui.report.wording import margin
 from stitchtui.run.state import RunState
 from stitchtui.spec.plan import resolve
 
@@ -143,3 +146,12 @@ def test_lines_can_be_had_by_what_they_are_about_whatever_their_words() -> None:
     assert summary_lines(state, about=["warnings"]) == ["warning: run: data: claim 1"]
     apart = [line for topic in TOPICS for line in summary_lines(state, about=[topic])]
     assert apart == summary_lines(state)
+
+
+@given(st.integers(-90_000, 990_000).map(lambda n: n / 10_000), st.sampled_from([0.0, 0.5, 2.35, 3.0, 14.0]))
+def test_the_margin_of_a_pair_is_rounded_up_and_on_the_side_of_epsilon_that_the_verdict_says(
+    star: float, epsilon: float
+) -> None:
+    said = float(margin(star, epsilon))
+    assert (said <= epsilon) == (star <= epsilon)
+    assert star - 1e-6 <= said <= max(0.0, star) + 0.1

@@ -37,9 +37,10 @@ def drawn(state: RunState, width: int = 120, **options: bool) -> str:
     return file.getvalue()
 
 
-def row(state: RunState, cut: str, width: int | None = None) -> list[str]:
+def row(state: RunState, cut: str, width: int | None = None, ascii: bool = False) -> list[str]:
     """The cells of one row, the cut's name left out."""
-    names, *columns = ([str(cell).strip() for cell in column.cells] for column in grid_table(state, width).columns)
+    table = grid_table(state, width, ascii)
+    names, *columns = ([str(cell).strip() for cell in column.cells] for column in table.columns)
     return [column[names.index(cut)] for column in columns]
 
 
@@ -59,7 +60,7 @@ def test_every_finished_cell_shows_its_penalty_and_half_width() -> None:
         assert len(shown) == len(expected)
         for cell, penalty in zip(shown, expected, strict=True):
             assert penalty is not None
-            value, half = cell.split("±")
+            value, half = cell.rstrip("≤?>").split("±")
             assert float(value) == pytest.approx(penalty.value, abs=0.00501)
             assert float(half) == pytest.approx(penalty.half_width, abs=0.00501)
 
@@ -79,11 +80,11 @@ def test_rows_go_from_input_to_output_and_pairs_come_before_controls() -> None:
 def test_penalty_has_its_sign_and_an_exact_zero_has_none() -> None:
     assert "-1.25 ±0.50" in drawn(one_column(-1.25, -1.75, -0.75))
     assert "+1.25 ±0.50" in drawn(one_column(1.25, 0.75, 1.75))
-    assert row(one_column(0.0, -0.5, 0.5), "stem")[0] == "0.00 ±0.50"
+    assert row(one_column(0.0, -0.5, 0.5), "stem")[0] == "0.00 ±0.50≤"
 
 
 def test_value_that_rounds_to_zero_is_not_shown_negative() -> None:
-    assert row(one_column(-0.001, -0.5, 0.5), "stem")[0] == "0.00 ±0.50"
+    assert row(one_column(-0.001, -0.5, 0.5), "stem")[0] == "0.00 ±0.50≤"
 
 
 def test_pending_cells_show_a_dot_and_no_number() -> None:
@@ -116,7 +117,7 @@ def test_failed_cell_shows_an_x_even_where_direct_matching_worked() -> None:
 
 def test_reused_cell_ends_in_an_equals_sign_and_a_fresh_one_does_not() -> None:
     text = drawn(one_column(1.25, 0.75, 1.75, reused_from="20250101-000000-old"))
-    assert "+1.25 ±0.50=" in text
+    assert "+1.25 ±0.50≤=" in text
     assert "= reused from an earlier run" in text
     assert "=" not in drawn(whole_run())
 
@@ -140,23 +141,37 @@ def test_mean_over_some_of_the_seeds_is_marked() -> None:
     assert "* some seeds still to come" in drawn(state)
 
 
+@pytest.mark.parametrize(
+    ("ends", "signs", "style"),
+    [((1.0, 3.0), "≤<", "#0087d7"), ((2.0, 3.01), "??", ""), ((3.01, 4.0), ">>", "bold #d75f00")],
+)
+def test_mark_and_colour_say_on_which_side_of_epsilon_the_interval_lies(
+    ends: tuple[float, float], signs: str, style: str
+) -> None:
+    state = one_column(sum(ends) / 2, *ends)
+    for sign, ascii in zip(signs, (False, True), strict=True):
+        assert row(state, "stem", ascii=ascii)[0].endswith(sign)
+    assert terminal.colour(grid(state).entries[0][0]) == style
+
+
 def test_footer_holds_each_pairs_verdict_and_none_for_controls() -> None:
     table = grid_table(whole_run(), 120)
     footers = [str(column.footer) for column in table.columns]
-    assert footers == ["verdict", "connected", "connected", *[""] * 6]
+    assert footers == ["verdict", "connected\nfrom 1.3", "connected\nfrom 1.6", *[""] * 6]
 
 
 def test_pair_far_above_epsilon_is_not_connected() -> None:
     spec = experiment(seeds=1, objective="direct").model_copy(update={"epsilon": 0.1, "controls": ()})
     state = fold([*started(spec), *(event for task in resolve(spec).tasks for event in column_events(task))])
-    assert [str(column.footer) for column in grid_table(state).columns[1:]] == ["not connected"] * 2
+    verdicts = [str(column.footer).split("\n")[0] for column in grid_table(state).columns[1:]]
+    assert verdicts == ["not connected"] * 2
 
 
 def test_not_connected_breaks_over_two_lines_only_where_there_is_no_room() -> None:
     spec = experiment(seeds=1).model_copy(update={"epsilon": 0.1})
     state = fold([*started(spec), *(event for task in resolve(spec).tasks for event in column_events(task))])
-    assert "verdict    undecided not connected\n" in stripped(drawn(state, 80))
-    assert "verdict   undecided        not\n                     connected\n" in stripped(drawn(state, 30))
+    assert "verdict     undecided not connected\n" in stripped(drawn(state, 80))
+    assert "verdict   undecided        not\n           from 1.1  connected\n" in stripped(drawn(state, 30))
 
 
 def stripped(text: str) -> str:

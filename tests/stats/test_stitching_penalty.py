@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stitchtui.stats.penalty import Interval, connectivity, over_seeds, paired_interval
+from stitchtui.stats.penalty import Interval, connectivity, epsilon_star, over_seeds, paired_interval, side
 
 
 @st.composite
@@ -77,6 +77,7 @@ def test_the_verdict_is_three_valued() -> None:
     assert connectivity([low, across], 3) == "undecided"
     assert connectivity([low, across, above], 3) == "not connected"
     assert connectivity([], 3) == "undecided"
+    assert [side(interval, 3) for interval in (low, across, above)] == ["below", "straddling", "above"]
 
 
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0, 5)), min_size=1), st.floats(0, 9), st.floats(0, 5))
@@ -86,3 +87,11 @@ def test_a_larger_epsilon_never_makes_a_pair_less_connected(
     order = ["not connected", "undecided", "connected"]
     intervals = [Interval(v, v - w, v + w) for v, w in cells]
     assert order.index(connectivity(intervals, epsilon)) <= order.index(connectivity(intervals, epsilon + more))
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0, 5))), st.floats(0, 9))
+def test_a_pair_is_connected_just_from_epsilon_star_on(cells: list[tuple[float, float]], epsilon: float) -> None:
+    intervals = [Interval(v, v - w, v + w) for v, w in cells]
+    star = epsilon_star(intervals)
+    assert (connectivity(intervals, epsilon) == "connected") == (star is not None and star <= epsilon)
+    assert star is None or connectivity(intervals, star) == "connected"

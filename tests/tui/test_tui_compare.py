@@ -49,7 +49,7 @@ async def test_the_grid_shows_what_the_second_costs_more(two_runs, size):
 
 async def test_the_cell_under_the_cursor_is_told_in_full(two_runs):
     async with comparing(two_runs).run_test(size=(120, 36)) as pilot:
-        await wait_for_text(pilot, "a > b at stem; verdict connected, then undecided")
+        await wait_for_text(pilot, "a > b at stem; verdict connected (from 1.1), then undecided (from 3.6)")
         await pilot.press("j", "l")
         await wait_for_text(pilot, "b > a at block1")
         await pilot.press("k", "h")

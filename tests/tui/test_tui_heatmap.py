@@ -76,7 +76,7 @@ def test_a_large_number_of_seconds_fits_four_characters(value):
 
 
 @pytest.mark.parametrize(("value", "width", "text"), [(6.5, 4, "+6.5"), (28.67, 4, "28.7"), (-12.3, 4, "-12"),
-    (6.5, 6, "+6.50"), (-0.001, 5, "0.00"), (100.0, 5, "100.0"), (100.0, 4, "+100")])  # fmt: skip
+    (-0.7, 3, "-.7"), (6.5, 6, "+6.50"), (-0.001, 5, "0.00"), (100.0, 5, "100.0"), (100.0, 4, "+100")])  # fmt: skip
 def test_numbers_lose_decimals_before_their_sign(value, width, text):
     assert number(value, width, 2, True) == text
 
@@ -123,11 +123,19 @@ def test_each_measure_takes_its_own_number():
     assert values["direct"] != values["penalty"]
 
 
-@pytest.mark.parametrize("width", [3, 9, 13])
+@pytest.mark.parametrize("width", [3, 9, 14])
 def test_a_verdict_fits(width):
     for verdict in ("connected", "not connected", "undecided", "pending"):
-        assert 0 < len(verdict_text(verdict, width)) <= max(width, 3)
-    assert verdict_text("", width) == ""
+        for margin in ("", "2.4", "100.0"):
+            assert 0 < len(verdict_text(verdict, margin, width)) <= width
+    assert verdict_text("", "", width) == ""
+
+
+def test_a_verdict_says_the_margin_from_which_on_the_pair_is_connected():
+    said = [verdict_text("connected", "2.4", width) for width in (4, 9, 14)]
+    assert said == ["2.4≤", "from 2.4≤", "conn. from 2.4"]
+    assert [verdict_text("not connected", "63.1", width, ascii=True) for width in (4, 5)] == ["64>", "63.1>"]
+    assert verdict_text("undecided", "3.1", 4) == "3.1?"
 
 
 def test_headings_name_the_stitch_only_where_columns_differ_in_it():

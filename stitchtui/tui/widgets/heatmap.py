@@ -12,11 +12,11 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from stitchtui.report.table import LEGEND, Entry, Kind
+from stitchtui.report.table import LEGEND, Entry, Kind, sides
 from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.run.state import Column
 from stitchtui.tui.colours import Palette
-from stitchtui.tui.gridview import GridView, verdict_text
+from stitchtui.tui.gridview import VERDICTS, GridView, verdict_text
 from stitchtui.tui.measures import FIRST, Measure, number
 from stitchtui.tui.widgets.heatmap_layout import Layout, lay_out
 
@@ -89,7 +89,7 @@ class Heatmap(Widget, can_focus=True):
     def _changed_columns(self, before: GridView) -> Iterator[Region]:
         view, layout = self._view, self._layout
         for column in layout.columns:
-            if before.words[column] != view.words[column]:
+            if (before.words[column], before.margins[column]) != (view.words[column], view.margins[column]):
                 yield layout.across(column, layout.verdict_line)
             key = view.columns[column].key
             if (key in before.running) != (key in view.running):
@@ -220,28 +220,33 @@ class Heatmap(Widget, can_focus=True):
         label += " " * (layout.label - 1 - cell_len(label))
         parts = [(label, _CURSOR if row == self.row else Style.null()), (" ", Style.null())]
         for index in layout.columns:
-            text, style = self._cell(self._view.table.entries[row][index], layout.cell)
+            over = Style.null()
             if (row, index) == (self.row, self.column):
-                style += _CURSOR if self.has_focus else Style(bold=True, underline=True)
-            parts.append((text, style))
+                over = _CURSOR if self.has_focus else Style(bold=True, underline=True)
+            cell = self._cell(self._view.table.entries[row][index], layout.cell)
+            parts += [(text, style + over) for text, style in cell]
         return parts
 
-    def _cell(self, cell: Entry, width: int) -> tuple[str, Style]:
-        suffix = cell.suffix + _DIAGONAL[self._ascii] if cell.marked else cell.suffix or " "
+    def _cell(self, cell: Entry, width: int) -> list[tuple[str, Style]]:
+        """A cell's number on its colour, the mark of its side of epsilon, and what else there is to know of it."""
+        suffix = cell.suffix + _DIAGONAL[self._ascii] if cell.marked else cell.suffix
+        mark = cell.mark(self._ascii)
+        after = (mark + suffix) or " "
         if cell.interval is None:
             glyph = "x" if cell.kind == "failed" else "." if self._ascii else "·"
-            return f"{glyph + suffix:>{width}}", _BOLD if cell.kind == "failed" else _DIM
-        prefix = cell.prefix
-        width -= len(suffix) - 1
+            return [(f"{glyph + after:>{width}}", _BOLD if cell.kind == "failed" else _DIM)]
+        room, shade, value = width - len(after), self._measure.shade, cell.interval.value
+        # A blank keeps a number apart from the mark before it, unless its own sign does or there is no room.
+        apart = bool(mark) and value >= 0 and len(after) == 1
+        text = cell.prefix + number(value, room - len(cell.prefix) - apart, shade.decimals, shade.signed)
         half = f" ±{cell.interval.half_width:.2f}" if cell.interval.low < cell.interval.high else ""
-        shade = self._measure.shade
-        text = number(cell.interval.value, width - 1 - len(prefix), shade.decimals, shade.signed)
-        if half and width - 1 > len(prefix + text + half):
+        if half and room > len(text + half):
             text += half
-        text = f"{prefix + text:>{width - 1}}{suffix}"
-        width += len(suffix) - 1
-        style = self._palette.style(shade.share(cell.interval.value), shade.diverging, faint=cell.kind == "direct")
-        return to_ascii(text)[-width:] if self._ascii else text, style
+        style = self._palette.style(shade.share(value), shade.diverging, faint=cell.kind == "direct")
+        text = to_ascii(text)[-room:] if self._ascii else text
+        if not cell.side:
+            return [(f"{text:>{room}}{after}", style)]
+        return [(f"{text:>{room}}", style), (mark, self._palette.side(cell.side)), (suffix, style)]
 
     def _verdicts(self) -> list[tuple[str, Style]]:
         layout, view = self._layout, self._view
@@ -251,25 +256,26 @@ class Heatmap(Widget, can_focus=True):
         parts = [("verdict".ljust(layout.label), _DIM)]
         for index in layout.columns:
             verdict = view.words[index]
-            text = verdict_text(verdict, layout.cell - 1, self._ascii)
-            parts.append((f"{text:>{layout.cell - 1}} ", _DIM if verdict in ("", "pending") else _BOLD))
+            text = verdict_text(verdict, view.margins[index], layout.cell - 1, self._ascii)
+            style = self._palette.side(VERDICTS[verdict]) + _BOLD if verdict in VERDICTS else _DIM
+            parts.append((f"{text:>{layout.cell - 1}} ", style))
         return parts
 
     def _legend(self) -> list[tuple[str, Style]]:
-        shade = self._measure.shade
-        kinds = [kind for kind in LEGEND if kind in self._view.table.kinds]
-        words = ["  ".join(table[kind] for kind in kinds) for table in (LEGEND, _SHORT, _SHORTEST)]
+        """The scale and what the signs mean: as much of both as there is room for."""
+        shade, table, width = self._measure.shade, self._view.table, self.size.width
+        kinds = [kind for kind in LEGEND if kind in table.kinds]
+        about = sides(table.epsilon, self._ascii) if table.is_judged else ("",)
+        signs = [[each, *(named[kind] for kind in kinds)] for each in about for named in (LEGEND, _SHORT, _SHORTEST)]
+        words = ["  ".join(filter(None, each)) for each in signs]
         words = [to_ascii(each) for each in words] if self._ascii else words
-        marks = shade.marks
-        if len(words[1]) > self._beside(marks):
-            marks = (marks[0], marks[-1])  # the ends of the scale tell most of it
-        room = self._beside(marks)
-        scale = [(f" {mark:g} ", self._palette.style(shade.share(mark), shade.diverging)) for mark in marks]
-        return [*scale, ("  " + _fitting(words, room)[: max(0, room)], _DIM)]
-
-    def _beside(self, marks: Sequence[float]) -> int:
-        """The room that a scale with these marks leaves for words."""
-        return self.size.width - sum(len(f" {mark:g} ") for mark in marks) - 2
+        for marks in (shade.marks, (shade.marks[0], shade.marks[-1]), ()):  # the ends of the scale tell most of it
+            scale = [(f" {mark:g} ", self._palette.style(shade.share(mark), shade.diverging)) for mark in marks]
+            room = width - sum(len(mark) for mark, _ in scale) - 2
+            text = _fitting(words, room)
+            if cell_len(text) <= room:
+                break
+        return [*scale, (f"  {text}"[:width], _DIM)]
 
 
 def _fitting(texts: Sequence[str], room: int) -> str:
