@@ -19,6 +19,7 @@ from stitchtui.base.signals import ended_by, ending_signals
 from stitchtui.base.text import plain
 from stitchtui.tui import keys
 from stitchtui.tui.colours import RAMPS, Palette, depth_of
+from stitchtui.tui.escape import read_escape_as_escape
 from stitchtui.tui.inspection import Inspection
 from stitchtui.tui.look import TERMINALS_OWN, look_path, read_look, write_look
 from stitchtui.tui.messages import Arrived, RunChanged
@@ -56,6 +57,7 @@ class StitchApp(InOrder[str | None]):
         # Without colours the terminal's own are right; a theme's, turned to grey, are not what was asked for.
         super().__init__(ansi_color=True if no_color else None)
         send_only_what_changed()
+        read_escape_as_escape()
         self.ascii = ascii
         ScrollBar.renderer = _AsciiBars if ascii else ScrollBarRender
         self.inspection = Inspection()

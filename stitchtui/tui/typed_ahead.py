@@ -35,18 +35,9 @@ class InOrder(App[Result]):
     async def on_event(self, event: events.Event) -> None:
         """Put what is typed into the line."""
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
-            for each in self._apart(event):
-                self.typed.put_nowait(each)
+            self.typed.put_nowait(event)
         else:
             await super().on_event(event)
-
-    def _apart(self, event: Typed) -> tuple[Typed, ...]:
-        """Escape and the key that came with it, which a terminal can't tell from that key with Alt."""
-        if not (isinstance(event, events.Key) and event.key.startswith("alt+") and event.character):
-            return (event,)
-        if self.screen_stack and event.key in self.screen.active_bindings:
-            return (event,)
-        return events.Key("escape", "\x1b"), events.Key(event.character, event.character)
 
     def take_keys(self) -> None:
         """Begin to hand on what was typed, and what will be."""

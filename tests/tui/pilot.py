@@ -34,6 +34,7 @@ from stitchtui.tui.typed_ahead import InOrder
 from stitchtui.tui.widgets.run_list import RunList
 
 ROOT = Path(__file__).parents[2]
+_PLACES = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "tui")]
 CUTS = ("stem", "block1", "block2")
 LEVELS = {"": 1.0, "self_stitch": 0.1, "identity": 40.0, "random_bottom": 15.0}
 
@@ -101,19 +102,24 @@ _LEADER = """
 import fcntl, os, signal, sys, termios
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which whoever runs the tests may have been told to ignore
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that the app hears when the terminal goes away
-os.execv(sys.executable, [sys.executable, "-m", "stitchtui", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
 """
 
 
 class Terminal:
-    """`stitchtui` on a terminal of its own, and what it wrote."""
+    """`stitchtui`, or another module, on a terminal of its own, and what it wrote."""
 
-    def __init__(self, *arguments, size=(120, 36)):
+    def __init__(self, *arguments, size=(120, 36), module="stitchtui"):
         self.written = ""
         self.file, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "PYTHONUTF8": "1"}
-        command = [sys.executable, "-c", _LEADER, *arguments]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(_PLACES),
+            "TERM": "xterm-256color",
+            "PYTHONUTF8": "1",
+        }
+        command = [sys.executable, "-c", _LEADER, module, *arguments]
         self.process = subprocess.Popen(
             command, stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True
         )
@@ -125,9 +131,9 @@ class Terminal:
         while not condition():
             assert time.monotonic() < end and self.read(), f"never happened: {message}\n{self.written[-2000:]!r}"
 
-    def read(self):
-        """Take in what was written by now; returns whether there may be more."""
-        if select.select([self.file], [], [], 0.05)[0]:
+    def read(self, seconds=0.05):
+        """Take in what was written by now, or is within so many seconds; returns whether there may be more."""
+        if select.select([self.file], [], [], seconds)[0]:
             try:
                 more = os.read(self.file, 1 << 16)
             except OSError:
