@@ -106,10 +106,10 @@ class NewScreen(Screen[None]):
 
     @property
     def unready(self) -> bool:
-        """Whether what lies on this machine is still to be listed, or the form to be made."""
+        """Whether what lies on this machine is still to be listed, the form to be made, or the run to be started."""
         if self.picking:
             return self._sources["files"] is None or self._sources["runs"] is None
-        return self._form is None
+        return self._form is None or self._starting
 
     def compose(self) -> ComposeResult:
         """What is to be done, list or form, the chains, what will happen, the keys."""
