@@ -140,9 +140,9 @@ def _exported(state: "RunState", origin: "Origin", chosen: str, width: float | N
         return FORMATS[chosen].made(state, origin)
     if chosen not in PICTURES:
         raise BadInput(f"report: --width is for {', '.join(PICTURES)}, not for {chosen}")
-    from stitchtui.report.figures import depth_figure
+    from stitchtui.report.figures import run_figure
 
-    return depth_figure(state, PICTURES[chosen], width)
+    return run_figure(state, PICTURES[chosen], width)
 
 
 def _deliver(content: str | bytes, out: Path | None) -> None:

@@ -165,7 +165,7 @@ def name_cuts(figure: "Figure", axes: "Axes", places: Sequence[Place], with_dept
 
     low, high = axes.get_xlim()
     a_point = (high - low) / (72 * (figure.get_figwidth() - _BESIDE))
-    names = [(_elided(place.cut), f"{place.depth:.2f}" if with_depth else "") for place in places]
+    names = [(elided(place.cut), f"{place.depth:.2f}" if with_depth else "") for place in places]
     across = (1 + max((_LETTER * len(word) for name in names for word in name), default=0.0)) * _NAME
     upright = len(names) * across * a_point > high - low
     gap = (_LINE if upright else across) * a_point
@@ -194,7 +194,7 @@ def names_height(cuts: Sequence[str]) -> float:
     return _inches(6 + max((min(len(cut), _LONGEST) for cut in cuts), default=0))
 
 
-def _elided(name: str) -> str:
+def elided(name: str) -> str:
     """A cut's name, of a long one its end: that is where its number stands."""
     name = printable(name)
     return name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :]

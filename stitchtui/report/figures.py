@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from stitchtui.report import drawing
 from stitchtui.report.depths import depths
 from stitchtui.report.drawing import PAGE
+from stitchtui.report.heat import crosses_figure
 from stitchtui.report.references import Reference, likeness, references
-from stitchtui.report.table import Table
+from stitchtui.report.table import Table, cross
 from stitchtui.report.wording import column_name, printable, signed
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.measures import CKA
@@ -137,6 +138,14 @@ def depth_figure(state: RunState, kind: drawing.Kind, width: float = PAGE) -> by
         axes.set_ylim(low, high)
 
     return drawing.saved(kind, (width, _height(found, names, width)), draw)
+
+
+def run_figure(state: RunState, kind: drawing.Kind, width: float = PAGE) -> bytes:
+    """The depth plot or, of a run that has none, heat maps of every cut with every cut. Raises BadInput too."""
+    if state.crosses() and not state.columns():
+        pairs = [column for column in state.crosses() if not column.control]
+        return crosses_figure([cross(state, column) for column in pairs or state.crosses()], kind, width)
+    return depth_figure(state, kind, width)
 
 
 def likeness_svg(state: RunState, found: Sequence[Line]) -> bytes:

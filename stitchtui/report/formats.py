@@ -50,9 +50,9 @@ def _html(state: RunState, origin: Origin) -> bytes:
 
 def _picture(kind: Kind) -> Callable[[RunState, Origin], bytes]:
     def made(state: RunState, _origin: Origin) -> bytes:
-        from stitchtui.report.figures import depth_figure
+        from stitchtui.report.figures import run_figure
 
-        return depth_figure(state, kind)
+        return run_figure(state, kind)
 
     return made
 

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -17,15 +18,17 @@ from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.origin import Origin
+from stitchtui.report.ramps import colour, ink
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
-from stitchtui.report.table import Entry, Kind, Table, cross, grid, sides
+from stitchtui.report.table import LEGEND, Entry, Look, Table, cross, grid, sides
 from stitchtui.report.wording import bounds, data_words, normalisation, printable, signed, time_taken
 from stitchtui.run.state import RunState
 from stitchtui.spec.controls import control_named
+from stitchtui.spec.measures import PENALTY
 
 _SHOWN_ABOVE = ("run", "data", "networks", "claims", "reading")
-_WORDS: dict[Kind, str] = {"direct": " direct only", "some_seeds": " some seeds", "reused": " ="}
+_MOST_COLUMNS: dict[Look, int] = {"full": 8, "brief": 17}  # of a heat map in a page 1100 pixels wide
 
 
 def run_text(state: RunState, origin: Origin | None = None) -> str:
@@ -41,7 +44,6 @@ def run_text(state: RunState, origin: Origin | None = None) -> str:
         about=_about(state),
         judged=_judged(state),
         grid=grid(state),
-        sides=sides(state.epsilon)[0],
         depth=_depth(state),
         likeness=_likeness(state),
         ladders=[(one, _drawing(figures.ladder_svg(one), figures.ladder_alt_text(one))) for one in ladders(state)],
@@ -89,7 +91,10 @@ def environment() -> Environment:
         "bounds": lambda interval: "" if interval is None else bounds(interval),
         "normalisation": lambda network: normalisation(network.mean, network.std),
         "said": _said,
+        "parts": _parts,
+        "signs": _signs,
     }
+    found.globals["shades"] = _shades
     found.globals["claims_how"] = CLAIMS_HOW[:1].upper() + CLAIMS_HOW[1:]
     return found
 
@@ -100,23 +105,54 @@ def _text(value: object) -> Markup:
 
 
 class _Said(NamedTuple):
+    """What a cell of a table says, smaller beneath that, its class and colours, and what a pointer on it shows."""
+
     text: str
-    css: str = "n"
+    css: str = ""
+    beneath: str = ""
+    style: str = ""
     title: str = ""
 
 
 def _said(entry: Entry, of: Table) -> _Said:
-    """What a table's entry says, by which class, and what a pointer on it shows."""
-    brief, interval = of.look == "brief", entry.interval
+    interval = entry.interval
     if of.look == "plain":
-        return _Said(bounds(interval) if interval else entry.text or entry.kind)
+        return _Said(bounds(interval) if interval else entry.text or entry.kind, "n")
     if interval is None:
-        return _Said(entry.glyph if brief else "failed" if entry.kind == "failed" else "not measured", "n pending")
-    css = " ".join(word for word in ("n", entry.side or "", "diagonal" if entry.marked else "") if word)
-    mark = f" {entry.mark()}" if entry.side else ""
-    if brief:
-        return _Said(signed(interval.value) + mark, css, bounds(interval))
-    return _Said(bounds(interval) + mark + "".join(_WORDS.get(kind, "") for kind in entry.kinds), css)
+        return _Said(entry.glyph, "none")
+    ends = bounds(interval).partition(" ")[2]
+    brief, css = of.look == "brief", "diagonal" if entry.marked else ""
+    apart = "" if brief or not entry.side else " "
+    text = f"{entry.prefix}{signed(interval.value)}{apart}{entry.mark()}{entry.suffix}"
+    return _Said(text, css, "" if brief else ends, _style(interval.value), ends if brief else "")
+
+
+def _style(penalty: float) -> str:
+    """A penalty's colours, those of the app's first grid."""
+    assert PENALTY.shade is not None
+    ground = colour("cividis", PENALTY.shade.share(penalty))
+    return "background: #{:02x}{:02x}{:02x}; color: #{:02x}{:02x}{:02x}".format(*ground, *ink(ground))
+
+
+def _shades() -> list[_Said]:
+    """The scale of colours at some of its penalties."""
+    assert PENALTY.shade is not None
+    return [_Said(f"{value:g}", style=_style(value)) for value in PENALTY.shade.marks]
+
+
+def _signs(of: Table) -> list[str]:
+    """What each sign at the numbers of a table means."""
+    kinds = [words for kind, words in LEGEND.items() if kind in of.kinds]
+    return [*(sides(of.epsilon)[:1] if of.is_judged else ()), *kinds]
+
+
+def _parts(of: Table) -> list[Table]:
+    """The table in as many parts, each of all rows, as it takes for the columns of a heat map to fit a page."""
+    most = _MOST_COLUMNS.get(of.look)
+    if most is None or len(of.columns) <= most:
+        return [of]
+    size = math.ceil(len(of.columns) / math.ceil(len(of.columns) / most))
+    return [of.part(range(len(of.columns))[start : start + size]) for start in range(0, len(of.columns), size)]
 
 
 def _about(state: RunState) -> str:

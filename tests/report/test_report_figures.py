@@ -21,7 +21,10 @@ from stitchtui.report.figures import (
     likeness_svg,
     limits,
     lines,
+    run_figure,
 )
+from stitchtui.report.table import cross
+from stitchtui.report.wording import signed
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
 
@@ -173,3 +176,19 @@ def test_the_words_for_who_cannot_see_it_name_every_line():
     for one in lines(referenced()):
         assert one.name in words
     assert "No finished cell" in alt_text(RunState())
+
+
+def test_a_run_of_every_cut_with_every_cut_is_drawn_as_heat_maps_with_their_numbers():
+    events = finished_run_events(experiment(pairing="all", seeds=1))
+    for event in events:
+        if event["type"] == "cell_finished":
+            event |= {"bottom_cut": "stem", "top_cut": event["cut"]}
+    state = fold(events)
+    drawn = ET.fromstring(run_figure(state, "svg"))
+    texts = [each.text.strip() for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    for column in state.crosses():
+        assert (cross(state, column).title in texts) == (not column.control)
+    shown = [entry for row in cross(state, state.crosses()[0]).entries for entry in row if entry.interval]
+    assert shown
+    assert {f"{entry.prefix}{signed(entry.interval.value)}{entry.mark()}" for entry in shown} <= set(texts)
+    assert is_whole("pdf", run_figure(state, "pdf", COLUMN))

@@ -13,14 +13,16 @@ from stitchtui.base.errors import BadInput
 from stitchtui.report import figures
 from stitchtui.report.html import environment, run_text
 from stitchtui.report.origin import Origin
+from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.report.wording import bounds, column_name, printable
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
+from stitchtui.stats.penalty import Interval
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m $x_{ $ </style> --> ]]>"
 ALLOWED = {
-    *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "section", "div", "table", "caption"),
-    *("thead", "tbody", "tr", "th", "td", "span", "strong", "code", "pre", "ul", "li", "img"),
+    *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "section", "div", "table"),
+    *("thead", "tbody", "tr", "th", "td", "span", "strong", "code", "pre", "ul", "li", "img", "small"),
 }
 VOID = {"meta", "img"}
 
@@ -78,7 +80,8 @@ def test_every_number_of_the_grid_stands_on_the_page_with_its_interval(page):
     for column in state.columns():
         assert column_name(column) in Reader(page).text
         for cut in CUTS:
-            assert bounds(state.summary(column, cut).penalty) in page
+            value, ends = bounds(state.summary(column, cut).penalty).split(" ", 1)
+            assert re.search(rf">{re.escape(value)} (≤|\?|&gt;) <small>{re.escape(ends)}</small>", page)
 
 
 def test_it_says_what_was_run_and_with_what(page):
@@ -150,7 +153,27 @@ def test_every_cut_with_every_cut_is_a_table_with_its_diagonal_boxed():
             event |= {"bottom_cut": "stem", "top_cut": event["cut"]}
     page = run_text(fold(events))
     assert "every cut with every cut" in page
-    assert 'class="n below diagonal"' in page
+    assert 'class="diagonal" style="background' in page
+    assert "No cell is planned yet" not in page
+
+
+@pytest.mark.parametrize(("look", "count"), [("full", 23), ("brief", 35)])
+def test_a_heat_map_fits_1100_pixels_in_parts_with_every_column_once(page, look, count):
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    cell = float(re.search(rf"\.{'heat' if look == 'full' else 'brief'} {{[^}}]*--cell: ([\d.]+)rem", style)[1])
+    headings = tuple(Heading(f"column {index}") for index in range(count))
+    entry = Entry(interval=Interval(88.88, 88.88, 88.88))
+    of = Table(("cut",), headings, ((entry,) * count,), look=look)
+    found = environment().from_string('{% from "parts.html" import numbers %}{{ numbers(of) }}').render(of=of)
+    assert all(16 * (8 + int(columns) * cell) <= 1100 - 32 for columns in re.findall(r"--columns: (\d+)", found))
+    assert re.findall(r"column \d+", found) == [heading.name for heading in headings]
+    assert found.count("+88.88") == 3 * count  # each with the ends of its interval
+
+
+def test_colours_and_signs_are_explained_beside_what_has_them(page):
+    assert page.index("background: #") < page.index("Colour: the penalty in points") < page.index("≤ at most 3 points")
+    assert "~ direct matching only" not in page
+    assert "~ direct matching only" in run_text(direct_only_run())
 
 
 def test_without_matplotlib_the_way_to_get_it_is_one_line(monkeypatch):

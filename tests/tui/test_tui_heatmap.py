@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from pilot import make_experiment, make_run
 
 from stitchtui.base.paths import runs_directory
+from stitchtui.report.ramps import colour, luminance
 from stitchtui.run.state import RunState
 from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import ladder_families
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.colours import RAMPS, Palette, colour, depth_of, luminance
+from stitchtui.tui.colours import RAMPS, Palette, depth_of
 from stitchtui.tui.gridview import grid_view, headings, verdict_text
 from stitchtui.tui.measures import FIRST, number, shown_measures
 from stitchtui.tui.widgets.heatmap_layout import lay_out

@@ -31,10 +31,10 @@ from scripted import Scripted, cut, known
 from textual.geometry import Region
 from textual.screen import ModalScreen
 
+from stitchtui.report.ramps import luminance
 from stitchtui.run import control
 from stitchtui.run.events import Claim, EventWriter, encode, read_events
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.colours import luminance
 
 SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
 FOLDER = Path(__file__).parent / "snapshots"
