@@ -11,7 +11,9 @@ from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
 from stitchtui.stats.penalty import Interval
 
-_ASCII = str.maketrans({"±": "+-", "…": "..", "·": ".", "≤": "<=", "–": "-", "×": "x"})
+_ASCII = str.maketrans(
+    {"±": "+-", "…": "..", "·": ".", "≤": "<=", "–": "-", "×": "x", "▸": ">", "†": "!", "■": "#", "✓": "+"}
+)
 
 
 def printable(text: object, ascii: bool = False) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -354,11 +355,13 @@ class EventReader:
     """Follows a log: each poll gives the events of the whole lines that were added since the last one.
 
     `bad_lines` counts lines that are no events. `restarted` is true when the latest poll found the log
-    truncated or replaced by another and began again: what was read before no longer holds.
+    truncated or replaced by another and began again: what was read before no longer holds. Without `steps`, of each
+    task's steps between two other events often only the last is read, which is all that progress depends on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, steps: bool = True) -> None:
         self.path = path
+        self._steps = steps
         self.bad_lines = 0
         self.restarted = False
         self._offset = 0  # bytes read, the unfinished line in `_tail` included
@@ -397,7 +400,8 @@ class EventReader:
             if ended:
                 ended[0] = b"".join([*self._tail, ended[0]])
                 self._tail = []
-                events.extend(event for line in ended if (event := self._parse(line)) is not None)
+                wanted = ended if self._steps else _without_steps(ended)
+                events.extend(event for line in wanted if (event := self._parse(line)) is not None)
             self._tail.append(rest)
         return events
 
@@ -405,6 +409,18 @@ class EventReader:
         event = decode(line)
         self.bad_lines += event is None and bool(line.strip())
         return event
+
+
+def _without_steps(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines but for steps that another of their task follows before anything else does."""
+    steps: dict[bytes, bytes] = {}
+    for line in lines:
+        if b'"type":"step"' in line[:80]:
+            steps[line.partition(b'"task":')[2].partition(b',"step":')[0]] = line
+        else:
+            yield from (*steps.values(), line)
+            steps.clear()
+    yield from steps.values()
 
 
 def _read(file: io.FileIO) -> bytes:

@@ -16,7 +16,7 @@ from stitchtui.run import events, grid
 from stitchtui.run.about import About
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import Event, decode, read_events
+from stitchtui.run.events import Event, EventReader, read_events
 from stitchtui.run.progress import Progress
 from stitchtui.run.records import (
     Cell,
@@ -177,24 +177,9 @@ def whole_state(directory: RunDirectory) -> RunState:
 
 
 def quick_state(directory: RunDirectory) -> RunState:
-    """The run's state without its training curves: single steps, most of a long log, are skipped unread.
-
-    Of each task's steps between two other events only the last is taken, which is all that progress depends on.
-    """
+    """The run's state without its training curves: single steps, most of a long log, are skipped unread."""
     state = RunState(about=directory.read_about())
-    try:
-        lines = directory.events.read_bytes().split(b"\n")[:-1]
-    except OSError:
-        return state
-    steps: dict[bytes, bytes] = {}  # the last one of each task
-    for line in [*lines, b""]:
-        if b'"type":"step"' in line[:80]:
-            steps[line.partition(b'"task":')[2].partition(b',"step":')[0]] = line
-            continue
-        for each in (*steps.values(), line):
-            if (event := decode(each)) is not None:
-                state.apply(event)
-        steps.clear()
+    state.apply_all(EventReader(directory.events, steps=False).poll())
     return state
 
 

@@ -29,6 +29,7 @@ from stitchtui.tui.typed_ahead import InOrder
 
 if TYPE_CHECKING:
     from stitchtui.run.directory import RunDirectory
+    from stitchtui.tui.catalogue import Catalogue
     from stitchtui.tui.watch import RunWatch
 
 SMALLEST = (60, 16)  # columns and rows
@@ -70,6 +71,13 @@ class StitchApp(InOrder[str | None]):
         from stitchtui.tui.watch import RunWatch
 
         return RunWatch(None, self)
+
+    @cached_property
+    def catalogue(self) -> "Catalogue":
+        """Every run there is, as far as that was read since the app began."""
+        from stitchtui.tui.catalogue import Catalogue
+
+        return Catalogue()
 
     def get_default_screen(self) -> Screen[Any]:
         """The first picture; all that it can do without is loaded behind it."""
@@ -145,7 +153,14 @@ class StitchApp(InOrder[str | None]):
         self.screen.post_message(RunChanged(opened=True))
         self._fit(self.size)
 
-    def _watch(self, directory: "RunDirectory") -> None:
+    def forget_run(self, directory: "RunDirectory") -> None:
+        """Watch the newest run in place of the one in `directory`, which was deleted, if that is watched."""
+        from stitchtui.run.directory import all_runs
+
+        if self.watched.directory == directory:
+            self._watch(next(iter(all_runs()), None))
+
+    def _watch(self, directory: "RunDirectory | None") -> None:
         from stitchtui.tui.watch import RunWatch
 
         self.watched.close()

@@ -4,23 +4,25 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stitchtui.report.claim_lines import claim_counts
+from stitchtui.report.settings_diff import telling_apart
 from stitchtui.report.wording import counted, verdict_counts
 from stitchtui.run import control, progress
+from stitchtui.run.about import About
 from stitchtui.run.asking import outstanding
 from stitchtui.run.control import RunCondition
 from stitchtui.run.directory import RunDirectory, all_runs
-from stitchtui.run.state import RunState, quick_state
+from stitchtui.run.events import EventReader
+from stitchtui.run.state import RunState
 
 LOOK = 1.0  # seconds between looks
 _BATCH = 0.25  # seconds of reading after which what is known is told
-_ENDED = ("done", "failed", "stopped")
 
-Signature = tuple[tuple[int, int] | None, ...]
+_Stamp = tuple[int, int] | None  # of a file: when it was written to, and its size
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Entry:
 
     directory: RunDirectory
     condition: RunCondition | None = None
+    about: About = field(default_factory=About)
+    differs: tuple[str, ...] = ()  # the settings that tell it from other runs of its name
     experiment: str = ""
     settings: dict[str, Any] = field(default_factory=dict)  # the experiment whole
     title: str = ""
@@ -41,6 +45,7 @@ class Entry:
     remaining: float | None = None  # seconds from its last event
     reason: str = ""
     outstanding: bool = False  # whether it is done and yet has something left
+    origins: frozenset[str] = frozenset()  # the names of runs that cells were taken from
 
     @property
     def goes_on(self) -> bool:
@@ -48,9 +53,46 @@ class Entry:
         return self.condition in ("starting", "running")
 
     @property
+    def over(self) -> bool:
+        """Whether no worker is at it or may be, so that it can be deleted."""
+        return self.condition in ("done", "failed", "stopped", "lost")
+
+    @property
     def resumable(self) -> bool:
         """Whether a worker can be put to what is left of it."""
         return self.condition in ("stopped", "lost", "failed") or self.outstanding
+
+
+class _Known:
+    """A run's log as far as it was read, and the entry that was made of it."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.entry = Entry(directory)
+        self._files: tuple[_Stamp, ...] = ()
+        self._said: _Stamp = None
+        self._log: tuple[EventReader, RunState] | None = None
+
+    def look(self) -> None:
+        """Read what was added since the last time; only a worker can change how a run is without changing a file."""
+        directory = self.entry.directory
+        now = tuple(map(_stamp, (directory.events, directory.info, directory.launched, directory.experiment)))
+        if now != self._files or self.entry.goes_on:
+            self._follow(now)
+        said = _stamp(directory.about)
+        if said != self._said:
+            self._said, self.entry = said, replace(self.entry, about=directory.read_about())
+
+    def _follow(self, now: tuple[_Stamp, ...]) -> None:
+        before, directory = self.entry, self.entry.directory
+        reader, state = self._log or (EventReader(directory.events, steps=False), RunState())
+        if now != self._files:
+            added = reader.poll()
+            state = RunState() if reader.restarted else state
+            state.apply_all(added)
+        self._files = now
+        self.entry = replace(_entry(directory, state), about=before.about, differs=before.differs)
+        # what has ended is rarely asked again, so two hundred of them needn't be kept
+        self._log = (reader, state) if self.entry.goes_on else None
 
 
 class Catalogue:
@@ -58,41 +100,40 @@ class Catalogue:
 
     def __init__(self, parent: Path | None = None) -> None:
         self._parent = parent
-        self._known: dict[Path, tuple[Signature, RunState, Entry]] = {}
+        self._known: dict[Path, _Known] = {}
+        self._settings: list[dict[str, Any]] = []
+        self._apart: list[tuple[str, ...]] = []
+        self._one_at_a_time = threading.Lock()
 
     def look(self, told: Callable[[list[Entry]], None] = lambda _: None) -> list[Entry]:
         """Every run's entry; `told` gets what is known so far, now and then while there is much to read."""
-        directories = all_runs(self._parent)
-        kept = {directory.path for directory in directories}
-        self._known = {path: known for path, known in self._known.items() if path in kept}
-        if any(directory.path not in self._known for directory in directories):
-            told(self._entries(directories))
-        since = time.monotonic()
-        for directory in directories:
-            self._read(directory)
-            if time.monotonic() - since > _BATCH:
-                told(self._entries(directories))
-                since = time.monotonic()
-        return self._entries(directories)
+        with self._one_at_a_time:
+            directories = all_runs(self._parent)
+            before, self._known = self._known, {d.path: self._known.get(d.path) or _Known(d) for d in directories}
+            if self._known.keys() - before.keys():
+                told(self._entries())
+            since = time.monotonic()
+            for known in self._known.values():
+                known.look()
+                if time.monotonic() - since > _BATCH:
+                    told(self._entries())
+                    since = time.monotonic()
+            self._tell_apart()
+            return self._entries()
 
-    def _entries(self, directories: list[RunDirectory]) -> list[Entry]:
-        return [self._known[d.path][2] if d.path in self._known else Entry(d) for d in directories]
+    def _entries(self) -> list[Entry]:
+        return [known.entry for known in self._known.values()]
 
-    def _read(self, directory: RunDirectory) -> None:
-        files = (directory.events, directory.info, directory.launched, directory.experiment)
-        now = tuple(_stamp(path) for path in files)
-        signature, state, entry = self._known.get(directory.path, (None, RunState(), Entry(directory)))
-        if now == signature and entry.condition in _ENDED:
-            return  # nothing that ended changes its mind without a file that says so
-        if now != signature:
-            state = quick_state(directory)
-        entry = _entry(directory, state)
-        if entry.condition in _ENDED:
-            state = RunState()  # isn't asked again, so two hundred of them needn't be kept
-        self._known[directory.path] = (now, state, entry)
+    def _tell_apart(self) -> None:
+        settings = [entry.settings for entry in self._entries()]
+        if settings != self._settings:
+            self._settings, self._apart = settings, [tuple(each) for each in telling_apart(settings)]
+        for known, differs in zip(self._known.values(), self._apart, strict=True):
+            if known.entry.differs != differs:
+                known.entry = replace(known.entry, differs=differs)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> _Stamp:
     with contextlib.suppress(OSError, ValueError):
         found = path.stat()
         return found.st_mtime_ns, found.st_size
@@ -116,6 +157,7 @@ def _entry(directory: RunDirectory, state: RunState) -> Entry:
         remaining=progress.remaining(state, state.updated or 0.0) if condition == "running" else None,
         reason=_reason(directory, state, condition),
         outstanding=condition == "done" and outstanding(directory, state),
+        origins=frozenset(state.origins()),
     )
 
 
@@ -147,8 +189,8 @@ class Lookout:
     `told` is called in that thread, with the newest list only where it isn't the one told before.
     """
 
-    def __init__(self, told: Callable[[list[Entry]], None], parent: Path | None = None, every: float = LOOK) -> None:
-        self._catalogue, self._told, self._every = Catalogue(parent), told, every
+    def __init__(self, told: Callable[[list[Entry]], None], catalogue: Catalogue, every: float = LOOK) -> None:
+        self._catalogue, self._told, self._every = catalogue, told, every
         self._last: list[Entry] | None = None
         self._closed, self._watching, self._now = threading.Event(), threading.Event(), threading.Event()
         self._watching.set()
@@ -161,6 +203,10 @@ class Lookout:
     def resume(self) -> None:
         """Look again, at once."""
         self._watching.set()
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Look at once, unless paused."""
         self._now.set()
 
     def close(self) -> None:

@@ -110,6 +110,8 @@ RUNS = [
     key("slash", "filter", "filter", "Show only runs that hold what you type", "runs.filter"),
     key("o", "sort", "sort", "Sort by age, by name or by status", "runs.sort"),
     key("escape", "back", "back", "Back to the grid", "runs.back", show=True),
+    key("l", "label", "label", "Give this run a label and a note", "runs.label", show=True),
+    key("D", "delete", "delete", "Delete this run; it asks twice, and never deletes one that runs", "runs.delete"),
 ]
 
 LIST = [
@@ -157,6 +159,21 @@ EXPORT = [
     *ANYWHERE,
 ]
 
+LABEL = [
+    # priority: a field has an `enter` of its own, which would hide this
+    replace(key("enter", "take", "keep", "Keep both as they are written here", "label.take", show=True), priority=True),
+    key(
+        "tab,down,up",
+        "app.focus_next",
+        "label or note",
+        "From the label to the note, or back",
+        "label.other",
+        show=True,
+    ),
+    key("escape", "leave", "back", "Leave both as they were", "label.leave", show=True),
+    ANYWHERE[-1],  # a field takes the letter that asks for help
+]
+
 CONFIRM = [
     key("y", "answer(True)", "yes", "Do it", "confirm.yes", show=True),
     key("n,escape", "answer(False)", "no", "Leave everything as it is", "confirm.no", show=True),
@@ -187,6 +204,7 @@ SCREENS: dict[str, list[Binding]] = {
     "compare": [*COMPARE, *APP],
     "presets": [*PRESETS, *APP],
     "export": EXPORT,
+    "label": LABEL,
     "confirm": CONFIRM,
     "help": HELP,
 }

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchtui.run.directory import RunDirectory
+    from stitchtui.tui.catalogue import Catalogue
     from stitchtui.tui.watch import RunWatch
 
 
@@ -24,8 +25,15 @@ class Shell(Protocol):
     def watched(self) -> "RunWatch":
         """The run that is shown; of no run until one is opened."""
 
+    @property
+    def catalogue(self) -> "Catalogue":
+        """Every run there is, as far as that was read since the app began."""
+
     def open_run(self, directory: "RunDirectory") -> None:
         """Watch the run in `directory` from now on, and show its grid."""
+
+    def forget_run(self, directory: "RunDirectory") -> None:
+        """Watch the newest run in place of the one in `directory`, which was deleted, if that is watched."""
 
     def open_new(self, prepared: "Mapping[str, Any] | None" = None) -> None:
         """Show New, filled in with `prepared`: an experiment as `Experiment.plain()` gives it."""

@@ -8,6 +8,7 @@ from textual.binding import Binding
 
 import stitchtui.tui
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.catalogue import Catalogue
 
 
 class LittleApp(App):
@@ -22,6 +23,7 @@ class LittleApp(App):
     def __init__(self, screen, ascii=False):
         super().__init__()
         self.ascii = ascii
+        self.catalogue = Catalogue()
         self.opened = []
         self.said = []
         self._make = screen

@@ -25,7 +25,7 @@ async def there(pilot):
     """Wait until the screen is there, and knows the run if it lists any."""
     await wait_for(pilot, lambda: pilot.app.screen.focused, "the screen is there")
     if isinstance(pilot.app.screen, RunsScreen):
-        await wait_for_text(pilot, "lost")
+        await wait_for_text(pilot, "its worker died")
 
 
 async def open_help(pilot):

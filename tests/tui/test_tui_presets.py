@@ -12,6 +12,7 @@ from stitchtui.spec.network_seeds import in_every_seed
 from stitchtui.spec.presets import list_presets, load_preset
 from stitchtui.tui import recipe
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.catalogue import Catalogue
 from stitchtui.tui.screens import actions, presets
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.new import NewScreen
@@ -80,7 +81,7 @@ async def test_the_description_is_read_on_with_page_down_where_it_is_long():
 
 async def test_what_is_being_read_stays_in_place_until_another_preset_is_marked(monkeypatch):
     read = threading.Event()
-    monkeypatch.setattr(presets.Catalogue, "look", lambda self: read.wait(60) and [])
+    monkeypatch.setattr(Catalogue, "look", lambda self: read.wait(60) and [])
     taken = []
     honest = presets._last_verdict
     monkeypatch.setattr(presets, "_last_verdict", lambda *args: taken.append(read.is_set()) or honest(*args))

@@ -15,17 +15,17 @@ from pilot import (
     tasks_of,
     wait_for,
     wait_for_text,
+    write_cell,
     write_start,
 )
 from textual.widgets import Input
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
+from stitchtui.run.about import About
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import CellFailed, EventWriter, RunFinished, Warned
-from stitchtui.run.state import RunState
+from stitchtui.run.events import CellFailed, EventWriter, RunFinished
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.catalogue import Catalogue
 from stitchtui.tui.screens import actions
 from stitchtui.tui.screens.confirm import ConfirmScreen
 from stitchtui.tui.screens.export import ExportScreen
@@ -87,9 +87,12 @@ def line_of(app, name):
 async def test_every_run_is_listed_with_its_condition(three_runs, size):
     async with little().run_test(size=size) as pilot:
         await wait_for_text(pilot, "3 runs, 1 going on")
-        assert line_of(pilot.app, DONE).split()[1:3] == ["done", "100%"]
-        assert "lost" in line_of(pilot.app, LOST)
-        assert "running" in line_of(pilot.app, GOING)
+        shown = {name: line_of(pilot.app, name).split() for name in (DONE, LOST, GOING)}
+        words = [(DONE, "✓", "done"), (LOST, "†", "lost"), (GOING, "▸", "running")]
+        for name, glyph, status in words:
+            assert shown[name][0] == glyph
+            assert (status in shown[name]) == (size[0] >= 80)
+        assert "100%" in shown[DONE]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -291,6 +294,40 @@ async def test_copy_names_the_clipboard_and_the_file(three_runs):
         assert Path(pilot.app.said[-1].rpartition("and to ")[2]).read_text() == f"{path}\n"
 
 
+async def test_a_label_and_a_note_are_written_beside_the_run_and_shown_in_the_list(three_runs):
+    async with little().run_test(size=(120, 36)) as pilot:
+        await to(pilot, LOST)
+        await pilot.press("l", *"wide", "tab", *"bare", "enter")
+        await wait_for(pilot, lambda: " wide" in line_of(pilot.app, LOST), "the list shows the label")
+        await wait_for_text(pilot, "out of memory; bare")
+        assert three_runs[1].read_about() == About("wide", "bare")
+        await pilot.press("l", *"other", "escape", "slash", *"wide")
+        await wait_for_text(pilot, "1 with 'wide'")
+    assert three_runs[1].read_about().label == "wide"
+
+
+async def test_a_run_is_deleted_by_two_answers_and_another_takes_its_place_in_the_grid(three_runs):
+    done, lost, going = three_runs
+    with EventWriter(lost.events) as writer:
+        write_cell(writer, tasks_of(make_experiment(), "task")[0], "stem", 1.0, reused_from=DONE)
+    app = StitchApp(done)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("r")
+        await to(pilot, DONE)
+        await pilot.press("D")
+        await wait_for_text(pilot, f"taken over by {LOST}")
+        await pilot.press("y", "n", "D", "y", "enter")  # which is no, as it is marked
+        assert isinstance(app.screen, RunsScreen) and done.events.is_file()
+        await pilot.press("D", "y", "y")
+        await wait_for_text(pilot, "2 runs")
+        await wait_for(pilot, lambda: app.watched.directory == lost, "the newest of the others is watched")
+        assert not done.path.exists()
+        for name in (GOING, LOST):
+            await pilot.press("g" if name == LOST else "G", "D")
+            assert isinstance(app.screen, ConfirmScreen) == (name == LOST), "only what is over can be deleted"
+    assert lost.path.is_dir() and going.path.is_dir()
+
+
 @pytest.mark.parametrize(("downs", "suffix"), [(0, "csv"), (1, "json"), (3, "txt"), (5, "pdf")])
 async def test_export_writes_what_the_report_says_and_names_the_file(three_runs, tmp_path, monkeypatch, downs, suffix):
     monkeypatch.chdir(tmp_path)
@@ -346,11 +383,14 @@ async def test_export_warns_before_it_replaces_a_file(three_runs, tmp_path):
         await wait_for_text(pilot, "will be replaced")
 
 
-async def test_ascii_draws_nothing_else(three_runs):
-    async with little(ascii=True).run_test(size=(80, 24)) as pilot:
+async def test_ascii_draws_nothing_else_and_help_says_what_its_signs_mean(three_runs):
+    async with little(ascii=True).run_test(size=(80, 50)) as pilot:
         await wait_for_text(pilot, "3 runs, 1 going on")
         lines = [line for line in screen_text(pilot.app).splitlines() if "2026" in line or "runs" in line]
         assert lines and all(line.isascii() for line in lines)
+        assert [line_of(pilot.app, name).split()[0] for name in (DONE, LOST, GOING)] == ["+", "!", ">"]
+        await pilot.press("question_mark")
+        await wait_for_text(pilot, "!  lost: its worker died")
 
 
 @pytest.mark.parametrize("looks", ["NO_COLOR", "textual-light", "textual-dark", "ansi-dark"])
@@ -375,31 +415,6 @@ async def test_a_mouse_click_moves_the_cursor(three_runs):
         await to(pilot, DONE)
         await pilot.click(RunList, offset=(5, 3))
         await wait_for(pilot, lambda: chosen(pilot.app) == GOING, "the cursor is there")
-
-
-def test_the_catalogue_reads_a_log_again_only_when_it_differs(three_runs, monkeypatch):
-    from stitchtui.tui import catalogue
-
-    read = []
-    monkeypatch.setattr(
-        catalogue, "quick_state", lambda directory: read.append(directory.name) or RunState.load(directory.events)
-    )
-    looked = Catalogue()
-    first = looked.look()
-    assert [entry.directory.name for entry in first] == [DONE, LOST, GOING]
-    assert looked.look() == first
-    assert sorted(read) == sorted([DONE, LOST, GOING])
-    with EventWriter(three_runs[2].events) as writer:
-        writer.write(Warned(text="something new"))
-    looked.look()
-    assert read[3:] == [GOING]
-
-
-def test_the_catalogue_tells_the_names_before_it_has_read_the_logs(three_runs):
-    told = []
-    Catalogue().look(told.append)
-    assert [entry.directory.name for entry in told[0]] == [DONE, LOST, GOING]
-    assert {entry.condition for entry in told[0]} == {None}
 
 
 async def test_two_hundred_runs_fill_the_list_and_the_last_is_two_keys_away():

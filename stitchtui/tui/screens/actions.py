@@ -41,6 +41,29 @@ def ask_stop(app: App[Any], directory: RunDirectory) -> None:
     app.push_screen(ConfirmScreen(question, detail, yes="Stop it", no="Let it run"), answered)
 
 
+def ask_delete(app: App[Any], directory: RunDirectory, facts: str, deleted: Callable[[RunDirectory], None]) -> None:
+    """Ask twice whether to delete the run, of which `facts` tell; if so, do it, and call `deleted` once it is gone."""
+    from stitchtui.run.deletion import delete  # imported late: few visits to the list end in it
+
+    name = plain(directory.name)
+
+    def work() -> str:
+        delete(directory)
+        app.call_later(deleted, directory)
+        return f"{name}: deleted"
+
+    def sure(yes: bool | None) -> None:
+        if yes:
+            in_background(app, work)
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            question, detail = f"Delete {name} for good?", "Nothing brings back its numbers, stitches and log."
+            app.push_screen(ConfirmScreen(question, detail, yes="Delete it for good", no="Keep it"), sure)
+
+    app.push_screen(ConfirmScreen(f"Delete {name}?", facts, yes="Delete it", no="Keep it"), answered)
+
+
 def resume(app: App[Any], directory: RunDirectory) -> None:
     """Go on with a run that was stopped, lost or failed, without holding up the screen."""
     in_background(app, lambda: resumed(directory))

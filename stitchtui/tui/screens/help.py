@@ -13,6 +13,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from stitchtui.base.text import plain
+from stitchtui.report.wording import to_ascii
 from stitchtui.tui import keys
 from stitchtui.tui.glossary import GLOSSARY
 from stitchtui.tui.own_keys import keymap_path
@@ -45,6 +46,7 @@ class HelpScreen(ModalScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         where: Screen[Any] = self.app.screen
+        self._legend: dict[str, str] = getattr(where, "legend", {})
         bindings = where.active_bindings.values()
         self._keys = key_rows(self.app, [each for each in bindings if _rank(each) < _COMMON])
         self._common = key_rows(self.app, [each for each in bindings if _rank(each) == _COMMON])
@@ -62,9 +64,13 @@ class HelpScreen(ModalScreen[None]):
     def _content(self) -> RenderableType:
         named = self.app.size.width >= _NAMES_FROM
         where = " (on the right)" if named else f" (shown from {_NAMES_FROM} columns on)"
+        ascii = bool(getattr(self.app, "ascii", False))
+        glyphs = [(to_ascii(glyph) if ascii else glyph, meaning) for glyph, meaning in self._legend.items()]
+        legend: list[RenderableType] = [_heading("Signs here"), _table(glyphs, "bold")] if glyphs else []
         return Group(
             _heading("Keys here"),
             _table([row if named else row[:2] for row in self._keys], "bold"),
+            *legend,
             Text(f"\nTo move a key, write its name{where} and the new key to {_keys_file()}\n{_EXAMPLE}"),
             _heading("This terminal"),
             _table(terminal_rows(self.app), ""),

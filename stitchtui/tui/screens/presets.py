@@ -22,7 +22,7 @@ from stitchtui.base.text import plain
 from stitchtui.report.wording import counted, listed, printable, to_ascii
 from stitchtui.spec.plan import resolve
 from stitchtui.tui import keys
-from stitchtui.tui.catalogue import Catalogue, Entry
+from stitchtui.tui.catalogue import Entry
 from stitchtui.tui.clipboard import copy
 from stitchtui.tui.screens import actions
 from stitchtui.tui.screens.confirm import ConfirmScreen
@@ -108,7 +108,7 @@ class PresetsScreen(Screen[None]):
         threading.Thread(target=self._look_back, daemon=True).start()
 
     def _look_back(self) -> None:
-        entries = Catalogue().look()
+        entries = self._app.catalogue.look()
         with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
             self.post_message(_Past(entries))
 

@@ -15,19 +15,22 @@ from textual.widgets import Input, Static
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.base.text import duration, plain
-from stitchtui.report.wording import printable, shortened, to_ascii
+from stitchtui.report.wording import listed, printable, shortened, to_ascii
+from stitchtui.run.about import About
+from stitchtui.run.directory import RunDirectory
 from stitchtui.tui import keys
 from stitchtui.tui.catalogue import Entry, Lookout
 from stitchtui.tui.clipboard import copy
+from stitchtui.tui.conditions import CONDITIONS, legend
 from stitchtui.tui.screens import actions
 from stitchtui.tui.shell import Shell
 from stitchtui.tui.widgets.hints import Hints
-from stitchtui.tui.widgets.run_list import RunList
+from stitchtui.tui.widgets.run_list import RunList, words
 from stitchtui.tui.widgets.text_input import TextInput
 
 _ORDERS = ("newest", "name", "status")
-_OF_ONE = ("open", "stop", "resume", "mark", "compare", "export", "copy")  # what is done to a run
-_RANK = ("running", "starting", "lost", "failed", "stopped", "elsewhere", "done")
+_OF_ONE = ("open", "stop", "resume", "mark", "compare", "label", "delete", "export", "copy")  # what is done to a run
+_RANK = tuple(CONDITIONS)
 
 
 class _Read(Message):
@@ -67,6 +70,11 @@ class RunsScreen(Screen[None]):
         return cast(Shell, self.app)
 
     @property
+    def legend(self) -> dict[str, str]:
+        """What the glyphs in the list mean."""
+        return legend()
+
+    @property
     def unready(self) -> bool:
         """Whether the runs are still to be read."""
         return self._entries is None or any(entry.condition is None for entry in self._entries)
@@ -74,7 +82,7 @@ class RunsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """A line that counts, the filter, the list, what is known of one, the keys."""
         yield Static("reading the runs", id="summary", markup=False)
-        yield TextInput(placeholder="part of a name, title or status", id="filter", compact=True)
+        yield TextInput(placeholder="part of a name, label, setting, title or status", id="filter", compact=True)
         yield RunList(self.stitch_app.ascii, id="runs")
         yield Static(id="facts", markup=False)
         yield Hints()
@@ -82,7 +90,7 @@ class RunsScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin to look for runs."""
         self.set_focus(self.query_one(RunList))
-        self._lookout = Lookout(self._tell)
+        self._lookout = Lookout(self._tell, self.stitch_app.catalogue)
 
     def _tell(self, entries: list[Entry]) -> None:
         self.post_message(_Read(entries))
@@ -123,7 +131,8 @@ class RunsScreen(Screen[None]):
         self._draw_facts()
 
     def _wanted(self, entry: Entry) -> bool:
-        text = f"{entry.directory.name} {entry.title} {entry.condition} {entry.verdicts}".lower()
+        told = (entry.directory.name, words(entry), entry.about.note, entry.title, entry.condition, entry.verdicts)
+        text = " ".join(map(str, told)).lower()
         return all(word in text for word in self._words)
 
     def _sorted(self, entries: list[Entry]) -> list[Entry]:
@@ -168,7 +177,7 @@ class RunsScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys do something for the run under the cursor, if there is one.
 
-        Stop one that goes on, resume one that doesn't and has something left.
+        Stop one that goes on, resume one that doesn't and has something left, delete one that is over.
         """
         if action not in _OF_ONE:
             return super().check_action(action, parameters)
@@ -176,7 +185,7 @@ class RunsScreen(Screen[None]):
         entry = lists.first().chosen if lists else None
         if entry is None:
             return False
-        return {"stop": entry.goes_on, "resume": entry.resumable}.get(action, True)
+        return {"stop": entry.goes_on, "resume": entry.resumable, "delete": entry.over}.get(action, True)
 
     @on(RunList.Chosen)
     def action_open(self) -> None:
@@ -222,6 +231,42 @@ class RunsScreen(Screen[None]):
             return
         both = [each.directory for each in reversed(self._entries or []) if each.directory.path in wanted]
         self.app.push_screen(CompareScreen(both[0], both[1]))
+
+    def action_label(self) -> None:
+        """Write a label and a note."""
+        from stitchtui.tui.screens.label import LabelScreen
+
+        if (entry := self._chosen()) is None:
+            return
+        directory = entry.directory
+
+        def answered(about: About | None) -> None:
+            if about is not None and about != entry.about:
+                actions.in_background(self.app, lambda: self._keep(directory, about))
+
+        self.app.push_screen(LabelScreen(directory.name, entry.about), answered)
+
+    def _keep(self, directory: RunDirectory, about: About) -> None:
+        directory.write_about(label=about.label, note=about.note)
+        self._hurry()
+
+    def action_delete(self) -> None:
+        """Ask twice, then delete the run under the cursor."""
+        if (entry := self._chosen()) is None:
+            return
+        name, others = entry.directory.name, self._entries or []
+        takers = [each.directory.name for each in others if name in each.origins and each.directory.name != name]
+        facts = [f"{entry.condition}: {entry.plan or 'nothing measured'}"]
+        facts += [f"cells of it were taken over by {listed(takers)}; they keep their numbers"] if takers else []
+        actions.ask_delete(self.app, entry.directory, "\n".join(facts), self._deleted)
+
+    def _deleted(self, directory: RunDirectory) -> None:
+        self.stitch_app.forget_run(directory)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if self._lookout is not None:
+            self._lookout.hurry()
 
     def action_export(self) -> None:
         """Write the numbers of the run under the cursor to a file."""
@@ -274,8 +319,9 @@ def _facts(entry: Entry) -> list[str]:
     """What the list has no room for: three lines, and one that may be long."""
     if entry.condition is None:
         return [entry.directory.name, "reading"]
-    first = entry.title or entry.experiment or entry.directory.name
+    first = ": ".join(filter(None, (entry.about.label, entry.title or entry.experiment or entry.directory.name)))
     took = "" if entry.took is None else f"took {duration(entry.took)}"
     left = "" if entry.remaining is None else f"about {duration(entry.remaining)} left"
     second = ", ".join(fact for fact in (entry.device, took, left, entry.plan) if fact)
-    return [first, second, str(entry.directory.path), entry.reason or entry.verdicts or "no verdict yet"]
+    last = (entry.reason or entry.verdicts or "no verdict yet", ", ".join(entry.differs), entry.about.note)
+    return [first, second, str(entry.directory.path), "; ".join(filter(None, last))]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size, Spacing
@@ -19,10 +20,12 @@ from textual.strip import Strip
 from stitchtui.report.wording import printable, shortened, to_ascii
 from stitchtui.tui import keys
 from stitchtui.tui.catalogue import Entry
+from stitchtui.tui.conditions import CONDITIONS
 
-_STATUS, _DONE, _STARTED = 9, 4, 16  # terminal cells; "elsewhere", "100%", "2026-01-02 03:04"
-_NARROWEST_NAME, _WIDEST_NAME = 16, 44
-_VERDICTS_FROM, _STARTED_FROM = 100, 72  # terminal cells of the whole list
+_SIGNS, _GAP = 4, 2  # terminal cells before the name, and between two columns
+_STATUS, _DONE, _VERDICTS, _STARTED = 9, 4, 28, 16  # terminal cells; "elsewhere", "100%", ..., "2026-01-02 03:04"
+_STATUS_FROM, _VERDICTS_FROM, _STARTED_FROM = 72, 110, 140  # terminal cells of the list; a name begins with its time
+_NARROWEST_NAME, _WIDEST_NAME, _NARROWEST_WORDS = 16, 44, 24
 
 
 class RunList(ScrollView, can_focus=True):
@@ -53,6 +56,7 @@ class RunList(ScrollView, can_focus=True):
         self._ascii = ascii
         self._entries: list[Entry] = []
         self._marked: frozenset[Path] = frozenset()
+        self._names = (0, False)  # the longest name, and whether there are words beside some name
 
     @property
     def _width(self) -> int:
@@ -68,11 +72,12 @@ class RunList(ScrollView, can_focus=True):
         """Draw these entries, those in `marked` with a mark."""
         before, old, old_marked = self.chosen, self._entries, self._marked
         self._entries, self._marked = list(entries), marked
+        names, self._names = self._names, _names(entries)
         paths = [entry.directory.path for entry in entries]
         self.virtual_size = Size(self._width, len(entries) + 1)
         place = paths.index(before.directory.path) if before and before.directory.path in paths else self.cursor
         self.set_reactive(RunList.cursor, max(0, min(place, len(entries) - 1)))
-        if [entry.directory.path for entry in old] != paths:
+        if [entry.directory.path for entry in old] != paths or names != self._names:
             self.refresh()
             self._follow()
         else:
@@ -126,7 +131,8 @@ class RunList(ScrollView, can_focus=True):
         width, background = self._width, self.rich_style
         if y == 0:
             style = background + self.get_component_rich_style("run-list--header", partial=True)
-            return _strip([(self._line(" ", "run", "status", "done", "verdicts", "started"), style)], width, background)
+            line = self._line("   ", "run", "status", "done", "label: what differs", "verdicts", "started")
+            return _strip([(line, style)], width, background)
         place = y - 1 + self.scroll_offset.y
         if place >= len(self._entries):
             return Strip.blank(width, background)
@@ -134,38 +140,50 @@ class RunList(ScrollView, can_focus=True):
 
     def _entry_line(self, place: int, background: Style) -> Strip:
         entry = self._entries[place]
-        mark = "*" if entry.directory.path in self._marked else " "
-        done = "" if entry.condition is None else f"{entry.progress:.0%}"
-        line = self._line(mark, entry.directory.name, entry.condition or "reading", done, entry.verdicts, moment(entry))
-        style = background + self._style(entry)
+        look = None if entry.condition is None else CONDITIONS[entry.condition]
+        signs = f"{'*' if entry.directory.path in self._marked else ' '} {look.glyph if look else ' '}"
+        done = "" if look is None else f"{entry.progress:.0%}".rjust(_DONE)
+        status = entry.condition or "reading"
+        line = self._line(signs, entry.directory.name, status, done, words(entry), entry.verdicts, moment(entry))
+        style = background
+        if look is not None and look.style:
+            style += self.get_component_rich_style(f"run-list--{look.style}", partial=True)
         if place == self.cursor:
             style += self.get_component_rich_style("run-list--cursor", partial=True)
         return _strip([(line, style)], self._width, style if place == self.cursor else background)
 
-    def _style(self, entry: Entry) -> Style:
-        if entry.condition in ("starting", "running"):
-            return self.get_component_rich_style("run-list--going", partial=True)
-        if entry.condition in ("lost", "failed"):
-            return self.get_component_rich_style("run-list--trouble", partial=True)
-        return Style() if entry.condition == "done" else self.get_component_rich_style("run-list--dim", partial=True)
+    def _line(self, signs: str, name: str, *others: str) -> str:
+        """The columns that there is room for: the name, the status in words, how far, words on it, verdicts, start."""
+        names, *rooms = self._rooms()
+        parts = [set_cell_size(shortened(printable(name), names, self._ascii), names)]
+        for text, room in zip(others, rooms, strict=True):
+            if room:
+                part = Text(printable(text))
+                part.truncate(room, overflow="ellipsis", pad=True)
+                parts.append(part.plain)
+        line = f"{signs} {(' ' * _GAP).join(parts)}"
+        return set_cell_size(to_ascii(line), self._width) if self._ascii else line
 
-    def _line(self, *texts: str) -> str:
-        mark, name, status, done, verdicts, started = texts
-        width = self._width
-        shows_started, shows_verdicts = width >= _STARTED_FROM, width >= _VERDICTS_FROM
-        room = width - 3 - _STATUS - _DONE - 4 - ((_STARTED + 2) if shows_started else 0)
-        names = max(_NARROWEST_NAME, min(room, _WIDEST_NAME))
-        parts = [f"{mark} {self._fitted(name, names)}", set_cell_size(status, _STATUS), done.rjust(_DONE)]
-        if shows_started:
-            parts.append(set_cell_size(started, _STARTED))
-        if shows_verdicts:
-            parts.append(self._fitted(verdicts, max(0, width - names - 45 + 6)))
-        return "  ".join(parts)
+    def _rooms(self) -> tuple[int, ...]:
+        """How many terminal cells each column has, none where the list is too narrow for it."""
+        since = {_STATUS: _STATUS_FROM, _VERDICTS: _VERDICTS_FROM, _STARTED: _STARTED_FROM}
+        status, verdicts, started = (room if self._width >= least else 0 for room, least in since.items())
+        left = self._width - _SIGNS - sum(room + _GAP for room in (status, _DONE, verdicts, started) if room)
+        longest, any_words = self._names
+        names = min(longest, _WIDEST_NAME, left - _NARROWEST_WORDS - _GAP if any_words else left)
+        names = max(_NARROWEST_NAME, names)
+        return names, status, _DONE, max(0, left - names - _GAP), verdicts, started
 
-    def _fitted(self, text: str, width: int) -> str:
-        shown = printable(text)
-        shown = to_ascii(shown) if self._ascii else shown
-        return set_cell_size(shortened(shown, width, self._ascii), width)
+
+def _names(entries: Sequence[Entry]) -> tuple[int, bool]:
+    """How long the longest name is, in terminal cells, and whether there are words beside some name."""
+    longest = max((cell_len(printable(entry.directory.name)) for entry in entries), default=0)
+    return longest, any(words(entry) for entry in entries)
+
+
+def words(entry: Entry) -> str:
+    """A run's label, and what tells it from others of its name: `wide: epochs 8, family conv3`."""
+    return ": ".join(filter(None, (entry.about.label, ", ".join(entry.differs))))
 
 
 def moment(entry: Entry) -> str:
