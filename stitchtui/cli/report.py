@@ -55,7 +55,10 @@ def report(
     ] = None,
     columns: Annotated[bool, typer.Option("--columns", help="Say what each column of the CSV holds.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Use ASCII characters only.")] = False,
-    no_plot: Annotated[bool, typer.Option("--no-plot", help="Leave the depth curve out.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Say it all: each cut in detail, networks, checks, the depth curve.")
+    ] = False,
+    no_plot: Annotated[bool, typer.Option("--no-plot", help="Leave the depth curve out of what --full says.")] = False,
 ) -> None:
     """Show a run's numbers, or several runs side by side: as text, data, a page or a figure.
 
@@ -76,8 +79,11 @@ def report(
     if target is not None:
         from stitchtui.report.console import as_text
 
-        return _deliver(as_text(state, origin.condition, ascii, not no_plot), target)
-    return _print(state, origin.condition, ascii, not no_plot)
+        return _deliver(as_text(state, origin.condition, ascii, full=full, plot=not no_plot), target)
+    from stitchtui.report.console import draw
+
+    console, ascii = _terminal(ascii)
+    return draw(console, state, origin.condition, ascii, full=full, plot=not no_plot)
 
 
 def _format(flags: dict[str, object], out: Path | None) -> str:
@@ -155,13 +161,6 @@ def _deliver(content: str | bytes, out: Path | None) -> None:
 
     write_out(out, data)
     typer.echo(f"wrote {plain(out)}", err=True)
-
-
-def _print(state: "RunState", condition: str, ascii: bool, plot: bool) -> None:
-    from stitchtui.report.console import draw
-
-    console, ascii = _terminal(ascii)
-    draw(console, state, condition, ascii, plot)
 
 
 def _terminal(ascii: bool) -> "tuple[Console, bool]":

@@ -97,16 +97,11 @@ def _forget(directory: RunDirectory, state: RunState) -> None:
 
 
 def _print_result(state: RunState, ending: str) -> None:
-    from stitchtui.report.console import draw_crosses, draw_grid, print_wrapped
-    from stitchtui.report.summary import summary_lines
+    from stitchtui.report.console import draw
 
     console = output()
     ascii = not console.encoding.lower().startswith("utf")
-    draw_grid(console, state, ascii, console.width if console.is_terminal else None)
-    draw_crosses(console, state, ascii)
-    console.print()
-    for text in summary_lines(state, condition=ending):
-        print_wrapped(console, text, ascii)
+    draw(console, state, ending, ascii, full=False)
 
 
 def _failure(directory: RunDirectory, state: RunState, ending: str) -> Exception:

@@ -36,9 +36,8 @@ def claim_line(state: RunState, claim: Judged) -> str:
 
 
 def claim_lines(state: RunState) -> list[str]:
-    """Every claim in a line of its own, then how they are judged; none where the preset makes none."""
-    found = claims(state)
-    return [*(claim_line(state, claim) for claim in found), *([f"claims: {CLAIMS_HOW}"] if found else [])]
+    """Every claim in a line of its own; none where the preset makes none."""
+    return [claim_line(state, claim) for claim in claims(state)]
 
 
 def claim_counts(state: RunState) -> str:

@@ -11,7 +11,7 @@ from stitchtui.report.depth import depth_plot
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.side_by_side import SideBySide
-from stitchtui.report.summary import summary_lines
+from stitchtui.report.summary import IN_SHORT, TOPICS, summary_lines
 from stitchtui.report.table import cross, grid
 from stitchtui.report.terminal import cross_table, details_shown, details_table, grid_table, ladder_table, runs_table
 from stitchtui.report.wording import printable, to_ascii
@@ -20,9 +20,9 @@ from stitchtui.run.state import RunState
 _PLOT_HEIGHT = 22
 
 
-def as_text(state: RunState, condition: str, ascii: bool, plot: bool) -> str:
-    """What the command prints, as text without colour: the table, what it means and, where asked, the depth curve."""
-    return written(lambda console: draw(console, state, condition, ascii, plot))
+def as_text(state: RunState, condition: str, ascii: bool, *, full: bool, plot: bool = True) -> str:
+    """What the command prints, as text without colour."""
+    return written(lambda console: draw(console, state, condition, ascii, full=full, plot=plot))
 
 
 def written(draw: Callable[[Console], None]) -> str:
@@ -48,10 +48,31 @@ def draw_side_by_side(console: Console, found: SideBySide, ascii: bool) -> None:
         print_wrapped(console, printable(note), ascii)
 
 
-def draw(console: Console, state: RunState, condition: str, ascii: bool, plot: bool) -> None:
-    """Print the grid, what lies behind it, what it means and, where asked, the depth curve."""
+def draw(console: Console, state: RunState, condition: str, ascii: bool, *, full: bool, plot: bool = True) -> None:
+    """Print the grid, the verdicts, what speaks against them and, in `full`, what they rest on and the depth curve."""
+    if state.columns() or not state.crosses():
+        console.print(grid_table(grid(state), console.width, ascii))
+    if full:
+        _draw_details(console, state, ascii)
+    for column in state.crosses():
+        console.print()
+        console.print(cross_table(cross(state, column), console.width, ascii))
+    console.print()
+    said = summary_lines(state, condition=condition, about=TOPICS if full else IN_SHORT)
+    for line in [*said, *_condition_lines(state, condition)]:
+        print_wrapped(console, line, ascii)
+    if full and plot:
+        colour = console.is_terminal and not console.no_color
+        console.print()
+        drawing = depth_plot(state, console.width, _PLOT_HEIGHT, ascii=ascii, colour=colour)
+        console.print(Text.from_ansi(drawing), soft_wrap=True)
+    if not full and state.cells:
+        rest = "each cut in detail, networks, checks, what wasn't measured, the depth curve"
+        print_wrapped(console, f"`stitchtui report {state.run or 'RUN'} --full` says the rest: {rest}", ascii)
+
+
+def _draw_details(console: Console, state: RunState, ascii: bool) -> None:
     width = console.width
-    draw_grid(console, state, ascii, width)
     tables = details(state)
     for table in tables:
         console.print()
@@ -62,28 +83,6 @@ def draw(console: Console, state: RunState, condition: str, ascii: bool, plot: b
     for table in ladders(state):
         console.print()
         console.print(ladder_table(table, width, ascii))
-    draw_crosses(console, state, ascii)
-    console.print()
-    for line in [*summary_lines(state, condition=condition), *_condition_lines(state, condition)]:
-        print_wrapped(console, line, ascii)
-    if plot:
-        colour = console.is_terminal and not console.no_color
-        console.print()
-        drawing = depth_plot(state, width, _PLOT_HEIGHT, ascii=ascii, colour=colour)
-        console.print(Text.from_ansi(drawing), soft_wrap=True)
-
-
-def draw_grid(console: Console, state: RunState, ascii: bool, width: int | None) -> None:
-    """Print the grid, unless the run has nothing but grids of every cut with every cut."""
-    if state.columns() or not state.crosses():
-        console.print(grid_table(grid(state), width, ascii))
-
-
-def draw_crosses(console: Console, state: RunState, ascii: bool) -> None:
-    """Print every cut with every cut of each pair that was measured so."""
-    for column in state.crosses():
-        console.print()
-        console.print(cross_table(cross(state, column), console.width, ascii))
 
 
 def _condition_lines(state: RunState, condition: str) -> list[str]:

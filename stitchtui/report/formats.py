@@ -39,7 +39,7 @@ def _markdown(state: RunState, origin: Origin) -> bytes:
 def _table(state: RunState, origin: Origin) -> bytes:
     from stitchtui.report.console import as_text
 
-    return as_text(state, origin.condition, ascii=False, plot=True).encode()
+    return as_text(state, origin.condition, ascii=False, full=True).encode()
 
 
 def _html(state: RunState, origin: Origin) -> bytes:

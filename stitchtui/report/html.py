@@ -27,7 +27,7 @@ from stitchtui.run.state import RunState
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.measures import PENALTY
 
-_SHOWN_ABOVE = ("run", "data", "networks", "claims", "reading")
+_SHOWN_ABOVE = ("run", "device", "data", "networks", "claims", "how judged", "reading")
 _MOST_COLUMNS: dict[Look, int] = {"full": 8, "brief": 17}  # of a heat map in a page 1100 pixels wide
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from stitchtui.report.claim_lines import CLAIMS_HOW, claims
 from stitchtui.report.details import details, meanings
-from stitchtui.report.readings import reading_lines
+from stitchtui.report.readings import reading_lines, unmeasured_lines
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import paper_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
@@ -82,7 +82,7 @@ def _notes(state: RunState, condition: str) -> Iterable[str]:
         yield ""
         yield f"In the details, {escaped(explained)}."
     yield from _claims(state)
-    if lines := [*paper_lines(state), *reading_lines(state)]:
+    if lines := [*paper_lines(state), *reading_lines(state), *unmeasured_lines(state)]:
         yield ""
         yield from (f"- {escaped(line)}" for line in lines)
     if state.data is not None:

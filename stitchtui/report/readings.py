@@ -42,20 +42,38 @@ def judged(state: RunState, column: Column) -> Judgement | None:
 
 
 def reading_lines(state: RunState) -> Iterable[str]:
-    """For every pair that can be judged whether its penalties can be read as similarity, and why or why not."""
-    plain = state.columns()
-    have = {(c.bottom, c.top) for c in plain if not c.control}
-    for column in [*plain, *(c for c in state.crosses() if (c.bottom, c.top) not in have)]:
-        found = judged(state, column)
-        if found is not None:
-            yield f"{column_name(column)}: {found.sentence}"
-            yield from (f"{column_name(column)}: {remark.text}" for remark in found.remarks)
-            if found.missing:
-                yield f"{column_name(column)}: not measured beside it: {', '.join(found.missing)}"
+    """For every pair that can be judged whether its penalties can be read as similarity, and what speaks against it.
+
+    What is said of several pairs alike is said once.
+    """
+    said: dict[str, list[str]] = {}
+    found = _all_judged(state)
+    for name, each in found:
+        said.setdefault(each.sentence, []).append(name)
+    for name, each in found:
+        for remark in each.remarks:
+            said.setdefault(remark.text, []).append(name)
+    yield from (f"{', '.join(names)}: {text}" for text, names in said.items())
     for column in state.crosses():
         if _triangle(state, column) == "found":
             ends = f"later layers of {column.bottom} stitch well into earlier ones of {column.top}"
             yield f"{column_name(column)}: {ends}, but not earlier into later (the triangle of Hernandez et al. 2023)"
+
+
+def unmeasured_lines(state: RunState) -> Iterable[str]:
+    """What wasn't measured beside each pair that could be judged, though it might speak against it."""
+    said: dict[str, list[str]] = {}
+    for name, each in _all_judged(state):
+        if each.missing:
+            said.setdefault(", ".join(each.missing), []).append(name)
+    yield from (f"{', '.join(names)}: not measured beside it: {missing}" for missing, names in said.items())
+
+
+def _all_judged(state: RunState) -> list[tuple[str, Judgement]]:
+    plain = state.columns()
+    have = {(c.bottom, c.top) for c in plain if not c.control}
+    columns = [*plain, *(c for c in state.crosses() if (c.bottom, c.top) not in have)]
+    return [(column_name(column), found) for column in columns if (found := judged(state, column)) is not None]
 
 
 def _rows(state: RunState, column: Column) -> dict[str, str]:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
 from stitchtui.base.text import duration
-from stitchtui.report.claim_lines import claim_lines
+from stitchtui.report.claim_lines import CLAIMS_HOW, claim_lines, claims
 from stitchtui.report.harm import warnings
-from stitchtui.report.readings import reading_lines
+from stitchtui.report.readings import reading_lines, unmeasured_lines
 from stitchtui.report.references import beside, likeness
 from stitchtui.report.wording import (
     bounds,
@@ -29,10 +29,15 @@ from stitchtui.spec.curves import Curve
 from stitchtui.spec.measures import CKA
 
 Topic = Literal[
-    "run", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "end points", "controls",
-    "failed", "claims", "reused", "checks", "failed checks", "passed checks", "warnings",
+    "run", "device", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "unmeasured",
+    "end points", "controls", "failed", "claims", "how judged", "reused", "checks", "failed checks", "passed checks",
+    "warnings",
 ]  # fmt: skip
 TOPICS: tuple[Topic, ...] = get_args(Topic)
+IN_SHORT: tuple[Topic, ...] = (
+    "run", "verdicts", "empty", "readings", "failed", "claims", "failed checks", "warnings",
+)  # fmt: skip
+"""What a short report says beside the grid: verdicts, and what speaks against them."""
 
 
 def summary_lines(state: RunState, *, condition: str | None = None, about: Collection[Topic] = TOPICS) -> list[str]:
@@ -43,6 +48,7 @@ def summary_lines(state: RunState, *, condition: str | None = None, about: Colle
     """
     said: dict[Topic, Iterable[str]] = {
         "run": _run(state, condition or state.status),
+        "device": _device(state, condition or state.status),
         "data": _data(state),
         "networks": _networks(state),
         "reading": _reading(state),
@@ -50,10 +56,12 @@ def summary_lines(state: RunState, *, condition: str | None = None, about: Colle
         "empty": _empty(state),
         "paper": paper_lines(state),
         "readings": reading_lines(state),
+        "unmeasured": unmeasured_lines(state),
         "end points": _end_points(state),
         "controls": _beware(state),
         "failed": _failed(state),
         "claims": claim_lines(state),
+        "how judged": [f"claims: {CLAIMS_HOW}"] if claims(state) else [],
         "reused": _reused(state),
         "checks": _checks(state),
         "failed checks": _failed_checks(state),
@@ -71,6 +79,11 @@ def _run(state: RunState, condition: str) -> Iterable[str]:
     yield f"run: {run_name(state)}, {condition}{reason}"
     if state.about.note:
         yield f"note: {state.about.note}"
+
+
+def _device(state: RunState, condition: str) -> Iterable[str]:
+    if state.status == "empty":
+        return
     started = "" if state.started is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started))
     took = _took(state, condition)
     yield f"device: {state.device or 'unknown'}; started {started}{f', {took}' if took else ''}"

@@ -14,9 +14,9 @@ from stitchtui.tui.widgets.inspector import wrapped
 _MARKS: dict[Verdict, tuple[str, str]] = {"confirmed": ("✓", "+"), "rejected": ("✗", "x"), "undecided": ("?", "?")}
 _BEWARE: tuple[Topic, ...] = ("failed", "failed checks", "warnings")
 _RESTS_ON: tuple[Topic, ...] = (
-    "run", "data", "networks", "reading", "end points", "reused", "checks", "passed checks",
+    "run", "device", "data", "networks", "reading", "end points", "reused", "checks", "passed checks",
 )  # fmt: skip
-_FOUND = tuple(topic for topic in TOPICS if topic not in (*_BEWARE, *_RESTS_ON, "claims"))
+_FOUND = tuple(topic for topic in TOPICS if topic not in (*_BEWARE, *_RESTS_ON, "claims", "how judged"))
 
 
 def finding_lines(state: RunState, condition: str, width: int, ascii: bool = False) -> list[Text]:

@@ -178,7 +178,7 @@ def test_on_a_terminal_the_summary_breaks_between_words_with_an_indent(capsys, m
     watching._print_result(state, "done")
     text = file.getvalue()
     assert max(map(len, text.splitlines())) <= 50
-    assert "penalty: error(stitched) - error(top), in points\n  of test error," in text
+    assert "says the\n  rest: each cut" in text
 
 
 def test_a_resumed_worker_that_dies_at_once_is_not_taken_for_the_end_before_it(fake_worker, capsys):

@@ -59,7 +59,10 @@ _SEVERAL: list[Case] = [
 
 
 def _one(run: str) -> list[Case]:
-    return [*_SEVERAL, ("report.csv", ("--csv",), 100), ("report.json", ("--json",), 100)]
+    full = [
+        (file, (*flags, "--full") if file.startswith("wide") else flags, columns) for file, flags, columns in _SEVERAL
+    ]
+    return [*full, ("report.csv", ("--csv",), 100), ("report.json", ("--json",), 100)]
 
 
 def rendered(words: tuple[str, ...], columns: int) -> str:

@@ -60,8 +60,18 @@ def test_run_is_found_by_path_wherever_it_was_copied(run: Path, tmp_path: Path) 
     assert f"run: {NAME}, done" in output(str(copied))
 
 
+def test_what_a_small_run_found_fits_a_screen_and_the_way_to_the_rest_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STITCHTUI_RUNS", str(Path(__file__).parents[1] / "golden" / "runs"))
+    text = output("20260101-120000-quickstart")
+    assert len(text.splitlines()) <= 40
+    for words in ("verdict", "connected at epsilon 3 points and at any margin from", "as similarity", "--full"):
+        assert words in text
+
+
 def test_table_summary_and_curve_fit_80_columns_when_piped(run: Path) -> None:
-    text = output()
+    text = output("--full")
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "verdict" in text
     assert "network a: test error 3.25 %" in text
@@ -70,7 +80,7 @@ def test_table_summary_and_curve_fit_80_columns_when_piped(run: Path) -> None:
 
 
 def test_details_of_each_pair_stand_between_the_grid_and_the_summary(run: Path) -> None:
-    text = output()
+    text = output("--full")
     places = [text.index(words) for words in ("verdict", "a > b: affine, task", "b > a: affine, task", "run: ")]
     assert places == sorted(places)
     assert "agree: images on which the stitched network says what the top says" in " ".join(text.split())
@@ -82,7 +92,7 @@ def test_width_follows_columns(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_curve_can_be_left_out(run: Path) -> None:
-    assert "against depth" not in output("--no-plot")
+    assert "against depth" not in output("--full", "--no-plot")
 
 
 def test_ascii_output_has_only_ascii(run: Path) -> None:

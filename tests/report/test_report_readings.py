@@ -3,7 +3,7 @@
 import pytest
 from made_events import cell, event, experiment, network_ready, run_started
 
-from stitchtui.report.readings import judged, reading_lines
+from stitchtui.report.readings import judged, reading_lines, unmeasured_lines
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Request
 from stitchtui.spec.plan import resolve
@@ -132,6 +132,6 @@ def test_controls_that_were_trained_for_less_long_say_nothing_of_a_pair() -> Non
 
 
 def test_what_was_not_measured_is_said() -> None:
-    lines = list(reading_lines(measured({"": 1.0, "random_bottom": 40.0, "cluster_noise": 30.0})))
-    (said,) = [line for line in lines if line.startswith("a > b: not measured beside it: ")]
+    (said,) = unmeasured_lines(measured({"": 1.0, "random_bottom": 40.0, "cluster_noise": 30.0}))
+    assert said.startswith("a > b, b > a: not measured beside it: ")
     assert "a random top" in said and "a random bottom" not in said
