@@ -1,17 +1,20 @@
-"""How fast this device is with each kind of network: a short batch is tried, from which those of a run follow."""
+"""How fast this device is: a few layers are tried, and a network's FLOPs and bytes are counted without its numbers."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
+from typing import Any
 
 import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 from stitchtui.base.device import finish
-from stitchtui.measure.feed import pixels
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.session import Session
-from stitchtui.stitching.fold import folded
 from stitchtui.stitching.stitches import parameter_count
 from stitchtui.stitching.streamed import double
 
@@ -21,6 +24,10 @@ ENOUGH, TRIES = 0.25, 5
 """Seconds that no batch but the smallest may take, and how often one is tried at the most."""
 SIZE = 192
 """The side of the matrices that are multiplied and taken apart."""
+CHANNELS, SIDE = 48, 16
+"""Of the images that a layer is tried on."""
+BACK = 2
+"""How many forward passes a frozen network takes that is gone back through to its input."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,43 @@ class Line:
 
 @dataclass(frozen=True)
 class Speed:
-    """The speed of a network run forward in float32, and of a frozen one run forward and back to its input."""
+    """The speed of a network run forward in float32, and of a frozen one run forward and back to its input, both."""
 
     forward: Line
     back: Line
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds on a device: of a FLOP in a product of matrices and in a convolution, of a byte, of operations."""
+
+    flop: float
+    convolved: float
+    byte: float
+    layer: float
+    operation: float
+    cubed: float
+
+
+@cache
+def rates(device: torch.device, _threads: int) -> Rates:
+    """What a device takes, tried once in a process on layers of a middling size: a second or so, whatever is to run."""
+    x = torch.ones(SIZE, SIZE, device=device)
+    small = torch.ones(8, device=device, requires_grad=True)
+    spread = double(torch.randn(SIZE, SIZE, generator=torch.Generator().manual_seed(0)).to(device))
+    images = torch.ones(MOST, CHANNELS, SIDE, SIDE, device=device).to(memory_format=torch.channels_last)
+    layer = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).to(device).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        convolved = line(lambda count: layer(images[:count]), device)
+        passed = line(lambda count: images[:count].relu(), device)
+    return Rates(
+        flop=least(lambda: x @ x, device) / (2 * SIZE**3),
+        convolved=convolved.each / (2 * 9 * CHANNELS**2 * SIDE**2),
+        byte=passed.each / (2 * images[0].nbytes),
+        layer=least(lambda: layer(images[:1, :, :4, :4]), device),
+        operation=least(lambda: (small * small).sum().backward(), device) / 2,
+        cubed=least(lambda: torch.linalg.eigh(spread @ spread.T), spread.device) / SIZE**3,
+    )
 
 
 def line(work: Callable[[int], object], device: torch.device) -> Line:
@@ -69,49 +109,60 @@ def least(work: Callable[[], object], device: torch.device) -> float:
 
 
 class Calibration:
-    """What is known of a session's device and networks; one of each shape is tried, when first asked for."""
+    """What is known of a device and of a session's networks: FLOPs and bytes are counted, and their speed was tried."""
 
-    def __init__(self, session: Session) -> None:
-        self.session, self.device = session, session.device
+    def __init__(self, session: Session, device: torch.device) -> None:
+        self.session = session
+        self._rates = rates(device, torch.get_num_threads())
         self._known: dict[tuple[object, ...], Speed] = {}
 
-    @cached_property
+    @property
     def operation(self) -> float:
         """Seconds of a small operation and what goes back through it, where there is next to nothing to compute."""
-        x = torch.ones(8, device=self.device, requires_grad=True)
-        return least(lambda: (x * x).sum().backward(), self.device) / 2
+        return self._rates.operation
 
-    @cached_property
+    @property
     def flop(self) -> float:
         """Seconds of a floating-point operation in a product of float32 matrices."""
-        x = torch.ones(SIZE, SIZE, device=self.device)
-        return least(lambda: x @ x, self.device) / (2 * SIZE**3)
+        return self._rates.flop
 
-    @cached_property
+    @property
     def cubed(self) -> float:
         """Seconds in which a covariance in float64 is taken apart, divided by the third power of its size."""
-        x = double(torch.randn(SIZE, SIZE, device=self.device))
-        return least(lambda: torch.linalg.eigh(x @ x.T), x.device) / SIZE**3
+        return self._rates.cubed
 
     def speed(self, loaded: Loaded) -> Speed:
         """The speed of one network, or of the first of its shape that was asked for."""
         key = shape(loaded)
         if key not in self._known:
-            chain = self.session.chain(loaded, [])
-            copied, part = folded(chain, torch.float32), self.session.dataset.train.images
-
-            def batch(images: int) -> torch.Tensor:
-                return pixels(part[torch.arange(images, device=part.device) % len(part)])
-
-            def forward(images: int) -> None:
-                with torch.no_grad():
-                    chain.features(batch(images))
-
-            def back(images: int) -> None:
-                copied.features(batch(images).requires_grad_())[-1].sum().backward()
-
-            self._known[key] = Speed(line(forward, self.device), line(back, self.device))
+            images, rates = self.session.example(loaded), self._rates
+            with torch.no_grad(), _Counted() as counted:
+                loaded.traced.module(images)
+            each = (counted.flops * rates.convolved + counted.bytes * rates.byte) / len(images)
+            forward = Line(counted.operations * rates.layer, each)
+            # Gradients in the images alone take each product once more, with twice the numbers to be read.
+            self._known[key] = Speed(forward, Line(BACK * forward.fixed, BACK * forward.each))
         return self._known[key]
+
+
+class _Counted(TorchDispatchMode):
+    """Counts the FLOPs of what is computed inside, the bytes that it reads and writes, and its operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = self.bytes = self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Compute it, and count what moves or makes numbers."""
+        out = func(*args, **(kwargs or {}))
+        if func.is_view:
+            return out
+        if (flops := flop_registry.get(func.overloadpacket)) is not None:
+            self.flops += flops(*args, **(kwargs or {}), out_val=out)
+        tensors = [leaf for leaf in tree_leaves((args, out)) if isinstance(leaf, torch.Tensor)]
+        self.bytes += sum(tensor.nbytes for tensor in tensors)
+        self.operations += 1
+        return out
 
 
 def shape(loaded: Loaded) -> tuple[object, ...]:

@@ -1,40 +1,48 @@
-"""What a plan will take: images and FLOPs counted, times what a short batch of each kind of network takes here.
+"""What a plan will take: images, FLOPs and bytes counted on networks without numbers, times how fast this device is.
 
-About right is enough: within a factor of two on an idle machine, before a run has an ETA of its own.
+About right is enough: within a factor of three on an idle machine, before a run has an ETA of its own.
 """
 
 import copy
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from stitchtui.base.device import held_memory, pick
-from stitchtui.base.work import finish
-from stitchtui.data.dataset import Dataset, Part
+from stitchtui.base.device import held_memory, memory_budget, pick
+from stitchtui.base.errors import BadInput
+from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.execute.calibration import Calibration, Speed
+from stitchtui.execute.meta_build import MetaBuild, ShapesOnly
 from stitchtui.execute.task_costs import LEARNT, NUMBER, TaskCosts
 from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.session import Session
+from stitchtui.measure.session import EXAMPLE_IMAGES, Session
 from stitchtui.networks import by_name, linear_heads
 from stitchtui.networks.frozen import frozen, start_from
 from stitchtui.networks.heads import last_linear
 from stitchtui.networks.making import naming, own_data
-from stitchtui.networks.network import Network, freeze, weight_digest
-from stitchtui.networks.obtain import at_hand, from_file, from_name, obtain
-from stitchtui.spec.experiment import Experiment, NetworkSpec
+from stitchtui.networks.network import Network, freeze
+from stitchtui.networks.obtain import at_hand, from_file, from_name
+from stitchtui.spec.experiment import DataSpec, Experiment, NetworkSpec
 from stitchtui.spec.plan import Plan, resolve
 from stitchtui.spec.training_order import whole
+from stitchtui.stitching.chain import Chain, Normalise
+from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.memory import saved_by
 from stitchtui.stitching.stitches import parameter_count
 
 Row = dict[str, Any]
 """{"task": id, "cells": how many, "seconds": float, "bytes": int}"""
 
-FEWEST = 4
-"""Images that a network is looked at with."""
+META, CPU = torch.device("meta"), torch.device("cpu")
+MOST_KNOWN = 16
+_KNOWN: dict[tuple[object, ...], Loaded] = {}
+"""Networks without numbers that an estimate has looked at, by what they are made of: the next asks for the same."""
 SEEN = {"classify": 1, "rotation": 1, "simclr": 2}
 """How often a step of each task runs the network for an image."""
 
@@ -45,36 +53,57 @@ def estimate(experiment: Experiment, device_name: str) -> list[Row]:
     Networks that would have to be trained are stood in for by untrained ones of the same shape. Bytes are what this
     process holds by then, and what a step or a pass takes beside it. Raises BadInput as a run would.
     """
-    with torch.random.fork_rng():  # building stand-ins draws numbers
+    with torch.random.fork_rng(), ShapesOnly():  # building stand-ins draws numbers
         return _rows(resolve(experiment), pick(device_name))
 
 
 def _rows(plan: Plan, device: torch.device) -> list[Row]:
     experiment = plan.experiment
-    session = _Rough(experiment, device, load_dataset(experiment.data).to(device))
+    session = _Shapes(experiment, META, _dataset(experiment.data.model_dump_json()), memory=memory_budget(device, None))
     names = [unit.network for unit in plan.networks]
-    calibration = Calibration(session)
+    calibration = Calibration(session, device)
     networks, costs = _NetworkWork(session, calibration), TaskCosts(session, calibration)
-    rows = [_row(device, f"network {name}", 0, *networks.of(name)) for name in names]
-    return rows + [_row(device, task.id, *costs.of(task)) for task in plan.tasks]
+    rows = [_row(f"network {name}", 0, *networks.of(name)) for name in names]
+    rows += [_row(task.id, *costs.of(task)) for task in plan.tasks]
+    held = held_memory(device) + sum(_bytes(loaded) for loaded in session.loaded.values())
+    return [{**row, "bytes": held + row["bytes"]} for row in rows]
 
 
-def _row(device: torch.device, task: str, cells: int, seconds: float, beside: int) -> Row:
-    return {"task": task, "cells": cells, "seconds": seconds, "bytes": held_memory(device) + beside}
+def _row(task: str, cells: int, seconds: float, beside: int) -> Row:
+    return {"task": task, "cells": cells, "seconds": seconds, "bytes": beside}
 
 
-class _Rough(Session):
-    """A session whose random networks are good for their shapes only: calibrated and scored on a few images."""
-
-    def _calibration_batches(self) -> list[torch.Tensor]:
-        return [batch[:FEWEST] for batch in super()._calibration_batches()[:1]]
-
-    def _own_test(self, loaded: Loaded) -> Part:
-        return _few(super()._own_test(loaded))
+@lru_cache(maxsize=2)
+def _dataset(spec: str) -> Dataset:
+    """The images that an experiment is about: read once, however often what is asked about them changes."""
+    return load_dataset(DataSpec.model_validate_json(spec))
 
 
-def _few(part: Part) -> Part:
-    return Part(part.images[:FEWEST], part.labels[:FEWEST])
+def _bytes(loaded: Loaded) -> int:
+    module = loaded.network.module
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+
+
+class _Shapes(Session):
+    """A session whose networks have shapes and no numbers, so that running them takes next to nothing."""
+
+    def _example(self, normalise: Normalise) -> torch.Tensor:
+        return normalise(torch.empty(EXAMPLE_IMAGES, *self.dataset.shape, device=self.device))
+
+    def add(self, network: Network, origin: str | None = None) -> Loaded:
+        """Trace it, but for its graph's digest, which goes by numbers."""
+        loaded = super().add(network, origin)
+        loaded.graph_digest = ""
+        return loaded
+
+    def _randomised(self, trained: Loaded, name: str) -> Loaded:
+        loaded = replace(trained, network=replace(trained.network, name=name))
+        loaded.graph_digest = ""
+        return loaded
+
+    def chain(self, loaded: Loaded, cuts: Sequence[Cut]) -> Chain:
+        """The network cut at `cuts`; one of another precision counts as if it were of this."""
+        return Chain(loaded.traced, cuts, loaded.normalise)
 
 
 class _NetworkWork:
@@ -86,23 +115,18 @@ class _NetworkWork:
 
     def of(self, name: str) -> tuple[float, int]:
         """Seconds and bytes for one network, which is in the session then, or one of its shape is."""
-        networks, data, device = self.session.experiment.networks, self.session.dataset, self.session.device
+        networks, data = self.session.experiment.networks, self.session.dataset
         spec, images = networks[name], len(data.test)  # its chain is scored, wherever it comes from
         with naming(name):
             own, trains = own_data(spec, data), False
         if spec.made_here:
-            trains = not spec.untrained and not at_hand(name, networks, data, device)
-            with naming(name):
-                self._add(name, self._stand_in(spec, own), own)
-        elif spec.head == linear_heads.TRAIN:
-            build = from_name if spec.checkpoint is None else from_file
-            with naming(name):
-                self._add(name, build(spec, own.shape, len(own.classes))[0].to(device), own)
-            images += len(own.train) + len(own.test)
+            trains = not spec.untrained and not at_hand(name, networks, data, CPU)
+            build = self._stand_in
         else:
-            few = replace(data, test=_few(data.test))
-            self.session.add(finish(obtain(name, spec, few, device)))
-            images += len(data.test)
+            build = _looked_at
+            images += len(own.train) + len(own.test) if spec.head == linear_heads.TRAIN else len(data.test)
+        with naming(name):
+            self._add(name, build, own)
         loaded = self.session.loaded[name]
         speed = self.calibration.speed(loaded)
         scored = speed.forward.seconds(images, images / self.session.experiment.evaluation_batch)
@@ -113,9 +137,9 @@ class _NetworkWork:
 
     def _stand_in(self, spec: NetworkSpec, data: Dataset) -> nn.Module:
         """An untrained network of this shape, with the beginning that it would have."""
-        architecture = spec.architecture or ""
-        module = by_name.build(architecture, len(data.classes), data.shape, spec.width, spec.options)
-        module = module.to(self.session.device)
+        module = _without_numbers(
+            lambda: by_name.build(spec.architecture or "", len(data.classes), data.shape, spec.width, spec.options)
+        )
         if spec.start_from is not None:
             start_from(module, self.session.loaded[spec.start_from].network.module, spec.start_from)
         if spec.task != "classify":
@@ -123,19 +147,29 @@ class _NetworkWork:
         with frozen(module, spec.frozen):
             return module
 
-    def _add(self, name: str, module: nn.Module, data: Dataset) -> None:
+    def _add(self, name: str, build: Callable[[NetworkSpec, Dataset], nn.Module], data: Dataset) -> None:
+        spec = self.session.experiment.networks[name]
+        files = [spec.checkpoint, (spec.architecture or "").rpartition(":")[0]]
+        key = (spec.model_dump_json(), data.shape, len(data.classes), *map(_stamp, files))
+        if key in _KNOWN and spec.start_from is None:
+            known = _KNOWN[key]
+            self.session.loaded[name] = replace(known, network=replace(known.network, name=name), origin=name)
+            self.session.loaded[name].graph_digest = ""
+            return
         network = Network(
             name=name,
-            module=freeze(module),
+            module=freeze(build(spec, data)),
             mean=data.mean,
             std=data.std,
-            digest=weight_digest(module),
-            architecture=self.session.experiment.networks[name].architecture or "",
+            digest=name,
+            architecture=spec.architecture or "",
             error=0.0,
             source="random",
             classes=len(data.classes),
         )
-        self.session.add(network)
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = self.session.add(network)
 
     def _training(self, spec: NetworkSpec, images: int, speed: Speed) -> float:
         """Seconds of the epochs that no earlier network's training goes through, and of a head's."""
@@ -155,3 +189,29 @@ class _NetworkWork:
         module = copy.deepcopy(loaded.network.module).requires_grad_(True).train()
         images = self.session.example(loaded)
         return saved_by(lambda count: module(images[:count]), size) + 2 * NUMBER * parameter_count(module)
+
+
+def _looked_at(spec: NetworkSpec, data: Dataset) -> nn.Module:
+    """A network that comes with its weights, once these were found to fit. Raises BadInput."""
+    build = from_name if spec.checkpoint is None else from_file
+    return build(spec, data.shape, len(data.classes))[0].to(META)
+
+
+def _stamp(file: str | None) -> tuple[int, int] | None:
+    """When a file was written, and how large it is; None for none."""
+    try:
+        found = Path(file).expanduser().stat() if file else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+
+def _without_numbers(build: Callable[[], nn.Module]) -> nn.Module:
+    """The network that is built, without numbers from the start where that works: large ones take long to fill."""
+    try:
+        with MetaBuild():
+            return build().to(META)
+    except BadInput:
+        raise
+    except Exception:  # such as a layer that computes with its weights while it is made
+        return build().to(META)

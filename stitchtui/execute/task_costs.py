@@ -7,7 +7,6 @@ import torch
 
 from stitchtui.execute.calibration import Calibration, Line, shape
 from stitchtui.measure.baselines import ProbeWork, TailWork
-from stitchtui.measure.feed import pixels
 from stitchtui.measure.loaded import Loaded
 from stitchtui.measure.measurer import Measurer
 from stitchtui.measure.planned_cells import PlannedCell, chains, cuts_of
@@ -19,6 +18,7 @@ from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.spec.plan import Task
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.cluster_noise import ClusterNoise
 from stitchtui.stitching.cuts import Cut
 from stitchtui.stitching.held_out import reading_steps
 from stitchtui.stitching.memory import SAMPLES, saved_by, step_costs
@@ -35,6 +35,9 @@ LEARNT = 1.5
 NUMBER, DOUBLE = 4, 8
 """The bytes of a number, in float32 and in float64."""
 
+_BESIDE: dict[tuple[object, ...], int] = {}
+"""The bytes beside the networks, by all that they depend on; what an estimate has found the next one knows."""
+
 
 class TaskCosts:
     """Counts what a session's tasks take; what an earlier one has paid for costs later ones nothing."""
@@ -44,7 +47,6 @@ class TaskCosts:
         self.measurer = Measurer(session)
         self._paid: set[tuple[object, ...]] = set()
         self._depths: dict[tuple[object, ...], list[float]] = {}
-        self._beside: dict[tuple[object, ...], int] = {}
 
     def of(self, task: Task) -> tuple[int, float, int]:
         """Cells, seconds and bytes of one task."""
@@ -55,10 +57,13 @@ class TaskCosts:
         cost = _Cost(self, work, cells)
         cuts = ((p.bottom.name, p.top.name) for p in cells)
         ends = shape(work.ends.bottom), shape(work.ends.top)
-        key = (*ends, task.control, task.family, task.objective, task.recipe, *cuts)
-        if key not in self._beside:
-            self._beside[key] = cost.beside()
-        return len(work.cells), cost.seconds(), self._beside[key]
+        kind = type(work), work.trains, work.ends.noise is None, cost.itself
+        said = work.stitch.model_dump_json(exclude={"epochs", "steps", "seeds"})
+        images = self.session.experiment.evaluation_batch, cost.train, cost.test
+        key = (*ends, *kind, task.family, task.objective, said, *images, *cuts)
+        if key not in _BESIDE:
+            _BESIDE[key] = cost.beside()
+        return len(work.cells), cost.seconds(), _BESIDE[key]
 
     def depths(self, loaded: Loaded, chain: Chain) -> list[float]:
         """The share of the network's FLOPs before each boundary, from 0 at the input to 1; noise has none."""
@@ -66,7 +71,7 @@ class TaskCosts:
             return [0.0] * (len(chain.cuts) + 1)
         key = (shape(loaded), *(cut.name for cut in chain.cuts))
         if key not in self._depths:
-            images = pixels(self.session.dataset.train.images[:EXAMPLES])
+            images = self.session.example(loaded)[:EXAMPLES]
             self._depths[key] = [0.0, *(facts.depth for facts in chain.facts(images)), 1.0]
         return self._depths[key]
 
@@ -122,8 +127,9 @@ class _Cost:
         if not work.trains:
             return max(scored, fitted)
         recipe = work.recipe(work.steps)
-        images, _ = next(work.material.training(self._step_images, work.task.seed, both.bottom))
-        step = step_costs(both.bottom, both.top, started, images, work.task.objective).within(recipe.memory)
+        images = torch.empty(self._step_images, *self.session.dataset.shape, device=self.session.device)
+        bottom = both.bottom if both.bottom.segments else _Blank(both.bottom.cuts, 0)
+        step = step_costs(bottom, both.top, started, images, work.task.objective).within(recipe.memory)
         return max(scored, fitted, step)
 
     @property
@@ -215,10 +221,18 @@ class _Cost:
         longest = max(range(len(self.cells)), key=self.tails.__getitem__)
         tail = work.tail(chains(self.session, work.ends, cuts_of(self.cells[longest:][:1])), self.cells[longest])
         with torch.no_grad():
-            images = pixels(self.session.dataset.train.images[: max(SAMPLES)])
+            images = torch.empty(max(SAMPLES), *self.session.dataset.shape, device=self.session.device)
             x = self.both.bottom.features(images, self.both.ends[longest][0])[-1]
         saved = saved_by(lambda count: tail.layers(x[:count]), self._step_images)
         return saved + 2 * NUMBER * parameter_count(tail.layers)
+
+
+class _Blank(ClusterNoise):
+    """As large as the noise that stands in for a bottom, and without its numbers."""
+
+    def features(self, x: torch.Tensor, upto: int | None = None) -> list[torch.Tensor]:
+        """The images, and a tensor for each cut up to `upto`."""
+        return [x, *(x.new_empty(len(x), *cut.shape) for cut in self.cuts[:upto])]
 
 
 def _numel(cut: Cut) -> int:

@@ -159,15 +159,12 @@ class StitchWork(TaskWork):
         return stitch
 
     def try_out(self) -> tuple[Chains, list[column_trainer.Seam]] | None:
-        """The chains and the seams with unfitted stitches, to be timed; None if no two cuts fit."""
+        """The chains and the seams with unfitted stitches, to be counted; None if no two cuts fit."""
         fitting = [p for p in self.cells if self.misfit(p) is None]
         if not fitting:
             return None
         both = self._chains(fitting)
-        seams = both.seams([self.build(p) for p in fitting])
-        for seam in seams:
-            stitches.start_at_random(seam.stitch, torch.Generator().manual_seed(0))
-        return both, seams
+        return both, both.seams([self.build(p) for p in fitting])
 
     def _chains(self, cells: Sequence[PlannedCell]) -> Chains:
         # Cut at all the places that the run uses of the top, so that what is said of later ones doesn't depend on

@@ -141,10 +141,18 @@ def _difference(fit: Fit, wanted: Wanted, classes: int) -> str:
     others = {got[:1] for got, want in shapes}
     if len(others) == 1 and all(want[:1] == (classes,) and got[1:] == want[1:] for got, want in shapes):
         (count,) = others.pop()
-        return f"was trained for {count} classes, the data has {classes}"
+        return other_classes(count, classes)
     got, want = shapes[0]
     more = f" ({len(fit.wrong) - 1} more differ)" if len(fit.wrong) > 1 else ""
     return f"{plain(fit.wrong[0])} has shape {list(got)}, the architecture expects {list(want)}{more}"
+
+
+def other_classes(own: int, classes: int) -> str:
+    """Why a network for `own` classes can't be used on data with `classes`, and what to do."""
+    return (
+        f"was trained for {own} classes, the data has {classes}: choose data with {own}, or have its last layer "
+        "replaced: head = 'train' (--head train)"
+    )
 
 
 def _alike(checkpoint: Checkpoint, fit: Fit, wanted: Wanted) -> str:

@@ -88,6 +88,8 @@ def from_file(spec: NetworkSpec, shape: Shape | None, classes: int) -> Looked:
     metadata = checkpoint.metadata
     name, width, options = _what_to_build(path, spec, metadata)
     if metadata is not None:
+        if spec.head is None and metadata.classes != classes:
+            raise _other_classes(path, metadata.classes, classes)
         classes, shape = metadata.classes, metadata.shape
     said = spec.model_copy(update={"architecture": name, "width": width, "options": options})
     module, shape, notes = _looked_at(said, shape, classes)
@@ -160,8 +162,7 @@ class _Given(Making):
 
     def _check_classes(self, path: Path, metadata: Metadata) -> None:
         if metadata.classes != self.classes:
-            counts = f"was trained for {metadata.classes} classes, the data has {self.classes}"
-            raise bad(path, f"{counts}; head = 'train' (--head train) would replace its last", "head")
+            raise _other_classes(path, metadata.classes, self.classes)
         if _reordered(metadata.class_names, self.data.classes):
             raise bad(path, "was trained with these classes in another order; reorder them")
 
@@ -223,6 +224,10 @@ def _check(spec: NetworkSpec) -> None:
 
 def _is_published(spec: NetworkSpec) -> bool:
     return spec.checkpoint is None and not spec.made_here
+
+
+def _other_classes(path: Path, own: int, classes: int) -> BadInput:
+    return bad(path, fitting.other_classes(own, classes), "head")
 
 
 def _reordered(first: Sequence[str], second: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """The stitches whose weights obey a rule, also while they are trained: permutations, orthogonal and low-rank maps."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Self
 
 import torch
@@ -134,7 +135,8 @@ class Orthogonal(Stitch):
     @property
     def weight(self) -> Tensor:
         """[top channels, bottom channels], its columns orthonormal."""
-        with torch.autocast(self.skew.device.type, enabled=False):
+        # Without numbers there is no precision to keep.
+        with nullcontext() if self.skew.is_meta else torch.autocast(self.skew.device.type, enabled=False):
             size = len(self.bias)
             lower = self.skew.new_zeros(size, size).index_put(tuple(self.places), self.skew)
             skew, unit = lower - lower.T, torch.eye(size, device=lower.device)

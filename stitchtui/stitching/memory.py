@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from stitchtui.spec.objectives import OBJECTIVES, TASK, is_matched_last
 from stitchtui.stitching.chain import Chain
@@ -115,19 +116,23 @@ def _saved(module: nn.Module, x: Tensor, needs_gradient: bool = True) -> list[in
     Its own weights and its input are left out.
     """
     x = x.detach().requires_grad_(needs_gradient)
-    known = {t.untyped_storage().data_ptr() for t in (x, *module.parameters(), *module.buffers())}
-    found: dict[int, int] = {}
+    known = {_place(t) for t in (x, *module.parameters(), *module.buffers())}
+    found: dict[StorageWeakRef, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            found[storage.data_ptr()] = storage.nbytes()
+        if (place := _place(tensor)) not in known:
+            found[place] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.enable_grad(), saved_tensors_hooks(keep, lambda tensor: tensor):
         out = module(x)
-    found[out.untyped_storage().data_ptr()] = out.untyped_storage().nbytes()
-    return [0, *(size for pointer, size in found.items() if pointer not in known)]
+    found[_place(out)] = out.untyped_storage().nbytes()
+    return [0, *(size for place, size in found.items() if place not in known)]
+
+
+def _place(tensor: Tensor) -> StorageWeakRef:
+    """Where a tensor's numbers are; told apart on the meta device, too, where there are none."""
+    return StorageWeakRef(tensor.untyped_storage())
 
 
 def saved_by(work: Callable[[int], object], images: int) -> int:
@@ -145,4 +150,4 @@ def _saved_in(work: Callable[[int], object], images: int) -> int:
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         work(images)
-    return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found}.values())
+    return sum({_place(t): t.untyped_storage().nbytes() for t in found}.values())

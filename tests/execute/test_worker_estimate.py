@@ -1,6 +1,5 @@
 """What a run will take: laws of the counting, at made-up speeds, and what may and may not be done for it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,14 @@ from small_runs import TRAIN, experiment
 from stitchtui.base import paths
 from stitchtui.base.errors import BadInput
 from stitchtui.base.work import finish
-from stitchtui.data.dataset import Dataset
 from stitchtui.execute import estimate as estimation
 from stitchtui.execute.calibration import Calibration, Line, Speed
 from stitchtui.execute.estimate import estimate
 from stitchtui.networks.by_name import build
-from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
-from stitchtui.networks.training import Training
-from stitchtui.spec.experiment import Experiment, NetworkSpec
+from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import resolve
+from stitchtui.stitching.chain import Chain
 
 DIRECT, TRAINED = "seed0 > seed1 affine direct seed 0", "seed0 > seed1 affine task seed 0"
 TEST = 100
@@ -179,16 +176,28 @@ def test_every_network_and_every_task_gets_a_row_in_the_plans_order() -> None:
     assert [r["cells"] for r in rows] == [0, 0] + [6] * len(resolve(wanted).tasks)
 
 
-def test_networks_of_one_shape_are_tried_once_and_a_wider_one_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[Callable[[int], object]] = []
-    monkeypatch.setattr(Calibration, "cubed", 0.0)
-    monkeypatch.setattr("stitchtui.execute.calibration.line", lambda work, _: (lines.append(work), Line(0, 1))[1])
-    networks = experiment().plain()["networks"]
-    estimate(experiment(networks=networks), "cpu")
-    assert len(lines) == 2  # forward, and back
-    wide = networks | {"wide": {**networks["seed0"], "width": 0.25}}
-    estimate(experiment(networks=wide, pairs=[{"bottom": "wide", "top": "seed0"}]), "cpu")
-    assert len(lines) == 2 + 4
+def test_an_estimate_of_the_same_networks_looks_at_none_of_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = with_networks({"width": 0.375})
+    before = seconds(experiment(networks=networks))
+
+    def looked(*_: Any) -> None:
+        raise AssertionError("a network is looked at again")
+
+    monkeypatch.setattr("stitchtui.measure.session.Traced", looked)
+    monkeypatch.setattr("stitchtui.execute.task_costs.step_costs", looked)
+    after = seconds(experiment(networks=networks, stitch={"epochs": 100.0}))
+    assert after[TRAINED] > before[TRAINED]
+    with pytest.raises(AssertionError):
+        estimate(experiment(networks=with_networks({"width": 0.8125})), "cpu")
+
+
+def test_no_number_of_a_network_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    run = Chain.features
+    monkeypatch.setattr(Chain, "features", lambda self, x, *upto: (seen.append(x.is_meta), run(self, x, *upto))[1])
+    wanted = experiment(networks=with_networks({"width": 0.625}), controls=["random_bottom", "cluster_noise"])
+    estimate(wanted, "cpu")
+    assert seen and all(seen)
 
 
 @pytest.mark.parametrize(("key", "value"), [("architecture", "digits_cnm"), ("subset", {"train_range": [0, 20_000]})])
@@ -215,7 +224,11 @@ def test_the_callers_random_numbers_are_left_alone() -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_bad_input_is_found_before_a_run_is_started() -> None:
+def test_bad_input_is_found_before_a_run_is_started(tmp_path: Path) -> None:
+    torch.save(build("digits_cnn", 7, (1, 8, 8), 0.25, {}).state_dict(), tmp_path / "seven.pt")
+    seven = {"architecture": "digits_cnn", "width": 0.25, "checkpoint": str(tmp_path / "seven.pt")}
+    with pytest.raises(BadInput, match=r"for 7 classes, the data has 10: choose data with 7, or .*--head train"):
+        estimate(experiment(networks={"seed0": {"architecture": "digits_cnn"}, "seed1": seven}), "cpu")
     with pytest.raises(BadInput, match="'blok1' is not known; nearest: 'block1'"):
         estimate(experiment(stitch={"cuts": ["blok1"]}), "cpu")
     with pytest.raises(BadInput, match="no such file"):
@@ -224,16 +237,7 @@ def test_bad_input_is_found_before_a_run_is_started() -> None:
 
 
 @pytest.mark.usefixtures("known_speeds")
-def test_networks_that_bring_their_weights_are_looked_at_with_a_few_images_and_no_head_is_trained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-
-    def spied(name: str, spec: NetworkSpec, dataset: Dataset, *others: Any) -> Training[Network]:
-        seen.append(len(dataset.test))
-        return obtain(name, spec, dataset, *others)
-
-    monkeypatch.setattr(estimation, "obtain", spied)
+def test_networks_that_bring_their_weights_are_scored_and_no_head_is_trained(tmp_path: Path) -> None:
     torch.save(build("digits_cnn", 10, (1, 8, 8), 0.25, {}).state_dict(), tmp_path / "weights.pt")
     given = {"architecture": "digits_cnn", "width": 0.25, "checkpoint": str(tmp_path / "weights.pt")}
     wanted = experiment(
@@ -241,7 +245,6 @@ def test_networks_that_bring_their_weights_are_looked_at_with_a_few_images_and_n
     )
     found = seconds(wanted)
     assert (found["network a"], found["network b"]) == (2 * TEST, 2 * TEST + 200)  # scored twice; features for a head
-    assert seen == [estimation.FEWEST]
     assert not (paths.cache_directory() / "heads").exists()
 
 

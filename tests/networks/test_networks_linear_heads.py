@@ -194,7 +194,7 @@ def test_a_checkpoint_of_ours_for_other_classes_takes_a_new_head(tmp_path: Path)
     other = small_dataset(classes=4)
     get(spec, other)
     [kept] = (tmp_path / "cache" / "networks").iterdir()
-    assert "head = 'train' (--head train) would replace its last" in refusal(NetworkSpec(checkpoint=str(kept)))
+    assert "have its last layer replaced: head = 'train' (--head train)" in refusal(NetworkSpec(checkpoint=str(kept)))
     network = get(NetworkSpec(checkpoint=str(kept), head="train"))
     assert network.module(torch.rand(2, 1, 8, 8)).shape == (2, 3)
     trained = checkpoints.read(kept).tensors
