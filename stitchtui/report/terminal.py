@@ -12,7 +12,7 @@ from rich.table import Table as Drawing
 from rich.text import Text
 
 from stitchtui.report.table import LEGEND, Entry, Heading, Table, sides
-from stitchtui.report.wording import counted, listed, printable, shortened, signed, to_ascii
+from stitchtui.report.wording import counted, ending, listed, printable, shortened, signed, to_ascii
 
 # Blue and vermilion stay apart for every kind of colour vision; both are legible on light and dark ground.
 WORSE, CLEARLY_WORSE, BETTER = "#d75f00", "bold #d75f00", "#0087d7"
@@ -88,9 +88,7 @@ class _Setting:
         return self.texts(index, layout.decimals, layout.intervals)
 
     def heading(self, index: int, width: int) -> list[str]:
-        return [
-            shortened(line, width, self.ascii) for line in heading_lines(self.table.columns[index], width, self.ascii)
-        ]
+        return [ending(line, width, self.ascii) for line in heading_lines(self.table.columns[index], width, self.ascii)]
 
     def width(self, index: int, layout: Layout) -> int:
         body = max(map(len, self.column(index, layout)), default=1)
@@ -125,7 +123,7 @@ class _Setting:
             drawing.add_column(heading, justify="right", no_wrap=width is not None, width=width)
         columns = [self.column(index, layout) for index in range(len(widths))]
         for row, name in enumerate(self.names):
-            drawing.add_row(Text(shortened(name, label, self.ascii)), *(Text(column[row]) for column in columns))
+            drawing.add_row(Text(ending(name, label, self.ascii)), *(Text(column[row]) for column in columns))
         return drawing
 
     def title(self, width: int, before: str = "") -> Text:
@@ -204,7 +202,7 @@ def grid_table(
     columns = [setting.column(index, layout) for index in range(shown)]
     for row, said in enumerate(setting.names):
         styled = (Text(c[row], colour(e)) for c, e in zip(columns, table.entries[row], strict=False))
-        drawing.add_row(Text(shortened(said, label, ascii)), *styled)
+        drawing.add_row(Text(ending(said, label, ascii)), *styled)
     return drawing
 
 

@@ -68,19 +68,23 @@ def column_name(column: Column) -> str:
 
 
 def shortened(text: str, width: int, ascii: bool = False) -> str:
-    """`text` in at most `width` terminal cells; what is left out of its middle shows as an ellipsis."""
+    """`text` in at most `width` terminal cells; what is left out of its end shows as an ellipsis."""
     if cell_len(text) <= width:
         return text
     mark = ".." if ascii else "…"
-    if width <= len(mark) + 1:
+    return set_cell_size(text, width - len(mark)) + mark if width > len(mark) else set_cell_size(text, width)
+
+
+def ending(text: str, width: int, ascii: bool = False) -> str:
+    """The end of a name or path in at most `width` terminal cells, where that tells more than its start."""
+    if cell_len(text) <= width:
+        return text
+    mark = ".." if ascii else "…"
+    if width <= len(mark):
         return set_cell_size(text, width)
-    # The end of a name tells more than its start: seeds and layer numbers stand there.
-    end, room = "", width - len(mark)
-    for character in reversed(text):
-        if cell_len(character + end) > (room + 1) // 2:
-            break
-        end = character + end
-    return set_cell_size(text, room - cell_len(end)) + mark + end
+    while cell_len(text) > width - len(mark):
+        text = text[1:]
+    return mark + text
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:

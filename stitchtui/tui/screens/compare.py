@@ -18,7 +18,7 @@ from stitchtui.report import difference
 from stitchtui.report.markdown import difference_text
 from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.report.terminal import BETTER, WORSE, heading_lines
-from stitchtui.report.wording import printable, shortened, to_ascii
+from stitchtui.report.wording import ending, printable, to_ascii
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import quick_state
 from stitchtui.tui import keys
@@ -138,7 +138,7 @@ class CompareScreen(Screen[None]):
         return [self._short(line, _WIDTH) for line in heading_lines(heading, _WIDTH)]
 
     def _short(self, text: str, width: int) -> str:
-        return shortened(printable(text, self._ascii), width, self._ascii)
+        return ending(printable(text, self._ascii), width, self._ascii)
 
     def _cell(self, entry: Entry) -> Text:
         between = entry.interval

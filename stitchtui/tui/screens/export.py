@@ -20,7 +20,7 @@ from stitchtui.base.files import write_out
 from stitchtui.base.text import plain, size
 from stitchtui.report.formats import FORMATS
 from stitchtui.report.origin import Origin, origin_of
-from stitchtui.report.wording import printable, shortened
+from stitchtui.report.wording import ending, printable
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState, whole_state
 from stitchtui.tui import keys
@@ -118,7 +118,7 @@ class ExportScreen(ModalScreen[Path | None]):
         where, path = self.query_one(".where", Static), _path(self.query_one("#path", Input).value)
         folder = "" if path is None else f"in {_from_home(path.parent)}"
         ascii = bool(getattr(self.app, "ascii", False))
-        where.update(Text(shortened(printable(folder, ascii), max(20, where.size.width), ascii)))
+        where.update(Text(ending(printable(folder, ascii), max(20, where.size.width), ascii)))
 
     def _say(self, text: str) -> None:
         self.query_one("#said", Static).update(Text(plain(text)))

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 
-from stitchtui.report.wording import printable, shortened
+from stitchtui.report.wording import ending, printable, shortened
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import ENDS, End
@@ -56,7 +56,7 @@ def _head(draft: Draft, end: End, width: int, ascii: bool) -> Text:
     text = Text(f"{end:<7}", style="dim", no_wrap=True)
     if name is None:
         return text.append("not picked yet", style="dim")
-    text.append(shortened(printable(name, ascii), max(8, width // 2 - 8), ascii), style="bold not dim")
+    text.append(ending(printable(name, ascii), max(8, width // 2 - 8), ascii), style="bold not dim")
     said = ", ".join(_described(draft, end))
     return text.append(shortened(f"  {printable(said, ascii)}", max(2, width - text.cell_len), ascii), style="not dim")
 
@@ -113,7 +113,7 @@ def _joints(draft: Draft) -> list[cut_pairs.Joint]:
 
 
 def _cell(cut: cut_pairs.Cut | None, used: set[str], name: int, shapes: int, ascii: bool) -> Text:
-    label = shortened(printable(cut["name"], ascii), name, ascii) if cut else ""
+    label = ending(printable(cut["name"], ascii), name, ascii) if cut else ""
     style = Style(bold=True) if cut and cut["name"] in used else Style(dim=True)
     return Text(no_wrap=True).append(f"{set_cell_size(label, name)} {cut_pairs.shape_text(cut):<{shapes}}", style=style)
 
