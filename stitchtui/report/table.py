@@ -10,7 +10,7 @@ from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import control_named
 from stitchtui.stats.penalty import Interval, Side, side
 
-Kind = Literal["pending", "failed", "direct", "some_seeds", "reused", "measured"]
+Kind = Literal["pending", "failed", "direct", "some_seeds", "reused", "lost", "measured"]
 
 LEGEND: dict[Kind, str] = {
     "pending": "· not measured yet",
@@ -18,6 +18,7 @@ LEGEND: dict[Kind, str] = {
     "some_seeds": "* some seeds still to come",
     "failed": "x failed",
     "reused": "= reused from an earlier run",
+    "lost": "! in training when the run was lost",
 }
 
 MARKS: dict[Side, tuple[str, str]] = {"below": ("≤", "<"), "straddling": ("?", "?"), "above": (">", ">")}
@@ -34,7 +35,7 @@ def sides(epsilon: float, ascii: bool = False) -> tuple[str, ...]:
     )
 
 
-_SUFFIXES: dict[Kind, str] = {"reused": "=", "some_seeds": "*"}
+_SUFFIXES: dict[Kind, str] = {"reused": "=", "some_seeds": "*", "lost": "!"}
 
 Look = Literal["full", "plain", "brief"]
 """What entries say: number, interval, kind in words and by colour; all but the kind; all but interval and words."""
@@ -52,11 +53,12 @@ class Entry:
     also_reused: bool = False  # beside what `kind` says: a direct-matching value can be an earlier run's too
     marked: bool = False  # it lies on the diagonal
     side: Side | None = None  # where its interval lies to epsilon, if that is judged
+    lost: bool = False  # its worker was gone before it was measured
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Every entry of the legend that this one needs."""
-        return (self.kind, "reused") if self.also_reused else (self.kind,)
+        return self.kind, *(("reused",) if self.also_reused else ()), *(("lost",) if self.lost else ())
 
     @property
     def prefix(self) -> str:

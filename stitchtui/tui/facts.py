@@ -1,12 +1,14 @@
 """What is known of one cell, as labels with values: what inspector and cell screen show. All text is inert."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.cells import cell_len
 
 from stitchtui.base.text import duration
 from stitchtui.report.best import Mates
 from stitchtui.report.readings import judged
 from stitchtui.report.table import connected_from
-from stitchtui.report.wording import bounds, column_name, printable
+from stitchtui.report.wording import bounds, column_name, printable, shortened
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import CONTROLS, control_named
 from stitchtui.spec.measures import IMAGES, LATER_GAP, MEASURES, SECONDS, Line
@@ -16,30 +18,34 @@ from stitchtui.stats.penalty import Side, side
 Fact = tuple[str, str]
 
 
-def cell_title(column: Column, cut: str, ascii: bool = False) -> str:
-    """The cell as a sentence names it."""
-    return printable(f"{column_name(column)} at {cut}", ascii)
+def cell_title(column: Column, cut: str, ascii: bool = False, width: int | None = None) -> str:
+    """The cell as a sentence names it; where `width` is too little for that, its cut first and then what fits."""
+    name = printable(f"{column_name(column)} at {cut}", ascii)
+    if width is None or cell_len(name) <= width:
+        return name
+    return shortened(printable(f"{cut}: {column_name(column)}", ascii), width, ascii)
 
 
-def cell_facts(state: RunState, column: Column, cut: str, doubts: bool = False) -> list[Fact]:
-    """Everything known of a cell, over its seeds; what matters most comes first.
+def cell_facts(state: RunState, column: Column, cut: str, *, doubts: bool = False, lost: bool = False) -> list[Fact]:
+    """Everything known of a cell, over its seeds; what matters most comes first. `lost`: of a run whose worker died.
 
     With `doubts` also what keeps its penalty from being read as similarity, for which the whole pair is looked at.
     """
     summary = state.summary(column, cut)
-    found = [*_penalties(state, column, summary), *controls_beside(state, column, cut), *_measures(summary)]
+    found = [*_penalties(state, column, summary, lost), *controls_beside(state, column, cut), *_measures(summary)]
     found += [*_doubts(state, column, cut), *_best(state, column, cut)] if doubts else []
     found += _origin(state, column, summary)
     return [(label, printable(value)) for label, value in found]
 
 
-def _penalties(state: RunState, column: Column, summary: Summary) -> Iterator[Fact]:
+def _penalties(state: RunState, column: Column, summary: Summary, lost: bool) -> Iterator[Fact]:
     if summary.status == "failed":
         yield "failed", summary.reason or "no reason given"
     if summary.penalty is not None:
         yield "penalty", f"{bounds(summary.penalty)} points"
     else:
-        yield "penalty", {"running": "being measured", "failed": "none"}.get(summary.status, "not measured yet")
+        now = "was in training when the run was lost" if lost else "being measured"
+        yield "penalty", {"running": now, "failed": "none"}.get(summary.status, "not measured yet")
     if summary.direct is not None and column.objective != DIRECT.name:
         yield "direct", bounds(summary.direct)
     if summary.versus_bottom is not None:
@@ -148,12 +154,13 @@ _LATER_GAPS = "later gaps"
 _LONG = ("bottom", "top", "stitch is", "as similarity", "but", "adapter", _LATER_GAPS)
 
 
-def short_facts(state: RunState, column: Column, cut: str) -> list[Fact]:
-    """What three lines have room for: the numbers, without the words around them."""
+def short_facts(facts: Sequence[Fact]) -> list[Fact]:
+    """What three lines have room for: the numbers, without the words around them; then what else fits."""
     long = {*_LONG, *(control.words for control in CONTROLS.values())}
     long |= {line.label for _, line in _lines() if not line.brief}
-    return [
+    found = [
         (label, value.removesuffix(" points").removesuffix(" with the top").partition(" at ")[0])
-        for label, value in cell_facts(state, column, cut)
+        for label, value in facts
         if label not in long
     ]
+    return [*found, *((label, value) for label, value in facts if label in long)]

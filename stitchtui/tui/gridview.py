@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -66,6 +66,18 @@ class GridView:
         """Whether rows and columns and their order are those of `other`, so that only cells can differ."""
         mine, others = ((view.table.rows, view.table.columns, view.order) for view in (self, other))
         return mine == others
+
+
+def with_lost(view: GridView, state: RunState) -> GridView:
+    """The view with a mark on each cell that was in training when the run was lost."""
+    entries = (
+        tuple(
+            replace(entry, lost=state.summary(*view.place(row, column)).status == "running")
+            for column, entry in enumerate(entries)
+        )
+        for row, entries in enumerate(view.table.entries)
+    )
+    return replace(view, table=replace(view.table, entries=tuple(entries)), running=frozenset())
 
 
 def grid_view(state: RunState, measure: Measure, words: str = "", order: Order = "plan") -> GridView:

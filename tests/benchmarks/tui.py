@@ -15,10 +15,12 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -28,10 +30,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tui")]
 from pilot import make_experiment, make_run, tasks_of, write_cell, write_step, write_steps, write_task  # noqa: E402
 
 from stitchtui.run.control import describe_process  # noqa: E402
-from stitchtui.run.events import EventWriter, TaskFinished  # noqa: E402
+from stitchtui.run.events import DataReady, EventWriter, HeldOut, Step, TaskFinished, TaskStarted  # noqa: E402
 
 CUTS = [f"layer{number}" for number in range(8)]
-SIZES = ((80, 24), (120, 36), (200, 60))
+SIZES = ((60, 16), (80, 24), (120, 36), (200, 50))
 OURS = "from stitchtui.cli import main; main()"  # the command, with everything that it loads before the app
 BARE = (
     "from textual.app import App\nfrom textual.widgets import Static\n"
@@ -139,20 +141,48 @@ def live() -> None:
                 write_steps(writer, tasks[0], CUTS, steps=100_000, upto=1)
                 shown = terminal.read(60, until=b"verdict") + terminal.read(8)  # the inspector process runs by then
                 report(size, "idle, bytes a second", len(terminal.read(10)) / 10, 0)
-                _stream(size, terminal, writer, tasks[0])
+                _stream(size, terminal, "steps", partial(_column_step, writer, tasks[0]))
                 _cells(size, terminal, writer, tasks, b"against depth" in shown)
             terminal.close()
+        _networks(size)
 
 
-def _stream(size: tuple[int, int], terminal: Terminal, writer: EventWriter, task: object) -> None:
+def _networks(size: tuple[int, int]) -> None:
+    """A network that trains, before there is a grid."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = make_run(Path(folder), cuts=CUTS, until="planned")
+        directory.write_info(describe_process(os.getpid()))
+        terminal = Terminal(OURS, Path(folder), size)
+        with EventWriter(directory.events) as writer:
+            writer.write(DataReady(name="digits", train=1437, test=360, classes=list("0123456789")))
+            writer.write(TaskStarted(task="network a", steps=1, cuts=[]))
+            terminal.read(60, until=b"to come")
+            terminal.read(8)
+            _stream(size, terminal, "steps of a network", partial(_network_step, writer))
+        terminal.close()
+
+
+def _column_step(writer: EventWriter, task: Any, step: int) -> None:
+    write_step(writer, task, step, 100_000, CUTS)
+    if step % 50 == 0:
+        loss, accuracy = dict.fromkeys(CUTS, 3.0 / step), dict.fromkeys(CUTS, 99.0 - 50.0 / step)
+        writer.write(HeldOut(task=task.id, step=step, losses=loss, accuracies=accuracy))
+
+
+def _network_step(writer: EventWriter, step: int) -> None:
+    reached = {"loss": 2.0 / step, "accuracy": 99.0 - 80.0 / step, "epoch": 1 + step // 100, "epochs": 30}
+    writer.write(Step(task="network a", step=step, steps=3000, **reached))
+
+
+def _stream(size: tuple[int, int], terminal: Terminal, what: str, say: Callable[[int], None]) -> None:
     cpu, total, start = terminal.cpu(), 0, time.monotonic()
     for step in range(2, 2002):
-        write_step(writer, task, step, 100_000, CUTS)
+        say(step)
         total += len(terminal.read(max(0.0, start + step / 200 - time.monotonic())))
     total += len(terminal.read(3))
     seconds = time.monotonic() - start
-    report(size, "200 events a second, bytes a second", total / seconds, 3 * 1024)
-    report(size, "200 events a second, percent of a core", 100 * (terminal.cpu() - cpu) / seconds, 10)
+    report(size, f"200 {what} a second, bytes a second", total / seconds, 3 * 1024)
+    report(size, f"200 {what} a second, percent of a core", 100 * (terminal.cpu() - cpu) / seconds, 10)
 
 
 def _cells(size: tuple[int, int], terminal: Terminal, writer: EventWriter, tasks: list[object], plot: bool) -> None:

@@ -101,7 +101,7 @@ async def start_and_stop():
         await wait_for_text(pilot, "New run: seed0 > seed1")
         await pilot.press("enter")
         await wait_for(pilot, lambda: len(all_runs()) == 2, "a run was made")
-        await wait_for_text(pilot, "/1000000", VERY_LONG)
+        await wait_for_text(pilot, "of 1000000", VERY_LONG)
         await pilot.press("s")
         await wait_for_text(pilot, "Let it run")
         await pilot.press("y")
@@ -157,5 +157,5 @@ async def found_again_and_stopped(directory):
 
 
 def steps_shown(app):
-    found = re.search(r"(\d+)/1000000", screen_text(app))
+    found = re.search(r"(\d+) of 1000000", screen_text(app))
     return int(found[1]) if found else -1

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pilot import settled
+from pilot import screen_text, settled
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
@@ -14,6 +14,7 @@ from rich.style import Style
 from rich.text import Text
 from textual import _compositor
 from textual.app import App
+from textual.containers import Vertical
 from textual.strip import Strip
 
 from stitchtui.tui.spans import send_only_what_changed
@@ -103,7 +104,8 @@ class OneWidget(App):
     CSS = "Lines { height: 3; width: 30; }"
 
     def compose(self):
-        yield Lines()
+        with Vertical():
+            yield Lines()
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,19 @@ async def test_only_what_differs_is_drawn_again(before, after, regions):
         widget.refresh = lambda *some: found.extend(some)
         widget.show([after, "the same"])
         assert [(region.x, region.y, region.width) for region in found] == regions
+
+
+async def test_what_is_said_to_a_hidden_widget_is_there_when_it_is_shown_again():
+    async with OneWidget().run_test(size=(40, 5)) as pilot:
+        widget = pilot.app.query_one(Lines)
+        widget.show(["before"])
+        await settled(pilot)
+        for display, line in ((False, "after"), (True, "after all")):
+            pilot.app.query_one(Vertical).display = display
+            await settled(pilot)
+            widget.show([line, "and more"])
+            await settled(pilot)
+        assert screen_text(pilot.app).split("\n")[:2] == ["after all", "and more"]
 
 
 async def test_a_style_that_holds_for_the_whole_line_is_drawn():

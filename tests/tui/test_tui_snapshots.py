@@ -24,6 +24,7 @@ from pilot import (
     tasks_of,
     wait_for,
     wait_for_text,
+    write_step,
     write_steps,
     write_task,
 )
@@ -33,7 +34,7 @@ from textual.screen import ModalScreen
 
 from stitchtui.report.ramps import luminance
 from stitchtui.run import control
-from stitchtui.run.events import Claim, EventWriter, encode, read_events
+from stitchtui.run.events import Claim, DataReady, EventWriter, HeldOut, Step, TaskStarted, encode, read_events
 from stitchtui.tui.app import StitchApp
 
 SIZES = [(60, 20), (80, 24), (120, 36), (200, 60)]
@@ -288,6 +289,67 @@ async def same_text(pilot, book, name, words):
     await wait_for_text(pilot, words)
     if not WRITE and "help" not in name:
         await wait_for(pilot, lambda: screen_text(pilot.app) == book.get(name), f"{name}: the same text", PATIENCE)
+
+
+TRAINING, MAKING, DEAD = "20260104-000000-training", "20260104-010000-making", "20260104-020000-dead"
+
+
+def runs_at_work(parent):
+    """A run that trains a column, one whose networks train, and one whose worker died at a column."""
+    experiment = make_experiment("seed0", "seed1", title="Two seeds on CIFAR-10")
+    making = make_run(parent, MAKING, experiment, CUTS, until="planned")
+    with EventWriter(making.events) as writer:
+        writer.write(DataReady(name="digits", train=1437, test=360, classes=list("0123456789")))
+        writer.write(TaskStarted(task="network seed0", steps=1, cuts=[]))
+        for step in range(5, 305, 5):
+            said = {"loss": 2.0 / step, "accuracy": 99 - 90 / step, "epoch": -(-step // 12), "epochs": 30}
+            writer.write(Step(task="network seed0", step=step, steps=360, **said))
+    stamped(making, BEGIN)
+    for name in (TRAINING, DEAD):
+        run = make_run(parent, name, experiment, CUTS, until="direct")
+        first, second = tasks_of(experiment, "task")[:2]
+        with EventWriter(run.events) as writer:
+            write_task(writer, first, CUTS)
+            writer.write(TaskStarted(task=second.id, steps=400, cuts=CUTS, held_out=100))
+            for step in range(1, 61):
+                write_step(writer, second, step, 400, CUTS)
+                if step % 20 == 0:
+                    losses, accuracies = dict.fromkeys(CUTS, 3.0 / step), dict.fromkeys(CUTS, 99 - 60 / step)
+                    writer.write(HeldOut(task=second.id, step=step, losses=losses, accuracies=accuracies))
+        stamped(run, BEGIN)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param(size, marks=pytest.mark.slow if size[0] in (120, 200) else ()) for size in
+     [(60, 16), (80, 24), (120, 36), (200, 50)]],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)  # fmt: skip
+async def test_a_run_at_work_uses_every_row_and_looks_as_before(world, monkeypatch, size):
+    runs_at_work(world / "runs")
+    honest = control.status
+    at_work = (TRAINING, MAKING)
+    monkeypatch.setattr(control, "status", lambda run, state: "running" if run.name in at_work else honest(run, state))
+    app = app_on(TRAINING)
+    async with app.run_test(size=size) as pilot:
+        book = Book(FOLDER / f"at-work-{size[0]}x{size[1]}.txt", pilot)
+        await book.take("a column trains", "accuracy")
+        assert all(line.strip() for line in left(app)), "no row is blank"
+        await pilot.press("l")
+        await book.take("a cell that trains", "seed1 > seed0 at conv1")
+        assert_readable(app, "a column trains")
+        for name, words in ((MAKING, "error so far"), (DEAD, "lost: its worker")):
+            app.open_run(next(entry for entry in everything() if entry.name == name))
+            await book.take(name, words)
+            assert name == DEAD or all(line.strip() for line in left(app)), "no row is blank"
+            assert_readable(app, name)
+        book.close()
+
+
+def left(app):
+    """The lines of the screen's left part, where grid, curves and what trains now are."""
+    region = app.screen.query_one("#left").region
+    return [line[region.x : region.right] for line in screen_text(app).splitlines()[region.y : region.bottom]]
 
 
 async def test_without_colours_every_screen_says_the_same_and_nothing_is_coloured(world, monkeypatch):

@@ -72,7 +72,7 @@ async def test_a_run_outlives_its_app_and_a_dead_worker_is_followed_by_another_t
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for_text(pilot, directory.name)
         await wait_for_text(pilot, f"running  {state_of(directory).progress.share:.0%}")
-        await wait_for_text(pilot, f"{reached}/1500")
+        await wait_for_text(pilot, f"{reached} of 1500")
         worker_of(directory).kill()
         await wait_for_text(pilot, "lost: its worker died; R resumes it")
         await pilot.press("R")

@@ -14,7 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from stitchtui.run.state import Column
-from stitchtui.tui import keys
+from stitchtui.tui import courses, keys
 from stitchtui.tui.facts import cell_facts, cell_title
 from stitchtui.tui.questions import Question, questions
 from stitchtui.tui.shell import Shell
@@ -85,10 +85,11 @@ class CellScreen(Screen[None]):
             self.query_one("#title", Lines).show([Text("the run no longer has this cell")])
             return
         self.query_one("#title", Lines).show([Text(cell_title(column, self._cut, ascii))])
-        facts = self.query_one("#all", Lines)
+        facts, lost = self.query_one("#all", Lines), self.stitch_app.watched.condition == "lost"
         width = min(_PANEL, self.size.width - 4) if self.size.width >= 100 else self.size.width - 4
-        facts.show(fact_lines(cell_facts(state, column, self._cut, doubts=True), width))
-        self.query_one(Curves).draw(state, (column, self._cut), ascii)
+        facts.show(fact_lines(cell_facts(state, column, self._cut, doubts=True, lost=lost), width))
+        course = courses.of_cell(state, column, self._cut) or courses.of_column(state, column)
+        self.query_one(Curves).draw(course, ascii)
 
     @on(OptionList.OptionSelected)
     def _ask(self, event: OptionList.OptionSelected) -> None:

@@ -7,14 +7,14 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Container, Vertical
 from textual.screen import Screen
 from textual.widgets import Input
 
 from stitchtui.report.wording import printable
 from stitchtui.run.state import Column
-from stitchtui.tui import keys
-from stitchtui.tui.gridview import ORDERS, cross_view, grid_view
+from stitchtui.tui import courses, keys
+from stitchtui.tui.gridview import ORDERS, cross_view, grid_view, with_lost
 from stitchtui.tui.measures import FIRST, Measure, shown_measures
 from stitchtui.tui.shell import Shell
 from stitchtui.tui.watch import RunChanged
@@ -27,8 +27,10 @@ from stitchtui.tui.widgets.lines import Lines
 from stitchtui.tui.widgets.log import Log
 from stitchtui.tui.widgets.status import Status
 from stitchtui.tui.widgets.text_input import TextInput
+from stitchtui.tui.widgets.training import Training, network_lines
 
 _CURVES_EVERY = 2.0  # seconds; curves change with every step, and are the dearest thing on the screen
+_PLOT = 9  # rows, the fewest that a plot among others has
 _PLOTS_AFTER = 0.02  # seconds; the numbers are drawn first: the first plot of all has to load plotext
 
 
@@ -46,7 +48,7 @@ class GridScreen(Screen[None]):
         self._words = ""
         self._plots_at = float("-inf")  # when they were drawn last, and when they will be
         self._plots_due = float("inf")
-        self._drawn = -1  # the watch's `cells_changed` that the heatmap shows
+        self._drawn: object = None  # the cells that the heatmap shows, and whether their worker was lost
 
     @property
     def stitch_app(self) -> Shell:
@@ -62,22 +64,24 @@ class GridScreen(Screen[None]):
         """The widgets, from top to bottom."""
         ascii = self.stitch_app.ascii
         yield Status(id="status")
-        with Horizontal(id="main"):
+        with Container(id="main"):
             with Vertical(id="left"):
-                yield Lines(id="waiting")
-                yield Heatmap(ascii, id="heatmap")
-                yield DepthPlot(id="depth")
-            yield Inspector(id="inspector")
-        with Horizontal(id="below"):
-            yield Curves(id="curves")
-            yield Log(id="log")
+                with Vertical(id="numbers"):
+                    yield Lines(id="waiting")
+                    yield Heatmap(ascii, id="heatmap")
+                    yield DepthPlot(id="depth")
+                    yield Curves(id="curves")
+                yield Training(id="training")
+            with Vertical(id="side"):
+                yield Inspector(id="inspector")
+                yield Log(id="log")
         yield TextInput(placeholder="words of the columns to show; Escape shows all", id="filter", compact=True)
         yield Hints(id="hints")
 
     @on(RunChanged)
     def _changed(self, message: RunChanged) -> None:
         if message.opened and self.query(Heatmap):
-            self._words, self._drawn, self._cross = "", -1, None
+            self._words, self._drawn, self._cross = "", None, None
             self.query_one("#filter", Input).value = ""
             self.query_one("#filter").remove_class("-open")
         self._draw()
@@ -99,14 +103,16 @@ class GridScreen(Screen[None]):
             return
         watch, ascii = self.stitch_app.watched, self.stitch_app.ascii
         self.query_one(Status).draw(watch, ascii)
-        cells_changed = everything or watch.cells_changed != self._drawn
+        cells = (watch.cells_changed, watch.condition == "lost")
+        cells_changed = everything or cells != self._drawn
         if cells_changed or self.query_one(Heatmap).palette != self.stitch_app.palette:
             self._draw_heatmap()
         if cells_changed:
-            self._drawn = watch.cells_changed
+            self._drawn = cells
             self.query_one(Log).draw(list(watch.log), ascii)
             self._draw_inspector()
         self.query_one("#waiting", Lines).show(self._waiting())
+        self._draw_training()
         self._plan_plots(_PLOTS_AFTER if cells_changed else self._plots_at + _CURVES_EVERY - time.monotonic())
 
     def _plan_plots(self, after: float) -> None:
@@ -119,8 +125,41 @@ class GridScreen(Screen[None]):
     def _draw_plots(self) -> None:
         self._plots_at, self._plots_due = time.monotonic(), float("inf")
         app, watch = self.stitch_app, self.stitch_app.watched
-        self.query_one(DepthPlot).draw(watch.state, self._measure, self._drawn, watch.goes_on, app.ascii)
-        self.query_one(Curves).draw(watch.state, self.query_one(Heatmap).selected, app.ascii)
+        self._share_out()
+        self.query_one(DepthPlot).draw(watch.state, self._measure, watch.cells_changed, watch.goes_on, app.ascii)
+        course = courses.worth_watching(watch.state, self.query_one(Heatmap).selected)
+        self.query_one(Curves).draw(course, app.ascii, self._around_now() if self._live and course is None else ())
+
+    def _around_now(self) -> list[str]:
+        """What happened last and what is to come, as many lines as fit where there is no curve yet."""
+        watch, room = self.stitch_app.watched, self.query_one(Curves).size.height
+        coming = [f"to come: {printable(task.id)}" for task in watch.state.tasks.values() if task.status == "pending"]
+        happened = list(watch.log)[-max(room // 2, room - len(coming)) :] if room else []
+        return [*happened, *coming[: room - len(happened)]]
+
+    @property
+    def _live(self) -> bool:
+        """Whether a worker is at the run, as far as that can be known from here."""
+        watch = self.stitch_app.watched
+        return watch.goes_on or (watch.condition == "elsewhere" and watch.state.status == "running")
+
+    def _draw_training(self) -> None:
+        app, watch = self.stitch_app, self.stitch_app.watched
+        self.set_class(self._live, "-live")
+        selected = self.query_one(Heatmap).selected
+        column, happened = selected[0] if selected else None, watch.log[-1] if watch.log else ""
+        if self._live:
+            self.query_one(Training).draw(watch.state, column, happened, app.ascii)
+
+    def _share_out(self) -> None:
+        """Give the rows that the grid leaves to the curves, the depth plot, or both."""
+        state, depth = self.stitch_app.watched.state, self.query_one(DepthPlot)
+        above = sum(self.query_one(part).size.height for part in ("#waiting", "#heatmap"))
+        left = self.query_one("#numbers").size.height - above
+        measured = any(cell.status == "finished" for cell in state.cells.values())
+        for_both = left >= 2 * _PLOT
+        depth.display = self.has_class("-depth") or (measured and (for_both or (left >= _PLOT and not self._live)))
+        self.query_one(Curves).display = not self.has_class("-depth") and (for_both or not depth.display)
 
     def _draw_heatmap(self) -> None:
         watch, measure = self.stitch_app.watched, self._measure
@@ -129,6 +168,8 @@ class GridScreen(Screen[None]):
             view = cross_view(watch.state, measure, cross)
         else:
             view = grid_view(watch.state, measure, self._words, ORDERS[self._order])
+        if watch.condition == "lost":
+            view = with_lost(view, watch.state)
         self.query_one(Heatmap).show(view, measure, self.stitch_app.palette)
 
     def _shown_cross(self) -> Column | None:
@@ -144,6 +185,8 @@ class GridScreen(Screen[None]):
         watch = self.stitch_app.watched
         if self.query_one(Heatmap).selected is not None:
             return []
+        if self._live and (networks := network_lines(watch.state, self.size.height // 2, self.stitch_app.ascii)):
+            return networks
         if watch.directory is None:
             words = ["Nothing is measured here yet.", "", "n  pick two networks and start", "p  the presets"]
         elif watch.loading:
@@ -151,7 +194,7 @@ class GridScreen(Screen[None]):
         elif self._words and watch.state.columns():
             words = [f"no column has '{self._words}'; Escape shows all"]
         elif watch.condition in ("running", "starting", None):
-            words = ["no cell is planned yet: the worker loads data and networks first"]
+            words = ["the worker is starting: data and networks come first"]
         else:
             words = ["this run has no cells"]
             if watch.state.reason:
@@ -160,11 +203,14 @@ class GridScreen(Screen[None]):
 
     def _draw_inspector(self) -> None:
         app = self.stitch_app
-        self.query_one(Inspector).draw(app.watched.state, self.query_one(Heatmap).selected, app.ascii)
+        watch, selected = app.watched, self.query_one(Heatmap).selected
+        self.set_class(selected is None, "-no-cell")
+        self.query_one(Inspector).draw(watch.state, selected, lost=watch.condition == "lost", ascii=app.ascii)
 
     @on(Heatmap.Moved)
     def _moved(self) -> None:
         self._draw_inspector()
+        self._draw_training()
         self._plan_plots(_PLOTS_AFTER)
 
     def action_move(self, rows: int, columns: int) -> None:

@@ -1,16 +1,20 @@
-"""Loss and accuracy of what trains now, or of the selected cell's column when nothing does."""
+"""Loss and accuracy of a training as curves: with axes where there is room for them, else as bars."""
+
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from stitchtui.report.wording import printable, shortened
-from stitchtui.run.records import TaskState
-from stitchtui.run.state import Column, RunState
-from stitchtui.tui.plots import ACCURACY, LOSS, curve_lines
+from stitchtui.tui.courses import Course, Point
+from stitchtui.tui.plots import ACCURACY, LOSS, Kind, Values, bars, curve_lines
 from stitchtui.tui.widgets.lines import Lines
-from stitchtui.tui.widgets.status import running_task
 
-_LEAST_NAME = 20  # terminal cells of a task's name, before the words after it go
+_LEAST_NAME = 20  # terminal cells of a name, before the words after it go
+_AXES = 6  # rows from which on curves have axes
+_LEAST = 24  # terminal cells
+_NARROW = 44  # terminal cells, below which two curves don't stand side by side
+_LABEL = 14  # terminal cells beside bars
 
 
 class Curves(Lines):
@@ -18,50 +22,77 @@ class Curves(Lines):
 
     _drawn: object = None  # what the lines show: drawing them again takes longer than all else on the screen
 
-    def draw(self, state: RunState, selected: tuple[Column, str] | None, ascii: bool = False) -> None:
-        """Draw the curves of what is most worth watching."""
-        task = curve_task(state, selected[0] if selected else None)
+    def draw(self, course: Course | None, ascii: bool = False, instead: Sequence[str] = ()) -> None:
+        """Draw `course`, or where there is none the lines that are to stand there `instead`."""
         width, height = self.size.width - 1, self.size.height
-        if task is None or height < 5 or width < 16:
+        if course is None:
             self._drawn = None
-            self.show([])
+            self.show(
+                [Text(shortened(line, width, ascii), style="dim") for line in instead[-height:]] if height else []
+            )
             return
-        wanted = (task.id, task.steps, len(task.curve), task.curve[-1], width, height, ascii)
-        if wanted == self._drawn:
-            return
-        self._drawn = wanted
-        self.show([_title(task, width, ascii), *_curves(task, width, height - 1, ascii)])
+        ends = [(len(points), points[-1:]) for points in (course.training, course.held_out)]
+        wanted = (course.name, course.steps, *ends, width, height, ascii)
+        if wanted != self._drawn:
+            self._drawn = wanted
+            self.show(course_lines(course, width, height, ascii))
 
 
-def curve_task(state: RunState, column: Column | None) -> TaskState | None:
-    """The task that trains now, else the last of `column` that has a curve."""
-    running = running_task(state)
-    if running is not None and running.curve:
-        return running
-    own = [state.tasks[task] for task in column.task_ids if task in state.tasks] if column else []
-    return next((task for task in reversed(own) if task.curve), None)
+def course_lines(course: Course, width: int, height: int, ascii: bool = False) -> list[Text]:
+    """A line of what the course is of and has reached, and below it two curves; at most `width` by `height`."""
+    if height < 1 or width < _LEAST:
+        return []
+    lines, room = [_title(course, width, ascii)], height - 1
+    if room >= _AXES:
+        return [*lines, *_plots(course, width, room, ascii)]
+    return [*lines, *_bars(course, width, room, ascii)] if room else lines
 
 
-def _title(task: TaskState, width: int, ascii: bool) -> Text:
-    _, loss, accuracy, *_ = task.curve[-1]
-    name, numbers = printable(task.id, ascii), f"loss {loss:.3f}, accuracy {accuracy:.1f} %"
-    full = f"{numbers}, mean over its cuts" if task.kind == "column" else numbers
-    if len(full) + 2 + min(cell_len(name), _LEAST_NAME) <= width:
-        numbers = full
-    name = shortened(name, max(12, width - len(numbers) - 2), ascii)
+def values(points: Sequence[Point], kind: Kind) -> Values:
+    """The losses or the accuracies by step."""
+    return [(point.step, point.loss if kind is LOSS else point.accuracy) for point in points]
+
+
+def said(course: Course, kind: Kind, held_out: bool = True) -> str:
+    """What was reached last: `loss 0.033, held out 0.041`."""
+    found = [kind.text.format(values(points[-1:], kind)[0][1]) for points in (course.training,) if points]
+    if course.held_out and (held_out or not found):
+        found.append("held out " + kind.text.format(values(course.held_out[-1:], kind)[0][1]))
+    return f"{kind.name} {', '.join(found)}"
+
+
+def _title(course: Course, width: int, ascii: bool) -> Text:
+    name = printable(course.name, ascii)
+    short, full = (f"{said(course, LOSS, held)}, {said(course, ACCURACY, held)}" for held in (False, True))
+    forms = [f"{full}; {course.note}"] if course.note else []
+    least = min(cell_len(name), _LEAST_NAME)
+    numbers = next((form for form in (*forms, full) if len(form) + 2 + least <= width), short)
+    name = shortened(name, max(8, width - len(numbers) - 2), ascii)
     return Text(f"{name}: {numbers}"[:width], style="bold")
 
 
-def _curves(task: TaskState, width: int, height: int, ascii: bool) -> list[Text]:
-    losses = [(float(step), loss) for step, loss, *_ in task.curve]
-    accuracies = [(float(step), accuracy) for step, _, accuracy, *_ in task.curve]
-    if width < 60 and height < 16:
-        return curve_lines(losses, task.steps, (width, height), LOSS, ascii)
-    if width < 60 or height > width // 2:
-        size = (width, height // 2)
-        above = curve_lines(losses, task.steps, size, LOSS, ascii)
-        return [*above, *curve_lines(accuracies, task.steps, size, ACCURACY, ascii)]
-    size = (width // 2, height)
-    left = curve_lines(losses, task.steps, size, LOSS, ascii)
-    right = curve_lines(accuracies, task.steps, size, ACCURACY, ascii)
-    return [Text.assemble(a, b) for a, b in zip(left, right, strict=True)]
+def _plots(course: Course, width: int, height: int, ascii: bool) -> list[Text]:
+    def plot(kind: Kind, size: tuple[int, int]) -> list[Text]:
+        training, held_out = values(course.training, kind), values(course.held_out, kind)
+        return curve_lines(training, held_out, course.steps, size, kind, ascii=ascii)
+
+    if (width < _NARROW and height >= 2 * _AXES) or height > width // 2:
+        return [*plot(LOSS, (width, height // 2)), *plot(ACCURACY, (width, height - height // 2))]
+    if width < _NARROW:
+        return plot(LOSS, (width, height))
+    left = plot(LOSS, (width // 2, height))
+    return [Text.assemble(a, b) for a, b in zip(left, plot(ACCURACY, (width // 2, height)), strict=True)]
+
+
+def _bars(course: Course, width: int, height: int, ascii: bool) -> list[Text]:
+    lines = [Text(no_wrap=True) for _ in range(height)]
+    kinds = (LOSS, ACCURACY) if width >= _NARROW else (LOSS,)
+    each = width // len(kinds)
+    for kind in kinds:
+        found = values(course.training or course.held_out, kind)
+        ends = [kind.text.format(end(value for _, value in found)) for end in (max, min)]
+        labels = [f"{kind.name} {ends[0] if height > 1 else ''}", *[""] * (height - 2), *ends[1:]][:height]
+        drawn = bars(found, each - _LABEL - 3, height, ascii)
+        for line, label, bar in zip(lines, labels, drawn, strict=True):
+            line.append(f"{label.strip():>{_LABEL + 2}} ", "dim").append(bar.ljust(each - _LABEL - 3), kind.style)
+    return lines

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from stitchtui.report.table import LEGEND, Entry, Kind, sides
-from stitchtui.report.wording import printable, shortened, to_ascii
+from stitchtui.report.wording import ending, printable, shortened, to_ascii
 from stitchtui.run.state import Column
 from stitchtui.tui.colours import Palette
 from stitchtui.tui.gridview import VERDICTS, GridView, verdict_text
@@ -28,8 +28,9 @@ _SHORT: dict[Kind, str] = {
     "some_seeds": "* some seeds",
     "failed": "x failed",
     "reused": "= reused",
+    "lost": "! lost in training",
 }
-_SHORTEST: dict[Kind, str] = {**_SHORT, "some_seeds": "* some"}
+_SHORTEST: dict[Kind, str] = {**_SHORT, "some_seeds": "* some", "lost": "! lost"}
 _DIM, _BOLD, _CURSOR = Style(dim=True), Style(bold=True), Style(bold=True, reverse=True)
 
 
@@ -207,7 +208,7 @@ class Heatmap(Widget, can_focus=True):
         parts = [(shortened(role.get(line, ""), layout.label).ljust(layout.label), _DIM)]
         for index in layout.columns:
             column = view.columns[index]
-            text = shortened(layout.headings[index][line], layout.cell - 1, self._ascii)
+            text = ending(layout.headings[index][line], layout.cell - 1, self._ascii)
             style = _DIM if column.control else _BOLD
             style += Style(underline=column.key in view.running and bool(text))
             style += Style(reverse=index == self.column and bool(text))
@@ -216,7 +217,7 @@ class Heatmap(Widget, can_focus=True):
 
     def _row(self, row: int) -> list[tuple[str, Style]]:
         layout = self._layout
-        label = shortened(printable(self._view.table.rows[row], self._ascii), layout.label - 1, self._ascii)
+        label = ending(printable(self._view.table.rows[row], self._ascii), layout.label - 1, self._ascii)
         label += " " * (layout.label - 1 - cell_len(label))
         parts = [(label, _CURSOR if row == self.row else Style.null()), (" ", Style.null())]
         for index in layout.columns:

@@ -16,18 +16,21 @@ _PANEL = 8  # rows from which on the inspector is a panel
 class Inspector(Lines):
     """Draws the facts of one cell."""
 
-    def draw(self, state: RunState, selected: tuple[Column, str] | None, ascii: bool = False) -> None:
-        """Say what is known of the selected cell."""
+    def draw(
+        self, state: RunState, selected: tuple[Column, str] | None, *, lost: bool = False, ascii: bool = False
+    ) -> None:
+        """Say what is known of the selected cell; `lost`: of a run whose worker died."""
         width, height = self.size.width - 1, self.size.height
         if selected is None:
             self.show([Text("no cell yet", style="dim")] if state.run else [])
             return
-        title = Text(shortened(cell_title(*selected, ascii), width, ascii), style="bold")
+        title = Text(cell_title(*selected, ascii, width), style="bold")
+        facts = cell_facts(state, *selected, lost=lost)
         if height < _PANEL:
-            lines = packed(short_facts(state, *selected), width, height - 1)
+            lines = packed(short_facts(facts), width, height - 1)
             self.show([title, *(Text(shortened(line, width, ascii)) for line in lines)])
         else:
-            self.show([title, *fact_lines(cell_facts(state, *selected), width)])
+            self.show([title, *fact_lines(facts, width)])
 
 
 def fact_lines(facts: Sequence[Fact], width: int) -> list[Text]:

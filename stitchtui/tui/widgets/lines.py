@@ -40,6 +40,9 @@ class Lines(Widget):
         if len(before) != len(texts) and self.styles.auto_dimensions:
             self.refresh(layout=True)
             return
+        if not self.size:  # it is hidden: no line that Textual keeps for when it is shown again holds any more
+            self.refresh()
+            return
         for y, (one, other) in enumerate(zip_longest(before, texts, fillvalue=_NOTHING)):
             if y < self.size.height and not _same(one, other):
                 old, new = (_cells(self._segments(text), self.size.width) for text in (one, other))

@@ -8,9 +8,8 @@ from rich.text import Text
 from stitchtui.base.text import duration, size
 from stitchtui.report.claim_lines import claim_counts
 from stitchtui.report.harm import warnings
-from stitchtui.report.wording import counted, printable, shortened
+from stitchtui.report.wording import counted, ending, printable, shortened
 from stitchtui.run import progress
-from stitchtui.run.records import TaskState
 from stitchtui.run.state import RunState
 from stitchtui.tui.watch import RunWatch
 from stitchtui.tui.widgets.lines import Lines
@@ -32,7 +31,7 @@ def status_line(watch: RunWatch, width: int, now: float, ascii: bool = False) ->
     if watch.directory is None:
         return Text("no run yet: n starts one, p lists the presets", style="bold")
     name = printable(watch.directory.name, ascii)
-    parts = [(shortened(name, max(16, width // 3), ascii), "bold", False)]
+    parts = [(ending(name, max(16, width // 3), ascii), "bold", False)]
     parts += [(part, "", urgent) for part, urgent in _parts(watch, now, ascii) if part]
     line = Text(no_wrap=True)
     for text, style, urgent in parts:
@@ -54,7 +53,6 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[tuple[str, bool]]:
     others = [
         f"{state.progress.share:.0%}" if condition != "done" else "",
         "" if left is None else f"{duration(_coarse(left))} left",
-        printable(_doing(state), ascii) if condition == "running" else "",
         _memory(state) if condition == "running" else "",
         _bar(state.progress.share, ascii) if condition == "running" else "",
         _took(state) if condition == "done" else "",
@@ -103,16 +101,3 @@ def _bar(share: float, ascii: bool) -> str:
     full, empty = ("#", "-") if ascii else ("━", "─")
     filled = round(share * _BAR)
     return full * filled + empty * (_BAR - filled)
-
-
-def running_task(state: RunState) -> TaskState | None:
-    """What is being worked on now; of several tasks the first."""
-    return next((task for task in state.tasks.values() if task.status == "running"), None)
-
-
-def _doing(state: RunState) -> str:
-    task = running_task(state)
-    if task is None:
-        return "preparing"
-    what = {"data": "loading the data"}.get(task.kind, task.id)
-    return f"{what} {task.step}/{task.steps}" if task.steps > 1 else what
