@@ -22,6 +22,7 @@ from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
 from stitchtui.tui.widgets.choice import Choice
 from stitchtui.tui.widgets.field_row import FieldRow
+from stitchtui.tui.widgets.settings_typed import Settings
 from stitchtui.tui.widgets.text_input import Names, OneOf, TextInput
 
 LABELS = {
@@ -209,6 +210,8 @@ def _editor(name: str) -> Widget:
     suggester: Suggester | None = OneOf([*DATASETS, *BY_PATH]) if name == "data" else None
     if name == "top_cuts" or name.startswith(OWN):
         suggester = Names()
+    if name == FREE:
+        suggester = Settings()
     return TextInput(placeholder=_EMPTY[name], compact=True, select_on_focus=True, suggester=suggester)
 
 
@@ -222,7 +225,9 @@ def _said_at(draft: Draft, name: str) -> str:
 def _say(row: FieldRow, draft: Draft, problems: Mapping[str, str], remarks: Mapping[str, str]) -> None:
     about = _said_at(draft, row.field)
     reason = problems.get(about, "") if about else ""
-    if reason:
+    if row.field == FREE and (typed := _begun(row.editor)):  # which says more than that it isn't whole yet
+        row.say(typed, "hint")
+    elif reason:
         # Whose architecture it is, is said already.
         row.say(reason.partition(": ")[2] or reason if row.field in ENDS else reason, "reason")
     elif about and about in remarks:
@@ -232,6 +237,13 @@ def _say(row: FieldRow, draft: Draft, problems: Mapping[str, str], remarks: Mapp
         row.say(family.maps if family else "", "hint")
     else:
         row.say(_HINTS[row.field], "hint")
+
+
+def _begun(editor: Widget) -> str:
+    """What can follow in a setting that is being typed; empty where it is whole, unknown, or not begun."""
+    if not isinstance(editor, TextInput) or not editor.has_focus or not isinstance(editor.suggester, Settings):
+        return ""
+    return editor.suggester.hint(editor.value)
 
 
 def _typed(draft: Draft, name: str) -> str:
