@@ -44,11 +44,13 @@ class InOrder(App[Result]):
         self.run_worker(self._hand_on(), group="typed")
 
     async def _hand_on(self) -> None:
+        waited = False
         while True:
             event = await self.typed.get()
             since = time.monotonic()
-            while self._at_work() and time.monotonic() - since < PATIENCE:
+            while (self._at_work() or (self._unready and not waited)) and time.monotonic() - since < PATIENCE:
                 await asyncio.sleep(_LOOK)
+            waited = self._unready  # in vain, and no other key waits for the same
             done = asyncio.Event()
             self.call_later(self._act_on, event, done)
             await done.wait()
@@ -58,6 +60,10 @@ class InOrder(App[Result]):
         await super().on_event(event)
         done.set()
 
+    @property
+    def _unready(self) -> bool:
+        return bool(getattr(self.screen, "unready", False))
+
     def _at_work(self) -> bool:
         """Whether something that was set off is still to be done."""
         screen = self.screen
@@ -65,8 +71,8 @@ class InOrder(App[Result]):
             self._on_top, self._drawn = screen, 0
             screen.call_after_refresh(self._draws, screen)
         nodes = screen.walk_children(Widget, with_self=True)
-        queued = self.message_queue_size or any(node.message_queue_size or not node.is_mounted for node in nodes)
-        return bool(queued or self._drawn < _PICTURES or getattr(screen, "unready", False))
+        queued = any(node.message_queue_size or not node.is_mounted for node in nodes)
+        return bool(queued or self.message_queue_size or self._drawn < _PICTURES)
 
     def _draws(self, screen: Screen[object]) -> None:
         if screen is self._on_top:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Noted(StitchApp):
     async def action_anew(self):
         for run in all_runs():
             if run.name not in RUNS:
-                run.path.rename(runs_directory().with_name("others") / run.name)
+                shutil.rmtree(run.path)
         for path in Path.cwd().glob("*.csv"):
             path.unlink()
         while len(self.screen_stack) > 1:
@@ -93,7 +94,10 @@ HELD = {
     OptionList: lambda listed: listed.highlighted,
     Choice: lambda choice: choice._value,
     DataTable: lambda table: list(table.cursor_coordinate),
-    RunList: lambda runs: [runs.chosen and runs.chosen.directory.name, sorted(path.name for path in runs._marked)],
+    RunList: lambda runs: (
+        [run.directory.name in RUNS and run.directory.name for run in (runs.chosen,) if run]
+        + sorted(path.name for path in runs._marked if path.name in RUNS)
+    ),
     Heatmap: lambda map: [map.row, map.column, map._title(map._layout), len(map._view.columns)],
     Reading: lambda text: text.scroll_y,
 }
@@ -105,7 +109,6 @@ def prepare():
         Path(name).write_bytes(b"x")
     for name in RUNS:
         make_run(runs_directory(), name, make_experiment(description="words " * 400), CUTS)
-    runs_directory().with_name("others").mkdir()
     control.launch = lambda *_, **__: 0
 
 

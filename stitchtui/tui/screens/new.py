@@ -105,10 +105,11 @@ class NewScreen(Screen[None]):
 
     @property
     def unready(self) -> bool:
-        """Whether what lies on this machine is still to be listed, the form to be made, or the run to be started."""
+        """Whether what lies on this machine is still to be listed, or the form made; or the networks to be checked,
+        on which depends what the form asks for and offers, and whether the run starts."""
         if self.picking:
             return self._sources["files"] is None or self._sources["runs"] is None
-        return self._form is None or self._starting
+        return self._form is None or (self._checking and (self._form.untouched or self._starting))
 
     def compose(self) -> ComposeResult:
         """What is to be done, list or form, the chains, what will happen, the keys."""
