@@ -19,7 +19,7 @@ from stitchtui.run import control
 CODES = {
     "down": "\x1b[B", "up": "\x1b[A", "right": "\x1b[C", "left": "\x1b[D", "enter": "\r", "tab": "\t", "escape": "\x1b",
     "space": " ", "backspace": "\x7f", "pagedown": "\x1b[6~", "pageup": "\x1b[5~", "home": "\x1b[H", "end": "\x1b[F",
-    TELL: "\x1b[24~", ANEW: "\x1b[21~",
+    "ctrl+q": "\x11", TELL: "\x1b[24~", ANEW: "\x1b[21~",
 }  # fmt: skip
 
 # What is typed, and what is to be found in the state that it leads to.
@@ -84,6 +84,9 @@ def test_keys_in_one_write_end_where_they_end_one_by_one(scripts, tmp_path, monk
     try:
         terminal.wait_for(lambda: "\x1b[?1049h" in terminal.written, "the terminal is the app's")
         at_once, *apart = ({name: typed(terminal, keys, gap) for name, (keys, _) in scripts.items()} for gap in GAPS)
+        terminal.press(code("ctrl+q"))
+        while terminal.read():
+            pass
     finally:
         terminal.close()
     for name, (_, expected) in scripts.items():
