@@ -14,9 +14,9 @@ Depth = Literal["none", "16", "256", "truecolor"]
 
 # Blue and vermilion stay apart for every kind of colour vision; for the light theme, and for the dark one.
 _SIDES: dict[Side, tuple[str, str]] = {
-    "below": ("#005faf", "#5fafff"),
-    "straddling": ("#585858", "#bcbcbc"),
-    "above": ("#af3a00", "#ff8700"),
+    "below": ("#005299", "#5fafff"),
+    "straddling": ("#484848", "#bcbcbc"),
+    "above": ("#9a3200", "#ff8700"),
 }
 _SIDES_OF_16: dict[Side, tuple[str, str]] = {
     "below": ("blue", "cyan"),

@@ -55,6 +55,13 @@ def test_the_depth_is_none_without_colours():
     assert depth_of(None, no_color=False) == "none"
 
 
+@pytest.mark.parametrize(("dark", "ground"), [(True, 0.02), (False, 0.68)])
+def test_every_mark_can_be_read_on_its_themes_ground(dark, ground):
+    for side in ("below", "straddling", "above"):
+        ink = luminance(Palette(dark=dark).side(side).color.get_truecolor())
+        assert (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05) >= 4.5
+
+
 @pytest.mark.parametrize("measure", shown_measures(), ids=lambda measure: measure.shade.name)
 def test_a_scale_never_falls_and_stays_between_its_ends(measure):
     low = -120 if measure.shade.diverging else 0
