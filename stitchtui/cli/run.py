@@ -78,6 +78,7 @@ def run(
     from stitchtui.run import control
     from stitchtui.run.about import About
     from stitchtui.run.directory import create, find
+    from stitchtui.run.remembered import remember
     from stitchtui.spec import checks
 
     checks.check_device(device)
@@ -102,6 +103,7 @@ def run(
     if dry_run:
         return _print_plan(experiment, device or "auto", as_json)
     directory = create(experiment, out)
+    remember(experiment)
     if label is not None:
         directory.write_about(label=label)
     return watching.start(directory, arguments, detach, as_json, new=True)

@@ -12,6 +12,7 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from stitchtui.base.errors import ExitCode
 from stitchtui.base.signals import ended_by, ending_signals
@@ -36,6 +37,13 @@ SMALLEST = (60, 16)  # columns and rows
 REDRAW = 0.5  # seconds between two pictures, at least
 
 
+class _AsciiBars(ScrollBarRender):
+    """Scrollbars whose ends are whole rows and columns."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)
+
+
 class StitchApp(InOrder[str | None]):
     """Watches one run at a time and shows it; without `run`, the newest in the runs directory."""
 
@@ -52,6 +60,7 @@ class StitchApp(InOrder[str | None]):
         send_only_what_changed()
         read_escape_as_escape()
         self.ascii = ascii
+        ScrollBar.renderer = _AsciiBars if ascii else ScrollBarRender
         self.inspection = Inspection()
         self._look, self._look_problem = read_look(look_path(), self.available_themes)
         if self._look.theme and not no_color and "TEXTUAL_THEME" not in os.environ:

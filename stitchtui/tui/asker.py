@@ -53,16 +53,16 @@ class Asker:
         await asyncio.sleep(after)
         self._listener.answered(end, question, await self._inspection.cuts(question, data))
 
-    def glimpse(self, source: Source, data: str) -> None:
+    def glimpse(self, source: Source, question: dict[str, Any], data: str) -> None:
         """Look at the network under the mark once it stands still, after the one that is being looked at."""
-        self._go(partial(self._look, source, data), "glimpse")
+        self._go(partial(self._look, source, question, data), "glimpse")
 
-    async def _look(self, source: Source, data: str) -> None:
+    async def _look(self, source: Source, question: dict[str, Any], data: str) -> None:
         await asyncio.sleep(_STILL)
         # The inspector answers in order: questions that nobody waits for any more would hold up those that follow.
         while self._looking is not None and not self._looking.done():
             await asyncio.wait([self._looking])
-        self._looking = asyncio.ensure_future(self._inspection.cuts(source.question(), data))
+        self._looking = asyncio.ensure_future(self._inspection.cuts(question, data))
         self._listener.glimpsed(source, await asyncio.shield(self._looking))
 
     def think(self, wanted: Callable[[], tuple[dict[str, Any], str] | None]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from stitchtui.report.wording import counted
 from stitchtui.spec.datasets import CIFAR10
-from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.experiment import Experiment, NetworkSpec
 from stitchtui.spec.families import AT_RANDOM, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.presets import load_preset
@@ -23,8 +23,11 @@ from stitchtui.tui.form_fields import (
 )
 from stitchtui.tui.sources import Source
 
+NORMALISATION: str = NetworkSpec.model_fields["normalisation"].default
+EACH_ITS_OWN = "each its own"  # a normalisation for either network, as an earlier run had said it
 _DEFAULTS = {
-    "both": "no", "device": "auto", "threads": "", "memory": "", "head": "", "part": "", "leaves": "",
+    "both": "no", "device": "auto", "threads": "", "memory": "", "normalisation": NORMALISATION, "head": "",
+    "part": "", "leaves": "",
     "trust_code": "no", FREE: "",
 }  # fmt: skip
 
@@ -66,9 +69,14 @@ class Draft:
         if name in self.values:
             return self.values[name]
         if name == "data" and self.document is None:
-            said = [self.answers.get(end, {}).get("data") for end in ("top", "bottom")]
-            said += [self.picked[end].data for end in ("top", "bottom") if end in self.picked]
+            picked = [self.picked[end] for end in ("top", "bottom") if end in self.picked]
+            said: list[Any] = [source.data for source in picked]
+            said += [self.answers.get(end, {}).get("data") for end in ("top", "bottom")]
+            said += [source.beside.data for source in picked]
             return next((str(word) for word in said if word), self.default(name))
+        if name == "normalisation" and self.document is None:
+            scales = [self.brings(end).get(name, NORMALISATION) for end in self.picked] or [NORMALISATION]
+            return str(scales[0]) if scales[0] == scales[-1] and isinstance(scales[0], str) else EACH_ITS_OWN
         return self.default(name)
 
     def ends(self) -> dict[End, str]:
@@ -97,7 +105,7 @@ class Draft:
         if self.document is None:
             if end not in self.picked:
                 return None
-            return {**self.picked[end].question(self.architectures.get(end, "")), **self.of_networks()}
+            return {**self.picked[end].question(self.architecture(end)), **self.of_networks()}
         spec = _table(_table(self.document, "networks"), self.ends()[end])
         keys = ("checkpoint", "architecture", "weights", "width", "options", *NETWORKS)
         return {key: spec[key] for key in keys if key in spec} or None
@@ -105,6 +113,7 @@ class Draft:
     def of_networks(self) -> dict[str, Any]:
         """The options of both networks that are set."""
         said: dict[str, Any] = {name: self.value(name).strip() for name in ("head", "part")}
+        said["normalisation"] = self.values.get("normalisation")
         said["leaves"] = cut_pairs.names_of(self.value("leaves"))
         return {name: value for name, value in said.items() if value} | (
             {"trust_code": True} if self.value("trust_code") == "yes" else {}
@@ -115,7 +124,8 @@ class Draft:
         family = FAMILIES.get(self.value("family"))
         if name in NETWORKS:
             asked = any(field_of(self.answers.get(end, {}).get("field")) == name for end in ENDS)
-            return self.document is None and (asked or self.value(name) != self.default(name))
+            unsaid = name == "normalisation" and any(source.unsaid for source in self.picked.values())
+            return self.document is None and (asked or unsaid or self.value(name) != self.default(name))
         if name in ENDS:
             return self.needs_architecture(end_of(name))
         if name.startswith(OWN):
@@ -133,11 +143,62 @@ class Draft:
         needed = [] if self.document is not None else ["data"]
         return [name for name in kept if self.value(name) != self.default(name) or name in needed]
 
+    def architecture(self, end: End) -> str:
+        """What the checkpoint at this end is said to be for: typed for it or for both, else as it is known."""
+        if self.document is not None or end not in self.picked or not self.picked[end].is_file:
+            return ""
+        other, own = _other(end), self._known_architecture(end)
+        if end in self.architectures:
+            return _part(self.architectures[end], end)
+        if own and self._known_architecture(other) not in ("", own):
+            return own
+        if not self.picked[end].unsaid:
+            return own
+        typed = _part(self.architectures.get(other, ""), end)
+        beside = str(self.picked[end].beside.network.get("architecture", ""))
+        return typed or own or self._known_architecture(other) or beside
+
+    def _known_architecture(self, end: End) -> str:
+        source = self.picked.get(end)
+        return str(source.brings.get("architecture", "")) if source is not None and source.is_file else ""
+
+    def brings(self, end: End) -> dict[str, Any]:
+        """What else is known of the network at one end, but for what is typed for both."""
+        if end not in self.picked:
+            return {}
+        source = self.picked[end]
+        known = dict(source.brings)
+        if source.unsaid and not known and "normalisation" in source.beside.network:
+            known["normalisation"] = source.beside.network["normalisation"]
+        typed = {"architecture", *self.of_networks()}
+        return {key: value for key, value in known.items() if key not in typed}
+
     def needs_architecture(self, end: End) -> bool:
-        """Whether the user has to say, or has said, what the checkpoint at this end is for."""
+        """Whether there is a field for what the checkpoint at this end is for: one for both, unless they differ."""
         if self.document is not None or end not in self.picked or not self.picked[end].is_file:
             return False
-        return end in self.architectures or self.answers.get(end, {}).get("field") == "architecture"
+        asked = self.answers.get(end, {}).get("field") == "architecture"
+        if not (end in self.architectures or self.architecture(end) or asked):
+            return False
+        return end == "bottom" or not self.needs_architecture("bottom") or self._differs()
+
+    def _differs(self) -> bool:
+        """Whether the top is for something else than the bottom, or turned out not to be for the same."""
+        said = [self.architecture(end) for end in ENDS]
+        if "top" in self.architectures or said[0] != said[1]:
+            return "," not in self.architectures.get("bottom", "")
+        bottom, top = (self.answers.get(end, {}) for end in ENDS)
+        tried = bool(said[1]) and bottom.get("asked") == top.get("asked") == said[1]
+        return tried and "cuts" in bottom and "error" in top and top.get("field", "architecture") == "architecture"
+
+    def may_look(self, end: End) -> bool:
+        """Whether the network at this end is looked at before it is picked: not what has to be fetched or runs code."""
+        source = self.picked[end]
+        return source.is_file and not (source.unsaid and ":" in self.architecture(end))
+
+    def take(self, end: End, question: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Keep the inspector's answer on one end."""
+        self.answers[end] = {**answer, "asked": question.get("architecture")}
 
     def doubt(self, end: End) -> None:
         """Forget what was said of one end for other values, but for what its file alone says: it is asked again."""
@@ -171,8 +232,12 @@ class Draft:
     def set(self, name: str, value: str) -> bool:
         """Take over what a field holds; return whether that is new."""
         before = (self.values.copy(), self.architectures.copy(), self.by_hand.copy())
-        if name in ENDS:
-            self.architectures[end_of(name)] = value
+        if name == "bottom":
+            self.architectures["bottom"] = value
+        elif name == "top":
+            if self.needs_architecture("bottom"):  # which had to do for both
+                self.architectures.setdefault("bottom", self.architecture("bottom"))
+            self.architectures["top"] = value
         elif value == BY_HAND:
             self._take_in_hand(name)
         elif name.startswith(OWN):
@@ -192,11 +257,16 @@ class Draft:
 
     def swap(self) -> None:
         """Let bottom and top change places, and with them the cuts that are named for each."""
-        for held in (self.picked, self.architectures, self.answers):
+        said = {end: text for end in ENDS if (text := self.architecture(end))}
+        typed = bool(self.architectures)
+        for held in (self.picked, self.answers):
             both = cast("dict[End, Any]", held)
-            swapped: dict[End, Any] = {("top" if end == "bottom" else "bottom"): both[end] for end in both}
+            swapped: dict[End, Any] = {_other(end): both[end] for end in both}
             both.clear()
             both.update(swapped)
+        if typed:
+            same = len(said) == len(ENDS) and len(set(said.values())) == 1
+            self.architectures = {"bottom": said["top"]} if same else {_other(end): said[end] for end in said}
         if tops := self.value("top_cuts"):
             self.values |= {"cuts": tops, "top_cuts": self.value("cuts")}
 
@@ -222,6 +292,16 @@ class Draft:
         """What to know of a field that can be used all the same."""
         count, reason = cut_pairs.misfits(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
         return {"cuts": f"{counted(count, 'cell')} can't be: {reason}"} if count else {}
+
+
+def _other(end: End) -> End:
+    return "top" if end == "bottom" else "bottom"
+
+
+def _part(typed: str, end: End) -> str:
+    """What is typed for one end: as a whole for both, or the bottom's and the top's with a comma between them."""
+    first, comma, last = typed.partition(",")
+    return (last if comma and end == "top" else first).strip()
 
 
 def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:

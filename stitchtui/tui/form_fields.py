@@ -10,7 +10,7 @@ FLAGS = ("data", "cuts", "pairing", "family", "objective", "start", "epochs", "s
 """Each is a flag of `stitchtui run` of the same name."""
 STITCH = ("top_cuts", "rank", "best_of")
 """Keys of the stitch that have no flag of their own."""
-NETWORKS = ("head", "part", "leaves", "trust_code")
+NETWORKS = ("normalisation", "head", "part", "leaves", "trust_code")
 """What holds for both networks."""
 FREE = "set"
 """Anything else: KEY=VALUE as for --set, several with semicolons between them."""

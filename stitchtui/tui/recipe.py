@@ -13,10 +13,13 @@ from stitchtui.spec import overrides
 from stitchtui.spec.checks import check_device, check_files
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.presets import from_document, from_pair, pair_names
-from stitchtui.spec.settings import Setting, dotted, read_override
+from stitchtui.spec.settings import Key, Setting, dotted, leaves, read_override
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, WORKER, field_of
+
+_FLAGGED = ("normalisation", "head", "part")
+"""What `stitchtui run` takes for both networks in a flag of its own, a text each."""
 
 
 def check(draft: Draft) -> tuple[Experiment | None, dict[str, str]]:
@@ -76,12 +79,13 @@ def build(draft: Draft, names: Sequence[str]) -> Experiment:
     if draft.document is not None:
         return from_document(draft.document, laid_over, free)
     bottom, top = draft.picked["bottom"], draft.picked["top"]
+    brought = [Setting(path, value, "--set", " ") for path, value in _brought(draft)]
     own = [Setting(path, text, "--architecture") for path, text in _own_architectures(draft)]
     experiment = from_pair(
         bottom.value,
         top.value,
         both=draft.value("both") == "yes",
-        settings=[*laid_over, *own],
+        settings=[*brought, *laid_over, *own],
         overrides=free,
         **{name: value for name, value in draft.of_networks().items() if name in names},
     )
@@ -117,10 +121,17 @@ def _free(draft: Draft) -> list[str]:
     return [part.strip() for part in draft.value(FREE).split(";") if part.strip()]
 
 
-def _own_architectures(draft: Draft) -> list[tuple[tuple[str, ...], str]]:
+def _own_architectures(draft: Draft) -> list[tuple[Key, str]]:
     names = pair_names(draft.picked["bottom"].value, draft.picked["top"].value)
-    said = [(name, draft.architectures.get(end, "")) for name, end in zip(names, ENDS, strict=True)]
+    said = [(name, draft.architecture(end)) for name, end in zip(names, ENDS, strict=True)]
     return [(("networks", name, "architecture"), text) for name, text in said if text]
+
+
+def _brought(draft: Draft) -> list[tuple[Key, Any]]:
+    """What else is known of the networks, by the keys of an experiment."""
+    names = pair_names(draft.picked["bottom"].value, draft.picked["top"].value)
+    known = zip(names, map(draft.brings, ENDS), strict=True)
+    return [each for name, brings in known if brings for each in leaves(brings, ("networks", name))]
 
 
 def _renamed(draft: Draft, experiment: Experiment) -> Experiment:
@@ -158,9 +169,11 @@ def command(draft: Draft) -> str:
 def _of_networks(draft: Draft) -> list[str]:
     if draft.document is not None:
         return []
-    words = [word for name in ("head", "part") if draft.value(name) for word in (f"--{name}", draft.value(name))]
+    words = [word for name, text in draft.of_networks().items() if name in _FLAGGED for word in (f"--{name}", text)]
     words += [word for leaf in cut_pairs.names_of(draft.value("leaves")) for word in ("--leaf", leaf)]
     words += ["--trust-code"] if draft.value("trust_code") == "yes" else []
+    for path, value in _brought(draft):
+        words += ["--set", f"{dotted(path)}={json.dumps(value, ensure_ascii=False)}"]
     said = _own_architectures(draft)
     if len(said) == len(ENDS):
         texts = list(dict.fromkeys(text for _, text in said))

@@ -3,8 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.paths import cache_directory
 from stitchtui.base.text import size
 from stitchtui.run.directory import RunDirectory
+from stitchtui.run.remembered import Known, Remembered, said_of
+from stitchtui.spec.datasets import BY_PATH
 from stitchtui.spec.experiment import Experiment, NetworkSpec
 from stitchtui.spec.presets import PUBLISHED, TORCHVISION
 
@@ -19,6 +21,7 @@ TIMM = "timm:"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".pth.tar", ".pt.tar")
 RUNS, TORCH = "networks of known runs", "torchvision, published weights"
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "stitches"}
+_MARKS = ("pyvenv.cfg", "conda-meta", "CACHEDIR.TAG")  # what environments and caches hold
 _MOST_FILES, _MOST_RUNS, _MOST_SECONDS = 2_000, 50, 3.0
 _MOST_HEADER = 10 << 20  # bytes
 
@@ -32,7 +35,10 @@ class Source:
     group: str  # the heading it stands under: a folder, or one of RUNS and TORCH
     detail: str = ""
     name: str | None = None  # what the experiment is to call it, where its file's name says nothing
-    data: str = ""  # what it was trained on, where that is known
+    data: str = ""  # what it was trained on, or was used on last, where that is known
+    brings: Mapping[str, Any] = field(default_factory=dict, hash=False)  # keys of NetworkSpec that a run had said
+    beside: Known = field(default_factory=Known, hash=False)  # what was said last of a file of its folder
+    unsaid: bool = False  # whether it is a file that doesn't say what network it is for
     preset: bool = False  # a preset of this name rather than a network
 
     @property
@@ -43,12 +49,13 @@ class Source:
     def question(self, architecture: str = "") -> dict[str, Any]:
         """The source as the inspector is asked about it; `architecture` is what the user says a checkpoint is for."""
         if self.is_file:
-            return {"checkpoint": str(Path(self.value).absolute()), "architecture": architecture or None}
+            file = str(Path(self.value).absolute())
+            return {**self.brings, "checkpoint": file, "architecture": architecture or None}
         if not self.value.startswith((TORCHVISION, TIMM)):  # what lies on a hub has its weights with it
-            return {"architecture": self.value}
+            return {**self.brings, "architecture": self.value}
         name, _, weights = self.value.partition("@")
         usual = "DEFAULT" if self.value.startswith(TORCHVISION) else "pretrained"
-        return {"architecture": name, "weights": weights or usual}
+        return {**self.brings, "architecture": name, "weights": weights or usual}
 
     def matches(self, words: Sequence[str]) -> bool:
         """Whether every word, in lower case, occurs in what is shown of it."""
@@ -66,7 +73,7 @@ def typed(text: str) -> Source | None:
     try:
         path = Path(text.strip()).expanduser()
         if text.strip() and path.is_file():
-            return _file(path, str(path.parent))
+            return _file(path, str(path.parent), Remembered())
     except (OSError, ValueError, RuntimeError):
         pass
     return None
@@ -75,28 +82,76 @@ def typed(text: str) -> Source | None:
 def files() -> list[Source]:
     """The checkpoints below the working directory, folder by folder, without hidden folders and those of packages."""
     root = Path.cwd()
+    known, seen = Remembered(), set[str]()
     found: list[Source] = []
     end = time.monotonic() + _MOST_SECONDS
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if not _skipped(Path(folder), name))
         relative = Path(folder).relative_to(root)
         shown = "./" if str(relative) == "." else f"{relative}/"
-        found += [_file(relative / name, shown) for name in sorted(names) if name.lower().endswith(SUFFIXES)]
+        for name in sorted(names):
+            if name.lower().endswith(SUFFIXES) and (real := os.path.realpath(relative / name)) not in seen:
+                seen.add(real)
+                found.append(_file(relative / name, shown, known))
         if len(found) > _MOST_FILES or time.monotonic() > end:
             break
     return found[:_MOST_FILES]
 
 
 def _skipped(folder: Path, name: str) -> bool:
-    if name.startswith(".") or name in _SKIPPED or (folder / name / "pyvenv.cfg").is_file():
+    path = folder / name
+    if name.startswith(".") or name in _SKIPPED or any((path / mark).exists() for mark in _MARKS):
         return True
-    return folder / name == cache_directory().absolute()
+    return os.path.realpath(path) == os.path.realpath(cache_directory())
 
 
-def _file(path: Path, group: str) -> Source:
+def _file(path: Path, group: str, known: Remembered) -> Source:
     said = metadata(path)
     detail, data = (_described(said), said.get("data")) if said else (_size(path), None)
-    return Source(str(path), path.name, group, detail, data=data if isinstance(data, str) else "")
+    earlier, beside = known.of(path) or Known(), known.beside(path) or Known()
+    return Source(
+        str(path),
+        path.name,
+        group,
+        detail,
+        data=_here(earlier.data) or (data if isinstance(data, str) else ""),
+        brings=_brought(earlier.network),
+        beside=Known(_brought(beside.network), _here(beside.data)),
+        unsaid=_is_unsaid(said),
+    )
+
+
+def _is_unsaid(said: Mapping[str, Any] | None) -> bool:
+    """Whether a file that says this doesn't say its network: no file may choose which code of a user's own runs."""
+    architecture = str((said or {}).get("architecture", ""))
+    return not architecture or (":" in architecture and not architecture.startswith(PUBLISHED))
+
+
+def _brought(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said of a network, without an architecture whose file is gone."""
+    architecture = _here(str(said.get("architecture", "")))
+    others = {key: value for key, value in said.items() if key != "architecture"}
+    return {**others, "architecture": architecture} if architecture else others
+
+
+def _here(text: str) -> str:
+    """An architecture or data as they are typed in this folder; empty where the file or folder is gone."""
+    if text.startswith(BY_PATH):
+        kind, _, path = text.partition(":")
+        near = _near(path)
+        return near and f"{kind}:{near}"
+    path, _, name = text.rpartition(":")
+    if not path.endswith(".py"):
+        return text
+    near = _near(path)
+    return near and f"{near}:{name}"
+
+
+def _near(text: str) -> str:
+    path = Path(text)
+    if not os.path.exists(path):  # noqa: PTH110  which raises for no path, whatever it holds
+        return ""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else text
 
 
 def _size(path: Path) -> str:
@@ -142,9 +197,27 @@ def of_runs(runs: Sequence[RunDirectory]) -> list[Source]:
                 errors = _errors(run)
             value = _value(spec, experiment, (errors or {}).get(name), trained)
             if value is not None:
-                label, data = f"{name} of {run.name}", experiment.data.name
-                found.setdefault(value, Source(value, label, RUNS, _spec_words(spec), name, data))
+                found.setdefault(value, _of_run(f"{name} of {run.name}", name, value, spec, experiment))
     return list(found.values())
+
+
+def _of_run(label: str, name: str, value: str, spec: NetworkSpec, experiment: Experiment) -> Source:
+    source = Source(value, label, RUNS, _spec_words(spec), name, _here(experiment.data.name), _brought(said_of(spec)))
+    return replace(source, unsaid=source.is_file and _is_unsaid(metadata(Path(value))))
+
+
+def merged(files: Sequence[Source], of_runs: Sequence[Source]) -> tuple[list[Source], list[Source]]:
+    """Both without those networks of runs whose files are listed; these tell what the newest such run says of them."""
+    runs = {os.path.realpath(source.value): source for source in reversed(of_runs) if source.is_file}
+    told = [_told_by(source, runs.pop(os.path.realpath(source.value), None)) for source in files]
+    return told, [source for source in of_runs if not source.is_file or source in runs.values()]
+
+
+def _told_by(file: Source, run: Source | None) -> Source:
+    if run is None:
+        return file
+    brings, data = file.brings or run.brings, file.data or run.data
+    return replace(file, detail=f"{file.detail}, {run.label}", brings=brings, data=data)
 
 
 def _cached() -> list[Path]:

@@ -108,11 +108,11 @@ class OneAtATime:
 async def test_of_all_that_was_marked_meanwhile_only_the_last_is_looked_at():
     listening, inspection = Listening(), OneAtATime()
     asker = Asker(inspection, listening, listening.go)
-    asker.glimpse(Source("first.pt", "first.pt", "./"), "digits")
+    asker.glimpse(Source("first.pt", "first.pt", "./"), {"checkpoint": "first.pt"}, "digits")
     while not inspection.asked:
         await asyncio.sleep(0.01)
     for number in range(5):
-        asker.glimpse(Source(f"{number}.pt", "", "./"), "digits")
+        asker.glimpse(Source(f"{number}.pt", "", "./"), {"checkpoint": f"{number}.pt"}, "digits")
         await asyncio.sleep(0.2)  # longer than a mark has to stand still
     assert inspection.asked == ["first.pt"]
     for _ in range(2):

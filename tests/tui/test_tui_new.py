@@ -232,22 +232,23 @@ async def test_what_was_said_for_former_data_goes_as_the_data_changes_and_enter_
         await wait_for(pilot, lambda: app.watched.condition == "done", "the worker has ended")
 
 
-async def test_a_foreign_checkpoint_is_asked_for_its_architecture_right_there(app):
+async def test_foreign_checkpoints_are_asked_for_their_architecture_right_there_and_once(app):
     def needs(source):
         if source["architecture"] == "digits_cnn":
             return known(data=None)
-        return {"error": "checkpoint second.pt: doesn't say what network it is for", "field": "architecture"}
+        return {"error": "checkpoint: doesn't say what network it is for", "field": "architecture"}
 
-    app.inspection.cuts_by_name["second.pt"] = needs
+    app.inspection.cuts_by_name = {"first.pt": needs, "second.pt": needs}
     async with app.run_test(size=(120, 36)) as pilot:
         await picked(pilot, settled=False)
-        await wait_for_text(pilot, "top is")
+        await wait_for_text(pilot, "network is")
         await wait_for(
-            pilot, lambda: app.focused is not None and app.focused.parent.id == "row-top", "it has the focus"
+            pilot, lambda: app.focused is not None and app.focused.parent.id == "row-bottom", "it has the focus"
         )
         await pilot.press(*"digits_cnn")
-        await wait_for_text(pilot, "--set networks.second.architecture=digits_cnn")
+        await wait_for_text(pilot, "--architecture digits_cnn")
         await wait_for(pilot, lambda: recipe.check(app.screen.draft)[0] is not None, "it can be started")
+        assert "top is" not in screen_text(app)
 
 
 async def test_typing_filters_and_a_path_is_a_file(app, tmp_path):

@@ -79,8 +79,8 @@ async def test_in_every_text_field_of_new(app):
         await wait_for_text(pilot, "best of")
         texts = [row for row in app.screen.query(FieldRow) if row.display and isinstance(row.editor, Input)]
         assert {row.field for row in texts} == {
-            "own_cuts", "top_cuts", "rank", "best_of", "epochs", "seeds", "own_controls", "data", "top", "head",
-            "leaves", "set",
+            "own_cuts", "top_cuts", "rank", "best_of", "epochs", "seeds", "own_controls", "data", "bottom", "top",
+            "head", "leaves", "set",
         }  # fmt: skip
         for row in texts:
             row.editor.focus()

@@ -20,10 +20,12 @@ from stitchtui.tui.screens.confirm import ConfirmScreen
 def start(experiment: Experiment, arguments: Sequence[str] = ()) -> RunDirectory:
     """Make a run of `experiment` and launch its worker with `arguments`. Raises BadInput and leaves no run then."""
     from stitchtui.run.directory import create
+    from stitchtui.run.remembered import remember
     from stitchtui.spec.checks import check_files
 
     check_files(experiment)
     directory = create(experiment)
+    remember(experiment)
     control.launch(directory, arguments)
     return directory
 

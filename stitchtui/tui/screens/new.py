@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from rich.text import Text
@@ -24,7 +25,7 @@ from stitchtui.tui import cut_pairs, draft, keys, recipe, sources
 from stitchtui.tui.asker import Asker, Work
 from stitchtui.tui.clipboard import copy
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.form_fields import BY_HAND, ENDS, NETWORKS, OWN, End
+from stitchtui.tui.form_fields import BY_HAND, ENDS, OWN, End
 from stitchtui.tui.inspection import Answer, Inspection
 from stitchtui.tui.screens import actions
 from stitchtui.tui.shell import Shell
@@ -176,7 +177,10 @@ class NewScreen(Screen[None]):
 
     def _list(self) -> None:
         listed: list[Source] = []
-        for kind, found in self._sources.items():
+        kinds = dict(self._sources)
+        if kinds["files"] is not None and kinds["runs"] is not None:
+            kinds["files"], kinds["runs"] = sources.merged(kinds["files"], kinds["runs"])
+        for kind, found in kinds.items():
             if found is None:
                 break  # what comes later waits, so that the list only grows at its end and nothing moves under the mark
             if kind != "first" or not self._draft.picked:
@@ -232,25 +236,32 @@ class NewScreen(Screen[None]):
         marked = self.query_one(Picker).marked
         if not self.picking or marked is None or marked.preset:
             return self._draft
-        end = self._draft.next_end
-        unasked: Answer | None = None if marked.is_file else {}  # others are built to be looked at: once picked
+        end, trial = self._draft.next_end, self._trial(marked)
+        unasked: Answer | None = None if trial.may_look(end) else {}  # is looked at once it is picked
         glimpsed = self._glimpsed or unasked
-        answers = {**self._draft.answers, **({end: glimpsed} if glimpsed is not None else {})}
-        return Draft(picked={**self._draft.picked, end: marked}, answers=answers)
+        trial.answers |= {end: glimpsed} if glimpsed is not None else {}
+        return trial
+
+    def _trial(self, source: Source) -> Draft:
+        """The draft with this network at the end that is being picked."""
+        picked = {**self._draft.picked, self._draft.next_end: source}
+        return replace(self._draft, picked=picked, answers=self._draft.answers.copy())
 
     @on(Picker.Marked)
     def _marked(self, message: Picker.Marked) -> None:
         self._glimpsed = None
         if self.picking:
             self._draw()
-            if message.source is not None and message.source.is_file:
-                self._ask.glimpse(message.source, self._draft.value("data"))
+            end = self._draft.next_end
+            if message.source is not None and (trial := self._trial(message.source)).may_look(end):
+                self._ask.glimpse(message.source, trial.question(end) or {}, trial.value("data"))
 
     def glimpsed(self, source: Source, answer: Answer) -> None:
         """Show the answer on the network under the mark."""
         with contextlib.suppress(NoMatches):
             if self._in_use and self.picking and self.query_one(Picker).marked == source:
-                self._glimpsed = answer
+                # What its network is can be said once it is picked.
+                self._glimpsed = {} if answer.get("field") == "architecture" else answer
                 self._draw()
 
     @on(Picker.Picked)
@@ -291,10 +302,11 @@ class NewScreen(Screen[None]):
 
     @on(Form.Changed)
     def _changed(self, message: Form.Changed) -> None:
+        before = {end: self._draft.question(end) for end in ENDS}
         if not self._draft.set(message.field, message.value):
             return
         for end in ENDS:
-            if message.field in (end, "data", *NETWORKS):
+            if message.field == "data" or self._draft.question(end) != before[end]:
                 self._ask.about(self._draft, end, typed=True)
         self._draw()
         if message.value == BY_HAND and self._form is not None:
@@ -311,7 +323,7 @@ class NewScreen(Screen[None]):
         """Take the answer on a network, if it is still the one that was asked about."""
         if self._in_use and question == self._draft.question(end):
             needed = self._draft.needs_architecture(end)
-            self._draft.answers[end] = answer
+            self._draft.take(end, question, answer)
             self._draw()
             newly = self._draft.needs_architecture(end) and not needed
             if newly and not self.picking and self._form is not None and self._form.untouched:

@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from stitchtui.spec.controls import control_names
 from stitchtui.spec.datasets import BY_PATH, DATASETS
-from stitchtui.spec.experiment import Experiment, Pairing
+from stitchtui.spec.experiment import Experiment, NetworkSpec, Pairing
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.tui import cut_pairs
@@ -26,13 +26,13 @@ from stitchtui.tui.widgets.settings_typed import Settings
 from stitchtui.tui.widgets.text_input import Names, OneOf, TextInput
 
 LABELS = {
-    "both": "both ways", "bottom": "bottom is", "top": "top is", "top_cuts": "top's cuts", "best_of": "best of",
-    "leaves": "leaves", "trust_code": "run code", FREE: "also set",
+    "both": "both ways", "bottom": "network is", "top": "top is", "top_cuts": "top's cuts", "best_of": "best of",
+    "normalisation": "normalise", "trust_code": "run code", FREE: "also set",
     **{OWN + name: "named" for name in LISTS},
 }  # fmt: skip
 _ORDER = (
     "cuts", f"{OWN}cuts", "top_cuts", "pairing", "family", "rank", "objective", "start", "best_of", "epochs", "seeds",
-    "controls", f"{OWN}controls", "data", *ENDS, "head", "part", "leaves", "trust_code", "both",
+    "controls", f"{OWN}controls", "data", *ENDS, "normalisation", "head", "part", "leaves", "trust_code", "both",
     "device", "threads", "memory", FREE,
 )  # fmt: skip
 _EMPTY = {
@@ -66,6 +66,7 @@ _HINTS = {
     "data": "the images",
     "rank": "of its map",
     "best_of": "so many random starts",
+    "normalisation": "of the images' numbers",
     "head": "train, or a head's file",
     "part": "of the checkpoint",
     "leaves": "modules taken whole",
@@ -75,7 +76,7 @@ _HINTS = {
     "device": "where it computes",
     "threads": "of the CPU, at most",
     "memory": "of a training step, at most",
-    "bottom": "name, or file.py:Class",
+    "bottom": "name, or file.py:Class; two with a comma",
     "top": "name, or file.py:Class",
 }
 
@@ -92,6 +93,7 @@ def _choices() -> dict[str, tuple[str, ...]]:
         "start": STARTS,
         "controls": tuple(dict.fromkeys([",".join(usual), ",".join(every), *every, "none"])),
         "both": ("no", "yes"),
+        "normalisation": get_args(get_args(NetworkSpec.model_fields["normalisation"].annotation)[0]),
         "trust_code": ("no", "yes"),
         "device": ("auto", "cpu"),
     }
@@ -248,7 +250,7 @@ def _begun(editor: Widget) -> str:
 
 def _typed(draft: Draft, name: str) -> str:
     if name in ENDS:
-        return draft.architectures.get(end_of(name), "")
+        return draft.architectures.get(end_of(name), draft.architecture(end_of(name)))
     return draft.value(name.removeprefix(OWN))
 
 
