@@ -177,7 +177,8 @@ class Draft:
         """Whether there is a field for what the checkpoint at this end is for: one for both, unless they differ."""
         if self.document is not None or end not in self.picked or not self.picked[end].is_file:
             return False
-        asked = self.answers.get(end, {}).get("field") == "architecture"
+        answer = self.answers.get(end, {})
+        asked = answer.get("field") == "architecture" or (self.picked[end].unsaid and not answer.keys() - {"asking"})
         if not (end in self.architectures or self.architecture(end) or asked):
             return False
         return end == "bottom" or not self.needs_architecture("bottom") or self._differs()

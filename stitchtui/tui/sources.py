@@ -16,12 +16,11 @@ from stitchtui.run.remembered import Known, Remembered, said_of
 from stitchtui.spec.datasets import BY_PATH
 from stitchtui.spec.experiment import Experiment, NetworkSpec
 from stitchtui.spec.presets import PUBLISHED, TORCHVISION
+from stitchtui.tui.typed_paths import continued, skipped
 
 TIMM = "timm:"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".pth.tar", ".pt.tar")
 RUNS, TORCH = "networks of known runs", "torchvision, published weights"
-_SKIPPED = {"node_modules", "__pycache__", "site-packages", "stitches"}
-_MARKS = ("pyvenv.cfg", "conda-meta", "CACHEDIR.TAG")  # what environments and caches hold
 _MOST_FILES, _MOST_RUNS, _MOST_SECONDS = 2_000, 50, 3.0
 _MOST_HEADER = 10 << 20  # bytes
 
@@ -40,11 +39,12 @@ class Source:
     beside: Known = field(default_factory=Known, hash=False)  # what was said last of a file of its folder
     unsaid: bool = False  # whether it is a file that doesn't say what network it is for
     preset: bool = False  # a preset of this name rather than a network
+    folder: bool = False  # a folder to look into rather than a network
 
     @property
     def is_file(self) -> bool:
         """Whether it is a checkpoint."""
-        return not self.preset and not self.value.startswith(PUBLISHED)
+        return not self.preset and not self.folder and not self.value.startswith(PUBLISHED)
 
     def question(self, architecture: str = "") -> dict[str, Any]:
         """The source as the inspector is asked about it; `architecture` is what the user says a checkpoint is for."""
@@ -64,6 +64,26 @@ class Source:
 
 
 QUICKSTART = Source("quickstart", "quickstart", "nothing to stitch yet?", "two seeds on digits, a minute", preset=True)
+
+
+BROWSE = Source("./", "./", "folders", "look into folders", folder=True)
+
+
+def within(text: str) -> list[Source]:
+    """The folders and checkpoints that a typed path may go on with; none for what isn't begun as a path."""
+    text = text.strip()
+    if text.startswith(PUBLISHED) or not (text.startswith("~") or "/" in text):
+        return []
+    place, known = text[: text.rfind("/") + 1], Remembered()
+    found = continued(text, SUFFIXES)
+    if text in (place, f"{place}.", f"{place}..") and continued(place, SUFFIXES):
+        found = [f"{place}../", *found]
+    return [
+        Source(path, path[len(place) :], place, folder=True)
+        if path.endswith("/")
+        else _file(Path(path).expanduser(), place, known)
+        for path in found
+    ]
 
 
 def typed(text: str) -> Source | None:
@@ -86,7 +106,7 @@ def files() -> list[Source]:
     found: list[Source] = []
     end = time.monotonic() + _MOST_SECONDS
     for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if not _skipped(Path(folder), name))
+        below[:] = sorted(name for name in below if not skipped(Path(folder) / name))
         relative = Path(folder).relative_to(root)
         shown = "./" if str(relative) == "." else f"{relative}/"
         for name in sorted(names):
@@ -96,13 +116,6 @@ def files() -> list[Source]:
         if len(found) > _MOST_FILES or time.monotonic() > end:
             break
     return found[:_MOST_FILES]
-
-
-def _skipped(folder: Path, name: str) -> bool:
-    path = folder / name
-    if name.startswith(".") or name in _SKIPPED or any((path / mark).exists() for mark in _MARKS):
-        return True
-    return os.path.realpath(path) == os.path.realpath(cache_directory())
 
 
 def _file(path: Path, group: str, known: Remembered) -> Source:

@@ -179,7 +179,8 @@ class NewScreen(Screen[None]):
         listed: list[Source] = []
         kinds = dict(self._sources)
         if kinds["files"] is not None and kinds["runs"] is not None:
-            kinds["files"], kinds["runs"] = sources.merged(kinds["files"], kinds["runs"])
+            files, kinds["runs"] = sources.merged(kinds["files"], kinds["runs"])
+            kinds["files"] = [*files, sources.BROWSE]
         for kind, found in kinds.items():
             if found is None:
                 break  # what comes later waits, so that the list only grows at its end and nothing moves under the mark
@@ -234,7 +235,7 @@ class NewScreen(Screen[None]):
     def _shown(self) -> Draft:
         """The draft, with the network under the mark at the end that is being picked."""
         marked = self.query_one(Picker).marked
-        if not self.picking or marked is None or marked.preset:
+        if not self.picking or marked is None or marked.preset or marked.folder:
             return self._draft
         end, trial = self._draft.next_end, self._trial(marked)
         unasked: Answer | None = None if trial.may_look(end) else {}  # is looked at once it is picked
@@ -259,7 +260,8 @@ class NewScreen(Screen[None]):
     def glimpsed(self, source: Source, answer: Answer) -> None:
         """Show the answer on the network under the mark."""
         with contextlib.suppress(NoMatches):
-            if self._in_use and self.picking and self.query_one(Picker).marked == source:
+            marked = self.query_one(Picker).marked
+            if self._in_use and self.picking and marked is not None and marked.value == source.value:
                 # What its network is can be said once it is picked.
                 self._glimpsed = {} if answer.get("field") == "architecture" else answer
                 self._draw()
@@ -270,6 +272,9 @@ class NewScreen(Screen[None]):
             self._pick(message.source)
 
     def _pick(self, source: Source) -> None:
+        if source.folder:
+            self.query_one(Picker).browse(source.value)
+            return
         if reason := self._unusable(source):
             self.notify(reason, severity="error", markup=False)
             return
@@ -325,8 +330,8 @@ class NewScreen(Screen[None]):
             needed = self._draft.needs_architecture(end)
             self._draft.take(end, question, answer)
             self._draw()
-            newly = self._draft.needs_architecture(end) and not needed
-            if newly and not self.picking and self._form is not None and self._form.untouched:
+            differs = self._draft.needs_architecture(end) != needed
+            if differs and not self.picking and self._form is not None and self._form.untouched:
                 self._form.take_focus(self._draft)
             starting = self._starting
             self._think()

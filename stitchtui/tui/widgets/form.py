@@ -13,7 +13,6 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from stitchtui.spec.controls import control_names
-from stitchtui.spec.datasets import BY_PATH, DATASETS
 from stitchtui.spec.experiment import Experiment, NetworkSpec, Pairing
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
 from stitchtui.spec.objectives import OBJECTIVES
@@ -21,9 +20,10 @@ from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
 from stitchtui.tui.widgets.choice import Choice
+from stitchtui.tui.widgets.completers import Classes, DataNames
 from stitchtui.tui.widgets.field_row import FieldRow
 from stitchtui.tui.widgets.settings_typed import Settings
-from stitchtui.tui.widgets.text_input import Names, OneOf, TextInput
+from stitchtui.tui.widgets.text_input import Names, TextInput
 
 LABELS = {
     "both": "both ways", "bottom": "network is", "top": "top is", "top_cuts": "top's cuts", "best_of": "best of",
@@ -31,8 +31,8 @@ LABELS = {
     **{OWN + name: "named" for name in LISTS},
 }  # fmt: skip
 _ORDER = (
-    "cuts", f"{OWN}cuts", "top_cuts", "pairing", "family", "rank", "objective", "start", "best_of", "epochs", "seeds",
-    "controls", f"{OWN}controls", "data", *ENDS, "normalisation", "head", "part", "leaves", "trust_code", "both",
+    *ENDS, "data", "cuts", f"{OWN}cuts", "top_cuts", "pairing", "family", "rank", "objective", "start", "best_of",
+    "epochs", "seeds", "controls", f"{OWN}controls", "normalisation", "head", "part", "leaves", "trust_code", "both",
     "device", "threads", "memory", FREE,
 )  # fmt: skip
 _EMPTY = {
@@ -158,8 +158,9 @@ class Form(Vertical):
                 editor.show(_typed(draft, row.field))
 
     def take_focus(self, draft: Draft) -> None:
-        """Give the keys to the field that needs an answer, or to the first."""
-        self.focus_on(next((end for end in ENDS if draft.needs_architecture(end)), _ORDER[0]))
+        """Give the keys to the field that needs an answer, or to the cuts."""
+        unsaid = (end for end in ENDS if draft.needs_architecture(end) and not draft.architecture(end))
+        self.focus_on(next(unsaid, "cuts"))
         self._untouched = self.screen.focused
 
     @property
@@ -209,7 +210,7 @@ class Form(Vertical):
 def _editor(name: str) -> Widget:
     if name in _choices():
         return Choice(_choices()[name], _words().get(name))
-    suggester: Suggester | None = OneOf([*DATASETS, *BY_PATH]) if name == "data" else None
+    suggester: Suggester | None = Classes() if name in ENDS else DataNames() if name == "data" else None
     if name == "top_cuts" or name.startswith(OWN):
         suggester = Names()
     if name == FREE:

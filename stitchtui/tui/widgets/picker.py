@@ -11,7 +11,8 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from stitchtui.report.wording import printable
-from stitchtui.tui.sources import Source, typed
+from stitchtui.tui.sources import SUFFIXES, Source, typed, within
+from stitchtui.tui.widgets.completers import Paths
 from stitchtui.tui.widgets.text_input import TextInput
 
 _MOST = 300  # lines of the list; a filter finds the rest
@@ -66,7 +67,8 @@ class Picker(Vertical):
 
     def compose(self) -> ComposeResult:
         """The filter and the list."""
-        yield TextInput(placeholder="words to filter by, a path, timm:NAME, hf:OWNER/REPO", id="filter", compact=True)
+        hint = "words to filter by, a path, timm:NAME, hf:OWNER/REPO"
+        yield TextInput(placeholder=hint, id="filter", compact=True, suggester=Paths(SUFFIXES))
         yield _Sources(id="sources", compact=True, markup=False)
 
     @property
@@ -102,6 +104,15 @@ class Picker(Vertical):
         self.add_class("filtering")
         self.screen.set_focus(self.query_one("#filter", Input))
 
+    def browse(self, folder: str) -> None:
+        """List what is in `folder`, as if its path had been typed."""
+        self.open_filter()
+        path = self.query_one("#filter", Input)
+        with path.prevent(Input.Changed):
+            path.value = folder
+        path.cursor_position = len(folder)
+        self._fill()
+
     def close_filter(self) -> bool:
         """Take the filter away; return whether there was one."""
         open = self.has_class("filtering")
@@ -135,12 +146,17 @@ class Picker(Vertical):
         before = self.marked
         text = self.query_one("#filter", Input).value
         words = text.lower().split()
-        found = [source for source in self._sources if source.matches(words)]
+        below = within(text)
+        found = below or [source for source in self._sources if source.matches(words)]
         path = typed(text)
-        self._shown = ([path] if path is not None else []) + found
+        self._shown = ([path] if path is not None else []) + [each for each in found if each != path]
         self._list.set_options(self._options(self._shown, text))
         if self._shown:
-            wanted = self._shown.index(before) if before in self._shown and path is None else 0
+            # By what it is called: more may be known of it than before.
+            here = [
+                place for place, each in enumerate(self._shown) if before is not None and each.value == before.value
+            ]
+            wanted = here[0] if here and path is None else 0
             places = {option.id: place for place, option in enumerate(self._list.options)}
             self._list.highlighted = places.get(str(wanted), 1)
         else:
