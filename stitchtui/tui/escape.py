@@ -25,7 +25,8 @@ def read_escape_as_escape() -> None:
     def ours(self: Any, data: str) -> Iterator[Any]:
         pasting = getattr(self, "pasting", False)
         for piece in [data] if pasting or _PASTE in data else _APART.split(data):
-            if getattr(self, "escaped", False) and piece and piece[0] not in _BEGUN:
+            waits = getattr(self, "escaped", False) and self._timeout_time is not None
+            if waits and piece and piece[0] not in _BEGUN:
                 self._timeout_time = 0.0  # no more of a sequence comes
                 yield from self.tick()
             yield from theirs(self, piece)

@@ -7,8 +7,13 @@ from stitchtui.tui.escape import read_escape_as_escape
 
 
 def keys(*reads):
-    parser = XTermParser()
-    return [event.key for read in reads for event in parser.feed(read) if hasattr(event, "key")]
+    """The keys in what is read, one read after the other; None is a while in which nothing comes."""
+    parser, found = XTermParser(), []
+    for read in reads:
+        if read is None:
+            parser._timeout_time = 0.0
+        found += parser.tick() if read is None else parser.feed(read)
+    return [event.key for event in found]
 
 
 @pytest.mark.parametrize(
@@ -16,6 +21,7 @@ def keys(*reads):
     [
         (["/b\x1bjl\x1b[B"], "slash b escape j l down"),
         (["\x1b\r\x1b\x1b[B\x1b q"], "escape enter escape down escape space q"),
+        (["\x1b", None, "j", "\x1b\x1b", None, "n"], "escape j escape escape n"),
         (["\x1b", "j", "\x1b", "[B", "\x1b[", "B"], "escape j down down"),
     ],
 )
