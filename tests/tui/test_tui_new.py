@@ -380,3 +380,33 @@ async def test_every_key_has_an_id_and_says_what_it_does():
     keys = list(NewScreen.BINDINGS)
     assert all(binding.id and binding.tooltip for binding in keys)
     assert len({binding.id for binding in keys}) == len(keys)
+
+
+async def test_a_run_of_ones_own_two_files_at_one_cut_takes_few_keys_and_no_text_twice(app, tmp_path):
+    def needs(source):
+        if source["architecture"] == "net.py:Net":
+            return known(data=None)
+        return {"error": "checkpoint: doesn't say what network it is for", "field": "architecture"}
+
+    (tmp_path / "net.py").write_text("class Net: pass\n")
+    (tmp_path / "images").mkdir()
+    app.inspection.cuts_by_name = {"first.pt": needs, "second.pt": needs}
+    typed = [
+        ["down", "enter", "enter"],
+        "net.py:N",
+        ["right", "down"],
+        "folder:im",
+        ["right", "down", "right", "right"],
+    ]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_for_text(pilot, "second.pt")
+        for keys in typed:
+            await pilot.press(*keys)
+        await wait_for_text(pilot, "--cuts stem")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: len(all_runs()) == 1, "a run was made")
+        made = experiment_of_the_only_run()
+        assert {network.architecture for network in made.networks.values()} == {f"{tmp_path}/net.py:Net"}
+        assert (made.data.name, made.stitch.cuts) == (f"folder:{tmp_path}/images", ("stem",))
+        assert sum(len(keys) for keys in typed if isinstance(keys, list)) + 1 <= 12
+        await wait_for(pilot, lambda: app.watched.condition == "done", "the worker has ended")
