@@ -62,7 +62,10 @@ MORE = {
     "fields": {
         "new, fields": ("n enter enter" + " tab 2 5" * 14, {"screen": "NewScreen"}),
         "new, choices": ("n enter enter" + " down l" * 14, {"screen": "NewScreen"}),
-        "new, by name": ("n enter enter h s t e m , b l o right down b l o right up", {"own_cuts": "stem,block1"}),
+        "new, by name": (
+            "n enter enter h s t e m , b l o right down b l o right up",
+            {"row-own_cuts TextInput": "stem,block1"},
+        ),
     },
 }
 
