@@ -6,13 +6,14 @@ from typing import Any, cast
 
 from stitchtui.report.wording import counted
 from stitchtui.spec.datasets import CIFAR10
-from stitchtui.spec.experiment import Experiment, NetworkSpec
+from stitchtui.spec.experiment import DataSpec, Experiment, NetworkSpec
 from stitchtui.spec.families import AT_RANDOM, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.presets import load_preset
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.form_fields import (
     BY_HAND,
+    DATA,
     ENDS,
     FREE,
     NETWORKS,
@@ -59,6 +60,8 @@ class Draft:
         document = self.document or {}
         if name == "data":
             return str(_table(document, "data").get("name", CIFAR10.name))
+        if name in DATA:
+            return str(_table(document, "data").get(name, DataSpec.model_fields[name].default))
         if name == "controls":
             controls = document.get("controls", Experiment.model_fields["controls"].default)
             return ",".join(controls) or "none"

@@ -10,11 +10,13 @@ FLAGS = ("data", "cuts", "pairing", "family", "objective", "start", "epochs", "s
 """Each is a flag of `stitchtui run` of the same name."""
 STITCH = ("top_cuts", "rank", "best_of")
 """Keys of the stitch that have no flag of their own."""
+DATA = ("augment",)
+"""A key of the data that has none."""
 NETWORKS = ("normalisation", "head", "part", "leaves", "trust_code")
 """What holds for both networks."""
 FREE = "set"
 """Anything else: KEY=VALUE as for --set, several with semicolons between them."""
-EXPERIMENT_FIELDS = (*FLAGS, *STITCH, *NETWORKS, FREE)
+EXPERIMENT_FIELDS = (*FLAGS, *STITCH, *DATA, *NETWORKS, FREE)
 WORKER = ("device", "threads", "memory")
 """What the worker is told: flags of the same names, no part of the experiment."""
 LISTS = ("cuts", "controls")
@@ -35,6 +37,8 @@ def field_of(key: str | None) -> str:
     match read_key((key or "").removeprefix("--")):
         case ("data", "name"):
             return "data"
+        case ("data", name) if name in DATA:
+            return name
         case ("stitch", name, *_) | ("networks", _, name, *_) | (name, *_):
             name = _OTHER_NAMES.get(name, name)
             return name if name in (*EXPERIMENT_FIELDS, *WORKER) else ""

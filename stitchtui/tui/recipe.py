@@ -16,7 +16,7 @@ from stitchtui.spec.presets import from_document, from_pair, pair_names
 from stitchtui.spec.settings import Key, Setting, dotted, leaves, read_override
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
-from stitchtui.tui.form_fields import ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, WORKER, field_of
+from stitchtui.tui.form_fields import DATA, ENDS, EXPERIMENT_FIELDS, FLAGS, FREE, STITCH, WORKER, field_of
 
 _FLAGGED = ("normalisation", "head", "part")
 """What `stitchtui run` takes for both networks in a flag of its own, a text each."""
@@ -104,12 +104,14 @@ def _flags(draft: Draft, names: Sequence[str]) -> dict[str, Any]:
 
 def _without_flag(draft: Draft, names: Sequence[str]) -> list[Setting]:
     """What has no flag, as `--set` lays it over the experiment."""
-    found = [name for name in draft.differing(STITCH) if name in names]
+    found = [name for name in draft.differing((*STITCH, *DATA)) if name in names]
     return [replace(read_override(_set(draft, name)), origin=f"--{name}", joint=None) for name in found]
 
 
 def _set(draft: Draft, name: str) -> str:
     """KEY=VALUE for `--set`; where the top's cuts are empty, they are the bottom's."""
+    if name in DATA:
+        return f"data.{name}={draft.value(name)}"
     if name != "top_cuts":
         return f"stitch.{name}={draft.value(name).strip()}"
     text = draft.value(name) or draft.value("cuts")
@@ -158,7 +160,7 @@ def command(draft: Draft) -> str:
     words = ["stitchtui", "run", *(draft.origin or tuple(draft.picked[end].value for end in ENDS))]
     for name in draft.differing(FLAGS):
         words += [f"--{name}", draft.value(name)]
-    for text in [_set(draft, name) for name in draft.differing(STITCH)] + _free(draft):
+    for text in [_set(draft, name) for name in draft.differing((*STITCH, *DATA))] + _free(draft):
         words += ["--set", text]
     words += _of_networks(draft) + (["--both"] if draft.value("both") == "yes" else [])
     for name in draft.differing(WORKER):

@@ -54,6 +54,7 @@ def carried_out(monkeypatch):
         {"data": "digits", "epochs": "2.5", "seeds": "3", "controls": "none", "cuts": "layer1,layer2"},
         {"family": "low_rank", "rank": "16", "objective": "soft", "start": "random", "best_of": "3", "pairing": "all"},
         {"cuts": "a", "top_cuts": "b, c d", "controls": "self_stitch,cluster_noise", "both": "yes"},
+        {"augment": "crop"},
         {"head": "train", "part": "ema", "leaves": "blocks.0, Attention", "trust_code": "yes"},
         {"set": "stitch.l1=0.001; networks.a.normalisation=none;"},
     ],

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from stitchtui.spec.controls import control_names
-from stitchtui.spec.experiment import Experiment, NetworkSpec, Pairing
+from stitchtui.spec.experiment import Augment, Experiment, NetworkSpec, Pairing
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.tui import cut_pairs
@@ -32,8 +32,8 @@ LABELS = {
 }  # fmt: skip
 _ORDER = (
     *ENDS, "data", "cuts", f"{OWN}cuts", "top_cuts", "pairing", "family", "rank", "objective", "start", "best_of",
-    "epochs", "seeds", "controls", f"{OWN}controls", "normalisation", "head", "part", "leaves", "trust_code", "both",
-    "device", "threads", "memory", FREE,
+    "epochs", "seeds", "controls", f"{OWN}controls", "augment", "normalisation", "head", "part", "leaves", "trust_code",
+    "both", "device", "threads", "memory", FREE,
 )  # fmt: skip
 _EMPTY = {
     "epochs": "such as 4",
@@ -64,6 +64,7 @@ _HINTS = {
     "controls": "to compare with",
     f"{OWN}controls": "of the controls",
     "data": "the images",
+    "augment": "auto: as the networks'",
     "rank": "of its map",
     "best_of": "so many random starts",
     "normalisation": "of the images' numbers",
@@ -91,6 +92,7 @@ def _choices() -> dict[str, tuple[str, ...]]:
         "family": (*FAMILIES, ALL_RUNGS),
         "objective": tuple(OBJECTIVES),
         "start": STARTS,
+        "augment": get_args(Augment),
         "controls": tuple(dict.fromkeys([",".join(usual), ",".join(every), *every, "none"])),
         "both": ("no", "yes"),
         "normalisation": get_args(get_args(NetworkSpec.model_fields["normalisation"].annotation)[0]),
@@ -114,7 +116,7 @@ def _words() -> dict[str, dict[str, str]]:
         },
         **{
             name: {word: word.replace("_", " ") for word in _choices()[name]}
-            for name in ("family", "objective", "start")
+            for name in ("family", "objective", "start", "augment")
         },
     }
 
