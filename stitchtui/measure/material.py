@@ -70,14 +70,18 @@ def parted(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     The same for all that is fitted on these images. Raises BadInput where not every class would keep an image.
     """
-    most = len(labels) - len(labels.unique())
-    if count > most:
+    if count > (most := most_held_out(labels)):
         found = f"{count} asked for, but there are {len(labels)} training images; expected at most {most}"
         raise BadInput.at("stitch.held_out", found)
     if count == 0:
         return torch.arange(len(labels), device=labels.device), torch.arange(0, device=labels.device)
     fitted, held_out = stratified_split(labels.cpu(), count, generator("held out", 0))
     return fitted.to(labels.device), held_out.to(labels.device)
+
+
+def most_held_out(labels: Tensor) -> int:
+    """How many training images with these labels can be held out at most, so that each class keeps one."""
+    return len(labels) - len(labels.unique())
 
 
 def limited(dataset: Dataset, size: int, seed: int) -> Dataset:

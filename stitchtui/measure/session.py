@@ -16,7 +16,7 @@ from stitchtui.data.labels import coarse
 from stitchtui.data.loading import subset
 from stitchtui.measure.feed import in_order, pixels
 from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import Ends, Material, Noise, limited, parted
+from stitchtui.measure.material import Ends, Material, Noise, limited, most_held_out, parted
 from stitchtui.networks.augmentation import of_stitches
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.spec.controls import control_named
@@ -111,12 +111,12 @@ class Session:
         if stitch.train_size is not None:
             dataset, digest = limited(dataset, stitch.train_size, 0), f"{digest}, {stitch.train_size} images"
         images, control = len(dataset.train), control_named(task.control)
-        held_out = stitch.holds_out(images)
+        held_out = stitch.holds_out(images, most_held_out(dataset.train.labels))
         kept = images - held_out
         if control.in_data:
             dataset, words = load(control.in_data)(dataset, self.experiment.control_seed)
             digest = f"{digest}, {words}"
-            held_out = held_out * len(dataset.train) // images
+            held_out = min(held_out * len(dataset.train) // images, most_held_out(dataset.train.labels))
             held_out -= held_out == 1  # for many a network squeezes the axis of a batch of one image away
         if held_out:
             digest = f"{digest}, {held_out} held out"

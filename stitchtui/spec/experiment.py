@@ -259,15 +259,15 @@ class StitchSpec(Spec):
             raise WrongKey(f"expected seeds that differ, got {list(self.seeds)}", "seeds")
         return self
 
-    def holds_out(self, images: int) -> int:
+    def holds_out(self, images: int, most: int) -> int:
         """How many of so many training images are held out of fitting, to choose each stitch's step and start by.
 
-        Unless said, 5 %, at least 500 and at most 5,000, but never more than a fifth of them. With 0, as papers train,
-        the last step counts.
+        Unless said, 5 %, at least 500 and at most 5,000, but never more than a fifth of them, nor than the `most` that
+        leave every class an image. With 0, as papers train, the last step counts.
         """
         if self.held_out is not None:
             return self.held_out
-        share = min(max(images // 20, 500), 5_000, images // 5)
+        share = min(max(images // 20, 500), 5_000, images // 5, most)
         return share if share > 1 else 0
 
     def _check_statistics(self, normalises: bool) -> None:

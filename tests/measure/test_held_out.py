@@ -1,6 +1,7 @@
 """Of a run's training images some are held out: nothing is fitted on them, and each stitch's step is chosen by them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,7 +147,7 @@ def test_with_nothing_held_out_training_is_the_plain_one_on_all_images_to_the_la
     ],
 )
 def test_a_twentieth_is_held_out_within_limits_unless_said(asked: int | None, images: int, found: int) -> None:
-    assert StitchSpec(held_out=asked).holds_out(images) == found
+    assert StitchSpec(held_out=asked).holds_out(images, images - 2) == found
 
 
 def test_more_than_there_is_to_hold_out_is_one_line() -> None:
@@ -154,3 +155,19 @@ def test_more_than_there_is_to_hold_out_is_one_line() -> None:
     made = measurer(wanted)
     with pytest.raises(BadInput, match=r"^stitch.held_out: 200 asked for, but there are 200 .*; expected at most 190$"):
         made.work(resolve(wanted).tasks[0])
+
+
+def test_of_few_images_unless_said_and_of_a_tenth_of_them_no_more_are_held_out_than_leave_each_class_one() -> None:
+    wanted = experiment(**ONE_WAY, stitch={**CUTS, "held_out": 190}, controls=["less_data"])
+    made = measurer(wanted)
+    works = {work.task.control: work for work in map(made.work, resolve(wanted).tasks)}
+    few = works["less_data"].material
+    assert few.dataset.train.labels[few.fitted].unique().tolist() == few.dataset.train.labels.unique().tolist()
+    assert len(few.fitted) + len(few.held_out) == 20
+    labels = made.session.dataset.train.labels
+    first = torch.stack([(labels == k).nonzero()[0, 0] for k in range(10)])
+    part = replace(made.session.dataset.train, images=made.session.dataset.train.images[first], labels=labels[first])
+    made.session.dataset = replace(made.session.dataset, train=part, digest="an image of each class")
+    made.session.experiment = experiment(**ONE_WAY, stitch=CUTS, controls=["less_data"])
+    for task in resolve(made.session.experiment).tasks:
+        assert len(made.session.material(task, made.session.ends(task)).held_out) == 0
