@@ -17,7 +17,9 @@ def main(run: str | None = None, ascii: bool = False) -> int:
     """
     directory = None if run is None else _found(run)
     from stitchtui.tui.app import StitchApp  # after the run was found: an error shouldn't wait for textual
+    from stitchtui.tui.terminal import survive_its_end
 
+    survive_its_end()
     app = StitchApp(directory, ascii)
     going_on = app.run()
     if going_on and app.return_code != HUNG_UP:  # nobody is there to read it

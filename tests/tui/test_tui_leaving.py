@@ -1,15 +1,19 @@
 """Leaving: a screen before it is drawn, and the terminal as it was found, also when a signal ends the program."""
 
+import contextlib
 import os
 import signal
 import termios
+import threading
 
 import pytest
 from pilot import LONG, Terminal, make_run, wait_for, wait_for_text
+from textual.drivers._writer_thread import WriterThread
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run.control import describe_process
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.terminal import Lasting
 
 
 async def test_screens_that_are_left_before_they_are_drawn_do_no_harm():
@@ -55,3 +59,16 @@ def test_a_terminal_that_goes_away_ends_the_program(words):
     terminal = Terminal(*words)
     terminal.wait_for(lambda: "block2" in terminal.written, "the grid is drawn")
     assert terminal.close() == 128 + signal.SIGHUP
+
+
+def test_what_is_drawn_after_the_terminal_went_away_keeps_nothing_waiting():
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(theirs, "w") as gone:
+        writer = WriterThread(Lasting(gone))
+        writer.start()
+        drawing = threading.Thread(target=lambda: [writer.write("x" * 10_000) for _ in range(100)], daemon=True)
+        drawing.start()
+        drawing.join(LONG)
+        assert not drawing.is_alive()
+        writer.stop()
