@@ -44,13 +44,15 @@ class InOrder(App[Result]):
         self.run_worker(self._hand_on(), group="typed")
 
     async def _hand_on(self) -> None:
-        waited = False
+        in_vain: Screen[object] | None = None  # was waited for, and isn't again as long as it says the same
         while True:
             event = await self.typed.get()
             since = time.monotonic()
-            while (self._at_work() or (self._unready and not waited)) and time.monotonic() - since < PATIENCE:
+            while self._at_work() or (self._unready and self.screen is not in_vain):
+                if time.monotonic() - since >= PATIENCE:
+                    break
                 await asyncio.sleep(_LOOK)
-            waited = self._unready  # in vain, and no other key waits for the same
+            in_vain = self.screen if self._unready else None
             done = asyncio.Event()
             self.call_later(self._act_on, event, done)
             await done.wait()

@@ -6,7 +6,8 @@ import sys
 import threading
 
 import pytest
-from pilot import ROOT, Terminal, make_run, screen_text, wait_for, wait_for_text
+from pilot import ROOT, Terminal, make_run, screen_text, settled, wait_for, wait_for_text
+from textual.screen import Screen
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.tui import typed_ahead
@@ -59,6 +60,43 @@ async def test_a_log_that_takes_long_to_read_holds_no_key_up_for_long(reading, m
         pilot.app.simulate_key("question_mark")
         await wait_for_text(pilot, "Keys here")
         assert not reading.is_set()
+
+
+class Gate(Screen):
+    """Is ready after it was asked so often; any key opens the next one."""
+
+    def __init__(self, *asked):
+        super().__init__()
+        self.left, *self.behind = asked
+
+    @property
+    def unready(self):
+        self.left -= 1
+        return self.left >= 0
+
+    def on_key(self, _event):
+        self.app.found.append(self.left < 0)
+        if self.behind:
+            self.app.push_screen(Gate(*self.behind))
+
+
+class Gates(typed_ahead.InOrder):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def on_mount(self):
+        self.push_screen(Gate(1_000_000, 9))
+        self.take_keys()
+
+
+async def test_a_screen_that_is_never_ready_takes_no_patience_from_the_next(monkeypatch):
+    monkeypatch.setattr(typed_ahead, "PATIENCE", 0.5)
+    async with Gates().run_test() as pilot:
+        for key in "ab":
+            pilot.app.simulate_key(key)
+        await settled(pilot)
+        assert pilot.app.found == [False, True]
 
 
 async def test_keys_typed_before_new_is_there_are_done_on_it():
