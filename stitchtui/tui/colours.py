@@ -2,23 +2,25 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.color import Color, ColorSystem
 from rich.style import Style
 
 from stitchtui.report.ramps import colour, ink
-from stitchtui.stats.penalty import Side
+
+if TYPE_CHECKING:
+    from stitchtui.stats.penalty import Side
 
 Depth = Literal["none", "16", "256", "truecolor"]
 
 # Blue and vermilion stay apart for every kind of colour vision; for the light theme, and for the dark one.
-_SIDES: dict[Side, tuple[str, str]] = {
+_SIDES: "dict[Side, tuple[str, str]]" = {
     "below": ("#005299", "#5fafff"),
     "straddling": ("#484848", "#bcbcbc"),
     "above": ("#9a3200", "#ff8700"),
 }
-_SIDES_OF_16: dict[Side, tuple[str, str]] = {
+_SIDES_OF_16: "dict[Side, tuple[str, str]]" = {
     "below": ("blue", "cyan"),
     "straddling": ("default", "default"),
     "above": ("red", "red"),
@@ -35,7 +37,7 @@ class Palette:
     dark: bool = True
     depth: Depth = "truecolor"
 
-    def side(self, side: Side) -> Style:
+    def side(self, side: "Side") -> Style:
         """The style of the mark that says on which side of epsilon a cell lies."""
         if self.depth == "none":
             return Style(bold=side == "above")

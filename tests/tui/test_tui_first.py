@@ -36,9 +36,9 @@ def test_the_first_picture_loads_nothing_but_textual_and_what_draws_it():
     code += "import stitchtui.tui.main, stitchtui.tui.app\nprint(json.dumps(sorted(set(sys.modules) - before)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     ours = [name for name in json.loads(done.stdout) if name.startswith("stitchtui")]
-    others = {name.partition(".")[0] for name in json.loads(done.stdout)} - {"stitchtui", "json", "_json"}
+    others = {name.partition(".")[0] for name in json.loads(done.stdout)} - {"stitchtui", "textual", "json", "_json"}
     assert others == set()
-    assert "stitchtui.tui.screens.grid" not in ours and "stitchtui.run.state" not in ours and len(ours) <= 22
+    assert "stitchtui.tui.screens.grid" not in ours and "stitchtui.run.state" not in ours and len(ours) <= 25
 
 
 async def test_keys_typed_before_the_log_is_read_are_done_once_it_is(reading, monkeypatch):
