@@ -34,14 +34,14 @@ class Mates:
     def best(self, column: Column, cut: str) -> Best | None:
         """The best at a cut of what is stitched as `column` is but for how; None where nothing is known yet.
 
-        It is the one of lowest held-out loss or, where they are trained for several things, of highest held-out
-        accuracy; where not all that was trained says it, the one of lowest penalty, on the test images.
+        It is the one of lowest held-out loss or, where they are trained for several things (`l1` is part of a loss), of
+        highest held-out accuracy; where not all that was trained says it, the one of lowest penalty, on test images.
         """
         mates = [one for one in self._columns if _ends(one) == _ends(column)]
         rows = [(one, self._state.summary(one, cut)) for one in mates]
         known = [(one, row.penalty, row.measures) for one, row in rows if row.penalty]
         trained = [each for each in known if each[0].objective != DIRECT.name]
-        alike = len({one.objective for one, _, _ in trained}) == 1
+        alike = len({(one.objective, self._l1(one)) for one, _, _ in trained}) == 1
         measure, chosen = (
             (HELD_OUT_LOSS, "of lowest held-out loss") if alike else (HELD_OUT_ACCURACY, "of highest held-out accuracy")
         )
@@ -52,6 +52,9 @@ class Mates:
             return None
         one, penalty, _ = min(known, key=lambda each: each[1].value)
         return Best(one, penalty, "of lowest penalty, so chosen on test images")
+
+    def _l1(self, column: Column) -> str:
+        return str(self._state.stitch(column.request).get("l1"))  # a log may hold anything
 
 
 def _ends(column: Column) -> tuple[object, ...]:

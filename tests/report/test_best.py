@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from claimed_run import experiment, measures, run
 
 from stitchtui.report.best import Mates
@@ -9,11 +10,13 @@ from stitchtui.run.state import RunState
 from stitchtui.tui.facts import cell_facts
 
 
-def best(affine: dict[str, Any], conv: dict[str, Any], objective: str = "task") -> tuple[str, float, str]:
-    """Family, penalty and choice at the first cut of a pair that was stitched by two families."""
-    made = experiment(also=[{"stitch": {"family": "conv3", "objective": objective}}])
+def best(affine: dict[str, Any], other: dict[str, Any], **how: Any) -> tuple[str, float, str]:
+    """Family, penalty and choice at the first cut of a pair that was stitched in two ways."""
+    how = {"family": "conv3", "objective": "task", **how}
+    made = experiment(also=[{"stitch": how}])
+    second = " ".join(["a > c", how["family"], how["objective"], *(f"l1 {l1:g}" for l1 in (how.get("l1"),) if l1)])
     state = run(
-        {"a > c affine task": [affine] * 5, f"a > c conv3 {objective}": [conv] * 5, "a > c affine direct": [9.0] * 5},
+        {"a > c affine task": [affine] * 5, second: [other] * 5, "a > c affine direct": [9.0] * 5},
         made,
     )
     found = Mates(state).best(pair(state), "stem")
@@ -31,9 +34,10 @@ def test_the_lowest_held_out_loss_decides_whatever_the_test_images_say() -> None
     assert found == ("conv3", 2.0, "of lowest held-out loss")
 
 
-def test_stitches_trained_for_several_things_are_told_by_held_out_accuracy() -> None:
+@pytest.mark.parametrize("how", [{"objective": "soft"}, {"family": "affine", "l1": 0.5}])
+def test_stitches_trained_for_several_things_are_told_by_held_out_accuracy(how: dict[str, Any]) -> None:
     said = [measures(value, held_out_loss=value, held_out_accuracy=90 + value) for value in (1.0, 2.0)]
-    assert best(*said, objective="soft") == ("conv3", 2.0, "of highest held-out accuracy")
+    assert best(*said, **how)[1:] == (2.0, "of highest held-out accuracy")
 
 
 def test_where_nothing_was_held_out_the_lowest_penalty_counts_and_is_said_to_be_chosen_on_test_images() -> None:
