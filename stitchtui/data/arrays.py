@@ -42,8 +42,19 @@ def load_npz(path: str) -> Raw:
     return Raw(train, test, read.classes, (*skipped, *notes, *read.notes))
 
 
-def _read(path: Path, said: str) -> tuple[dict[str, Array], list[str]]:
-    """The arrays that are used, in the order of NEEDED, then `classes`; and the names of those of validation."""
+def class_count(path: str) -> int:
+    """How many classes the labels of the `.npz` file at `path` are of; its images stay unread. Raises BadInput."""
+    said = f"data.name: npz:{shown(path)}"
+    arrays, _ = _read(Path(path).expanduser(), said, images=False)
+    named = arrays.pop("classes", None)
+    return len(numbered(arrays, named, said).classes)
+
+
+def _read(path: Path, said: str, *, images: bool = True) -> tuple[dict[str, Array], list[str]]:
+    """The arrays that are used, in the order of NEEDED, then `classes`; and the names of those of validation.
+
+    Without `images`, only those of labels and `classes`.
+    """
     try:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
@@ -54,7 +65,7 @@ def _read(path: Path, said: str) -> tuple[dict[str, Array], list[str]]:
             if missing := [name for name in needed if name not in there]:
                 found = ", ".join(map(shown, there[:8])) or "none"
                 raise BadInput(f"{said}: lacks {', '.join(missing)} (arrays there: {found}); expected {_names()}")
-            used = [*needed, *(name for name in there if name == "classes")]
+            used = [*(needed if images else needed[1::2]), *(name for name in there if name == "classes")]
             return {name: archive[name] for name in used}, [name for name in there if name in VALIDATION]
     # The last is what zipfile says of a compression that it doesn't know.
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:

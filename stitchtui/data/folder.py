@@ -61,6 +61,13 @@ def load_folder(path: str, test_fraction: float, seed: int, progress: Progress |
     return Raw(_take(whole, train), _take(whole, test), tuple(shown(name) for name in names), notes)
 
 
+def class_count(path: str) -> int | None:
+    """How many class folders there are below `path`; None where the folders don't tell. Raises BadInput and OSError."""
+    tree = Tree()
+    part = find_parts(Path(path).expanduser(), tree, f"data.name: folder:{shown(path)}").folders[0]
+    return None if (part / ANNOTATIONS).is_file() else len(tree.folders(part))
+
+
 def _take(part: Part, indices: Tensor) -> Part:
     return Part(part.images[indices], part.labels[indices])
 

@@ -41,6 +41,24 @@ def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = N
     )
 
 
+def class_count(name: str) -> int | None:
+    """How many classes the dataset called `name` has, without its images; None where only loading it can tell."""
+    kind, _, path = name.partition(":")
+    try:
+        if kind == "folder":
+            from stitchtui.data import folder
+
+            return folder.class_count(path)
+        if kind == "npz":
+            from stitchtui.data import arrays
+
+            return arrays.class_count(path)
+    except (BadInput, OSError):  # loading it says what is wrong
+        return None
+    known = DATASETS.get(name)
+    return known.classes if known else None
+
+
 @contextmanager
 def _about_the_name() -> Iterator[None]:
     """BadInput that is raised inside and names no field has `data.name` for its field."""

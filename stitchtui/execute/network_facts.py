@@ -11,9 +11,9 @@ from torch import nn
 from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.paths import cache_directory
 from stitchtui.base.text import plain
-from stitchtui.data.loading import load_dataset
+from stitchtui.data.loading import class_count, load_dataset
 from stitchtui.execute.meta_build import MetaBuild
-from stitchtui.networks import by_name, checkpoints, from_torchvision, own_code
+from stitchtui.networks import by_name, checkpoints, fitting, from_torchvision, own_code
 from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import USUAL, Shape, spelled
@@ -114,17 +114,19 @@ def _of_checkpoint(asked: NetworkQuestion, path: Path) -> Answer:
     answer = {"architecture": by_name.canonical(architecture), **facts}
     if said is not None:
         answer |= {"data": said.data, "test_error": said.error, "seed": said.seed}
-        answer["misfit"] = _misfit(asked.data, shape, classes)
+        answer |= _misfit(asked, shape, classes)
     return answer
 
 
-def _misfit(data: str, shape: Shape, classes: int) -> str | None:
-    """Why a network for images of `shape` can't be used on a dataset that is known by name."""
-    known = DATASETS.get(data)
-    if known is None or (known.shape[0], known.classes) == (shape[0], classes):
-        return None
-    has = f"{data} has {known.shape[0]} channels and {known.classes} classes"
-    return f"{has}, the network was made for {shape[0]} and {classes}"
+def _misfit(asked: NetworkQuestion, shape: Shape, classes: int) -> Answer:
+    """Why a network for images of `shape` and `classes` can't be used on the data, and the field that mends it."""
+    known, count = DATASETS.get(asked.data), class_count(asked.data)
+    if known is not None and known.shape[0] != shape[0]:
+        has = f"{asked.data} has {known.shape[0]} channels and {known.classes} classes"
+        return {"misfit": f"{has}, the network was made for {shape[0]} and {classes}"}
+    if asked.head is None and count is not None and count != classes:
+        return {"misfit": f"it {fitting.other_classes(classes, count)}", "field": "head"}
+    return {}
 
 
 def _facts(module: nn.Module, shape: Shape, notes: tuple[str, ...], classes: int, leaves: tuple[str, ...]) -> Answer:

@@ -11,7 +11,7 @@ from stitchtui import __version__
 from stitchtui.base.device import held_memory
 from stitchtui.base.errors import RunFailed
 from stitchtui.data.dataset import Dataset
-from stitchtui.data.loading import load_dataset
+from stitchtui.data.loading import class_count, load_dataset
 from stitchtui.execute.reuse import finished_elsewhere
 from stitchtui.measure.history import History
 from stitchtui.measure.measurer import Measurer
@@ -19,6 +19,7 @@ from stitchtui.measure.ready_networks import network_event
 from stitchtui.measure.saying import Pace
 from stitchtui.measure.session import Session
 from stitchtui.networks.augmentation import of_stitches
+from stitchtui.networks.obtain import check_classes
 from stitchtui.report.claim_judging import judge_all
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import (
@@ -36,7 +37,7 @@ from stitchtui.run.events import (
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 from stitchtui.spec.identity import NUMERICS
-from stitchtui.spec.plan import Plan, resolve
+from stitchtui.spec.plan import Plan, resolve, taught_other_classes
 
 
 class Stopped(Exception):
@@ -98,6 +99,7 @@ class Runner:
         `memory` is what a step of training may take, in bytes.
         """
         self._memory = lambda: held_memory(device)
+        self._check_classes()
         dataset = self._data().to(device)
         session = Session(self.plan.experiment, device, dataset, self.directory.stitches, memory)
         measurer = Measurer(session, History(finished_elsewhere(self.directory), _ended(self.earlier)))
@@ -152,6 +154,14 @@ class Runner:
         for loaded in before:
             if loaded.network.name in session.experiment.networks:
                 self.say(network_event(session, loaded))  # it may be cut in more places now
+
+    def _check_classes(self) -> None:
+        """Refuse networks for other classes before images are decoded, where data and checkpoint say their number."""
+        networks = self.plan.experiment.networks
+        used = {unit.network: networks[unit.network] for unit in self.plan.networks}
+        classes = class_count(self.plan.experiment.data.name)
+        if classes is not None:
+            check_classes({name: spec for name, spec in used.items() if not taught_other_classes(spec)}, classes)
 
     def _data(self) -> Dataset:
         self.say(TaskStarted(task="data", steps=1, cuts=[]))

@@ -128,21 +128,27 @@ def _misfit(module: nn.Module, checkpoint: Checkpoint, fit: Fit, wanted: Wanted,
         features = f"holds a backbone without class scores (missing {', '.join(fit.missing)})"
         head = f"add head = 'train' (--head train), or head = a linear head's file{_alike(checkpoint, fit, wanted)}"
         return bad(checkpoint.path, f"{features}; {head}", "head")
-    return bad(checkpoint.path, _difference(fit, wanted, classes))
+    count = _trained_for(fit, wanted, classes)
+    if count is not None:
+        return bad(checkpoint.path, other_classes(count, classes), "head")
+    return bad(checkpoint.path, _difference(fit, wanted))
 
 
-def _difference(fit: Fit, wanted: Wanted, classes: int) -> str:
+def _trained_for(fit: Fit, wanted: Wanted, classes: int) -> int | None:
+    """For how many classes the file is, where that is all in which it differs."""
+    shapes = [(tuple(fit.weights[name].shape), tuple(wanted.tensors[name].shape)) for name in fit.wrong]
+    others = {got[:1] for got, want in shapes}
+    last = all(want[:1] == (classes,) and got[:1] and got[1:] == want[1:] for got, want in shapes)
+    return others.pop()[0] if last and len(others) == 1 and not fit.missing and not fit.inside else None
+
+
+def _difference(fit: Fit, wanted: Wanted) -> str:
     if fit.missing or fit.inside:
         # What would be left out of a file that fits may be what is missing, under another name.
         unexpected = [*fit.inside, *(fit.beside if fit.missing else ())]
         where = f", most of all at {plain(fit.called)}" if fit.place else ""
         return f"doesn't fit the architecture{where}: {weight_names.differences(fit.missing, unexpected)}"
-    shapes = [(tuple(fit.weights[name].shape), tuple(wanted.tensors[name].shape)) for name in fit.wrong]
-    others = {got[:1] for got, want in shapes}
-    if len(others) == 1 and all(want[:1] == (classes,) and got[1:] == want[1:] for got, want in shapes):
-        (count,) = others.pop()
-        return other_classes(count, classes)
-    got, want = shapes[0]
+    got, want = (tuple(tensors[fit.wrong[0]].shape) for tensors in (fit.weights, wanted.tensors))
     more = f" ({len(fit.wrong) - 1} more differ)" if len(fit.wrong) > 1 else ""
     return f"{plain(fit.wrong[0])} has shape {list(got)}, the architecture expects {list(want)}{more}"
 

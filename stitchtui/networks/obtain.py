@@ -24,7 +24,7 @@ from stitchtui.networks.training import Training
 from stitchtui.networks.trying import look
 from stitchtui.spec.experiment import NetworkSpec, Normalisation
 
-__all__ = ["at_hand", "cache_path", "from_file", "from_name", "obtain"]
+__all__ = ["at_hand", "cache_path", "check_classes", "from_file", "from_name", "obtain"]
 
 
 def obtain(
@@ -66,6 +66,17 @@ def at_hand(name: str, networks: Mapping[str, NetworkSpec], dataset: Dataset, de
         return False
     start = finish(obtain(spec.start_from, networks[spec.start_from], dataset, device, networks))
     return _is_kept(name, spec, dataset, start)
+
+
+def check_classes(networks: Mapping[str, NetworkSpec], classes: int) -> None:
+    """Raise BadInput for a checkpoint that says that it is for another number of classes; no weights are read."""
+    for name, spec in networks.items():
+        if spec.checkpoint is not None and spec.head is None:
+            path = Path(spec.checkpoint).expanduser()
+            said = checkpoints.said_in(path)
+            if said is not None and said.classes != classes:
+                with naming(name):
+                    raise _other_classes(path, said.classes, classes)
 
 
 def _is_kept(name: str, spec: NetworkSpec, dataset: Dataset, start: Network | None = None) -> bool:

@@ -94,9 +94,14 @@ class Plan:
 
     @property
     def networks(self) -> tuple[NetworkUnit, ...]:
-        """The networks that the tasks join, and what they start from, each after what its training can go on from."""
+        """The networks that the tasks join, and what they start from, each after what its training can go on from.
+
+        Those that come with their weights are first: one that can't be used is refused before another is trained.
+        """
         ends = (end for task in self.tasks for end in (task.bottom, task.top))
-        return tuple(map(NetworkUnit, training_order(ends, self.experiment.networks)))
+        networks = self.experiment.networks
+        order = sorted(training_order(ends, networks), key=lambda name: networks[name].made_here)
+        return tuple(map(NetworkUnit, order))
 
 
 def resolve(experiment: Experiment) -> Plan:

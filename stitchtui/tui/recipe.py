@@ -32,7 +32,9 @@ def check(draft: Draft) -> tuple[Experiment | None, dict[str, str]]:
         answer = draft.answers.get(end, {})
         if error := answer.get("error"):
             name = field_of(answer.get("field"))
-            problems.setdefault(name or end, f"{end}: {plain(error)}" if name else plain(error))
+            file = str((draft.question(end) or {}).get("checkpoint"))
+            short = plain(error).removeprefix(f"checkpoint {plain(file)}: ")  # which may be long, and is said already
+            problems.setdefault(name or end, f"{end}: {short}" if name else plain(error))
         if misfit := answer.get("misfit"):
             problems.setdefault("data", f"{end}: {plain(misfit)}")
     for name, reason in draft.misfits().items():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,8 +68,22 @@ def is_cut(traced, name):
 
 def test_data_that_a_checkpoint_can_not_be_used_on_is_said(tmp_path):
     path = str(own_checkpoint(tmp_path / "a.safetensors"))
-    assert network_facts.cuts(NetworkQuestion("mnist", path))["misfit"] is None
+    assert "misfit" not in network_facts.cuts(NetworkQuestion("mnist", path))
     assert "3 channels and 10 classes" in network_facts.cuts(NetworkQuestion("cifar10", path))["misfit"]
+
+
+def test_data_of_other_classes_than_a_checkpoint_of_ours_is_refused_before_an_image_is_read(tmp_path):
+    path = str(own_checkpoint(tmp_path / "a.safetensors"))
+    for name in "abc":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "1.png").write_bytes(b"no image")
+    labels = np.array(["x", "y", "z"])
+    np.savez(tmp_path / "images.npz", x_train=np.zeros(1), y_train=labels, x_test=np.zeros(1), y_test=labels)
+    for data in (f"folder:{tmp_path / 'images'}", f"npz:{tmp_path / 'images.npz'}"):
+        answer = network_facts.cuts(NetworkQuestion(data, path))
+        assert answer["misfit"].startswith("it was trained for 10 classes, the data has 3: choose data with 10, or")
+        assert answer["field"] == "head", "which is where it can be mended"
+        assert "misfit" not in network_facts.cuts(NetworkQuestion(data, path, head="train"))
 
 
 def test_a_foreign_checkpoint_needs_an_architecture_and_is_inspected_with_one(tmp_path):

@@ -1,5 +1,6 @@
 """Runs with networks of every recipe: other classes, other tasks, other beginnings and ends."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ from small_runs import TRAIN, experiment, measures, new_run
 from stitchtui.base import paths
 from stitchtui.base.errors import BadInput
 from stitchtui.execute.estimate import estimate
+from stitchtui.networks.by_name import build
+from stitchtui.networks.checkpoints import Metadata, save
 from stitchtui.report.summary import summary_lines
 from stitchtui.run.state import RunState
 from stitchtui.spec import families
-from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.experiment import Experiment, NetworkSpec
+from stitchtui.spec.plan import resolve
 from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.cuts import Cut
 
@@ -94,6 +98,23 @@ def test_a_top_of_other_classes_is_one_line_before_anything_is_trained(changes: 
             start(wanted)
         assert str(caught.value).startswith("networks.bottom.labels.groups: its classes aren't the data's")
         assert str(caught.value).endswith(f"it would be the top of '{column}'")
+    assert not (paths.cache_directory() / "networks").exists()
+
+
+def test_a_checkpoint_for_other_classes_is_refused_before_images_are_read_or_networks_trained(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "top.safetensors"
+    said = Metadata(architecture="digits_cnn", classes=10, shape=(1, 8, 8), mean=(0.5,), std=(0.5,))
+    save(checkpoint, build("digits_cnn", 10, said.shape), said)
+    for name in "abc":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "1.png").write_bytes(b"no image")
+    wanted = run_of({}, data={"name": f"folder:{tmp_path / 'images'}"})
+    top = NetworkSpec(checkpoint=str(checkpoint))
+    wanted = wanted.model_copy(update={"networks": {**wanted.networks, "top": top}})
+    with pytest.raises(BadInput, match="was trained for 10 classes, the data has 3"):
+        new_run(wanted)
+    order = [unit.network for unit in resolve(wanted).networks]
+    assert order == ["top", "bottom"], "what other files hold is seen before anything is trained"
     assert not (paths.cache_directory() / "networks").exists()
 
 
