@@ -259,6 +259,11 @@ class Draft:
         text = ",".join(cut["name"] for cut in self.chosen_cuts("bottom")) if name == "cuts" else ""
         self.values[name] = text or self.value(name)
 
+    def mark(self, marked: Mapping[End, Sequence[str]]) -> None:
+        """Take over the cuts that are marked, as if their names had been typed; none of the top are the bottom's."""
+        self.by_hand.add("cuts")
+        self.values |= {name: ",".join(marked[end]) for name, end in zip(("cuts", "top_cuts"), ENDS, strict=True)}
+
     def swap(self) -> None:
         """Let bottom and top change places, and with them the cuts that are named for each."""
         said = {end: text for end in ENDS if (text := self.architecture(end))}

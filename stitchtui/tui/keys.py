@@ -94,6 +94,32 @@ NEW = [
     key("pageup", "scroll_chains(-1)", "cuts up", "Up the list; later, earlier cuts of both", "new.cuts_up"),
 ]
 
+CUTS = [
+    # before a choice's own, which would take the next value
+    replace(key("space", "mark_cuts", "mark cuts", "Mark cuts in a list", "new.mark_cuts", show=True), priority=True),
+]
+
+MARKS = [
+    # priority: a list has an `enter` of its own, which would hide this
+    replace(key("enter", "take", "take", "Stitch at the marked cuts", "marks.take", show=True), priority=True),
+    key("space", "mark", "mark", "Mark this cut, or take its mark away", "marks.mark", show=True),
+    key("a", "mark_all", "all, none", "Mark every cut of this list, or none", "marks.all", show=True),
+    key("escape", "leave", "back", "Leave the cuts as they were", "marks.leave", show=True),
+    key(
+        "tab,left,right,h,l",
+        "other",
+        "bottom, top",
+        "From the bottom's cuts to the top's, or back",
+        "marks.other",
+        show=True,
+    ),
+    key("j", "list('cursor_down')", "down", "To the next cut", "marks.down"),
+    key("k", "list('cursor_up')", "up", "To the cut before", "marks.up"),
+    key("g", "list('first')", "first", "To the cut next to the input", "marks.first"),
+    key("G", "list('last')", "last", "To the cut next to the output", "marks.last"),
+    *ANYWHERE,
+]
+
 CHOICE = [
     key("left,h", "step(-1)", "before", "The value before", "new.before"),
     key("right,l,space", "step(1)", "next", "The next value", "new.next"),
@@ -199,7 +225,8 @@ SCREENS: dict[str, list[Binding]] = {
     "grid": [*GRID, *APP],
     "cell": [*CELL, *APP],
     "findings": [*FINDINGS, *APP],
-    "new": [*NEW, *CHOICE, *APP],
+    "new": [*NEW, *CUTS, *CHOICE, *APP],
+    "marks": MARKS,
     "runs": [*RUNS, *LIST, *APP],
     "compare": [*COMPARE, *APP],
     "presets": [*PRESETS, *APP],

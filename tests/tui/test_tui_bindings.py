@@ -110,6 +110,11 @@ def device(value: str) -> Callable[[StitchApp], bool]:
     return lambda app: app.screen.draft.value("device") == value
 
 
+def cuts_marked(text: str) -> Callable[[StitchApp], bool]:
+    """Whether New stitches at these cuts."""
+    return lambda app: app.screen.draft.value("cuts") == text
+
+
 LEADING = {
     "new": Case(on("NewScreen")),
     "runs": Case(on("RunsScreen")),
@@ -180,8 +185,21 @@ CASES: dict[str, dict[str, Case]] = {
         "new.last": Case(field("set"), FORM),
         "new.cuts_down": Case(scrolled("#right"), FORM),
         "new.cuts_up": Case(scrolled("#right", False), f"{FORM} pagedown"),
-        "new.before": Case(device("cuda:0"), f"{FORM} G up"),
-        "new.next": Case(device("cpu"), f"{FORM} G up"),
+        "new.mark_cuts": Case(on("MarksScreen"), FORM),
+        "new.before": Case(device("cuda:0"), f"{FORM} G up up up"),
+        "new.next": Case(device("cpu"), f"{FORM} G up up up"),
+    },
+    "marks": {
+        **OVER_OTHERS,
+        "marks.take": Case(lambda app: on("NewScreen")(app) and cuts_marked("layer1,layer2")(app), "a j space j space"),
+        "marks.mark": Case(lambda app: "│ [x] layer0" not in screen_text(app)),
+        "marks.all": Case(lambda app: "[x]" not in screen_text(app)),
+        "marks.other": Case(lambda app: app.focused.id == "top", "h h"),
+        "marks.leave": Case(lambda app: on("NewScreen")(app) and cuts_marked("blocks")(app), "space"),
+        "marks.down": Case(marked(1)),
+        "marks.up": Case(marked(0), "j"),
+        "marks.first": Case(marked(0), "j j"),
+        "marks.last": Case(marked(len(CUTS) - 1)),
     },
     "runs": {
         **EVERYWHERE,
@@ -267,6 +285,7 @@ WAYS = {
     "cell": ("enter", "what to ask next"),
     "findings": ("f", "What it found"),
     "new": ("n", "second.pt"),
+    "marks": (f"n {FORM} space", "[x] layer0"),
     "runs": ("r", DONE),
     "label": ("r l", "label: a short name"),
     "compare": ("r space j space c", "second - first"),
@@ -364,7 +383,8 @@ async def ready(pilot, app, name, case):
     first, *others = way.split() or [""]
     await press(pilot, *([first] if first else []))
     if others:
-        await runs_read(pilot)
+        if first == "r":
+            await runs_read(pilot)
         await settled(pilot)
         await press(pilot, *others)
     await wait_for_text(pilot, words if case.run != CROSSED else "block1")

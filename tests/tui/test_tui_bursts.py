@@ -31,6 +31,10 @@ SCRIPTS = {
     "runs, open": ("r / r u n 3 enter enter j m", {"screen": "GridScreen", "watched": RUNS[1]}),
     "presets": ("p j enter l enter j space enter enter j", {"screen": "GridScreen", "watched": "made"}),
     "export": ("e j k tab x backspace backspace . c s v enter j", {"screen": "GridScreen"}),
+    "new, marks": (
+        "n enter enter space a j space tab j j space k escape space a space j j space enter k j",
+        {"picked": {"bottom": "net0.pt", "top": "net1.pt"}, "row-own_cuts TextInput": "stem,block1.relu"},
+    ),
     "new": ("n down down down down enter / 5 enter down l tab 2 tab 3 tab 4 tab 5 enter j l", {"watched": "made"}),
 }
 MORE = {

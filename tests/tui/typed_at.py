@@ -19,6 +19,7 @@ from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, all_runs
 from stitchtui.tui import recipe
 from stitchtui.tui.app import StitchApp
+from stitchtui.tui.screens.marks import CutList
 from stitchtui.tui.screens.new import NewScreen
 from stitchtui.tui.widgets.choice import Choice
 from stitchtui.tui.widgets.heatmap import Heatmap
@@ -92,6 +93,7 @@ def name_of(node):
 HELD = {
     Input: lambda field: field.value,
     OptionList: lambda listed: listed.highlighted,
+    CutList: lambda listed: [listed.highlighted, *listed.marked],
     Choice: lambda choice: choice._value,
     DataTable: lambda table: list(table.cursor_coordinate),
     RunList: lambda runs: (

@@ -28,6 +28,7 @@ from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import BY_HAND, ENDS, OWN, End
 from stitchtui.tui.inspection import Answer, Inspection
 from stitchtui.tui.screens import actions
+from stitchtui.tui.screens.marks import Marks, MarksScreen
 from stitchtui.tui.shell import Shell
 from stitchtui.tui.sources import Source
 from stitchtui.tui.widgets.chains import Chains
@@ -67,7 +68,7 @@ class NewScreen(Screen[None]):
     NewScreen Hints { height: 1; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-side")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.NEW]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.NEW, *keys.CUTS]
 
     def __init__(self, prepared: Mapping[str, Any] | None = None, inspection: Inspection | None = None) -> None:
         super().__init__()
@@ -80,6 +81,7 @@ class NewScreen(Screen[None]):
         self._glimpsed: Answer | None = None  # what the inspector says of the network under the mark
         self._estimate = ""
         self._starting = False  # whether it was asked for, and waits for the networks to be checked
+        self._marking = False  # whether the list of cuts was, which waits for them
 
     @property
     def draft(self) -> Draft:
@@ -110,7 +112,9 @@ class NewScreen(Screen[None]):
         on which depends what the form asks for and offers, and whether the run starts."""
         if self.picking:
             return self._sources["files"] is None or self._sources["runs"] is None
-        return self._form is None or (self._checking and (self._form.untouched or self._starting))
+        if self._form is None or self._marking:
+            return True
+        return self._checking and (self._form.untouched or self._starting)
 
     def compose(self) -> ComposeResult:
         """What is to be done, list or form, the chains, what will happen, the keys."""
@@ -333,14 +337,16 @@ class NewScreen(Screen[None]):
             differs = self._draft.needs_architecture(end) != needed
             if differs and not self.picking and self._form is not None and self._form.untouched:
                 self._form.take_focus(self._draft)
-            starting = self._starting
+            starting, marking = self._starting, self._marking
             self._think()
             if starting:
                 self.action_start()
+            elif marking and self._form is not None and self._form.at == "cuts":
+                self.action_mark_cuts()
 
     def _think(self) -> None:
         """Estimate the draft once it has stood still for a while."""
-        self._estimate, self._starting = "", False
+        self._estimate, self._starting, self._marking = "", False, False
         self._ask.think(self._wanted)
 
     def _wanted(self) -> tuple[dict[str, Any], str] | None:
@@ -365,6 +371,8 @@ class NewScreen(Screen[None]):
             return self.picking
         if action in ("start", "copy", "swap"):
             return not self.picking and (action != "swap" or self._draft.document is None)
+        if action == "mark_cuts":
+            return not self.picking and self._form is not None and self._form.at == "cuts"
         return super().check_action(action, parameters)
 
     def action_pick(self) -> None:
@@ -409,6 +417,22 @@ class NewScreen(Screen[None]):
         self._draw()
         self._ask_about_both()  # whose data it is may be another's now
 
+    def action_mark_cuts(self) -> None:
+        """Show the cuts in a list to mark them in, once they are known."""
+        self._marking = any(self._draft.asking(end) for end in ENDS)
+        if self._marking:
+            return
+        if self._draft.cuts("bottom"):
+            self.app.push_screen(MarksScreen(self._draft), self._mark_cuts)
+        else:
+            self.notify("its cuts can't be listed: the bottom's aren't known", markup=False)
+
+    def _mark_cuts(self, marked: Marks | None) -> None:
+        if marked is not None:
+            self._draft.mark(marked)
+            self._draw()
+            self._think()
+
     def action_move(self, action: str) -> None:
         """Move in the list, or between the fields."""
         if self.picking:
@@ -428,7 +452,7 @@ class NewScreen(Screen[None]):
         """Close the filter, or unpick the last network, or leave."""
         if self.picking and self.query_one(Picker).close_filter():
             return
-        self._starting = False
+        self._starting = self._marking = False
         if self._draft.unpick():
             self._step()
         else:

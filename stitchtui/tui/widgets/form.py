@@ -53,8 +53,8 @@ _EMPTY = {
     **{OWN + name: "names, with commas" for name in LISTS},
 }
 _HINTS = {
-    "cuts": "where to stitch",
-    f"{OWN}cuts": "of the bottom",
+    "cuts": "space: mark cuts",
+    f"{OWN}cuts": "or mark: up, space",
     "top_cuts": "of the top",
     "pairing": "which cuts meet",
     "objective": "what it is fitted to",
@@ -169,6 +169,12 @@ class Form(Vertical):
     def untouched(self) -> bool:
         """Whether no key was pressed here since `take_focus`: only then may the keys be given to another field."""
         return self._untouched is not None and self._untouched is self.screen.focused
+
+    @property
+    def at(self) -> str:
+        """The field that has the keys; empty for none."""
+        row = None if self.screen.focused is None else self.screen.focused.parent
+        return row.field if isinstance(row, FieldRow) else ""
 
     def focus_on(self, field: str) -> None:
         """Give the keys to this field, if it is there."""
