@@ -81,7 +81,8 @@ Architecture = Annotated[
     typer.Option(
         "--architecture",
         metavar="NAME",
-        help="What the checkpoints hold: a name, FILE.py:Class or package.module:factory; twice if they differ.",
+        help="What the checkpoints hold: a name, FILE.py:Class or package.module:factory; two with a comma if"
+        " they differ, the bottom's and the top's.",
     ),
 ]
 Normalisation = Annotated[

@@ -77,12 +77,12 @@ def run(
     from stitchtui.cli import watching
     from stitchtui.run import control
     from stitchtui.run.about import About
-    from stitchtui.run.directory import create, find
+    from stitchtui.run.directory import create, find, refuse_taken
     from stitchtui.run.remembered import remember
     from stitchtui.spec import checks
 
     checks.check_device(device)
-    About().changed(label=label or "")  # refused before there is a run
+    wanted = About().changed(label=label or "")  # refused before there is a run
     arguments = control.worker_arguments(device, threads, memory)
     if resume is not None:
         _refuse_both(what)
@@ -100,6 +100,7 @@ def run(
     experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)
     checks.check_files(experiment)
     _warn_of_claims(experiment)
+    refuse_taken(wanted.label, out)
     if dry_run:
         return _print_plan(experiment, device or "auto", as_json)
     directory = create(experiment, out)

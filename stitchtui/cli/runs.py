@@ -140,8 +140,10 @@ def resume(
         raise BadInput(f"run {plain(directory.name)}: its worker is on another machine; resume it there")
     wanted = directory.read_experiment()
     if condition == "done" and not asking.outstanding(directory, state):
-        say(f"run {directory.name}: is done, nothing is left to do")
-        return watching.attach(directory, as_json)
+        if as_json:
+            return watching.attach(directory, as_json)
+        say(f"run {directory.name}: is done, nothing is left to do; `stitchtui report {directory.name}` shows it")
+        return watching.exit_where_rejected(directory, state)
     checks.check_files(wanted)
     return watching.start(directory, arguments, detach, as_json)
 
@@ -183,6 +185,8 @@ def delete(
     from stitchtui.run.directory import find
 
     directories = [find(run) for run in runs]
+    for directory in directories:
+        deletion.refuse_unless_over(directory)
     if not yes and not sys.stdin.isatty():
         raise BadInput.at("--yes", "is needed where nobody can be asked")
     for directory in directories:

@@ -65,10 +65,10 @@ def follow(
             _forget(directory, state)
         raise failure
     say(f"run {directory.name}: done; `stitchtui report {directory.name}` shows it again")
-    _exit_where_rejected(directory, state)
+    exit_where_rejected(directory, state)
 
 
-def _exit_where_rejected(directory: RunDirectory, state: RunState) -> None:
+def exit_where_rejected(directory: RunDirectory, state: RunState) -> None:
     """End with the exit code of its own that a run with a rejected claim has; with --json the claims are events."""
     against = [claim for claim in state.claims if claim.verdict == "rejected"]
     if against:

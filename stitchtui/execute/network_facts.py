@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from stitchtui.base.errors import BadInput, not_known
+from stitchtui.base.errors import BadInput
 from stitchtui.base.paths import cache_directory
 from stitchtui.base.text import plain
 from stitchtui.data.loading import class_count, load_dataset
@@ -18,7 +18,7 @@ from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import USUAL, Shape, spelled
 from stitchtui.networks.trying import WrongImages, look
-from stitchtui.spec.datasets import BY_PATH, DATASETS, dataset_names
+from stitchtui.spec.datasets import BY_PATH, DATASETS, dataset_not_known
 from stitchtui.spec.experiment import DataSpec, NetworkSpec
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced, Untraceable
@@ -181,7 +181,7 @@ def data_shape(name: str) -> tuple[Shape, int]:
     if name in DATASETS:
         return DATASETS[name].shape, DATASETS[name].classes
     if not name.startswith(BY_PATH):
-        raise BadInput.at("data.name", plain(not_known(name, dataset_names())))
+        raise BadInput.at("data.name", plain(dataset_not_known(name)))
     dataset = load_dataset(DataSpec(name=name))
     return dataset.shape, len(dataset.classes)
 

@@ -10,7 +10,7 @@ from stitchtui.base.text import plain
 from stitchtui.run.directory import RunDirectory, all_runs, is_run, read_object
 from stitchtui.run.lock import claim, release, turn
 from stitchtui.run.process import liveness, same_process
-from stitchtui.run.state import RunState, quick_state
+from stitchtui.run.state import quick_state
 
 _DOOMED = re.compile(r"\..+\.[0-9a-f]{8}\.deleted")  # the name of what is being deleted
 _ALSO_OURS = ("turn", "room", "nfs")  # beginnings of hidden names; the last is what NFS calls a file that is still open
@@ -37,7 +37,7 @@ def delete(directory: RunDirectory) -> None:
     _refuse_others_files(run)
     doomed = run.path.with_name(f".{run.name[:60]}.{secrets.token_hex(4)}.deleted")
     with turn(run):  # in which no worker is put to it
-        _refuse_unless_over(run, quick_state(run))
+        refuse_unless_over(run)
         lock = claim(run)
         try:
             run.path.rename(doomed)
@@ -58,9 +58,9 @@ def _refuse_others_files(run: RunDirectory) -> None:
         raise BadInput(f"run {plain(run.name)}: holds {plain(others[0])}{more}, not its own; move that away first")
 
 
-def _refuse_unless_over(run: RunDirectory, state: RunState) -> None:
+def refuse_unless_over(run: RunDirectory) -> None:
     """Raise BadInput where a worker is at the run, or where nobody here can know that it isn't."""
-    name = plain(run.name)
+    name, state = plain(run.name), quick_state(run)
     for said in filter(None, map(read_object, (run.info, run.launched))):
         live = liveness(said)
         ended = state.status in ("done", "failed", "stopped") and same_process(said, state.process or said)

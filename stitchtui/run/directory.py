@@ -109,8 +109,14 @@ class RunDirectory:
         return About.read(read_object(self.about))
 
     def write_about(self, **said: str) -> About:
-        """Replace the run's `label`, its `note` or both, an empty text by nothing. Raises BadInput."""
-        about = self.read_about().changed(**said)
+        """Replace the run's `label`, its `note` or both, an empty text by nothing.
+
+        Raises BadInput, also for a label that another run has.
+        """
+        before = self.read_about()
+        about = before.changed(**said)
+        if about.label != before.label:
+            refuse_taken(about.label, self.path.parent)
         try:
             write_atomically(self.about, json.dumps(asdict(about), indent=2) + "\n")
         except OSError as error:
@@ -273,6 +279,13 @@ def find(word: str, parent: Path | None = None) -> RunDirectory:
     if word and is_run(Path(word)):
         return RunDirectory(Path(word).absolute())
     return _by_start(word, runs, parent)
+
+
+def refuse_taken(label: str, parent: Path | None = None) -> None:
+    """Raise BadInput where a run in `parent` (default: `runs_directory()`) has `label`, which then means that run."""
+    for run in all_runs(parent) if label else ():
+        if run.read_about().label == label:
+            raise BadInput.at("--label", f"is the label of run {plain(run.name)} already; choose another", label)
 
 
 def _by_start(word: str, runs: list[RunDirectory], parent: Path) -> RunDirectory:

@@ -1,8 +1,10 @@
 """The datasets that are known by name: what their images are, and where they come from. No torch here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from stitchtui.base.errors import not_known
 from stitchtui.base.registry import Registry
 
 Augmentation = Literal["none", "crop", "crop_flip"]
@@ -115,3 +117,15 @@ def usual_augmentation(name: str) -> Augmentation:
 def dataset_names() -> tuple[str, ...]:
     """What can be said in a dataset's place."""
     return (*DATASETS, *(f"{prefix}PATH" for prefix in BY_PATH))
+
+
+def dataset_not_known(name: str) -> str:
+    """The phrase for a name that no dataset has; of a folder or an .npz file that is there, what it is called."""
+    try:
+        if Path(name).is_dir():
+            return f"'{name}' is a folder; say folder:{name}"
+        if Path(name).is_file() and name.endswith(".npz"):
+            return f"'{name}' is a file; say npz:{name}"
+    except (OSError, ValueError):  # no permission on the way there, or a NUL in the name
+        pass
+    return not_known(name, dataset_names())

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
 from stitchtui.spec.controls import RANDOM_BOTTOM, SELF_STITCH, UNSTITCHED, control_names
-from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, dataset_names
+from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, dataset_not_known
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, STARTS
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.one_of import OneOf
@@ -79,7 +79,7 @@ class DataSpec(Subset):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in DATASETS and not value.startswith(BY_PATH):
-            raise ValueError(not_known(value, dataset_names()))
+            raise ValueError(dataset_not_known(value))
         return value
 
 

@@ -77,8 +77,9 @@ def from_pair(
     `part` and `trust_code` hold for both. `both` asks for both directions.
     Paths are relative to the working directory. Raises BadInput.
     """
+    architectures = [name.strip() for said in architectures for name in said.split(",")]
     if len(architectures) > 2:
-        raise BadInput.at("--architecture", f"expected it once or twice, got it {len(architectures)} times")
+        raise BadInput.at("--architecture", f"expected one or two, got {len(architectures)}")
     bottom_name, top_name = pair_names(bottom, top)
     first, last = (architectures[0], architectures[-1]) if architectures else (None, None)
     shared = {"normalisation": normalisation, "leaves": list(leaves), "head": head, "trust_code": trust_code}

@@ -53,13 +53,17 @@ def test_detached_only_the_name_is_printed_and_the_run_goes_on(fake_worker, caps
     assert cli.invoke(["resume", name]) == 2
     assert "is running already; `stitchtui attach` shows it" in capsys.readouterr().err
     wait_for_the_worker()
+    assert cli.invoke(["delete", name]) == 2
+    assert "is running; `stitchtui stop" in capsys.readouterr().err
     assert cli.invoke(["stop", name]) == 0
     assert f"run {name}: stopped; `stitchtui resume {name}` goes on" in capsys.readouterr().err
     fake_worker("done")
     assert cli.invoke(["resume", name]) == 0
     assert "goes on: 2 columns" in capsys.readouterr().err
+    capsys.readouterr()
     assert cli.invoke(["resume", "last"]) == 0
-    assert "is done, nothing is left to do" in capsys.readouterr().err
+    line = f"run {name}: is done, nothing is left to do; `stitchtui report {name}` shows it\n"
+    assert capsys.readouterr() == ("", line)
 
 
 def wait_for_the_worker():

@@ -43,8 +43,8 @@ def test_a_run_is_found_by_its_label_unless_that_is_the_beginning_of_a_name(dire
     other = RunDirectory(directory.path.with_name("other"))
     other.path.mkdir()
     other.events.touch()
-    other.write_about(label="wide one")
-    with pytest.raises(BadInput, match="means more than one run"):
-        find("wide one", directory.path.parent)
+    with pytest.raises(BadInput, match=f"--label wide one: is the label of run {directory.name} already"):
+        other.write_about(label="wide one")
+    directory.write_about(label="wide one", note="its own is no other's")
     directory.write_about(label="oth")
     assert find("oth", directory.path.parent) == other

@@ -105,11 +105,11 @@ def test_who_resumes_a_run_while_it_is_deleted_hears_of_it_and_starts_nothing(di
 
     resumes = threading.Thread(target=resume)
 
-    def late(run, state):  # called while the deletion has its turn
+    def late(run):  # called while the deletion has its turn
         resumes.start()
         waiting.wait()
 
-    monkeypatch.setattr(deletion, "_refuse_unless_over", late)
+    monkeypatch.setattr(deletion, "refuse_unless_over", late)
     delete(directory)
     resumes.join()
     assert len(said) == 1 and not directory.path.exists()

@@ -365,6 +365,16 @@ def test_one_architecture_holds_for_both_and_two_for_one_each():
     assert {n.normalisation for n in shared.networks.values()} == {"none"}
     own = from_pair("a.pt", "b.pt", architectures=["resnet20", "resnet56"]).networks
     assert (own["a"].architecture, own["b"].architecture) == ("resnet20", "resnet56")
+    assert from_pair("a.pt", "b.pt", architectures=["resnet20, resnet56"]).networks == own
+
+
+def test_images_named_without_their_kind_are_told_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imgs").mkdir()
+    (tmp_path / "some.npz").touch()
+    for name, said in (("imgs", "say folder:imgs"), ("some.npz", "say npz:some.npz"), ("digit", "nearest: 'digits'")):
+        with pytest.raises(BadInput, match=said):
+            from_pair("a.pt", "b.pt", overrides=[f"data.name={name}"])
 
 
 def test_torchvision_networks_come_with_weights():
