@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Words = Annotated[str, typer.Argument(metavar="TEXT", help="What it says from now on; '' takes it away.")]
 
+_GIVING_WAY = ("started", "done", "verdicts")  # in this order, where there is no room
+_WRAPPED = {"label": 16, "verdicts": 16, "differs": 24}  # into lines of so many terminal cells at least
+
 
 def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
@@ -37,15 +40,27 @@ def runs(
     from rich.table import Table
     from rich.text import Text
 
+    console, shown = output(), [_shown(row) for row in rows]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    shown = [_shown(row) for row in rows]
-    wanted = [heading for heading in shown[0] if heading not in ("label", "differs") or any(r[heading] for r in shown)]
-    for heading in wanted:
-        whole = heading not in ("verdicts", "differs")
-        table.add_column(heading, justify="right" if heading == "done" else "left", no_wrap=whole)
+    headings = _that_fit(shown, console.width)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading == "done" else "left", no_wrap=heading not in _WRAPPED)
     for each in shown:
-        table.add_row(*(Text(each[heading], no_wrap=True, overflow="ellipsis") for heading in wanted))
-    output().print(table)
+        table.add_row(*(Text(each[heading], overflow="fold") for heading in headings))
+    console.print(table)
+
+
+def _that_fit(shown: "Sequence[dict[str, str]]", width: int) -> list[str]:
+    """Return the headings that say something, without those that matter less where `width` is too small for all."""
+    from rich.cells import cell_len
+
+    said = [heading for heading in shown[0] if heading not in ("label", "differs") or any(r[heading] for r in shown)]
+    lengths = {each: max(cell_len(each), *(cell_len(row[each]) for row in shown)) for each in said}
+    needed = {each: min(length, _WRAPPED.get(each, length)) for each, length in lengths.items()}
+    for heading in _GIVING_WAY:
+        if sum(needed.values()) + len(needed) > width:
+            del needed[heading]
+    return list(needed)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:

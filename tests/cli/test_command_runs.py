@@ -3,6 +3,7 @@ import tomllib
 
 import fake_worker as made
 import pytest
+from rich.console import Console
 
 from stitchtui import cli
 from stitchtui.cli.runs import ago
@@ -68,6 +69,22 @@ def test_runs_of_one_name_are_told_apart_by_label_and_by_what_differs(past_run, 
     assert cli.invoke(["report", "short one"]) == 0
     assert "run: fake-run (short one), done" in (shown := capsys.readouterr().out)
     assert "note: before the fix" in shown
+
+
+def test_at_80_columns_what_tells_runs_apart_is_whole_and_the_rest_gives_way(past_run, capsys, monkeypatch):
+    for number, cuts in enumerate((["block1", "block2"], ["a_long_name_of_a_cut", "another_long_name_of_a_cut"])):
+        begun, *rest = made.whole_run()
+        stitch = {"cuts": cuts, "epochs": 4.0 + number, "seeds": [number]}
+        past_run(
+            f"2024010{number}-000000-quickstart", [{**begun, "experiment": {"name": "x", "stitch": stitch}}, *rest]
+        )
+    monkeypatch.setattr("stitchtui.cli.runs.output", lambda: Console(width=80, markup=False, highlight=False))
+    assert cli.invoke(["runs"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["run", "status", "done", "verdicts", "differs"]
+    assert lines[0].startswith("20240101-000000-quickstart  done    100%  1 connected  ")
+    whole = "".join(line[heading.index("differs") :].strip() for line in lines)
+    assert "a_long_name_of_a_cut" in whole and "epochs 5" in whole and "…" not in whole
 
 
 def test_a_run_is_deleted_once_somebody_says_yes(past_run, capsys, monkeypatch):
