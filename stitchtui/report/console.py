@@ -50,6 +50,23 @@ def draw_side_by_side(console: Console, found: SideBySide, ascii: bool) -> None:
 
 def draw(console: Console, state: RunState, condition: str, ascii: bool, *, full: bool, plot: bool = True) -> None:
     """Print the grid, the verdicts, what speaks against them and, in `full`, what they rest on and the depth curve."""
+    empty = state.status == "failed" and not state.cells  # why, the first sentence says in place of the tables
+    if not empty:
+        _draw_tables(console, state, ascii, full)
+    said = summary_lines(state, condition=condition, about=TOPICS if full else IN_SHORT)
+    for line in [*said, *_condition_lines(state, condition)]:
+        print_wrapped(console, line, ascii)
+    if full and plot and not empty:
+        colour = console.is_terminal and not console.no_color
+        console.print()
+        drawing = depth_plot(state, console.width, _PLOT_HEIGHT, ascii=ascii, colour=colour)
+        console.print(Text.from_ansi(drawing), soft_wrap=True)
+    if not full and state.cells:
+        rest = "each cut in detail, networks, checks, what wasn't measured, the depth curve"
+        print_wrapped(console, f"`stitchtui report {state.run or 'RUN'} --full` says the rest: {rest}", ascii)
+
+
+def _draw_tables(console: Console, state: RunState, ascii: bool, full: bool) -> None:
     if state.columns() or not state.crosses():
         console.print(grid_table(grid(state), console.width, ascii))
     if full:
@@ -58,17 +75,6 @@ def draw(console: Console, state: RunState, condition: str, ascii: bool, *, full
         console.print()
         console.print(cross_table(cross(state, column), console.width, ascii))
     console.print()
-    said = summary_lines(state, condition=condition, about=TOPICS if full else IN_SHORT)
-    for line in [*said, *_condition_lines(state, condition)]:
-        print_wrapped(console, line, ascii)
-    if full and plot:
-        colour = console.is_terminal and not console.no_color
-        console.print()
-        drawing = depth_plot(state, console.width, _PLOT_HEIGHT, ascii=ascii, colour=colour)
-        console.print(Text.from_ansi(drawing), soft_wrap=True)
-    if not full and state.cells:
-        rest = "each cut in detail, networks, checks, what wasn't measured, the depth curve"
-        print_wrapped(console, f"`stitchtui report {state.run or 'RUN'} --full` says the rest: {rest}", ascii)
 
 
 def _draw_details(console: Console, state: RunState, ascii: bool) -> None:

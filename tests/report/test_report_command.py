@@ -169,7 +169,8 @@ def test_unfinished_run_of_another_machine_says_where_its_worker_is(tmp_path: Pa
 def test_run_that_failed_says_why(tmp_path: Path) -> None:
     end: Said = {"type": "run_finished", "status": "failed", "reason": "no space left"}
     put(tmp_path / "runs" / NAME, [*started(experiment()), end])
-    assert "failed: no space left" in output()
+    first, *rest = output().splitlines()
+    assert first.startswith("run: ") and first.endswith("failed: no space left") and "verdict" not in rest
 
 
 def test_run_without_any_event_is_shown_as_empty(tmp_path: Path) -> None:
