@@ -224,7 +224,7 @@ def _doing(state: RunState) -> Iterator[str]:
     if len(running) > len(shown):
         yield f"and {len(running) - len(shown)} more at the same time"
     if not running:
-        yield state.status if state.status in _ENDED else "preparing"
+        yield state.status if state.status in _ENDED else "finishing" if state.finishing else "preparing"
 
 
 def _task(task: TaskState) -> str:

@@ -303,7 +303,7 @@ def details_shown(table: Table, width: int, ascii: bool = False) -> tuple[Headin
 def runs_table(table: Table, width: int, ascii: bool = False) -> Group:
     """One column of several runs, with their verdicts."""
     setting = _Setting(table, ascii)
-    label = setting.label(min(32, max(12, width // 4)))
+    label = max(len(table.footer_name), setting.label(min(32, max(12, width // 4))))
     drawing = setting.drawing(label, Layout(), [None] * len(table.columns))
     for name, words in ((table.footer_name, table.footer), ("from", table.connected_from)):
         if words is not None:

@@ -90,6 +90,12 @@ class RunState:
             self.updated = event.t
             self.progress.follow(self, event)
 
+    @property
+    def finishing(self) -> bool:
+        """Whether its worker has measured all and is still at what comes after that, such as claims."""
+        over = all(task.status in ("finished", "failed") for task in self.tasks.values())
+        return self.status == "running" and bool(self.tasks) and over
+
     def took(self, now: float | None = None) -> float:
         """Seconds that its workers took, without the time between two; the last one until `now` or its last word."""
         end = self.updated if now is None else now

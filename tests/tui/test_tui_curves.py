@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_events import CUTS, cell, event, experiment, network_ready, run_started
+from made_events import CUTS, cell, event, experiment, network_ready, run_started, whole_run
 from rich.cells import cell_len
 
 from stitchtui.run.records import CurvePoint, TaskState
@@ -15,7 +15,7 @@ from stitchtui.tui import courses
 from stitchtui.tui.courses import Course, Point
 from stitchtui.tui.plots import ACCURACY, LOSS, bars, curve_lines
 from stitchtui.tui.widgets.curves import course_lines
-from stitchtui.tui.widgets.training import network_lines, training_lines
+from stitchtui.tui.widgets.training import between_lines, network_lines, training_lines
 
 FIRST, SECOND = [task.id for task in resolve(experiment(seeds=[0])).tasks if task.objective == "task"][:2]
 points = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 100)), min_size=1, max_size=40).map(
@@ -108,7 +108,15 @@ def test_work_without_a_loss_shows_how_far_it_is_and_what_happened_last(kind):
     first, second = (line.plain for line in training_lines(task, 0, 58, "03:00:00 data digits: 1437 images"))
     assert first.count("━") == first.count("─") == 12
     assert second.startswith("12 of 24") and "data digits" in second
-    assert [line.plain for line in training_lines(None, 0, 58, "03:00:00 ready")] == ["preparing", "03:00:00 ready"]
+
+
+def test_while_nothing_is_worked_on_it_is_said_what_comes_and_nothing_of_an_earlier_worker():
+    state, said = RunState(), []
+    for one in (None, run_started(), whole_run()[1:-1], event("run_finished", status="done")):
+        state.apply_all(one if isinstance(one, list) else filter(None, [one]))
+        said.append([line.plain for line in between_lines(state, "03:00:00 happened", 58)])
+    starts = ["preparing", "the worker is starting"]
+    assert said == [starts, ["preparing", "to come: network a"], ["finishing", "03:00:00 happened"], starts]
 
 
 def test_a_network_in_training_is_told_with_its_epoch_its_loss_and_its_error_so_far():

@@ -388,11 +388,14 @@ async def test_a_cell_that_changes_is_the_only_thing_that_is_drawn_again():
         assert all(region.height == 1 for region in regions)
 
 
-async def test_a_run_that_failed_before_its_first_cell_says_why():
+@pytest.mark.parametrize("size", [(60, 20), (120, 36)])
+async def test_a_run_that_failed_before_its_first_cell_says_why(size):
     directory = make_run(runs_directory(), until="planned")
-    async with StitchApp().run_test(size=(60, 20)) as pilot:
+    async with StitchApp().run_test(size=size) as pilot:
         await wait_for_text(pilot, "tiny")
         with EventWriter(directory.events) as writer:
-            writer.write(RunFinished(status="failed", reason="the checkpoint can't be read " + "x" * 40))
+            writer.write(
+                RunFinished(status="failed", reason="the checkpoint can't be read " + "of all " * 60 + "x" * 40)
+            )
         await wait_for_text(pilot, "this run has no cells")
         await wait_for_text(pilot, "x" * 40)

@@ -173,6 +173,7 @@ def test_what_is_laid_out_fits(width, height):
     layout = lay_out(VIEW, width, height, False)
     assert layout.verdict_line < height
     assert layout.legend_line < height
+    assert layout.label > len("verdict")  # so that a blank stands between it and what a column says
     assert layout.label + len(layout.columns) * layout.cell <= max(width, layout.label + layout.cell)
     for row in range(len(VIEW.table.rows)):
         layout.scroll_to(row, len(VIEW.columns) - 1)

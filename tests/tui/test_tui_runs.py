@@ -216,11 +216,13 @@ async def test_a_run_on_another_machine_is_neither_stopped_nor_resumed_from_here
 async def test_resume_launches_the_worker_of_a_lost_run(three_runs, monkeypatch):
     launched = []
     monkeypatch.setattr(actions.control, "launch", lambda directory, *_: launched.append(directory.name))
-    async with little().run_test(size=(80, 24)) as pilot:
+    async with little().run_test(size=(80, 24), notifications=True) as pilot:
         await to(pilot, LOST)
+        pilot.app.notify("stopped", markup=False)
         await pilot.press("r")
         await wait_for(pilot, lambda: launched == [LOST], "it is launched")
         await wait_for(pilot, lambda: "goes on with what is missing" in pilot.app.said[-1], "it says so")
+        await wait_for(pilot, lambda: len(pilot.app.screen.query("Toast")) == 1, "what was said before is gone")
 
 
 async def test_resume_says_why_it_can_not(three_runs):

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from textual.app import App
@@ -33,7 +34,7 @@ def start(experiment: Experiment, arguments: Sequence[str] = ()) -> RunDirectory
 def ask_stop(app: App[Any], directory: RunDirectory) -> None:
     """Ask whether to stop the run; if so, stop it without holding up the screen."""
     question = f"Stop {plain(directory.name)}?"
-    detail = "The worker finishes its step and writes what it has. Finished cells stay; resume goes on from there."
+    detail = "The worker finishes its step. Finished cells stay; resume repeats the column in flight."
 
     def answered(yes: bool | None) -> None:
         if yes:
@@ -76,8 +77,13 @@ def ask(app: App[Any], directory: RunDirectory, request: Request, state: RunStat
 
     def asked() -> str:
         tasks = asking.ask(directory, request, state)
-        in_background(app, lambda: asking.see_to(directory, tasks, lambda: resumed(directory)))
-        return f"asked for {counted(len(tasks), 'more column')}; the worker comes to them after the column it is at"
+        seen_to = partial(asking.see_to, directory, tasks, lambda: resumed(directory))
+        words = f"asked for {counted(len(tasks), 'more column')}"
+        if control.status(directory, state) in ("starting", "running"):
+            in_background(app, seen_to)
+            return f"{words}; the worker comes to them after the column it is at"
+        seen_to()
+        return f"{words}; a worker starts"
 
     in_background(app, asked)
 
@@ -85,6 +91,7 @@ def ask(app: App[Any], directory: RunDirectory, request: Request, state: RunStat
 def in_background(app: App[Any], work: Callable[[], str | None]) -> None:
     """Do `work` in a thread that doesn't keep the app from closing, and say the line that it returns, if it does.
 
+    What was said before goes: of a run that goes on again it isn't true any more that it was stopped.
     A line raised as BadInput, RunFailed or OSError is said as an error.
     """
 
@@ -95,6 +102,7 @@ def in_background(app: App[Any], work: Callable[[], str | None]) -> None:
             message, severe = plain(error), True
         if message is not None:
             with contextlib.suppress(RuntimeError):  # the app was closed in the meantime
+                app.call_later(app.clear_notifications)
                 app.notify(message, severity="error" if severe else "information", markup=False)
 
     threading.Thread(target=run, daemon=True).start()
@@ -103,7 +111,7 @@ def in_background(app: App[Any], work: Callable[[], str | None]) -> None:
 def _stop(directory: RunDirectory) -> str:
     willing = control.stop(directory)
     how = "stopped" if willing else "did not stop within ten seconds and was killed"
-    return f"{plain(directory.name)}: {how}; nothing that was measured is lost"
+    return f"{plain(directory.name)}: {how}; nothing that was measured is lost, resume repeats the column in flight"
 
 
 def resumed(directory: RunDirectory) -> str:

@@ -198,7 +198,8 @@ class GridScreen(Screen[None]):
         else:
             words = ["this run has no cells"]
             if watch.state.reason:
-                words += ["", *wrapped(printable(watch.state.reason, self.stitch_app.ascii), self.size.width - 4)]
+                room = max(1, self.query_one("#numbers").size.width)
+                words += ["", *wrapped(printable(watch.state.reason, self.stitch_app.ascii), room)]
         return [Text(word) for word in words]
 
     def _draw_inspector(self) -> None:

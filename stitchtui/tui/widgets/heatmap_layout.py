@@ -10,7 +10,7 @@ from stitchtui.tui.gridview import GridView, headings
 
 _NARROWEST, _ROOMY, _WIDEST = 5, 7, 15  # terminal cells; from `_WIDE` columns on, a cell is `_ROOMY` at least
 _WIDE = 160
-_LABEL, _LONGEST_LABEL = 7, 25  # with the space that follows
+_LABEL, _LONGEST_LABEL = 8, 25  # with the space that follows; "verdict" and "top cut" have room
 
 
 @dataclass

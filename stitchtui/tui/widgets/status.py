@@ -50,17 +50,19 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[tuple[str, bool]]:
     left = progress.remaining(state, now) if condition == "running" else None
     failed = [check for check in state.checks if not check["passed"]]
     check = f"CHECK FAILED: {printable(failed[0]['name'], ascii)}" if failed else ""
+    # What was asked of a run that was done is counted from 0, also before its worker says so.
+    share = 0.0 if condition == "starting" and state.status == "done" else state.progress.share
     others = [
-        f"{state.progress.share:.0%}" if condition != "done" else "",
+        f"{share:.0%}" if condition != "done" and not state.finishing else "",
         "" if left is None else f"{duration(_coarse(left))} left",
         _memory(state) if condition == "running" else "",
-        _bar(state.progress.share, ascii) if condition == "running" else "",
+        _bar(share, ascii) if condition == "running" else "",
         _took(state) if condition == "done" else "",
-        printable(state.device, ascii),
+        counted(len(found), "warning") if (found := warnings(state)) else "",
         f"{counted(len(state.checks), 'check')} passed" if condition == "done" and state.checks and not failed else "",
         claim_counts(state),
         f"{watch.bad_lines} bad lines in its log" if watch.bad_lines else "",
-        counted(len(found), "warning") if (found := warnings(state)) else "",
+        printable(state.device, ascii),
     ]
     return [(_words(watch), condition == "failed"), (check, True), *((each, False) for each in others)]
 
@@ -77,7 +79,7 @@ def _words(watch: RunWatch) -> str:
         return "on another machine"
     if watch.resumable:
         return "done but for what is left: R goes on"
-    return condition or ""
+    return "finishing" if condition == "running" and state.finishing else condition or ""
 
 
 def _took(state: RunState) -> str:

@@ -32,15 +32,23 @@ class Training(Lines):
         tasks = courses.running_tasks(state)
         own = [task for task in tasks if column is not None and task.id in column.task_ids]
         task = next(iter((*own, *tasks)), None)
-        self.show(training_lines(task, len(tasks) - 1, self.size.width - 2, happened, ascii))
+        width = self.size.width - 2
+        if task is None:
+            self.show(between_lines(state, happened, width, ascii))
+        else:
+            self.show(training_lines(task, len(tasks) - 1, width, happened, ascii))
 
 
-def training_lines(
-    task: TaskState | None, others: int, width: int, happened: str = "", ascii: bool = False
-) -> list[Text]:
+def between_lines(state: RunState, happened: str, width: int, ascii: bool = False) -> list[Text]:
+    """The two lines while nothing is being worked on: what comes next, or after all tasks what happened last."""
+    coming = [f"to come: {printable(task.id, ascii)}" for task in state.tasks.values() if task.status == "pending"]
+    below = coming[0] if coming else happened if state.status == "running" else "the worker is starting"
+    words = "finishing" if state.finishing else "preparing"
+    return [Text(words, style="bold"), Text(shortened(below, width, ascii), style="dim")]
+
+
+def training_lines(task: TaskState, others: int, width: int, happened: str = "", ascii: bool = False) -> list[Text]:
     """The two lines, at most `width` wide."""
-    if task is None:
-        return [Text("preparing", style="bold"), Text(shortened(happened, width, ascii), style="dim")]
     name = printable("loading the data" if task.kind == "data" else task.id, ascii)
     course = courses.of_task(task)
     if course is None:
