@@ -40,7 +40,7 @@ COMMANDS = {
     "report": CommandInfo(
         "report",
         "report",
-        "Show a run's numbers, or several runs side by side: tables and depth curve, CSV, JSON, Markdown, HTML or PNG.",
+        "Show a run's numbers, or several runs side by side: as text, data, a page or a figure.",
     ),
 }
 

@@ -1,5 +1,6 @@
 """What a stitch can be trained for: the labels, the top's own answers, or the top's own activations further up."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -100,11 +101,21 @@ class Losses:
 
 
 def scored(
-    objective: str, top: Chain, seams: Sequence[Seam], features: Features, target: Target
+    objective: str,
+    top: Chain,
+    seams: Sequence[Seam],
+    features: Features,
+    target: Target,
+    *,
+    autocast: contextlib.AbstractContextManager[object] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Each seam's loss, which can be gone back through, and accuracy on one batch, of the bottom's `features`."""
+    """Each seam's loss, which can be gone back through, and accuracy on one batch, of the bottom's `features`.
+
+    The networks compute under `autocast`; losses are of float32 numbers outside it.
+    """
     losses = Losses(objective, top, target, len(seams))
-    outputs = column_outputs(top, seams, features, losses.see)
+    with autocast or contextlib.nullcontext():
+        outputs = column_outputs(top, seams, features, losses.see)
     scores = torch.stack([o.float() for o in outputs])  # [seams, batch, classes]
     return losses.of(scores), (scores.detach().argmax(-1) == target.labels).float().mean(1)
 

@@ -204,8 +204,7 @@ class Trainer:
         self, objective: str, top: Chain, seams: Sequence[Seam], features: Features, target: objectives.Target
     ) -> Tensor:
         """Losses and accuracies [2, seams] of a group, whose gradients are then in its stitches."""
-        with self.autocast():
-            losses, accuracies = objectives.scored(objective, top, seams, features, target)
+        losses, accuracies = objectives.scored(objective, top, seams, features, target, autocast=self.autocast())
         if losses.requires_grad:
             losses.sum().backward()
         return torch.stack([losses.detach(), accuracies])

@@ -245,5 +245,5 @@ def test_markdown_says_how_far_penalties_are_similarity_and_what_the_papers_are(
     events = finished_run_events(spec, ["conv1", "layer1.0", "layer2.0"])
     said = [{**e, "architecture": "resnet18"} if e["type"] == "network_ready" else e for e in events]
     lines = run_text(fold(said)).splitlines()
-    assert any(line.startswith("- a > b: ") and "read as similarity" in line for line in lines)
+    assert any(line.startswith("- a > b, b > a: ") and "read as similarity" in line for line in lines)
     assert any(line.startswith("- CKA of a > b beside the paper's figure 7") for line in lines)

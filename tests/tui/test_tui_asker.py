@@ -46,7 +46,7 @@ async def test_every_key_is_answered_while_a_large_network_is_looked_at(app, tmp
         await wait_for_text(pilot, "tiny")
         await pilot.press("n")
         await wait_for_text(pilot, "vit_h_14")
-        await pilot.press("enter")
+        await pilot.press("j", "enter")
         await wait_for_text(pilot, "pick the top")
         await pilot.press("enter")
         await wait_for_text(pilot, "New run: regnet_y_128gf > vit_h_14")
@@ -71,7 +71,7 @@ async def test_a_network_that_is_only_marked_is_not_built(app):
         await wait_for_text(pilot, "tiny")
         await pilot.press("n")
         await wait_for_text(pilot, "vgg11")
-        await pilot.press(*"jkjkjk")
+        await pilot.press(*"jkjkj")
         await asyncio.sleep(0.5)  # longer than a mark has to stand still
         assert app.inspection.asked == []
         await pilot.press("enter")
