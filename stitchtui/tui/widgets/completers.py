@@ -43,9 +43,9 @@ class Classes(Completer):
         """Return the first file or class that begins so, of what is typed last."""
         before, comma, last = value.rpartition(",")
         text = last.lstrip()
-        path, colon, name = text.rpartition(":")
-        if colon and path.endswith(".py"):
+        path, name = text.rpartition(":")[::2] if ":" in text else (text, "")
+        if path.endswith(".py"):
             found = [f"{path}:{each}" for each in defined(Path(path)) if each.startswith(name)]
         else:
-            found = [f"{each}:" if each.endswith(".py") else each for each in continued(text, (".py",))] if text else []
+            found = continued(text, (".py",)) if text else []
         return next((before + comma + last[: len(last) - len(text)] + each for each in found if each != text), None)
