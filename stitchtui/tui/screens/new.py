@@ -77,7 +77,7 @@ class NewScreen(Screen[None]):
         # In the order of the list; None where it isn't known yet.
         self._sources: dict[str, list[Source] | None] = {"first": [], "files": None, "runs": None, "torchvision": None}
         self._form: Form | None = None  # once it is there
-        self._devices: list[str] = []
+        self._devices: list[str] | None = None  # once they are known
         self._glimpsed: Answer | None = None  # what the inspector says of the network under the mark
         self._estimate = ""
         self._starting = False  # whether it was asked for, and waits for the networks to be checked
@@ -109,10 +109,10 @@ class NewScreen(Screen[None]):
     @property
     def unready(self) -> bool:
         """Whether what lies on this machine is still to be listed, or the form made; or the networks to be checked,
-        on which depends what the form asks for and offers, and whether the run starts."""
+        on which depends what the form asks for and offers, and whether the run starts; or the options of a choice."""
         if self.picking:
             return self._sources["files"] is None or self._sources["runs"] is None
-        if self._form is None or self._marking:
+        if self._form is None or self._form.waits or self._marking:
             return True
         return self._checking and (self._form.untouched or self._starting)
 
@@ -414,8 +414,8 @@ class NewScreen(Screen[None]):
     def action_swap(self) -> None:
         """Let bottom and top change places."""
         self._draft.swap()
-        self._draw()
         self._ask_about_both()  # whose data it is may be another's now
+        self._draw()
 
     def action_mark_cuts(self) -> None:
         """Show the cuts in a list to mark them in, once they are known."""

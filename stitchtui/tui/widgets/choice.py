@@ -39,6 +39,7 @@ class Choice(Widget, can_focus=True):
         self._options, self._words = list(options), dict(words or {})
         self._value = self._options[0] if self._options else ""
         self._unheard = False  # what the user chose last hasn't come back yet
+        self.waits = False  # for further options: until they are there none is chosen, as another would be next to it
 
     def show(self, value: str, options: Sequence[str] | None = None) -> None:
         """Show `value`, which is added to the options where it isn't one; a choice still on its way is kept."""
@@ -60,7 +61,7 @@ class Choice(Widget, can_focus=True):
 
     def action_step(self, by: int) -> None:
         """Choose the next value, or the one before."""
-        if len(self._options) > 1:
+        if len(self._options) > 1 and not self.waits:
             place = (self._options.index(self._value) + by) % len(self._options)
             self._value, self._unheard = self._options[place], True
             self.refresh()

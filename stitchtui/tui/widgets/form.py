@@ -144,16 +144,20 @@ class Form(Vertical):
         for name in _ORDER:
             yield FieldRow(name, LABELS.get(name, name), _editor(name))
 
-    def draw(self, draft: Draft, problems: Mapping[str, str], devices: list[str]) -> None:
-        """Show the draft's values, with a reason or a remark beside each field that has one."""
-        remarks = draft.remarks()
+    def draw(self, draft: Draft, problems: Mapping[str, str], devices: list[str] | None) -> None:
+        """Show the draft's values, with a reason or a remark beside each field that has one.
+
+        `devices` is None until it is known which there are.
+        """
+        remarks, awaited = draft.remarks(), _awaited(draft, devices)
         for row in self.query(FieldRow):
             row.display = draft.applies(row.field)
-            _say(row, draft, problems, remarks)
+            _say(row, draft, problems, remarks, awaited)
             editor = row.editor
             if isinstance(editor, Choice):
                 chosen = BY_HAND if row.field in draft.by_hand else draft.value(row.field)
-                editor.show(chosen, _options(draft, row.field, devices))
+                editor.show(chosen, _options(draft, row.field, devices or []))
+                editor.waits = row.field in awaited
             elif isinstance(editor, TextInput):
                 if isinstance(editor.suggester, Names):
                     editor.suggester.known = _names(draft, row.field)
@@ -175,6 +179,12 @@ class Form(Vertical):
         """The field that has the keys; empty for none."""
         row = None if self.screen.focused is None else self.screen.focused.parent
         return row.field if isinstance(row, FieldRow) else ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the keys are given to a choice whose options aren't all there yet."""
+        focused = self.screen.focused
+        return isinstance(focused, Choice) and focused.waits
 
     def focus_on(self, field: str) -> None:
         """Give the keys to this field, if it is there."""
@@ -233,7 +243,16 @@ def _said_at(draft: Draft, name: str) -> str:
     return "" if name in draft.by_hand else name
 
 
-def _say(row: FieldRow, draft: Draft, problems: Mapping[str, str], remarks: Mapping[str, str]) -> None:
+def _awaited(draft: Draft, devices: list[str] | None) -> dict[str, str]:
+    """The choices whose options aren't all there yet, with what is done until they are."""
+    checking = any(draft.asking(end) for end in ENDS)
+    awaited = {"cuts": "checking the networks"} if checking else {}
+    return awaited | ({"device": "looking for devices"} if devices is None else {})
+
+
+def _say(
+    row: FieldRow, draft: Draft, problems: Mapping[str, str], remarks: Mapping[str, str], awaited: Mapping[str, str]
+) -> None:
     about = _said_at(draft, row.field)
     reason = problems.get(about, "") if about else ""
     if row.field == FREE and (typed := _begun(row.editor)):  # which says more than that it isn't whole yet
@@ -247,7 +266,7 @@ def _say(row: FieldRow, draft: Draft, problems: Mapping[str, str], remarks: Mapp
         family = FAMILIES.get(draft.value("family"))
         row.say(family.maps if family else "", "hint")
     else:
-        row.say(_HINTS[row.field], "hint")
+        row.say(awaited.get(row.field, _HINTS[row.field]), "hint")
 
 
 def _begun(editor: Widget) -> str:
