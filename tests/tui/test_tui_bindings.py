@@ -181,7 +181,7 @@ CASES: dict[str, dict[str, Case]] = {
         "new.back": Case(on("GridScreen")),
         "new.down": Case(lambda app: find(app, Picker).marked.label == "second.pt"),
         "new.up": Case(lambda app: find(app, Picker).marked.label == "first.pt", "j"),
-        "new.first": Case(field("cuts"), f"{FORM} j"),
+        "new.first": Case(field("data"), f"{FORM} j"),
         "new.last": Case(field("set"), FORM),
         "new.cuts_down": Case(scrolled("#right"), FORM),
         "new.cuts_up": Case(scrolled("#right", False), f"{FORM} pagedown"),

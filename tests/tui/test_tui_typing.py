@@ -80,7 +80,7 @@ async def test_in_every_text_field_of_new(app):
         texts = [row for row in app.screen.query(FieldRow) if row.display and isinstance(row.editor, Input)]
         assert {row.field for row in texts} == {
             "own_cuts", "top_cuts", "rank", "best_of", "epochs", "seeds", "own_controls", "data", "bottom", "top",
-            "head", "leaves", "set",
+            "head", "leaves", "set", "threads", "memory",
         }  # fmt: skip
         for row in texts:
             row.editor.focus()
@@ -162,6 +162,8 @@ async def test_down_and_up_lead_through_every_field_and_each_comes_into_sight(ap
         await to_form(pilot)
         await wait_for_text(pilot, "about 3 min")
         rows = [row for row in app.screen.query(FieldRow) if row.display]
+        await wait_for(pilot, lambda: any(row.editor.has_focus for row in rows), "the form has the keys")
+        await pilot.press("g")
         await wait_for(pilot, lambda: rows[0].editor.has_focus, "the first has the keys")
         for key, order in (("down", [*rows[1:], rows[0]]), ("up", [*reversed(rows)])):
             for row in order:

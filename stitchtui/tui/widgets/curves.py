@@ -68,7 +68,9 @@ def _title(course: Course, width: int, ascii: bool) -> Text:
     least = min(cell_len(name), _LEAST_NAME)
     numbers = next((form for form in (*forms, full) if len(form) + 2 + least <= width), short)
     name = shortened(name, max(8, width - len(numbers) - 2), ascii)
-    return Text(f"{name}: {numbers}"[:width], style="bold")
+    line = Text(f"{name}: {numbers}", style="bold")
+    line.truncate(width)
+    return line
 
 
 def _plots(course: Course, width: int, height: int, ascii: bool) -> list[Text]:
