@@ -17,7 +17,7 @@ import stitchtui.tui
 from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
 from stitchtui.run.directory import RunDirectory, all_runs
-from stitchtui.tui import recipe
+from stitchtui.tui import recipe, typed_ahead
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.screens.marks import CutList
 from stitchtui.tui.screens.new import NewScreen
@@ -30,6 +30,7 @@ RUNS = [f"2026010{number}-000000-run{number}" for number in range(4, 0, -1)]  # 
 NETWORKS = [f"net{number}.pt" for number in range(6)]
 CUTS = ("stem", *(f"layer{number}" for number in range(1, 9)))
 TELL, ANEW = "f12", "f10"
+typed_ahead.PATIENCE = 20.0  # the order is what is tested, and a busy machine takes longer
 
 
 class Late(Scripted):
