@@ -1,5 +1,6 @@
 """Files that are replaced whole: a reader, or a program started after a kill, sees the old content or the new."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -13,6 +14,18 @@ from stitchtui.base.text import plain
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk's, a quota's, `ulimit -f`
 FULL = _NO_ROOM | {errno.EIO, errno.EPIPE}
 """Errors of a write that the file's name has no part in: a full or broken disk, a reader that has left."""
+
+
+Stamp = tuple[int, int]
+"""When a file was written to last, in nanoseconds, and its size in bytes: while both are as before, so is the file."""
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return the file's stamp; None where there is no such file, or none that can be asked."""
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # a NUL in its name, no such user's home
+        found = path.expanduser().stat()
+        return found.st_mtime_ns, found.st_size
+    return None
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

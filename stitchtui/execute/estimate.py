@@ -15,6 +15,7 @@ from torch import nn
 
 from stitchtui.base.device import held_memory, memory_budget, pick
 from stitchtui.base.errors import BadInput
+from stitchtui.base.files import stamp
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
 from stitchtui.execute.calibration import Calibration, Speed
@@ -150,7 +151,7 @@ class _NetworkWork:
     def _add(self, name: str, build: Callable[[NetworkSpec, Dataset], nn.Module], data: Dataset) -> None:
         spec = self.session.experiment.networks[name]
         files = [spec.checkpoint, (spec.architecture or "").rpartition(":")[0]]
-        key = (spec.model_dump_json(), data.shape, len(data.classes), *map(_stamp, files))
+        key = (spec.model_dump_json(), data.shape, len(data.classes), *(stamp(Path(file)) for file in files if file))
         if key in _KNOWN and spec.start_from is None:
             known = _KNOWN[key]
             self.session.loaded[name] = replace(known, network=replace(known.network, name=name), origin=name)
@@ -195,15 +196,6 @@ def _looked_at(spec: NetworkSpec, data: Dataset) -> nn.Module:
     """A network that comes with its weights, once these were found to fit. Raises BadInput."""
     build = from_name if spec.checkpoint is None else from_file
     return build(spec, data.shape, len(data.classes))[0].to(META)
-
-
-def _stamp(file: str | None) -> tuple[int, int] | None:
-    """When a file was written, and how large it is; None for none."""
-    try:
-        found = Path(file).expanduser().stat() if file else None
-    except (OSError, ValueError, RuntimeError):
-        return None
-    return (found.st_mtime_ns, found.st_size) if found else None
 
 
 def _without_numbers(build: Callable[[], nn.Module]) -> nn.Module:

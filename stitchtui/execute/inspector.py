@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.base.files import Stamp, stamp
 
 Answer = dict[str, Any]
 _SOURCE = ("checkpoint", "architecture", "weights", "width", "options", "leaves", "head", "part", "trust_code")
@@ -102,18 +103,11 @@ def _tried(work: Any) -> Answer:
     return answer
 
 
-def _stamps(source: dict[str, Any]) -> list[list[int] | None]:
+def _stamps(source: dict[str, Any]) -> list[Stamp | None]:
     """When each file that an answer rests on was written, and how large it is."""
     code = str(source.get("architecture") or "").rpartition(":")[0]
-    return [_stamp(path) for path in (source.get("checkpoint"), code if code.endswith(".py") else None)]
-
-
-def _stamp(path: str | None) -> list[int] | None:
-    try:
-        found = Path(path).expanduser().stat() if path else None
-    except (OSError, ValueError, RuntimeError):
-        return None
-    return [found.st_mtime_ns, found.st_size] if found else None
+    files = source.get("checkpoint"), code if code.endswith(".py") else None
+    return [stamp(Path(path)) if path else None for path in files]
 
 
 def _estimate(question: dict[str, Any]) -> Answer:

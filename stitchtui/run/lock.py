@@ -72,7 +72,7 @@ def _locked(directory: RunDirectory, path: Path, patience: float) -> "BaseFileLo
         lock.acquire(timeout=patience, blocking=patience > 0)
     except Timeout:
         return None
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # the latter where the file system has no locks
         raise _cannot_lock(path, error) from None
     return lock
 

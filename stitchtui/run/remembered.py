@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stitchtui.base.files import write_atomically
+from stitchtui.base.files import stamp, write_atomically
 from stitchtui.base.paths import cache_directory
 from stitchtui.run.directory import read_object
 
@@ -63,7 +63,7 @@ def remember(experiment: "Experiment") -> None:
         return
     from filelock import FileLock, Timeout  # imported late: whoever only reads locks nothing
 
-    with contextlib.suppress(OSError, Timeout, NotImplementedError):
+    with contextlib.suppress(OSError, Timeout, NotImplementedError):  # the last where the file system has no locks
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock"), timeout=_PATIENCE):
@@ -95,11 +95,8 @@ def _key(path: Path) -> str:
     return os.path.realpath(path)
 
 
-def _stamp(path: Path) -> list[int] | None:
-    with contextlib.suppress(OSError, ValueError):
-        found = path.stat()
-        return [found.st_mtime_ns, found.st_size]
-    return None
+def _stamp(path: Path) -> list[int]:
+    return [*(stamp(path) or ())]  # as JSON gives it back
 
 
 def _known(entry: Any) -> Known | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stitchtui.base.files import Stamp, stamp
 from stitchtui.report.claim_lines import claim_counts
 from stitchtui.report.settings_diff import telling_apart
 from stitchtui.report.wording import counted, verdict_counts
@@ -21,8 +22,6 @@ from stitchtui.run.state import RunState
 
 LOOK = 1.0  # seconds between looks
 _BATCH = 0.25  # seconds of reading after which what is known is told
-
-_Stamp = tuple[int, int] | None  # of a file: when it was written to, and its size
 
 
 @dataclass(frozen=True)
@@ -68,21 +67,21 @@ class _Known:
 
     def __init__(self, directory: RunDirectory) -> None:
         self.entry = Entry(directory)
-        self._files: tuple[_Stamp, ...] = ()
-        self._said: _Stamp = None
+        self._files: tuple[Stamp | None, ...] = ()
+        self._said: Stamp | None = None
         self._log: tuple[EventReader, RunState] | None = None
 
     def look(self) -> None:
         """Read what was added since the last time; only a worker can change how a run is without changing a file."""
         directory = self.entry.directory
-        now = tuple(map(_stamp, (directory.events, directory.info, directory.launched, directory.experiment)))
+        now = tuple(map(stamp, (directory.events, directory.info, directory.launched, directory.experiment)))
         if now != self._files or self.entry.goes_on:
             self._follow(now)
-        said = _stamp(directory.about)
+        said = stamp(directory.about)
         if said != self._said:
             self._said, self.entry = said, replace(self.entry, about=directory.read_about())
 
-    def _follow(self, now: tuple[_Stamp, ...]) -> None:
+    def _follow(self, now: tuple[Stamp | None, ...]) -> None:
         before, directory = self.entry, self.entry.directory
         reader, state = self._log or (EventReader(directory.events, steps=False), RunState())
         if now != self._files:
@@ -131,13 +130,6 @@ class Catalogue:
         for known, differs in zip(self._known.values(), self._apart, strict=True):
             if known.entry.differs != differs:
                 known.entry = replace(known.entry, differs=differs)
-
-
-def _stamp(path: Path) -> _Stamp:
-    with contextlib.suppress(OSError, ValueError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
-    return None
 
 
 def _entry(directory: RunDirectory, state: RunState) -> Entry:

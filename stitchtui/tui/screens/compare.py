@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
+from stitchtui.base.files import stamp
 from stitchtui.report import difference
 from stitchtui.report.markdown import difference_text
 from stitchtui.report.table import Entry, Heading, Table
@@ -81,7 +82,7 @@ class CompareScreen(Screen[None]):
 
     def _look(self) -> None:
         """Read both runs in a thread, unless nothing was written to them since."""
-        stamps = tuple(_stamp(run) for run in self._runs)
+        stamps = tuple((run.name, stamp(run.events)) for run in self._runs)
         if self._reading or stamps == self._stamps or not self.is_current:
             return
         self._reading, self._stamps = True, stamps
@@ -190,10 +191,3 @@ class CompareScreen(Screen[None]):
 
 def _axes(table: Table) -> tuple[object, ...]:
     return table.rows, [heading.parts for heading in table.columns]
-
-
-def _stamp(run: RunDirectory) -> tuple[str, int, int]:
-    with contextlib.suppress(OSError, ValueError):
-        found = run.events.stat()
-        return run.name, found.st_mtime_ns, found.st_size
-    return run.name, 0, 0
