@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from stitchtui.base.text import duration, plain
 from stitchtui.report.event_lines import line
+from stitchtui.report.wording import progress_bar
 from stitchtui.run import control, progress
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader, RunFinished, as_object
@@ -209,11 +210,9 @@ def _status(state: RunState, now: float, ascii: bool) -> Iterator["Text"]:
 
 def _progress(state: RunState, now: float, ascii: bool) -> str:
     share = state.progress.share
-    full, empty = ("#", "-") if ascii else ("━", "─")
-    filled = round(share * _BAR)
     left = progress.remaining(state, now)
     eta = "" if left is None else f"  {duration(left)} left"
-    return f"{full * filled}{empty * (_BAR - filled)} {share:4.0%}{eta}  {state.run} on {state.device}"
+    return f"{progress_bar(share, _BAR, ascii)} {share:4.0%}{eta}  {state.run} on {state.device}"
 
 
 def _doing(state: RunState) -> Iterator[str]:

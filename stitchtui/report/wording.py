@@ -87,6 +87,13 @@ def ending(text: str, width: int, ascii: bool = False) -> str:
     return mark + text
 
 
+def progress_bar(share: float, width: int, ascii: bool = False) -> str:
+    """A bar of `width` terminal cells of which `share`, 0 to 1, is full."""
+    full, empty = ("#", "-") if ascii else ("━", "─")
+    filled = round(share * width)
+    return full * filled + empty * (width - filled)
+
+
 def listed(names: Iterable[str], most: int = 6) -> str:
     """Names in a row, the first `most` of them, and how many more there are."""
     all_names = list(names)

@@ -8,7 +8,7 @@ from rich.text import Text
 from stitchtui.base.text import duration, size
 from stitchtui.report.claim_lines import claim_counts
 from stitchtui.report.harm import warnings
-from stitchtui.report.wording import counted, ending, printable, shortened
+from stitchtui.report.wording import counted, ending, printable, progress_bar, shortened
 from stitchtui.run import progress
 from stitchtui.run.state import RunState
 from stitchtui.tui.watch import RunWatch
@@ -56,7 +56,7 @@ def _parts(watch: RunWatch, now: float, ascii: bool) -> list[tuple[str, bool]]:
         f"{share:.0%}" if condition != "done" and not state.finishing else "",
         "" if left is None else f"{duration(_coarse(left))} left",
         _memory(state) if condition == "running" else "",
-        _bar(share, ascii) if condition == "running" else "",
+        progress_bar(share, _BAR, ascii) if condition == "running" else "",
         _took(state) if condition == "done" else "",
         counted(len(found), "warning") if (found := warnings(state)) else "",
         f"{counted(len(state.checks), 'check')} passed" if condition == "done" and state.checks and not failed else "",
@@ -97,9 +97,3 @@ def _memory(state: RunState) -> str:
 def _coarse(seconds: float) -> float:
     step = _COARSE if seconds < 120 else 30.0 if seconds < 3600 else 300.0
     return max(step, round(seconds / step) * step)
-
-
-def _bar(share: float, ascii: bool) -> str:
-    full, empty = ("#", "-") if ascii else ("━", "─")
-    filled = round(share * _BAR)
-    return full * filled + empty * (_BAR - filled)

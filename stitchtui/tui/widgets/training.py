@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
-from stitchtui.report.wording import counted, printable, shortened
+from stitchtui.report.wording import counted, printable, progress_bar, shortened
 from stitchtui.run.records import TaskState
 from stitchtui.run.state import Column, RunState
 from stitchtui.tui import courses
@@ -52,7 +52,7 @@ def training_lines(task: TaskState, others: int, width: int, happened: str = "",
     name = printable("loading the data" if task.kind == "data" else task.id, ascii)
     course = courses.of_task(task)
     if course is None:
-        bar = _bar(task, ascii)
+        bar = progress_bar(task.step / task.steps if task.steps else 0.0, _BAR, ascii)
         line = Text(shortened(name, width - len(bar) - 2, ascii), style="bold")
         where = "" if task.steps < 2 else f"{task.step} of {task.steps}  "
         return [line.append(f"  {bar}", "not bold"), Text(shortened(where + happened, width, ascii), style="dim")]
@@ -111,9 +111,3 @@ def _reached(task: TaskState, course: Course, wordy: bool) -> tuple[str, str]:
     if task.kind == "network":
         return said(course, LOSS), f"error so far {100 - course.training[-1].accuracy:.1f} %"
     return said(course, LOSS, wordy), said(course, ACCURACY, wordy)
-
-
-def _bar(task: TaskState, ascii: bool) -> str:
-    full, empty = ("#", "-") if ascii else ("━", "─")
-    filled = round(_BAR * task.step / task.steps) if task.steps else 0
-    return full * filled + empty * (_BAR - filled)
