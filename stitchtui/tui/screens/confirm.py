@@ -5,24 +5,19 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from stitchtui.base.text import plain
 from stitchtui.tui import keys
+from stitchtui.tui.screens.dialog import Dialog
 from stitchtui.tui.widgets.hints import Hints
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Dialog[bool]):
     """Asks; dismissed with whether the answer was yes. `Enter` takes the answer that is marked, at first no."""
 
     DEFAULT_CSS = """
-    ConfirmScreen { align: center middle; }
-    ConfirmScreen > Vertical {
-        width: 60; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
-        background: $surface;
-    }
-    ConfirmScreen .question { text-style: bold; }
+    ConfirmScreen > Vertical { width: 60; }
     ConfirmScreen Horizontal { height: auto; margin-top: 1; }
     ConfirmScreen Button { margin-right: 2; }
     """

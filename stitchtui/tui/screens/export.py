@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -24,6 +23,7 @@ from stitchtui.report.wording import ending, printable
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.state import RunState, whole_state
 from stitchtui.tui import keys
+from stitchtui.tui.screens.dialog import Dialog
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.text_input import TextInput
 
@@ -49,16 +49,10 @@ class _Failed(Message):
         self.reason = reason
 
 
-class ExportScreen(ModalScreen[Path | None]):
+class ExportScreen(Dialog[Path | None]):
     """Offers the kinds of file and a name; dismissed with the file that was written, or None."""
 
     DEFAULT_CSS = """
-    ExportScreen { align: center middle; }
-    ExportScreen > Vertical {
-        width: 72; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
-        background: $surface;
-    }
-    ExportScreen .question { text-style: bold; }
     ExportScreen OptionList { height: auto; }
     ExportScreen .where { color: $text-muted; }
     ExportScreen #said { height: auto; min-height: 1; color: $text-warning; }

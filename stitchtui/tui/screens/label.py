@@ -6,27 +6,19 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from stitchtui.base.text import plain
 from stitchtui.run.about import LONGEST, About
 from stitchtui.tui import keys
+from stitchtui.tui.screens.dialog import Dialog
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.text_input import TextInput
 
 
-class LabelScreen(ModalScreen[About | None]):
+class LabelScreen(Dialog[About | None]):
     """Two fields, filled in with what is said of the run; dismissed with what they say then, or None."""
 
-    DEFAULT_CSS = """
-    LabelScreen { align: center middle; }
-    LabelScreen > Vertical {
-        width: 72; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary;
-        background: $surface;
-    }
-    LabelScreen .question { text-style: bold; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [*keys.LABEL]
 
     def __init__(self, name: str, about: About) -> None:

@@ -8,7 +8,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -17,6 +16,7 @@ from stitchtui.tui import keys
 from stitchtui.tui.cut_pairs import Cut, shape_text
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import ENDS, End
+from stitchtui.tui.screens.dialog import Dialog
 from stitchtui.tui.widgets.hints import Hints
 
 Marks = Mapping[End, Sequence[str]]
@@ -67,15 +67,11 @@ class CutList(OptionList):
             self.replace_option_prompt_at_index(place, line)
 
 
-class MarksScreen(ModalScreen[Marks | None]):
+class MarksScreen(Dialog[Marks | None]):
     """Two lists, with marks at the cuts that a draft uses; dismissed with those that are marked then, or None."""
 
     DEFAULT_CSS = """
-    MarksScreen { align: center middle; }
-    MarksScreen > Vertical {
-        width: 100; max-width: 100%; height: auto; max-height: 100%; padding: 0 1; border: round $primary;
-        background: $surface;
-    }
+    MarksScreen > Vertical { width: 100; padding: 0 1; }
     MarksScreen Horizontal { height: auto; }
     MarksScreen Horizontal > Vertical { width: 1fr; height: auto; }
     MarksScreen Horizontal Static { height: 1; text-style: bold; }
