@@ -14,6 +14,7 @@ from stitchtui.cli.presets import complete_preset
 from stitchtui.spec import overrides
 
 if TYPE_CHECKING:
+    from stitchtui.run.directory import RunDirectory
     from stitchtui.spec.experiment import Experiment
     from stitchtui.spec.settings import Setting
 
@@ -75,39 +76,40 @@ def run(
     The work is done by a process of its own, which closing the terminal doesn't end; Ctrl-C does.
     """
     from stitchtui.cli import watching
-    from stitchtui.run import control
-    from stitchtui.run.about import About
-    from stitchtui.run.directory import create, find, refuse_taken
-    from stitchtui.run.remembered import remember
+    from stitchtui.run import control, directory
     from stitchtui.spec import checks
 
     checks.check_device(device)
-    wanted = About().changed(label=label or "")  # refused before there is a run
     arguments = control.worker_arguments(device, threads, memory)
     if resume is not None:
         _refuse_both(what)
-        if label is not None:
-            find(resume).write_about(label=label)
-        return _resume(resume, device, threads, memory, detach=detach, as_json=as_json)
+        return _resume(resume, label, device, threads, memory, detach=detach, as_json=as_json)
     laid_over = overrides.settings(
         cuts=cuts, pairing=pairing, family=family, objective=objective, start=start, epochs=epochs, seeds=seeds,
         network_seeds=network_seeds, data=data, controls=controls,
     )  # fmt: skip
-    shared = {
-        "normalisation": normalisation, "leaves": leaf or [], "head": head, "part": part, "trust_code": trust_code
+    pair = {
+        "both": both, "architectures": architecture or [], "normalisation": normalisation, "leaves": leaf or [],
+        "head": head, "part": part, "trust_code": trust_code,
     }  # fmt: skip
-    pair = {"both": both, "architectures": architecture or [], **shared}
     experiment = _experiment(what or [], scale, pair, overrides=set_ or [], settings=laid_over)
     checks.check_files(experiment)
     _warn_of_claims(experiment)
-    refuse_taken(wanted.label, out)
+    directory.refuse_label(label or "", out)  # before there is a run
     if dry_run:
         return _print_plan(experiment, device or "auto", as_json)
+    return watching.start(_made(experiment, out, label), arguments, detach, as_json, new=True)
+
+
+def _made(experiment: "Experiment", out: Path | None, label: str | None) -> "RunDirectory":
+    from stitchtui.run.directory import create
+    from stitchtui.run.remembered import remember
+
     directory = create(experiment, out)
     remember(experiment)
     if label is not None:
         directory.write_about(label=label)
-    return watching.start(directory, arguments, detach, as_json, new=True)
+    return directory
 
 
 def _refuse_both(what: Sequence[str] | None) -> None:
@@ -116,10 +118,20 @@ def _refuse_both(what: Sequence[str] | None) -> None:
 
 
 def _resume(
-    run: str, device: str | None, threads: int | None, memory: str | None, *, detach: bool, as_json: bool
+    run: str,
+    label: str | None,
+    device: str | None,
+    threads: int | None,
+    memory: str | None,
+    *,
+    detach: bool,
+    as_json: bool,
 ) -> None:
     from stitchtui.cli.runs import resume
+    from stitchtui.run.directory import find
 
+    if label is not None:
+        find(run).write_about(label=label)
     resume(run, device=device, threads=threads, memory=memory, detach=detach, as_json=as_json)
 
 

@@ -116,7 +116,7 @@ class RunDirectory:
         before = self.read_about()
         about = before.changed(**said)
         if about.label != before.label:
-            refuse_taken(about.label, self.path.parent)
+            refuse_label(about.label, self.path.parent)
         try:
             write_atomically(self.about, json.dumps(asdict(about), indent=2) + "\n")
         except OSError as error:
@@ -281,8 +281,9 @@ def find(word: str, parent: Path | None = None) -> RunDirectory:
     return _by_start(word, runs, parent)
 
 
-def refuse_taken(label: str, parent: Path | None = None) -> None:
-    """Raise BadInput where a run in `parent` (default: `runs_directory()`) has `label`, which then means that run."""
+def refuse_label(text: str, parent: Path | None = None) -> None:
+    """Raise BadInput where `text` can't be a run's label: it is too long, or means another run in `parent` already."""
+    label = About().changed(label=text).label
     for run in all_runs(parent) if label else ():
         if run.read_about().label == label:
             raise BadInput.at("--label", f"is the label of run {plain(run.name)} already; choose another", label)

@@ -1,5 +1,6 @@
 """A text field for a calm screen that is never written over while somebody types, and what completes its text."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,9 @@ class Completer(Suggester):
     def __init__(self) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
 
+    @abstractmethod
     def complete(self, value: str) -> str | None:
         """Return `value` made whole; None where nothing that is known begins so."""
-        raise NotImplementedError
 
     async def get_suggestion(self, value: str) -> str | None:
         """Return what is shown behind the cursor."""
