@@ -113,8 +113,10 @@ class Terminal:
         self.written = ""
         self.file, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        # A parent that read lines by readline leaves its own terminal's size, which would count more than this one's.
+        left = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         environment = {
-            **os.environ,
+            **left,
             "PYTHONPATH": os.pathsep.join(_PLACES),
             "TERM": "xterm-256color",
             "PYTHONUTF8": "1",
