@@ -56,6 +56,7 @@ class Terminal:
         if self.pid == 0:
             environment = {**os.environ, "STITCHTUI_RUNS": str(runs), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
             environment |= {"COLORTERM": "truecolor", "XDG_CONFIG_HOME": str(runs), "OMP_NUM_THREADS": "1"}
+            environment |= {"COLUMNS": str(size[0]), "LINES": str(size[1])}  # an inherited size would count more
             time.sleep(0.05)  # until the size is set
             os.execvpe(sys.executable, [sys.executable, "-c", code], environment)
         fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
