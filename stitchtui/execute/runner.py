@@ -1,7 +1,7 @@
 """A whole run: data, networks, then every unit of the plan, its events written as they come."""
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 
 import msgspec
@@ -27,6 +27,7 @@ from stitchtui.run.events import (
     Claim,
     DataReady,
     Event,
+    PairJudged,
     PlannedTask,
     RunStarted,
     Step,
@@ -38,6 +39,7 @@ from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 from stitchtui.spec.identity import NUMERICS
 from stitchtui.spec.plan import Plan, resolve, taught_other_classes
+from stitchtui.stats.rules import RULES
 
 
 class Stopped(Exception):
@@ -114,8 +116,8 @@ class Runner:
         session.verify_frozen(*session.loaded.values())
         self.say(Check(name="every network is unchanged after the run", passed=True))
         state = RunState.load(self.directory.events)
-        for claim in judge_all(state):
-            self.say(Claim(**{**asdict(claim), "numbers": list(claim.numbers)}))
+        for event in _judged(state):
+            self.say(event)
         _check_measured(state)
 
     def _drive(self, work: Generator[Event | None, None, None]) -> None:
@@ -207,6 +209,22 @@ def _own_tasks(state: RunState) -> set[str]:
     """The tasks of the pairs' own columns: no controls, and no direct matching beside what was asked for."""
     columns = (*state.columns(), *state.crosses())
     return {task for column in columns if not column.control for task in column.task_ids}
+
+
+def _judged(state: RunState) -> Iterator[Event]:
+    """Each pair's verdict, then each claim's."""
+    for column in state.columns():
+        if verdict := state.verdict(column):
+            yield PairJudged(
+                column=column.heading,
+                tasks=list(column.task_ids),
+                verdict=verdict,
+                epsilon=state.epsilon,
+                connected_from=state.connected_from(column),
+                rules=RULES,
+            )
+    for claim in judge_all(state):
+        yield Claim(**{**asdict(claim), "numbers": list(claim.numbers)})
 
 
 def _check_measured(state: RunState) -> None:

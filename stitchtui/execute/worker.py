@@ -25,6 +25,7 @@ from stitchtui.run.events import EventWriter, RunFinished
 from stitchtui.run.process import describe_process
 from stitchtui.run.state import RunState
 from stitchtui.spec.plan import resolve
+from stitchtui.stats.rules import RULES
 
 
 def main() -> int:
@@ -161,6 +162,7 @@ def _result(state: RunState) -> dict[str, Any]:
         "failed": [{"task": c.task, "cut": c.cut, "reason": c.reason} for c in state.cells.values() if c.reason],
         "verdicts": {c.heading: v for c in state.columns() if (v := state.verdict(c)) is not None},
         "claims": [asdict(claim) for claim in state.claims],
+        "rules": RULES,
         "checks": state.checks,
         "warnings": warnings(state),
     }

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from stitchtui.report.rules import by_earlier
 from stitchtui.report.wording import printable
 from stitchtui.run.state import RunState
 from stitchtui.stats.judgement import Judged
@@ -32,7 +33,8 @@ def claim_line(state: RunState, claim: Judged) -> str:
     """One claim: `claim 1 (E1) confirmed: penalty of a > b is at most ...; at all of 10 cuts; ...`; made plain."""
     so_far = "so far " if unfinished(state) else ""
     source = f" ({claim.source})" if claim.source else ""
-    return printable(f"claim {claim.index + 1}{source} {so_far}{claim.verdict}: {claim.sentence}; {claim.reason}")
+    by = by_earlier(claim.rules)
+    return printable(f"claim {claim.index + 1}{source} {so_far}{claim.verdict}{by}: {claim.sentence}; {claim.reason}")
 
 
 def claim_lines(state: RunState) -> list[str]:

@@ -9,6 +9,7 @@ from stitchtui.run.events import (
     DataReady,
     Event,
     NetworkReady,
+    PairJudged,
     RunStarted,
     TaskFinished,
     TaskStarted,
@@ -44,6 +45,8 @@ def line(event: Event, state: RunState) -> str | None:
             said = None if event.passed else f"CHECK FAILED: {event.name}: {event.detail or 'no detail given'}"
         case Warned():
             said = f"warning: {event.text}"
+        case PairJudged():
+            said = f"verdict of {event.column}: {event.verdict} at epsilon {event.epsilon:g} points"
         case Claim():
             said = f"claim {event.verdict}: {event.sentence}"
     return said

@@ -19,6 +19,7 @@ from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.origin import Origin
 from stitchtui.report.ramps import colour, ink
+from stitchtui.report.rules import by_earlier
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.report.table import LEGEND, Entry, Look, Table, cross, grid, sides
@@ -88,6 +89,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     found.filters |= {
+        "by_earlier": by_earlier,
         "bounds": lambda interval: "" if interval is None else bounds(interval),
         "normalisation": lambda network: normalisation(network.mean, network.std),
         "said": _said,

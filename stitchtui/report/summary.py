@@ -10,6 +10,7 @@ from stitchtui.report.claim_lines import CLAIMS_HOW, claim_lines, claims
 from stitchtui.report.harm import warnings
 from stitchtui.report.readings import reading_lines, unmeasured_lines
 from stitchtui.report.references import beside, likeness
+from stitchtui.report.rules import called_by, rules_lines
 from stitchtui.report.wording import (
     bounds,
     column_name,
@@ -30,12 +31,12 @@ from stitchtui.spec.measures import CKA
 
 Topic = Literal[
     "run", "device", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "unmeasured",
-    "end points", "controls", "failed", "claims", "how judged", "reused", "checks", "failed checks", "passed checks",
-    "warnings",
+    "end points", "controls", "failed", "claims", "how judged", "rules", "reused", "checks", "failed checks",
+    "passed checks", "warnings",
 ]  # fmt: skip
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 IN_SHORT: tuple[Topic, ...] = (
-    "run", "verdicts", "empty", "readings", "failed", "claims", "failed checks", "warnings",
+    "run", "verdicts", "empty", "readings", "failed", "claims", "rules", "failed checks", "warnings",
 )  # fmt: skip
 """What a short report says beside the grid: verdicts, and what speaks against them."""
 
@@ -62,6 +63,7 @@ def summary_lines(state: RunState, *, condition: str | None = None, about: Colle
         "failed": _failed(state),
         "claims": claim_lines(state),
         "how judged": [f"claims: {CLAIMS_HOW}"] if claims(state) else [],
+        "rules": rules_lines(state),
         "reused": _reused(state),
         "checks": _checks(state),
         "failed checks": _failed_checks(state),
@@ -135,7 +137,8 @@ def _verdicts(state: RunState) -> Iterable[str]:
         if column.control or column in empty:
             continue
         verdict = state.verdict(column)
-        found = f"{verdict} at epsilon {state.epsilon:g} points" if verdict else "no verdict yet"
+        marked = called_by(state, column)
+        found = f"{verdict} at epsilon {state.epsilon:g} points{marked}" if verdict else "no verdict yet"
         by = " by direct matching" if column.by_direct else ""
         star, too = state.connected_from(column), " and" if verdict == "connected" else ", connected"
         since = "" if star is None else f"{too} at any margin from {margin(star, state.epsilon)} points on"

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.lock import claim, release
+from stitchtui.stats import penalty
 from stitchtui.stats.judgement import Verdict
 
 CHUNK = 1 << 18  # bytes a read
@@ -197,6 +198,18 @@ class Claim(Event, tag="claim", frozen=True, kw_only=True):
     reason: str
     source: str | None = ""
     numbers: list[dict[str, Any]] | None = None  # what decided it
+    rules: Whole = 1  # the version of the rules that it was judged by, see `stats.rules`
+
+
+class PairJudged(Event, tag="verdict", frozen=True, kw_only=True):
+    """Whether a pair is stitching-connected, once all of it is measured."""
+
+    column: str  # the pair in words
+    tasks: list[str]  # its column's, of all seeds
+    verdict: penalty.Verdict
+    epsilon: float  # points
+    connected_from: float | None = None  # epsilon*
+    rules: Whole = 1
 
 
 class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
@@ -227,6 +240,7 @@ Known = (
     | Check
     | Warned
     | Claim
+    | PairJudged
     | RunFinished
 )
 KINDS: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Known)}

@@ -9,7 +9,7 @@ from stitchtui.run.events import NetworkCut
 from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.measures import PENALTY, Measure
 from stitchtui.spec.objectives import DIRECT
-from stitchtui.stats.penalty import Interval
+from stitchtui.stats.penalty import Interval, Verdict
 
 Status = Literal["pending", "running", "finished", "failed"]
 RunStatus = Literal["empty", "running", "done", "failed", "stopped"]
@@ -220,6 +220,15 @@ class Column:
     def variant(self) -> str:
         """What sets this column apart from the run's main request; empty where nothing does."""
         return ", ".join(word for word in (self.place, self.recipe) if word)
+
+
+@dataclass(frozen=True)
+class Called:
+    """A pair's verdict as its run's end called it, and the margin from which on it is connected."""
+
+    verdict: Verdict
+    connected_from: float | None
+    rules: int  # their version, see `stats.rules`
 
 
 def row_name(bottom_cut: str, top_cut: str) -> str:

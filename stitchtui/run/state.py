@@ -19,6 +19,7 @@ from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader, read_events
 from stitchtui.run.progress import Progress
 from stitchtui.run.records import (
+    Called,
     Cell,
     Column,
     CurvePoint,
@@ -76,6 +77,9 @@ class RunState:
     checks: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     claims: list[Judged] = field(default_factory=list)  # as the run's end said them
+    verdicts: dict[tuple[str, ...], Called] = field(
+        default_factory=dict
+    )  # by a pair's tasks, as the run's end said them
     progress: Progress = field(default_factory=Progress)
     unknown_events: int = 0
     about: About = field(default_factory=About)  # what people say of it, which is in no event
@@ -157,12 +161,21 @@ class RunState:
         return Counter(cell.reused_from for cell in self.cells.values() if cell.reused_from is not None)
 
     def verdict(self, column: Column) -> Verdict | None:
-        """Whether a pair is stitching-connected; None for controls and until every cell is in."""
-        return grid.verdict(column, self.tasks, self.cells, self.epsilon)
+        """Whether a pair is stitching-connected, as the run's end called it; until then by the present rules.
+
+        None for controls and until every cell is in.
+        """
+        called = self.verdicts.get(column.task_ids)
+        return called.verdict if called else self.verdict_now(column)
 
     def connected_from(self, column: Column) -> float | None:
         """Epsilon*: the margin from which on a pair is connected; None without a verdict or with a cell missing."""
-        return grid.connected_from(column, self.tasks, self.cells)
+        called = self.verdicts.get(column.task_ids)
+        return called.connected_from if called else grid.connected_from(column, self.tasks, self.cells)
+
+    def verdict_now(self, column: Column) -> Verdict | None:
+        """The verdict by the present rules, whatever the run's end called it."""
+        return grid.verdict(column, self.tasks, self.cells, self.epsilon)
 
     @classmethod
     def load(cls, path: Path) -> "RunState":
@@ -220,7 +233,7 @@ def _run_started(state: RunState, event: events.RunStarted) -> None:
         state.before, state.began = state.took(), event.t
     state.status, state.reason, state.bad_input, state.finished = "running", None, False, None
     state.started = event.t if state.started is None else state.started
-    state.claims = []  # more may be measured now: they are said again at the end
+    state.claims, state.verdicts = [], {}  # more may be measured now: they are said again at the end
     _replan(state, [*networks, *planned])
 
 
@@ -382,8 +395,14 @@ def _warned(state: RunState, event: events.Warned) -> None:
 
 def _claim(state: RunState, event: events.Claim) -> None:
     numbers = tuple(event.numbers or ())
-    claim = Judged(event.index, event.sentence, event.verdict, event.reason, event.source or "", numbers)
+    source = event.source or ""
+    claim = Judged(event.index, event.sentence, event.verdict, event.reason, source, numbers, event.rules)
     state.claims = sorted([*(c for c in state.claims if c.index != claim.index), claim], key=lambda c: c.index)
+
+
+def _pair_judged(state: RunState, event: events.PairJudged) -> None:
+    tasks = tuple(_known_task(state, task).id for task in event.tasks)
+    state.verdicts[tasks] = Called(event.verdict, event.connected_from, event.rules)
 
 
 def _run_finished(state: RunState, event: events.RunFinished) -> None:
@@ -412,6 +431,7 @@ _HANDLERS: dict[type[Event], Callable[[RunState, Any], None]] = {
     events.Check: _check,
     events.Warned: _warned,
     events.Claim: _claim,
+    events.PairJudged: _pair_judged,
     events.RunFinished: _run_finished,
     events.Unknown: _unknown,
 }

@@ -1,10 +1,11 @@
-"""Three-valued judgement on 95 % intervals: single comparisons, and `every` and `some` over them. Leans on nothing."""
+"""Three-valued judgement on 95 % intervals: single comparisons, and `every` and `some` over them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from stitchtui.stats.penalty import Interval
+from stitchtui.stats.rules import RULES
 
 Verdict = Literal["confirmed", "rejected", "undecided"]
 
@@ -22,6 +23,7 @@ class Judged:
     reason: str
     source: str = ""
     numbers: tuple[dict[str, Any], ...] = ()  # of, cut, depth, value, low, high, perhaps by of what decided it
+    rules: int = RULES  # the version that it was judged by
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from stitchtui.base.text import duration
 from stitchtui.report.best import Mates
 from stitchtui.report.readings import judged
+from stitchtui.report.rules import called_by
 from stitchtui.report.table import connected_from
 from stitchtui.report.wording import bounds, column_name, printable, shortened
 from stitchtui.run.state import Column, RunState, Summary
@@ -58,7 +59,8 @@ def _penalties(state: RunState, column: Column, summary: Summary, lost: bool) ->
         yield "here", _HERE[side(summary.penalty, state.epsilon)].format(state.epsilon)
     verdict, margin = state.verdict(column), connected_from(state, column)
     if verdict is not None:
-        yield "verdict", f"{verdict} at {state.epsilon:g} points" + (f"; at any from {margin} on" if margin else "")
+        said = f"{verdict} at {state.epsilon:g} points{called_by(state, column)}"
+        yield "verdict", said + (f"; at any from {margin} on" if margin else "")
 
 
 _HERE: dict[Side, str] = {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished
+from stitchtui.report.rules import by_earlier
 from stitchtui.report.summary import TOPICS, Topic, summary_lines
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState
@@ -41,7 +42,7 @@ def _claims(state: RunState, ascii: bool) -> Iterator[tuple[str, str]]:
     for claim in found:
         source = f" ({claim.source})" if claim.source else ""
         yield printable(f"{claim.index + 1}. {claim.sentence}{source}"), ""
-        yield f"   {_MARKS[claim.verdict][ascii]} {so_far}{claim.verdict}", "bold"
+        yield f"   {_MARKS[claim.verdict][ascii]} {so_far}{claim.verdict}{by_earlier(claim.rules)}", "bold"
         yield printable(f"   {claim.reason}"), "dim"
     if found:
         yield CLAIMS_HOW, "dim"

@@ -11,8 +11,9 @@ from stitchtui.report.claim_judging import judge_all
 from stitchtui.report.columns import meaning
 from stitchtui.report.export import csv_text
 from stitchtui.run.directory import create
-from stitchtui.run.events import Claim, read_events
+from stitchtui.run.events import Claim, PairJudged, read_events
 from stitchtui.spec.experiment import Experiment
+from stitchtui.stats.rules import RULES
 
 PAIR = "seed0 > seed1"
 CLAIMS = [
@@ -33,9 +34,18 @@ def test_claims_are_said_after_the_last_cell_and_again_by_a_run_that_goes_on():
     assert state.claims[0].source == "E1"
     assert state.claims[2].reason == "seed0 > random(seed1) is no column of this run"
     types = [type(event) for event in read_events(directory.events)]
-    assert types[-3:] == [Claim] * 3
+    assert types[-4:] == [PairJudged, *[Claim] * 3]
     again = run_here(directory, claimed())
     assert again.claims == state.claims == judge_all(state)
+
+
+def test_the_log_has_each_pairs_verdict_and_the_rules_that_it_and_the_claims_were_called_by():
+    _, state = new_run(claimed())
+    (column,) = state.columns()
+    called = state.verdicts[column.task_ids]
+    assert (called.verdict, called.rules) == (state.verdict_now(column), RULES)
+    assert called.connected_from == max(state.summary(column, cut).penalty.high for cut in state.cuts())
+    assert {claim.rules for claim in state.claims} == {RULES}
 
 
 def test_network_seeds_are_networks_of_their_own_and_the_grid_has_their_mean():

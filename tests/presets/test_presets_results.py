@@ -163,7 +163,9 @@ def test_what_cannot_be_filled_is_one_line(complaint, workplace, arguments, expe
 
 def test_a_block_has_every_claim_with_its_outcome_and_the_numbers_that_decide_it():
     text = "\n".join(block_lines(fold(with_claim())))
-    assert "1. **rejected** (E1 \\<b>): penalty of a > b is at most 0.7 points.<br>not at 1 of 3 cuts:" in text
+    assert (
+        "1. **rejected by rules 1** (E1 \\<b>): penalty of a > b is at most 0.7 points.<br>not at 1 of 3 cuts:" in text
+    )
     assert "+9.00 \\[+8.00, +10.00\\]" in text
     assert "<script>" not in text.replace("\\<script>", "")
 

@@ -16,6 +16,7 @@ from stitchtui.report.export import json_text
 from stitchtui.report.markdown import run_text
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import control
+from stitchtui.stats.rules import RULES
 
 HOLDS = {"kind": "at_most", "columns": ["a > c"], "value": 3, "source": "E1"}
 FAILS = {"kind": "at_least", "columns": ["a > c"], "value": 3}
@@ -23,7 +24,8 @@ FAILS = {"kind": "at_least", "columns": ["a > c"], "value": 3}
 
 def said(state, **more):
     for index, word in enumerate(("confirmed", "rejected")):
-        state.apply(event("claim", index=index, sentence="s", verdict=word, reason="r", **more))
+        said = {"index": index, "sentence": "s", "verdict": word, "reason": "r", "rules": RULES}
+        state.apply(event("claim", **said | more))
     return state
 
 
@@ -80,9 +82,10 @@ from fake_worker import begun, ended, measured
 from stitchtui.run.control import describe_process
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter
+from stitchtui.stats.rules import RULES
 directory = RunDirectory(Path(sys.argv[1]))
 directory.write_info(describe_process(os.getpid()))
-claim = {"type": "claim", "index": 0, "sentence": "it is so", "verdict": VERDICT, "reason": "by that"}
+claim = {"type": "claim", "index": 0, "sentence": "it is so", "verdict": VERDICT, "reason": "by that", "rules": RULES}
 with EventWriter(directory.events) as writer:
     for event in [begun(), *measured(), claim, ended()]:
         writer.write(logged.event(event))
