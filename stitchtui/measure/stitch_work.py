@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
+from itertools import islice
+from operator import itemgetter
 
 import torch
 
@@ -384,13 +386,19 @@ class StitchWork(TaskWork):
         return step_event(self.task.id, step, self._total, said.progress()) if due else None
 
     def reading_event(self, cells: Sequence[PlannedCell], reading: column_trainer.Reading) -> Event:
-        """The event of what was read on held-out images; of several starts of a cell it tells the best."""
+        """The event of what was read on held-out images; of several starts of a cell it tells the best.
+
+        A cell that is no longer trained has no part in it.
+        """
         starts = len(reading.losses) // len(cells)
-        places = [range(starts * k, starts * (k + 1)) for k in range(len(cells))]
-        finite = [[i for i in place if math.isfinite(reading.losses[i])] or list(place) for place in places]
-        best = {p.row: min(own, key=reading.losses.__getitem__) for p, own in zip(cells, finite, strict=True)}
-        losses: dict[str, float | None] = {row: reading.losses[i] for row, i in best.items()}
-        accuracies: dict[str, float | None] = {row: reading.accuracies[i] for row, i in best.items()}
+        numbers = iter(zip(reading.losses, reading.accuracies, strict=True))
+        losses: dict[str, float | None] = {}
+        accuracies: dict[str, float | None] = {}
+        for cell in cells:
+            read = [(loss, accuracy) for loss, accuracy in islice(numbers, starts) if loss is not None]
+            finite = [each for each in read if math.isfinite(each[0])]
+            if read:
+                losses[cell.row], accuracies[cell.row] = min(finite or read, key=itemgetter(0))
         return HeldOut(task=self.task.id, step=reading.step, losses=losses, accuracies=accuracies)
 
     def remark_on_training(self, text: str) -> Event:
@@ -442,12 +450,13 @@ def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:
 def step_event(task: str, step: int, steps: int, progress: column_trainer.Progress) -> Event:
     """The event of a step of training, with its loss and accuracy over the cells."""
     losses = [loss for loss in progress.losses if math.isfinite(loss)]
+    accuracies = [accuracy for accuracy in progress.accuracies if math.isfinite(accuracy)]
     return Step(
         task=task,
         step=step,
         steps=steps,
         loss=sum(losses) / len(losses) if losses else None,
-        accuracy=sum(progress.accuracies) / len(progress.accuracies),
+        accuracy=sum(accuracies) / len(accuracies),
         losses=list(progress.losses),
         accuracies=list(progress.accuracies),
     )

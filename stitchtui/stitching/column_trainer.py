@@ -74,9 +74,10 @@ def train_column(
 
     The losses are summed and Adam works number by number, so each seam takes exactly the steps that it would take
     alone, as long as the networks are in eval mode. A seam whose loss is not finite harms no other; raises
-    FloatingPointError when no seam is left. Returns each seam's training loss over the last tenth of the steps, from
-    before each step; nothing where no stitch learns. Stitches end as the last step leaves them, or, with a `choice`
-    for just these seams, as it says.
+    FloatingPointError when no other is left. Where the recipe says how seams converge, a `choice` says which are done:
+    these leave, and training ends with the last of them. Returns each seam's training loss over the last tenth of the
+    recipe's steps, from before each step, NaN for one that has left by then; nothing where no stitch learns. Stitches
+    end as the last step leaves them, or, with a `choice` for just these seams, as it says.
     """
     return train_columns(bottom, [StitchedTop(top, seams)], batches, recipe, choice=choice)
 
@@ -97,17 +98,26 @@ def train_columns(
     seams = [c for column in columns for c in column.seams]
     if not any(True for c in seams for _ in c.stitch.parameters()):
         return []
-    read = choice.read if choice else lambda _: ()
     with Trainer(bottom, columns, recipe) as trainer, choice or nullcontext():
-        yield from read(0)
+        yield from _read(trainer, choice, 0)
         for step, (images, labels) in enumerate(islice(batches, recipe.steps), 1):
+            if not trainer.learners:
+                break
             yield from (Remark(column, text) for column, text in trainer.compare(images))
             trainer.step(step, images, labels)
             yield Stepped(step, partial(trainer.tally.progress, step))
-            yield from read(step)
+            yield from _read(trainer, choice, step)
     for c in seams:
         c.stitch.eval()
     return trainer.last.means()
+
+
+def _read(trainer: Trainer, choice: Choice | None, step: int) -> Generator[Said, None, None]:
+    """Look at the held-out images, if that is due, and let those leave whose training is done."""
+    if choice is not None:
+        with trainer.averaged():
+            done = yield from choice.read(step)
+        trainer.leave(done)
 
 
 def best_of(starts: Sequence[Sequence[Seam]], losses: Sequence[float]) -> list[int]:

@@ -15,7 +15,7 @@ from stitchtui.stitching.cuts import Cut, Traced
 from stitchtui.stitching.seams import Features, Seam, column_outputs
 
 Loss = Callable[[Tensor, "Target"], Tensor]
-"""From the class scores [seams, batch, classes] of one batch, float32, and its target to each seam's loss [seams]."""
+"""From the class scores [seams, batch, classes] of one batch, float32, and its target to the losses [seams, batch]."""
 
 
 def check_objective(objective: str) -> None:
@@ -77,10 +77,13 @@ def target(objective: str, top: Chain, images: Tensor, labels: Tensor) -> Target
 
 
 class Losses:
-    """One batch's loss for each seam of a column, gathered while its tensors travel through the top."""
+    """One batch's loss for each seam of a column, gathered while its tensors travel through the top.
 
-    def __init__(self, objective: str, top: Chain, target: Target, seams: int) -> None:
-        self.objective, self.top, self.target = OBJECTIVES[objective], top, target
+    With `each` it is that of each image.
+    """
+
+    def __init__(self, objective: str, top: Chain, target: Target, seams: int, each: bool = False) -> None:
+        self.objective, self.top, self.target, self.each = OBJECTIVES[objective], top, target, each
         self.matched: list[list[Tensor]] = [[] for _ in range(seams)]
 
     def see(self, boundary: int, order: Sequence[int], joined: Tensor) -> None:
@@ -88,16 +91,17 @@ class Losses:
         last = boundary == self.top.output - 1
         if self.objective.matches == "later" or (self.objective.matches == "last" and last):
             axis = self.top.cuts[boundary - 1].channel_axis
-            errors = unexplained(joined.unflatten(0, (len(order), -1)), self.target.own[boundary], axis)
+            errors = unexplained(joined.unflatten(0, (len(order), -1)), self.target.own[boundary], axis, self.each)
             for k, error in zip(order, errors.unbind(), strict=True):
                 self.matched[k].append(error)
 
     def of(self, scores: Tensor) -> Tensor:
-        """The losses [seams], from the class scores [seams, batch, classes], float32."""
+        """The losses [seams], or [seams, batch], from the class scores [seams, batch, classes], float32."""
         if not self.objective.matches:
             loss: Loss = load(self.objective.loss)
-            return loss(scores, self.target)
-        return torch.stack([torch.stack(errors).sum() for errors in self.matched])
+            losses = loss(scores, self.target)
+            return losses if self.each else losses.mean(1)
+        return torch.stack([torch.stack(errors).sum(0) for errors in self.matched])
 
 
 def scored(
@@ -108,16 +112,19 @@ def scored(
     target: Target,
     *,
     autocast: contextlib.AbstractContextManager[object] | None = None,
+    each: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Each seam's loss, which can be gone back through, and accuracy on one batch, of the bottom's `features`.
 
-    The networks compute under `autocast`; losses are of float32 numbers outside it.
+    Both are [seams] or, with `each`, of each image: [seams, batch]. The networks compute under `autocast`; losses are
+    of float32 numbers outside it.
     """
-    losses = Losses(objective, top, target, len(seams))
+    losses = Losses(objective, top, target, len(seams), each)
     with autocast or contextlib.nullcontext():
         outputs = column_outputs(top, seams, features, losses.see)
     scores = torch.stack([o.float() for o in outputs])  # [seams, batch, classes]
-    return losses.of(scores), (scores.detach().argmax(-1) == target.labels).float().mean(1)
+    right = (scores.detach().argmax(-1) == target.labels).float()
+    return losses.of(scores), right if each else right.mean(1)
 
 
 def against_labels(scores: Tensor, target: Target) -> Tensor:
@@ -132,19 +139,20 @@ def against_top(scores: Tensor, target: Target) -> Tensor:
 
 def _cross_entropy(scores: Tensor, answers: Tensor) -> Tensor:
     repeated = answers.repeat(len(scores), *[1] * (answers.dim() - 1))
-    return F.cross_entropy(scores.flatten(0, 1), repeated, reduction="none").view(len(scores), -1).mean(1)
+    return F.cross_entropy(scores.flatten(0, 1), repeated, reduction="none").view(len(scores), -1)
 
 
-def unexplained(features: Tensor, own: Tensor, channel_axis: int) -> Tensor:
-    """Mean squared error of `features` [seams, batch, ...] as a share of the variance of `own` [batch, ...]; [seams].
+def unexplained(features: Tensor, own: Tensor, channel_axis: int, each: bool = False) -> Tensor:
+    """Mean squared error of `features` [seams, batch, ...] as a share of the variance of `own` [batch, ...].
 
-    The variance is that around each channel's mean over the batch and all positions.
+    It is that of each seam or, with `each`, of each image: [seams, batch]. The variance is that around each channel's
+    mean over the batch and all positions.
     """
     own = own.float()
     places = [d for d in range(own.dim()) if d != channel_axis % own.dim()]
     variance = (own - own.mean(places, keepdim=True)).square().mean()
     floor = 1e-6 * own.square().mean() + torch.finfo(torch.float32).tiny  # features that never vary
-    return (features.float() - own).square().flatten(1).mean(1) / torch.maximum(variance, floor)
+    return (features.float() - own).square().flatten(2 if each else 1).mean(-1) / torch.maximum(variance, floor)
 
 
 def sparse_weights(stitch: nn.Module) -> list[nn.Parameter]:

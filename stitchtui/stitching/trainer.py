@@ -1,8 +1,8 @@
 """The steps of the column trainer: what is made ready once, and what every batch then takes."""
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -14,13 +14,14 @@ from stitchtui.spec.objectives import OBJECTIVES, TASK
 from stitchtui.stitching import objectives
 from stitchtui.stitching import seams as joining
 from stitchtui.stitching.chain import Chain
+from stitchtui.stitching.convergence import Average
 from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated, faithful
 from stitchtui.stitching.cpu_threads import CpuThreads
 from stitchtui.stitching.fold import BATCH_NORMS
 from stitchtui.stitching.memory import split, step_costs
 from stitchtui.stitching.seams import Features, Seam, StitchedTop, numbers
 from stitchtui.stitching.streamed import channel_axis
-from stitchtui.stitching.units import Follow, ScaledSteps, follows, units
+from stitchtui.stitching.units import ScaledSteps, follows, units
 
 LAST_SHARE = 0.1
 """A seam's training loss is its mean over this share of the steps, the last ones."""
@@ -28,7 +29,10 @@ LAST_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Recipe:
-    """Adam with a cosine from `learning_rate` to 0 over `steps`, and what the loss is."""
+    """Adam with a cosine from `learning_rate` to 0 over `steps`, and what the loss is.
+
+    Where seams converge, the rate stays, an average of the weights counts, and `steps` are a limit: see `convergence`.
+    """
 
     steps: int
     learning_rate: float = 1e-3
@@ -40,11 +44,12 @@ class Recipe:
     fold: bool = True  # train through folded copies of the frozen networks: the same numbers to rounding, sooner
     scaled: bool = False  # steps in units of what each stitch reads and is to write: see `units`
     memory: int | None = None  # bytes that the seams of a step may take together; more are taken in turns
+    converges: bool = False
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Means since the last report: one loss and one accuracy (percent) per seam."""
+    """Means since the last report: one loss and one accuracy (percent) per seam, NaN where it took no step."""
 
     step: int
     losses: list[float]
@@ -60,23 +65,22 @@ class Trainer:
     def __init__(self, bottom: Chain, columns: Sequence[StitchedTop], recipe: Recipe) -> None:
         objectives.check_objective(recipe.objective)
         self.recipe = recipe
-        seams = [c for column in columns for c in column.seams]
-        self.reach = max(c.bottom for c in seams)
-        self.parts = self._parts(bottom, columns)
-        self.compared = False
-        self._take(copies(self.parts, recipe.dtype, recipe.fold), columns)
-        self.plans: list[_Plan] = []
-        stitches = [c.stitch.train() for c in seams]
-        parameters = [p for s in stitches for p in s.parameters()]
+        seams = [(place, c) for place, column in enumerate(columns) for c in column.seams]
+        self.learners = [_Learner(k, place, seam, recipe.converges) for k, (place, seam) in enumerate(seams)]
+        parameters = [p for each in self.learners for p in each.parameters]
         self.device = parameters[0].device
-        self.sickness = _Sickness(stitches)
-        self.scaled: ScaledSteps | None = None
         self.threads = CpuThreads(self.device)
         rate, decay, fused = recipe.learning_rate, recipe.weight_decay, self.device.type in ("cpu", "cuda")
         self.optimiser = torch.optim.Adam(parameters, rate, weight_decay=decay, fused=fused)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.steps)
-        self.sparse = [w for s in stitches for w in objectives.sparse_weights(s)] if recipe.l1 else []
+        self.cosine: torch.optim.lr_scheduler.CosineAnnealingLR | None = None
+        if not recipe.converges:
+            self.cosine = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.steps)
         self.tally, self.last = _Tally(len(seams)), _Tally(len(seams))
+        self.parts = self._parts(bottom, columns)
+        self.compared = False
+        self._take(copies(self.parts, recipe.dtype, recipe.fold))
+        self._arrange()
+        self.first_reach = self.reach
 
     def __enter__(self) -> Self:
         self.threads.__enter__()
@@ -87,17 +91,52 @@ class Trainer:
 
     def _parts(self, bottom: Chain, columns: Sequence[StitchedTop]) -> list[Part]:
         """What is run of the bottom, and of each column's top: all of it where the objective reads more than labels."""
+        reach = max(c.bottom for column in columns for c in column.seams)
         matched = OBJECTIVES[self.recipe.objective].needs_top
         tops = (
             Part("top", column.top, 0 if matched else min(c.top for c in column.seams), column.top.output, True)
             for column in columns
         )
-        return [Part("bottom", bottom, 0, self.reach, backward=False), *tops]
+        return [Part("bottom", bottom, 0, reach, backward=False), *tops]
 
-    def _take(self, made: Copies, columns: Sequence[StitchedTop]) -> None:
+    def _take(self, made: Copies) -> None:
         self.made, self.dtype = made, made.dtype
-        self.bottom, *tops = made.chains
-        self.columns = [StitchedTop(top, column.seams) for top, column in zip(tops, columns, strict=True)]
+        self.bottom, *self.tops = made.chains
+
+    def _arrange(self) -> None:
+        """Have nothing run that only seams need that are no longer trained."""
+        self.plans: list[_Plan] = []
+        self.columns = [
+            StitchedTop(top, [each.seam for each in self.learners if each.column == place])
+            for place, top in enumerate(self.tops)
+        ]
+        self.reach = max((each.seam.bottom for each in self.learners), default=0)
+        self.sickness = _Sickness([each.seam.stitch for each in self.learners], self.device)
+        self.numbers = torch.tensor([each.number for each in self.learners], device=self.device)
+
+    def leave(self, numbers: Collection[int]) -> None:
+        """Train the seams of these numbers, counted over all columns, no further."""
+        if not numbers:
+            return
+        for parameter in (p for each in self.learners if each.number in numbers for p in each.parameters):
+            parameter.grad = None
+            self.optimiser.state.pop(parameter, None)
+        self.learners = [each for each in self.learners if each.number not in numbers]
+        (group,) = self.optimiser.param_groups
+        group["params"] = [p for each in self.learners for p in each.parameters]
+        self._arrange()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """While open, the weights of seams that converge are their averages."""
+        averages = [each.average for each in self.learners if each.average is not None]
+        for average in averages:
+            average.swap()
+        try:
+            yield
+        finally:
+            for average in averages:
+                average.swap()
 
     def compare(self, images: Tensor) -> list[tuple[int, str]]:
         """Before the first step, have no copy run that doesn't do what its network does on `images`.
@@ -107,19 +146,21 @@ class Trainer:
         if self.compared:
             return []
         self.compared = True
-        self._take(faithful(self.parts, self.made, images), self.columns)
+        self._take(faithful(self.parts, self.made, images))
+        self._arrange()
         return [(max(0, part - 1), note) for part, note in self.made.notes]
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> None:
         """Step number `step`, from 1 to the recipe's `steps`: one batch of images in [0, 1] for every seam."""
         features = self.features(images)
         objective = objectives.objective_at(self.recipe.objective, self.recipe.schedule, step, self.recipe.steps)
-        self.plans = self.plans or [self._plan(column, images) for column in self.columns]
-        if self.recipe.scaled and self.scaled is None:
-            self.scaled = self._scale(features, images)
+        columns = [column for column in self.columns if column.seams]
+        self.plans = self.plans or [self._plan(column, images) for column in columns]
+        if self.recipe.scaled and self.learners[0].scaled is None:
+            self._scale(features, images)
         self.optimiser.zero_grad(set_to_none=True)
         done, sick = [], self.sickness.now()
-        for column, plan in zip(self.columns, self.plans, strict=True):
+        for column, plan in zip(columns, self.plans, strict=True):
             with self.autocast():
                 target = objectives.target(objective, column.top, images, labels)
             found = []
@@ -135,27 +176,33 @@ class Trainer:
         self._count(step, seen)
 
     def _step(self) -> None:
-        rate = float(self.schedule.get_last_lr()[0])
-        if self.scaled is not None:
-            self.scaled.before()
+        for learner in self.learners:
+            if learner.scaled is not None:
+                learner.scaled.before()
         self.optimiser.step()
-        if self.scaled is not None:
-            self.scaled.after()
-        objectives.shrink(self.sparse, self.recipe.l1 * rate)
-        self.schedule.step()
+        for learner in self.learners:
+            if learner.scaled is not None:
+                learner.scaled.after()
+            if self.recipe.l1:
+                rate = float(self.optimiser.param_groups[0]["lr"])
+                objectives.shrink(objectives.sparse_weights(learner.seam.stitch), self.recipe.l1 * rate)
+            if learner.average is not None:
+                learner.average.add()
+        if self.cosine is not None:
+            self.cosine.step()
 
-    def _scale(self, features: Features, images: Tensor) -> ScaledSteps:
-        """The steps in units of the first batch, whose images the tops are given to see what they have there."""
-        factors: list[Tensor] = []
-        following: list[Follow] = []
-        for column in self.columns:
+    def _scale(self, features: Features, images: Tensor) -> None:
+        """Have steps in units of the first batch, whose images the tops are given to see what they have there."""
+        for place, column in enumerate(self.columns):
+            learners = [each for each in self.learners if each.column == place]
+            if not learners:
+                continue
             with torch.no_grad(), self.autocast(), evaluated(column.top.segments):
                 own = column.top.features(images, max(c.top for c in column.seams))
-            for c in column.seams:
-                axis = channel_axis(column.top, c.top)
-                factors += units(c.stitch, features[c.bottom], own[c.top], axis)
-                following += follows(c.stitch, features[c.bottom])
-        return ScaledSteps([p for g in self.optimiser.param_groups for p in g["params"]], factors, following)
+            for each in learners:
+                c = each.seam
+                factors = units(c.stitch, features[c.bottom], own[c.top], channel_axis(column.top, c.top))
+                each.scaled = ScaledSteps(each.parameters, factors, follows(c.stitch, features[c.bottom]))
 
     def _plan(self, column: StitchedTop, images: Tensor) -> "_Plan":
         """Plan turns that fit into the recipe's memory; in each, groups whose tensors are small enough to join."""
@@ -191,7 +238,7 @@ class Trainer:
 
     def _is_shared_out(self, batch: int) -> bool:
         """Whether the bottom is worth several threads, and neither normalises nor squeezes an image by their number."""
-        largest = max(numbers(self.bottom, k) for k in range(self.reach + 1))
+        largest = max(numbers(self.bottom, k) for k in range(self.first_reach + 1))
         if (
             self.threads.size == 1
             or batch < 2 * self.threads.size
@@ -210,13 +257,23 @@ class Trainer:
         return torch.stack([losses.detach(), accuracies])
 
     def _count(self, step: int, found: Tensor) -> None:
-        self.tally.add(found)
+        self.tally.add(found, self.numbers)
         if step > self.recipe.steps - max(1, round(LAST_SHARE * self.recipe.steps)):
-            self.last.add(found)
+            self.last.add(found, self.numbers)
 
     def autocast(self) -> AbstractContextManager:
         """The precision that is trained in, for the thread that asks."""
         return autocast(self.device, self.dtype)
+
+
+class _Learner:
+    """A seam in training, of this number among the seams of all columns."""
+
+    def __init__(self, number: int, column: int, seam: Seam, converges: bool) -> None:
+        self.number, self.column, self.seam = number, column, seam
+        self.parameters = list(seam.stitch.train().parameters())
+        self.average = Average(self.parameters) if converges else None
+        self.scaled: ScaledSteps | None = None
 
 
 @dataclass(frozen=True)
@@ -230,38 +287,39 @@ class _Plan:
 class _Sickness:
     """NaN for each seam whose stitch has ceased to be finite: a ReLU may make zeros of NaN, and a loss of those."""
 
-    def __init__(self, stitches: Sequence[nn.Module]) -> None:
+    def __init__(self, stitches: Sequence[nn.Module], device: torch.device) -> None:
         owned = [(k, p) for k, s in enumerate(stitches) for p in s.parameters()]
         self.parameters = [p for _, p in owned]
-        self.owners = torch.tensor([k for k, _ in owned], device=self.parameters[0].device)
-        self.seams = len(stitches)
+        self.owners = torch.tensor([k for k, _ in owned], dtype=torch.int64, device=device)
+        self.healthy = torch.zeros(len(stitches), device=device)
 
     @torch.no_grad()
     def now(self) -> Tensor:
         """0 or NaN [seams]."""
+        if not self.parameters:
+            return self.healthy
         norms = torch.stack(torch._foreach_norm(self.parameters)).float()  # type: ignore[arg-type]
-        return torch.zeros(self.seams, device=norms.device).index_add(0, self.owners, norms * 0)
+        return self.healthy.index_add(0, self.owners, norms * 0)
 
 
 class _Tally:
     """Loss and accuracy per seam, summed on the device, so that reading them is the only wait."""
 
     def __init__(self, seams: int) -> None:
-        self.sums = torch.zeros(2, seams)
-        self.count = 0
+        self.sums = torch.zeros(3, seams)  # of losses, of accuracies, and how many of them
 
-    def add(self, found: Tensor) -> None:
-        """Losses and accuracies [2, seams]."""
-        self.sums = self.sums.to(found.device) + found
-        self.count += 1
+    def add(self, found: Tensor, numbers: Tensor) -> None:
+        """Losses and accuracies [2, seams in training] of the seams of these numbers."""
+        counted = torch.cat([found, torch.ones_like(found[:1])])
+        self.sums = self.sums.to(found.device).index_add(1, numbers, counted)
 
     def means(self) -> list[float]:
-        """Each seam's mean loss."""
-        return (self.sums[0] / max(1, self.count)).tolist()
+        """Each seam's mean loss; NaN where there is none."""
+        return (self.sums[0] / self.sums[2]).tolist()
 
     def progress(self, step: int) -> Progress:
-        losses, accuracies = (self.sums / max(1, self.count)).tolist()
-        self.sums, self.count = torch.zeros_like(self.sums), 0
+        losses, accuracies = (self.sums[:2] / self.sums[2]).tolist()
+        self.sums = torch.zeros_like(self.sums)
         if not any(map(math.isfinite, losses)):
             raise FloatingPointError(f"every training loss is not finite at step {step}")
         return Progress(step, losses, [100 * a for a in accuracies])
