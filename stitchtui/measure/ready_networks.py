@@ -71,6 +71,7 @@ def network_event(session: Session, loaded: Loaded) -> Event:
         digest=network.digest,
         architecture=network.architecture,
         error=network.error,
+        wrong=session.base(loaded).wrong_text,
         parameters=parameter_count(network.module),
         source=network.source,
         mean=list(network.mean),

@@ -1,7 +1,7 @@
 """Penalty against depth as characters: a line for each pair, points alone for its controls."""
 
 import math
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rich.cells import cell_len
@@ -112,7 +112,10 @@ def _series(state: RunState, share: bool, ascii: bool, take: Take) -> list[_Seri
     for group, marks in ((pairs, pair_marks), (controls, control_marks)):
         for index, column in enumerate(group):
             place = depths(state, column.bottom, column.top) if share else _numbers(state)
-            bars = sorted((place[cut], *astuple(value)) for cut, value in _measured(state, column, take).items())
+            bars = sorted(
+                (place[cut], value.value, value.low, value.high)
+                for cut, value in _measured(state, column, take).items()
+            )
             shade = _CONTROL_COLOUR if column.control else _PAIR_COLOURS[index % len(_PAIR_COLOURS)]
             name = printable(column_name(column), ascii)
             kind: Literal["pair", "control"] = "control" if column.control else "pair"

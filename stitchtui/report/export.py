@@ -15,9 +15,10 @@ from stitchtui.report.depths import depths
 from stitchtui.report.harm import warnings
 from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.run.records import row_name
-from stitchtui.run.state import Cell, Column, RunState, TaskState
+from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
 from stitchtui.spec.measures import DIRECT_PENALTY, PENALTY, columns, counts
 from stitchtui.spec.objectives import DIRECT
+from stitchtui.stats.penalty import Interval
 
 FORMAT = 1
 """Raised when a key of the JSON or a column of the CSV changes its meaning or goes."""
@@ -128,7 +129,7 @@ def _column(state: RunState, column: Column) -> dict[str, Any]:
     depth = depths(state, column.bottom, column.top)
     facts = asdict(column)
     facts |= {"verdict": state.verdict(column), "connected_from": state.connected_from(column)}
-    facts["cuts"] = [{**asdict(state.summary(column, cut)), "depth": depth.get(cut)} for cut in state.cuts()]
+    facts["cuts"] = [{**_summary(state.summary(column, cut)), "depth": depth.get(cut)} for cut in state.cuts()]
     return facts
 
 
@@ -137,10 +138,18 @@ def _cross(state: RunState, column: Column) -> dict[str, Any]:
     places = [(low, high) for low in grid.bottom_cuts for high in grid.top_cuts]
     rows = [
         {"bottom_cut": low, "top_cut": high, "diagonal": (low, high) in grid.diagonal}
-        | asdict(state.summary(column, row_name(low, high)))
+        | _summary(state.summary(column, row_name(low, high)))
         for low, high in places
     ]
     return {**asdict(column), "bottom_cuts": grid.bottom_cuts, "top_cuts": grid.top_cuts, "cells": rows}
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    """A row over its seeds; of each interval its value and ends."""
+    return {
+        name: {"value": said.value, "low": said.low, "high": said.high} if isinstance(said, Interval) else said
+        for name, said in vars(summary).items()
+    }
 
 
 def _cell(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> dict[str, Any]:

@@ -101,6 +101,7 @@ class NetworkReady(Event, tag="network_ready", frozen=True, kw_only=True):
     digest: str
     architecture: str = ""
     error: float  # percent of the test images
+    wrong: str | None = ""  # which of them are answered wrongly, packed
     parameters: Whole = 0
     source: str = ""  # trained, cached, checkpoint, pretrained, random
     mean: list[float] | None = None  # per channel, what its input is normalised by

@@ -3,7 +3,7 @@
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.measures import IMAGES, PAIRED, PENALTY
 from stitchtui.stats.answer_bits import AnswerBits
-from stitchtui.stats.paired_difference import PairableInterval, SeedAnswers
+from stitchtui.stats.contrast import PairableInterval, SeedAnswers
 from stitchtui.stats.penalty import Interval
 
 
@@ -27,9 +27,18 @@ def pairable(
         if not known or len(known) != len(cells):
             return interval
         # A control may put another network in the bottom's place, but its penalty is against the top as it is.
-        less = _told(state, each.top) if measure == PENALTY.name else f"{column.control} {_told(state, each.bottom)}"
-        found.append(SeedAnswers(less, tuple(known)))
-    return PairableInterval(interval.value, interval.low, interval.high, tuple(found))
+        of_top = measure == PENALTY.name
+        less = _told(state, each.top) if of_top else f"{column.control} {_told(state, each.bottom)}"
+        name = each.top if of_top else each.bottom if not column.control else ""
+        found.append(SeedAnswers(less, tuple(known), _answers(state, name, known[0].images), _images(state)))
+    return PairableInterval(interval.value, interval.low, interval.high, interval.degrees, tuple(found))
+
+
+def _answers(state: RunState, name: str, images: int) -> tuple[AnswerBits, ...]:
+    """What a network gets wrong by itself; empty where the log doesn't say it."""
+    network = state.networks.get(name)
+    known = network and AnswerBits.read(network.wrong, images)
+    return (known,) if known else ()
 
 
 def penalty_of(state: RunState, column: Column, cut: str) -> Interval | None:
@@ -40,7 +49,11 @@ def penalty_of(state: RunState, column: Column, cut: str) -> Interval | None:
 
 def _told(state: RunState, name: str) -> str:
     """A network and the test images: by their digests, so that those of two runs may be the same; else of this run."""
-    images, network = (state.data or {}).get("digest"), state.networks.get(name)
-    if not images or network is None or not network.digest:
-        return f"{name} of {state.run}"
-    return f"{network.digest} on {images}"
+    network = state.networks.get(name)
+    known = network is not None and network.digest and (state.data or {}).get("digest")
+    return f"{network.digest} on {_images(state)}" if network and known else f"{name} of {state.run}"
+
+
+def _images(state: RunState) -> str:
+    """The test images, by their digest or, where that isn't known, as this run's."""
+    return str((state.data or {}).get("digest") or f"those of {state.run}")

@@ -141,6 +141,7 @@ class NetworkState:
     cuts: list[NetworkCut]  # from input to output
     mean: list[float] = field(default_factory=list)  # per channel, what the network's input is normalised by
     std: list[float] = field(default_factory=list)
+    wrong: str = ""  # which test images it answers wrongly, as `stats.answer_bits` packs them
 
 
 @dataclass(frozen=True)

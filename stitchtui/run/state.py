@@ -276,6 +276,7 @@ def _network_ready(state: RunState, event: events.NetworkReady) -> None:
         event.cuts,
         mean=event.mean or [],
         std=event.std or [],
+        wrong=event.wrong or "",
     )
     _finish(_own_task(state, _network_task(event.network)), event.t)
 

@@ -1,26 +1,11 @@
 """How far two numbers lie apart: image by image where both are of one top, else as if independent; no torch here."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from stitchtui.stats.answer_bits import AnswerBits
-from stitchtui.stats.penalty import Interval, difference, over_seeds
-
-
-@dataclass(frozen=True)
-class SeedAnswers:
-    """In one network seed: what a number's cells get wrong, one for each stitch seed, and whose error is subtracted."""
-
-    less: str  # that network and the test images, by whatever tells them from all others
-    cells: tuple[AnswerBits, ...]
-
-
-@dataclass(frozen=True)
-class PairableInterval(Interval):
-    """An estimate with its interval and what it rests on, a network seed after the other."""
-
-    answers: tuple[SeedAnswers, ...] = ()
+from stitchtui.stats.contrast import PairableInterval, SeedAnswers, contrast_of
+from stitchtui.stats.crossed import crossed_interval
+from stitchtui.stats.penalty import Interval, difference
 
 
 def difference_of(first: Interval, second: Interval) -> Interval:
@@ -29,26 +14,29 @@ def difference_of(first: Interval, second: Interval) -> Interval:
     Where both are errors less that of the same networks, on the same images, those networks' errors cancel out, and
     only images count that one gets wrong and the other doesn't.
     """
-    paired = _paired(_answers(first), _answers(second))
+    found = _image_by_image(first, second)
     # A number that isn't what its answers say, as in a log that was edited, is none to be paired.
-    same = paired is not None and math.isclose(paired.value, second.value - first.value, abs_tol=1e-6)
-    return paired if paired is not None and same else difference(first, second)
+    same = found is not None and math.isclose(found.value, second.value - first.value, abs_tol=1e-6)
+    return found if found is not None and same else difference(first, second)
 
 
-def _answers(interval: Interval) -> tuple[SeedAnswers, ...]:
-    return interval.answers if isinstance(interval, PairableInterval) else ()
-
-
-def _paired(first: Sequence[SeedAnswers], second: Sequence[SeedAnswers]) -> Interval | None:
-    if not first or [a.less for a in first] != [a.less for a in second]:
+def _image_by_image(first: Interval, second: Interval) -> Interval | None:
+    if not isinstance(first, PairableInterval) or not isinstance(second, PairableInterval):
         return None
-    found = []
-    for mine, others in zip(first, second, strict=True):
-        if len({cell.images for cell in (*mine.cells, *others.cells)}) != 1:
-            return None
-        counts = len(mine.cells), len(others.cells)
-        if counts[0] != counts[1] and 1 not in counts:
-            return None
-        seeds = range(max(counts))
-        found.append(over_seeds([others.cells[k % counts[1]].less(mine.cells[k % counts[0]]) for k in seeds]))
-    return over_seeds(found)
+    if [seed.less for seed in first.answers] != [seed.less for seed in second.answers]:
+        return None
+    both = zip(first.answers, second.answers, strict=True)
+    return paired(tuple(replace(theirs, base=mine.cells, less=f"apart, {theirs.less}") for mine, theirs in both))
+
+
+def paired(answers: tuple[SeedAnswers, ...]) -> PairableInterval | None:
+    """What `answers` come to, with its interval over seeds and images; None where they don't say it of every image."""
+    if [len(seed.cells) * len(seed.base) for seed in answers] == [1]:  # as in most runs, which need no numpy
+        (cells,), (base,) = answers[0].cells, answers[0].base
+        found = cells.less(base) if cells.images == base.images else None
+    else:
+        contrast = contrast_of(PairableInterval(0.0, 0.0, 0.0, answers=answers))
+        found = None if contrast is None else crossed_interval(contrast.values)
+    if found is None:
+        return None
+    return PairableInterval(found.value, found.low, found.high, found.degrees, answers)

@@ -9,6 +9,8 @@ Verdict = Literal["connected", "not connected", "undecided"]
 Side = Literal["below", "straddling", "above"]
 
 Z95 = 1.959963984540054
+ONE_TAIL = 0.025
+"""The chance that a 95 % interval leaves on each side."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Interval:
     value: float
     low: float
     high: float
+    degrees: float = math.inf  # of freedom of the Student's t that its ends rest on; without end, the normal one
 
     @property
     def half_width(self) -> float:
@@ -55,7 +58,8 @@ def difference(first: Interval, second: Interval) -> Interval:
     """
     value = second.value - first.value
     low = value - math.hypot(second.value - second.low, first.high - first.value)
-    return Interval(value, low, value + math.hypot(second.high - second.value, first.value - first.low))
+    high = value + math.hypot(second.high - second.value, first.value - first.low)
+    return Interval(value, low, high, min(first.degrees, second.degrees))
 
 
 def over_seeds(intervals: Sequence[Interval]) -> Interval:
@@ -70,8 +74,9 @@ def over_seeds(intervals: Sequence[Interval]) -> Interval:
     mean = sum(i.value for i in intervals) / k
     low = sum(i.value - i.low for i in intervals) / k
     high = sum(i.high - i.value for i in intervals) / k
-    from_seeds = _t95(k - 1) * standard_deviation([i.value for i in intervals]) / math.sqrt(k)
-    return Interval(mean, mean - math.hypot(low, from_seeds), mean + math.hypot(high, from_seeds))
+    from_seeds = t95(k - 1) * standard_deviation([i.value for i in intervals]) / math.sqrt(k)
+    ends = mean - math.hypot(low, from_seeds), mean + math.hypot(high, from_seeds)
+    return Interval(mean, *ends, degrees=k - 1 if from_seeds else math.inf)
 
 
 def standard_deviation(values: Sequence[float]) -> float:
@@ -82,10 +87,11 @@ def standard_deviation(values: Sequence[float]) -> float:
     return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
-def _t95(degrees: int) -> float:
+def t95(degrees: float) -> float:
+    """How many standard errors hold 95 % of Student's t."""
     from scipy.special import stdtrit  # imported late: a single seed never needs it
 
-    return float(stdtrit(degrees, 0.975))
+    return float(stdtrit(degrees, 1 - ONE_TAIL))
 
 
 def side(interval: Interval, epsilon: float) -> Side:

@@ -14,6 +14,7 @@ from stitchtui.measure.measurer import Measurer
 from stitchtui.measure.session import Session
 from stitchtui.run.events import CellFinished, Event, NetworkReady, TaskFinished, TaskStarted
 from stitchtui.spec.plan import Plan, Unit, resolve
+from stitchtui.stats.answer_bits import AnswerBits
 
 PLAN = resolve(experiment(stitch={"cuts": ["block2", "flatten"]}, controls=["self_stitch", "random_bottom"]))
 
@@ -50,9 +51,17 @@ def test_units_give_the_same_numbers_in_any_order_and_when_they_were_sent() -> N
     assert turned == in_order
 
 
-def test_a_network_that_is_ready_is_said_once() -> None:
-    made = measurer(PLAN)
-    assert [event for unit in PLAN.networks for event in made.measure(unit) if isinstance(event, NetworkReady)] == []
+def test_a_network_that_is_ready_is_said_once_with_the_images_it_gets_wrong() -> None:
+    made = Measurer(Session(PLAN.experiment, torch.device("cpu"), load_dataset(PLAN.experiment.data)))
+    first, second = (
+        [event for unit in PLAN.networks for event in made.measure(unit) if isinstance(event, NetworkReady)]
+        for _ in range(2)
+    )
+    images = len(made.session.dataset.test)
+    wrong = [AnswerBits.read(event.wrong or "", images) for event in first]
+    assert [each and 100 * each.bits.bit_count() / images for each in wrong] == [event.error for event in first]
+    assert [event.network for event in first] == [unit.network for unit in PLAN.networks]
+    assert second == []
 
 
 def test_a_unit_says_its_tasks_one_after_the_other_and_nothing_of_others() -> None:
