@@ -20,11 +20,10 @@ from pydantic import ValidationError
 from stitchtui.base.errors import BadInput, ExitCode
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain
-from stitchtui.report.claim_lines import claims
+from stitchtui.report.claim_lines import claims, verdict_words
 from stitchtui.report.depths import depths
 from stitchtui.report.markdown import escaped, line, rendered, table
 from stitchtui.report.references import beside, likeness, named_curves
-from stitchtui.report.rules import by_earlier
 from stitchtui.report.settings_diff import settings_diff
 from stitchtui.report.table import cross
 from stitchtui.report.wording import column_name, counted, listed, points, signed, time_taken
@@ -218,8 +217,8 @@ def _reused(state: RunState) -> str:
 def _claims(state: RunState) -> Iterator[str]:
     for claim in claims(state):
         source = f" ({escaped(claim.source)})" if claim.source else ""
-        verdict = claim.verdict + by_earlier(claim.rules)
-        yield f"{claim.index + 1}. **{verdict}**{source}: {escaped(claim.sentence)}.<br>{escaped(claim.reason)}"
+        said = f"**{verdict_words(claim)}**{source}: {escaped(claim.sentence)}"
+        yield f"{claim.index + 1}. {said}.<br>{escaped(claim.reason)}"
 
 
 def _penalties(state: RunState) -> list[str]:

@@ -69,7 +69,10 @@ def follow(
 
 
 def exit_where_rejected(directory: RunDirectory, state: RunState) -> None:
-    """End with the exit code of its own that a run with a rejected claim has; with --json the claims are events."""
+    """End with the exit code of its own that a run with a rejected claim has; with --json the claims are events.
+
+    The verdict that counts is the one after Holm's procedure over all claims.
+    """
     against = [claim for claim in state.claims if claim.verdict == "rejected"]
     if against:
         which = ", ".join(str(claim.index + 1) for claim in against)

@@ -1,6 +1,7 @@
-"""Claims against a run: confirmed, rejected or undecided, on 95 % intervals. Pure functions of a RunState, no torch.
+"""Claims against a run: confirmed, rejected or undecided. Pure functions of a RunState, no torch.
 
-Each comparison is judged by its own interval: none is widened for how many there are, as in the verdict.
+Each kind makes a statement of comparisons, which `stats.judgement` judges: what one comparison of several decides is
+simultaneous over all of them, what they must all bear out is not adjusted.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,21 @@ from stitchtui.spec.claims import ClaimSpec, ColumnSpec
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import resolve
 from stitchtui.spec.seed_names import in_each, said_in
-from stitchtui.stats.judgement import Atom, Finding, Judged, at_least, at_most, both, every, missing, some
+from stitchtui.stats.judgement import (
+    Comparison,
+    Joined,
+    Judged,
+    Statement,
+    at_least,
+    at_most,
+    every,
+    find,
+    holm,
+    largest,
+    missing,
+    some,
+    within,
+)
 from stitchtui.stats.paired_difference import difference_of
 from stitchtui.stats.penalty import Interval, difference, error_interval, over_seeds
 
@@ -38,24 +53,27 @@ def _read(entry: object) -> ClaimSpec | None:
 
 
 def judge_all(state: RunState) -> list[Judged]:
-    """Every claim of the run's experiment with its verdict, as far as the run has come."""
+    """Every claim of the run's experiment with its verdict, as far as the run has come, by itself and among them."""
     found = []
     for index, claim in enumerate(claims_of(state)):
         if claim is None:
-            found.append(Judged(index, "a claim that this version can't read", "undecided", "not understood"))
+            unread = "a claim that this version can't read"
+            found.append(Judged(index, unread, "undecided", "not understood", raw="undecided"))
         else:
             found.append(judge(claim, state, index))
-    return found
+    return holm(found)
 
 
 def judge(claim: ClaimSpec, state: RunState, index: int = 0) -> Judged:
-    """The claim's verdict, and the numbers that decide it; undecided, with the reason, where some are missing."""
+    """The claim's verdict by itself, and the numbers that decide it; undecided, with why, where some are missing."""
+    said = sentence(claim)
     try:
-        finding, noun = _KINDS[claim.kind](claim, state)
+        statement, noun = _KINDS[claim.kind](claim, state)
     except Unanswerable as reason:
-        return Judged(index, sentence(claim), "undecided", str(reason), claim.source)
-    told = finding.reason(noun) + _over_seeds(claim, state)
-    return Judged(index, sentence(claim), finding.verdict, told, claim.source, finding.numbers())
+        return Judged(index, said, "undecided", str(reason), claim.source, raw="undecided")
+    found = find(statement)
+    told = found.reason(noun) + _over_seeds(claim, state)
+    return Judged(index, said, found.verdict, told, claim.source, found.numbers(), raw=found.verdict, p=found.p)
 
 
 def _over_seeds(claim: ClaimSpec, state: RunState) -> str:
@@ -79,73 +97,69 @@ def _columns(claim: ClaimSpec, state: RunState) -> list[list[Number]]:
     return [numbers_of(state, ref, claim.measure) for ref in claim.refs]
 
 
-def _all_columns(claim: ClaimSpec, state: RunState, of_one: Callable[[list[Number]], Finding]) -> Finding:
+def _all_columns(claim: ClaimSpec, state: RunState, of_one: Callable[[list[Number]], Joined]) -> Joined:
     """That a statement about one column holds for each."""
     return _all_hold([of_one(numbers) for numbers in _columns(claim, state)])
 
 
-def _all_hold(found: Sequence[Finding]) -> Finding:
-    """That each of the statements about a column holds."""
-    if len(found) == 1:
-        return found[0]
-    atoms = [Atom(f.verdict, f.deciding[0].room, f.deciding[0].words, f.numbers()) for f in found]
-    return every(atoms)
+def _all_hold(found: Sequence[Joined]) -> Joined:
+    """That each of the statements about a column holds: rejected simultaneously over the comparisons of all."""
+    return found[0] if len(found) == 1 else every(found)
 
 
-def _bounded(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
+def _bounded(claim: ClaimSpec, state: RunState) -> tuple[Joined, str]:
     compare = at_most if claim.kind == "at_most" else at_least
     named, value = len(claim.refs) > 1, claim.value or 0.0
 
-    def atom(number: Number) -> Atom:
-        return (
-            _told(compare(number.interval, value), claim, [number], named) if number.interval else _lost(claim, number)
-        )
+    def compared(number: Number) -> Comparison:
+        if number.interval is None:
+            return _lost(claim, number)
+        return _told(compare(number.interval, value), claim, [number], named)
 
-    def atoms(ref: ColumnSpec, numbers: list[Number]) -> list[Atom]:
-        return where_it_counts(claim, state, ref, [(number.cut, atom(number)) for number in chosen(claim, numbers)])
+    def at_cuts(ref: ColumnSpec, numbers: list[Number]) -> list[Statement]:
+        return where_it_counts(claim, state, ref, [(number.cut, compared(number)) for number in chosen(claim, numbers)])
 
     columns = list(zip(claim.refs, _columns(claim, state), strict=True))
     if claim.at == "every":
-        return every([each for column in columns for each in atoms(*column)]), "cut"
-    found = _all_hold([some(atoms(*column)) for column in columns])
-    return found, "column" if named else "cut"
+        return every([each for column in columns for each in at_cuts(*column)]), "cut"
+    return _all_hold([some(at_cuts(*column)) for column in columns]), "column" if named else "cut"
 
 
-def _told(atom: Atom, claim: ClaimSpec, numbers: Sequence[Number], named: bool, after: str = "") -> Atom:
+def _told(
+    comparison: Comparison, claim: ClaimSpec, numbers: Sequence[Number], named: bool, after: str = ""
+) -> Comparison:
     """The comparison with its numbers in words."""
     words = ", ".join(number_text(number, claim.measure, named) for number in numbers)
-    return replace(atom, words=words + after, numbers=tuple(number.fact() for number in numbers))
+    return replace(comparison, words=words + after, numbers=tuple(number.fact() for number in numbers))
 
 
-def _lost(claim: ClaimSpec, *numbers: Number) -> Atom:
+def _lost(claim: ClaimSpec, *numbers: Number) -> Comparison:
     return missing(missing_text(numbers, claim.measure))
 
 
-def _below(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
+def _below(claim: ClaimSpec, state: RunState) -> tuple[Joined, str]:
     by = claim.by or 0.0
-    atoms = []
+    found = []
     for lower, higher in _side_by_side(claim, _columns(claim, state), pairwise):
         apart = _apart(lower, higher)
         if apart is None:
-            atoms.append((lower.cut, _lost(claim, lower, higher)))
+            found.append((lower.cut, _lost(claim, lower, higher)))
         else:
-            atom = at_least(apart, by, strict=not by)
-            atoms.append((lower.cut, _compared(atom, claim, lower, higher, apart)))
-    counted = where_it_counts(claim, state, claim.refs[0], atoms)
+            comparison = at_least(apart, by, strict=not by)
+            found.append((lower.cut, _compared(comparison, claim, lower, higher, apart)))
+    counted = where_it_counts(claim, state, claim.refs[0], found)
     return (some(counted) if claim.at == "some" else every(counted)), "cut" if len(claim.refs) == 2 else "comparison"
 
 
-def _within(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
-    value = claim.value or 0.0
-    atoms = []
+def _within(claim: ClaimSpec, state: RunState) -> tuple[Joined, str]:
+    found = []
     for one, other in _side_by_side(claim, _columns(claim, state), lambda columns: combinations(columns, 2)):
         apart = _apart(one, other)
         if apart is None:
-            atoms.append(_lost(claim, one, other))
+            found.append(_lost(claim, one, other))
         else:
-            atom = both(at_most(apart, value), at_least(apart, -value))
-            atoms.append(_compared(atom, claim, one, other, apart))
-    return every(atoms), "cut" if len(claim.refs) == 2 else "comparison"
+            found.append(_compared(within(apart, claim.value or 0.0), claim, one, other, apart))
+    return every(found), "cut" if len(claim.refs) == 2 else "comparison"
 
 
 def _apart(one: Number, other: Number) -> Interval | None:
@@ -171,20 +185,20 @@ def _no_cut(column: list[Number], cut: str) -> Number:
     return Number(column[0].of, cut, None, None, "is no cut of it")
 
 
-def _compared(atom: Atom, claim: ClaimSpec, one: Number, other: Number, apart: Interval) -> Atom:
+def _compared(comparison: Comparison, claim: ClaimSpec, one: Number, other: Number, apart: Interval) -> Comparison:
     values = [
         f"{number.of} {interval_text(number.interval, claim.measure)}{f' by {number.note}' if number.note else ''}"
         for number in (one, other)
         if number.interval
     ]
     words = f"{one.place} {values[0]}, {values[1]}, apart {interval_text(apart, claim.measure)}"
-    return replace(atom, words=words, numbers=(one.fact(), other.fact()))
+    return replace(comparison, words=words, numbers=(one.fact(), other.fact()))
 
 
-def _peak(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
-    def of_one(numbers: list[Number]) -> Finding:
+def _peak(claim: ClaimSpec, state: RunState) -> tuple[Joined, str]:
+    def of_one(numbers: list[Number]) -> Joined:
         inside, outside = _split(claim, numbers)
-        return some([_highest(claim, number, outside) for number in inside])
+        return largest([[_no_lower(claim, number, other) for other in outside] for number in inside])
 
     return _all_columns(claim, state, of_one), "column" if len(claim.refs) > 1 else "cut"
 
@@ -207,28 +221,23 @@ def _depth(number: Number) -> float:
     return number.depth
 
 
-def _highest(claim: ClaimSpec, number: Number, others: list[Number]) -> Atom:
-    """Whether the number is at least as high as each of the others."""
-    atoms = []
-    for other in others:
-        apart = _apart(other, number)
-        if apart is None:
-            atoms.append(_lost(claim, other, number))
-        else:
-            named = len(claim.refs) > 1
-            atoms.append(_told(at_least(apart, 0.0), claim, [number, other], named, _gap(claim, apart)))
-    finding = every(atoms)
-    return replace(finding.deciding[0], verdict=finding.verdict)
+def _no_lower(claim: ClaimSpec, number: Number, other: Number) -> Comparison:
+    """That the number is at least as high as the other."""
+    apart = _apart(other, number)
+    if apart is None:
+        return _lost(claim, other, number)
+    return _told(at_least(apart, 0.0), claim, [number, other], len(claim.refs) > 1, _gap(claim, apart))
 
 
 def _gap(claim: ClaimSpec, apart: Interval) -> str:
     return f", apart {interval_text(apart, claim.measure)}"
 
 
-def _monotone(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
+def _monotone(claim: ClaimSpec, state: RunState) -> tuple[Joined, str]:
+    """Of every two cuts the step between them: rejected simultaneously over all, and over all columns."""
     named = len(claim.refs) > 1
 
-    def of_one(numbers: list[Number]) -> Finding:
+    def of_one(numbers: list[Number]) -> Joined:
         mine = chosen(claim, numbers)
         if len(mine) < 2:
             raise Unanswerable(f"{mine[0].of} has a single cut there")
@@ -239,7 +248,7 @@ def _monotone(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
     return _all_columns(claim, state, of_one), "column" if named else "step"
 
 
-def _step(claim: ClaimSpec, one: Number, other: Number, least: float, strict: bool) -> Atom:
+def _step(claim: ClaimSpec, one: Number, other: Number, least: float, strict: bool) -> Comparison:
     """Whether from one cut to a deeper one the penalty goes on by at least so much, in the claim's direction."""
     low, high = (one, other) if claim.kind != "falls" else (other, one)
     apart = _apart(low, high)
@@ -249,11 +258,11 @@ def _step(claim: ClaimSpec, one: Number, other: Number, least: float, strict: bo
     return _told(at_least(apart, least, strict), claim, [one, other], named, _gap(claim, apart))
 
 
-def _jumps(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
+def _jumps(claim: ClaimSpec, state: RunState) -> tuple[Joined, str]:
     assert claim.between is not None
     low, high = claim.between
 
-    def of_one(numbers: list[Number]) -> Finding:
+    def of_one(numbers: list[Number]) -> Joined:
         before = [number for number in numbers if _depth(number) <= low]
         after = [number for number in numbers if _depth(number) >= high]
         if not before or not after:
@@ -263,7 +272,7 @@ def _jumps(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
     return _all_columns(claim, state, of_one), "column"
 
 
-def _error_gap(claim: ClaimSpec, state: RunState) -> tuple[Finding, str]:
+def _error_gap(claim: ClaimSpec, state: RunState) -> tuple[Joined, str]:
     mine, other = (_errors(state, name) for name in claim.networks)
     apart = over_seeds([difference(its, one) for one, its in zip(mine, other, strict=True)])
     known = [(name, over_seeds(errors)) for name, errors in zip(claim.networks, (mine, other), strict=True)]
@@ -304,7 +313,7 @@ def unplanned(experiment: Experiment) -> Iterator[str]:
                 yield f"claim {number} can't be decided: {reason}"
 
 
-_KINDS: dict[str, Callable[[ClaimSpec, RunState], tuple[Finding, str]]] = {
+_KINDS: dict[str, Callable[[ClaimSpec, RunState], tuple[Joined, str]]] = {
     "at_most": _bounded,
     "at_least": _bounded,
     "below": _below,

@@ -9,7 +9,9 @@ from stitchtui.stats.judgement import Judged
 
 CLAIMS_HOW = (
     "judged on 95 % intervals: of each number, or of the difference of two, on the same test images where both are of"
-    " one top; undecided: the interval holds the limit, or a number is missing"
+    " one top; what one cut of several decides, for all of them together (max-T). The verdict that counts is adjusted"
+    " for the number of claims (Holm); that of a claim alone is named where it differs. Undecided: it may be either, or"
+    " a number is missing"
 )
 
 
@@ -29,12 +31,18 @@ def unfinished(state: RunState) -> bool:
     return not state.claims and state.status != "done"
 
 
+def verdict_words(claim: Judged) -> str:
+    """The verdict that counts, the claim's own where that differs, and by which rules if not the present ones."""
+    alone = f" (alone {claim.raw})" if claim.raw not in (None, claim.verdict) else ""
+    return claim.verdict + alone + by_earlier(claim.rules)
+
+
 def claim_line(state: RunState, claim: Judged) -> str:
     """One claim: `claim 1 (E1) confirmed: penalty of a > b is at most ...; at all of 10 cuts; ...`; made plain."""
     so_far = "so far " if unfinished(state) else ""
     source = f" ({claim.source})" if claim.source else ""
-    by = by_earlier(claim.rules)
-    return printable(f"claim {claim.index + 1}{source} {so_far}{claim.verdict}{by}: {claim.sentence}; {claim.reason}")
+    verdict = so_far + verdict_words(claim)
+    return printable(f"claim {claim.index + 1}{source} {verdict}: {claim.sentence}; {claim.reason}")
 
 
 def claim_lines(state: RunState) -> list[str]:

@@ -14,12 +14,11 @@ from markupsafe import Markup
 
 from stitchtui.base.text import duration
 from stitchtui.report import figures
-from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished
+from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished, verdict_words
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.origin import Origin
 from stitchtui.report.ramps import colour, ink
-from stitchtui.report.rules import by_earlier
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.report.table import LEGEND, Entry, Look, Table, cross, grid, sides
@@ -89,7 +88,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     found.filters |= {
-        "by_earlier": by_earlier,
+        "verdict_words": verdict_words,
         "bounds": lambda interval: "" if interval is None else bounds(interval),
         "normalisation": lambda network: normalisation(network.mean, network.std),
         "said": _said,

@@ -3,16 +3,15 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from stitchtui.report.claim_lines import CLAIMS_HOW, claims
+from stitchtui.report.claim_lines import CLAIMS_HOW, claims, verdict_words
 from stitchtui.report.details import details, meanings
 from stitchtui.report.readings import reading_lines, unmeasured_lines
-from stitchtui.report.rules import by_earlier, rules_lines
+from stitchtui.report.rules import rules_lines
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import paper_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
 from stitchtui.report.wording import bounds, data_words, printable, run_name
 from stitchtui.run.state import RunState
-from stitchtui.stats.judgement import Judged
 
 _WORDS: dict[Kind, str] = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
 
@@ -102,14 +101,10 @@ def _claims(state: RunState) -> Iterable[str]:
     if not found:
         return
     yield ""
-    rows = ([escaped(one.sentence), escaped(one.source), _verdict(one), escaped(one.reason)] for one in found)
+    rows = ([escaped(one.sentence), escaped(one.source), verdict_words(one), escaped(one.reason)] for one in found)
     yield from table(["claim", "from", "verdict", "by"], rows, texts=4)
     yield ""
     yield f"Claims: {CLAIMS_HOW}."
-
-
-def _verdict(claim: Judged) -> str:
-    return claim.verdict + by_earlier(claim.rules)
 
 
 def side_by_side_text(found: SideBySide) -> str:

@@ -195,11 +195,14 @@ class Claim(Event, tag="claim", frozen=True, kw_only=True):
 
     index: Whole  # among the experiment's claims
     sentence: str
-    verdict: Verdict
+    verdict: Verdict  # what counts: adjusted for the claims beside it
     reason: str
     source: str | None = ""
     numbers: list[dict[str, Any]] | None = None  # what decided it
     rules: Whole = 1  # the version of the rules that it was judged by, see `stats.rules`
+    raw: Verdict | None = None  # as if it were the only claim
+    p: float | None = None
+    adjusted_p: float | None = None
 
 
 class PairJudged(Event, tag="verdict", frozen=True, kw_only=True):

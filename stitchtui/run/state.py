@@ -4,7 +4,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -395,9 +395,8 @@ def _warned(state: RunState, event: events.Warned) -> None:
 
 
 def _claim(state: RunState, event: events.Claim) -> None:
-    numbers = tuple(event.numbers or ())
-    source = event.source or ""
-    claim = Judged(event.index, event.sentence, event.verdict, event.reason, source, numbers, event.rules)
+    said = msgspec.structs.asdict(event) | {"source": event.source or "", "numbers": tuple(event.numbers or ())}
+    claim = Judged(**{each.name: said[each.name] for each in fields(Judged)})
     state.claims = sorted([*(c for c in state.claims if c.index != claim.index), claim], key=lambda c: c.index)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stitchtui.stats.answer_bits import AnswerBits
@@ -72,3 +72,12 @@ def rows_of_one(cells: Side, base: Side) -> list[tuple[Side, Side]]:
     if not {len(cells), len(base)} <= {1, count}:
         return [(cells, base)]
     return [((cells[k % len(cells)],), (base[k % len(base)],)) for k in range(count)]
+
+
+def negated(interval: Interval) -> Interval:
+    """The number with its sign turned round, and what it rests on with it."""
+    ends = (-interval.value, -interval.high, -interval.low, interval.degrees)
+    if not isinstance(interval, PairableInterval) or not all(seed.base for seed in interval.answers):
+        return Interval(*ends)
+    answers = tuple(replace(seed, cells=seed.base, base=seed.cells) for seed in interval.answers)
+    return PairableInterval(*ends, answers)

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished
-from stitchtui.report.rules import by_earlier
+from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished, verdict_words
 from stitchtui.report.summary import TOPICS, Topic, summary_lines
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState
@@ -42,7 +41,7 @@ def _claims(state: RunState, ascii: bool) -> Iterator[tuple[str, str]]:
     for claim in found:
         source = f" ({claim.source})" if claim.source else ""
         yield printable(f"{claim.index + 1}. {claim.sentence}{source}"), ""
-        yield f"   {_MARKS[claim.verdict][ascii]} {so_far}{claim.verdict}{by_earlier(claim.rules)}", "bold"
+        yield f"   {_MARKS[claim.verdict][ascii]} {so_far}{verdict_words(claim)}", "bold"
         yield printable(f"   {claim.reason}"), "dim"
     if found:
         yield CLAIMS_HOW, "dim"

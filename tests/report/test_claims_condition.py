@@ -78,7 +78,7 @@ cuts = st.lists(st.tuples(intervals, intervals), min_size=5, max_size=5)
 
 
 @given(cuts, quarters, quarters, st.sampled_from(["every", "some"]))
-def test_the_verdict_holds_whatever_values_in_the_intervals_are_the_true_ones(five, value, limit, at):
+def test_a_verdict_holds_whatever_values_in_the_intervals_are_the_true_ones(five, value, limit, at):
     said = [
         {**measures(penalty), "versus_bottom": b[0], "versus_bottom_low": b[1], "versus_bottom_high": b[2]}
         for penalty, b in five
@@ -96,4 +96,6 @@ def test_the_verdict_holds_whatever_values_in_the_intervals_are_the_true_ones(fi
         if not any(all(condition for condition, _ in cut) for cut in truths):
             assert found == "undecided"
             return
-    assert found == ("confirmed" if must else "undecided" if could else "rejected")
+    # Not the other way round: what each interval says by itself may be too little for all of them together.
+    assert found != "confirmed" or must
+    assert found != "rejected" or not could

@@ -27,10 +27,20 @@ def test_at_most_is_confirmed_when_every_interval_lies_below():
 
 def test_at_most_is_rejected_by_one_interval_that_lies_above_and_names_it():
     state = run(row(0, 1, 4, 1, 0))
-    assert verdict(state, kind="at_most", columns=[A], value=3.4) == "rejected"
-    assert reason(state, kind="at_most", columns=[A], value=3.4) == (
+    assert verdict(state, kind="at_most", columns=[A], value=3.3) == "rejected"
+    assert reason(state, kind="at_most", columns=[A], value=3.3) == (
         "not at 1 of 5 cuts: two (0.50) +4.00 [+3.50, +4.50]"
     )
+
+
+def test_one_of_several_cuts_whose_own_interval_lies_just_above_is_not_enough_and_said_to_be():
+    state = run(row(0, 1, 4, 1, 0))
+    assert reason(state, kind="at_most", columns=[A], value=3.4) == (
+        "open at 1 of 5 cuts: two (0.50) +4.00 [+3.50, +4.50], rejected only by itself"
+    )
+    assert verdict(state, kind="at_most", columns=[A], value=3.4, cuts=["two"]) == "rejected"
+    assert verdict(state, kind="at_least", columns=[A], value=3.4, at="some") == "undecided"
+    assert verdict(state, kind="at_least", columns=[A], value=3.3, at="some") == "confirmed"
 
 
 def test_an_interval_across_the_limit_leaves_it_undecided():

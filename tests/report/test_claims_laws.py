@@ -1,14 +1,24 @@
 """Laws of judging: what no numbers may do to a verdict."""
 
-from dataclasses import replace
-
 from claimed_run import run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchtui.report.claim_judging import judge
 from stitchtui.spec.claims import ClaimSpec
-from stitchtui.stats.judgement import at_least, every, some
+from stitchtui.stats.judgement import (
+    LEVEL,
+    Comparison,
+    Joined,
+    Judged,
+    at_least,
+    every,
+    find,
+    holm,
+    opposite,
+    p_of,
+    some,
+)
 from stitchtui.stats.penalty import Interval, difference, error_interval
 
 A, B = "a > c", "b > c"
@@ -136,21 +146,61 @@ def test_a_verdict_always_comes_with_a_reason(claim, first, second):
 raw = st.tuples(points, widths, widths).map(lambda p: Interval(p[0], p[0] - p[1], p[0] + p[2]))
 
 
-@given(st.lists(st.tuples(raw, points), min_size=1, max_size=6), st.integers(0, 5))
-def test_more_comparisons_never_turn_a_rejection_round(drawn, kept):
-    atoms = [at_least(interval, limit) for interval, limit in drawn]
-    if every(atoms[: kept + 1]).verdict == "rejected":
-        assert every(atoms).verdict == "rejected"
-    if some(atoms[: kept + 1]).verdict == "confirmed":
-        assert some(atoms).verdict == "confirmed"
+compared = st.builds(at_least, raw, points, st.booleans())
+statements = st.recursive(
+    compared,
+    lambda inner: st.builds(
+        Joined, st.sampled_from(["every", "some"]), st.lists(inner, min_size=1, max_size=4).map(tuple)
+    ),
+    max_leaves=12,
+).map(lambda statement: every([statement]))
 
 
-@given(st.lists(st.tuples(raw, points), min_size=1, max_size=6))
-def test_every_is_not_some_not(drawn):
-    atoms = [at_least(interval, limit) for interval, limit in drawn]
-    turned = {"confirmed": "rejected", "rejected": "confirmed", "undecided": "undecided"}
-    negated = [replace(atom, verdict=turned[atom.verdict]) for atom in atoms]
-    assert every(atoms).verdict == turned[some(negated).verdict]
+def turned(statement):
+    """That the statement doesn't hold: every becomes some, and each comparison its opposite."""
+    if isinstance(statement, Comparison):
+        return opposite(statement)
+    return Joined("some" if statement.how == "every" else "every", tuple(map(turned, statement.parts)))
+
+
+def alone(statement):
+    """The verdict if each comparison's own interval were enough."""
+    if isinstance(statement, Comparison):
+        return statement.verdict
+    order = ["rejected", "undecided", "confirmed"][:: 1 if statement.how == "every" else -1]
+    return min(map(alone, statement.parts), key=order.index)
+
+
+@given(statements)
+def test_a_statement_is_confirmed_as_its_contrary_is_rejected(statement):
+    swapped = {"confirmed": "rejected", "rejected": "confirmed", "undecided": "undecided"}
+    there, back = find(statement), find(turned(statement))
+    assert (there.verdict, there.p) == (swapped[back.verdict], back.p)
+
+
+@given(statements)
+def test_what_is_decided_of_many_comparisons_is_what_their_own_intervals_say(statement):
+    found = find(statement)
+    assert found.verdict in (alone(statement), "undecided")
+    assert (found.p <= LEVEL) == (found.verdict != "undecided")
+
+
+@given(st.lists(compared, min_size=1, max_size=6))
+def test_what_all_must_bear_out_is_not_adjusted(comparisons):
+    assert (find(every(comparisons)).verdict == "confirmed") == (alone(every(comparisons)) == "confirmed")
+    assert (find(some(comparisons)).verdict == "rejected") == (alone(some(comparisons)) == "rejected")
+    assert p_of(every(comparisons), "confirmed") == max(each.p("confirmed") for each in comparisons)
+
+
+@given(compared)
+def test_of_one_comparison_nothing_is_adjusted(comparison):
+    assert {find(of([comparison])).verdict for of in (every, some)} == {comparison.verdict}
+
+
+@given(st.lists(compared, min_size=1, max_size=6), compared)
+def test_more_comparisons_never_make_a_rejection_easier(comparisons, other):
+    before, after = (p_of(every(each), "rejected") for each in (comparisons, [*comparisons, other]))
+    assert after >= min(before, p_of(every([other]), "rejected"))
 
 
 @given(raw, raw)
@@ -165,3 +215,53 @@ def test_the_interval_of_an_error_holds_it_and_stays_between_0_and_100(images, s
     error = 100 * round(share * images) / images
     found = error_interval(error, images)
     assert -1e-9 <= found.low <= error <= found.high <= 100 + 1e-9
+
+
+some_p = st.one_of(st.none(), st.floats(0, 1), st.sampled_from([0.0, LEVEL / 4, LEVEL / 3, LEVEL / 2, LEVEL]))
+
+
+@st.composite
+def judged(draw):
+    p = draw(some_p)
+    decided = p is not None and p <= LEVEL
+    raw = draw(st.sampled_from(["confirmed", "rejected"])) if decided else "undecided"
+    return Judged(draw(st.integers(0, 9)), "s", raw, "r", raw=raw, p=p)
+
+
+@given(st.lists(judged(), min_size=1, max_size=8))
+def test_claims_beside_it_only_ever_leave_a_claim_open(claims):
+    for claim, adjusted in zip(claims, holm(claims), strict=True):
+        assert (adjusted.raw, adjusted.p) == (claim.raw, claim.p)
+        assert adjusted.verdict in (claim.raw, "undecided")
+        assert adjusted.adjusted_p >= (1.0 if claim.p is None else claim.p)
+
+
+@given(judged())
+def test_a_claim_alone_is_judged_as_by_itself(claim):
+    (adjusted,) = holm([claim])
+    assert adjusted.verdict == claim.raw
+
+
+@given(st.lists(judged(), min_size=1, max_size=8), st.randoms())
+def test_the_order_of_claims_does_not_matter(claims, chance):
+    shuffled = list(enumerate(claims))
+    chance.shuffle(shuffled)
+    again = holm([claim for _, claim in shuffled])
+    back = dict(zip([place for place, _ in shuffled], again, strict=True))
+    assert [back[place] for place in range(len(claims))] == holm(claims)
+
+
+@given(st.lists(judged(), min_size=1, max_size=8))
+def test_holms_procedure_steps_down_to_the_first_claim_that_fails(claims):
+    """By its definition: a claim stands if at every count k of smaller p values p_(k) times m - k holds the level."""
+    p = [1.0 if claim.p is None else claim.p for claim in claims]
+    for claim, mine, adjusted in zip(claims, p, holm(claims), strict=True):
+        stands = all(each * sum(other >= each for other in p) <= LEVEL for each in p if each <= mine)
+        assert (adjusted.verdict != "undecided") == (stands and claim.raw != "undecided")
+
+
+@given(judged(), st.lists(judged(), max_size=6))
+def test_a_claim_that_the_run_cannot_answer_counts_as_a_test(claim, others):
+    unanswered = Judged(9, "s", "undecided", "not measured", raw="undecided")
+    before, after = (holm([claim, *others, *more])[0] for more in ([], [unanswered]))
+    assert after.adjusted_p >= before.adjusted_p

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 from claimed_run import experiment, run
@@ -10,6 +12,7 @@ from made_events import event, run_started
 
 from stitchtui import cli
 from stitchtui.base.errors import ExitCode
+from stitchtui.report import html
 from stitchtui.report.claim_judging import judge_all
 from stitchtui.report.claim_lines import claim_lines, claims
 from stitchtui.report.export import json_text
@@ -17,6 +20,7 @@ from stitchtui.report.markdown import run_text
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import control
 from stitchtui.stats.rules import RULES
+from stitchtui.tui.findings import finding_lines
 
 HOLDS = {"kind": "at_most", "columns": ["a > c"], "value": 3, "source": "E1"}
 FAILS = {"kind": "at_least", "columns": ["a > c"], "value": 3}
@@ -52,6 +56,36 @@ def test_until_a_run_has_said_its_claims_they_are_judged_as_far_as_it_has_come()
         " at all of 5 cuts; the closest: stem (0.00) +1.00 [+0.50, +1.50]"
     )
     assert claim_lines(said(measured()))[0] == "claim 1 confirmed: s; r"
+
+
+def beside_others():
+    """A claim that is rejected by itself, but not among four: at a cut its p value is about 1 percent."""
+    numbers = [(4, 3.5, 4.5), *[1] * 4]
+    just = {"kind": "at_most", "columns": ["a > c"], "value": 3.4, "cuts": ["stem"]}
+    return run({"a > c affine task": numbers}, experiment([just, *[{**FAILS, "cuts": ["one"], "value": 1}] * 3]))
+
+
+def test_a_claim_that_does_not_stand_among_others_is_open_and_says_what_it_is_alone():
+    state = beside_others()
+    (first, *_) = judge_all(state)
+    assert (first.verdict, first.raw) == ("undecided", "rejected")
+    assert first.p == pytest.approx(NormalDist().cdf(-0.6 / 0.5 * 1.959964))
+    assert first.adjusted_p == pytest.approx(4 * first.p)
+    said = "undecided (alone rejected)"
+    assert f"claim 1 so far {said}: " in claim_lines(state)[0]
+    assert f"| {said} |" in run_text(state)
+    assert f"{said}</td>" in html.run_text(state)
+    assert any(said in line.plain for line in finding_lines(state, "running", 200))
+    found = json.loads(json_text(state))["claims"][0]
+    assert (found["verdict"], found["raw"], found["p"]) == ("undecided", "rejected", first.p)
+
+
+def test_the_log_has_both_verdicts_of_a_claim():
+    state = beside_others()
+    before = judge_all(state)
+    for claim in before:
+        state.apply(event("claim", **asdict(claim)))
+    assert state.claims == before
 
 
 def test_a_run_without_claims_says_nothing_of_them():
