@@ -31,6 +31,9 @@ def report(
     runs: Runs = None,
     *,
     csv: Annotated[bool, typer.Option("--csv", help="One row a cell, with every measure.")] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="CSV too, one row a claim: its verdict among the others and alone.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One object: grid, cells, verdicts, claims, checks.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="A GitHub table with intervals.")] = False,
     html: Annotated[
@@ -68,7 +71,14 @@ def report(
         from stitchtui.report.columns import columns_text
 
         return typer.echo(columns_text(), nl=False)
-    flags: dict[str, object] = {"csv": csv, "json": json, "markdown": markdown, "html": html, "png": png}
+    flags: dict[str, object] = {
+        "csv": csv,
+        "claims": claims,
+        "json": json,
+        "markdown": markdown,
+        "html": html,
+        "png": png,
+    }
     chosen = _format(flags, out)
     target = html or png or out
     if len(runs or []) > 1:
@@ -142,6 +152,10 @@ def _load(run: str) -> "tuple[RunState, Origin]":
 def _exported(state: "RunState", origin: "Origin", chosen: str, width: float | None) -> bytes:
     from stitchtui.report.formats import FORMATS, PICTURES
 
+    if width is None and chosen == "claims":
+        from stitchtui.report.export import claims_text
+
+        return claims_text(state).encode()
     if width is None:
         return FORMATS[chosen].made(state, origin)
     if chosen not in PICTURES:

@@ -56,6 +56,17 @@ def cells_table(state: RunState) -> Table:
     return Table((state.run,) * len(entries), tuple(map(Heading, (*places, *measures))), tuple(entries), corner=corner)
 
 
+_OF_CLAIM = ("source", "verdict", "raw", "p", "adjusted_p", "rules", "sentence", "reason")
+
+
+def claims_text(state: RunState) -> str:
+    """The run's claims as CSV, one row a claim: the verdict that counts, its own, and the p values of both."""
+    found = claims(state)
+    entries = tuple(tuple(_entry(getattr(claim, name)) for name in _OF_CLAIM) for claim in found)
+    rows = tuple(str(claim.index + 1) for claim in found)
+    return csv.rendered(Table(rows, tuple(map(Heading, _OF_CLAIM)), entries, corner="claim"))
+
+
 def _entry(value: str | float | None) -> Entry:
     return Entry(text=value) if isinstance(value, str) else Entry(number=value)
 

@@ -43,6 +43,8 @@ def cases() -> list[Case]:
         found += [(f"{run}/{file}", ("report", run, *flags), columns) for file, flags, columns in _one(run)]
         if not run.endswith("-elsewhere"):  # which hasn't ended: it would be watched for ever
             found.append((f"{run}/attach.txt", ("attach", run), 100))
+        if run.endswith("-claims"):
+            found.append((f"{run}/claims.csv", ("report", run, "--claims"), 100))
     for name, runs in SIDE_BY_SIDE.items():
         found += [(f"{name}/{file}", ("report", *runs, *flags), columns) for file, flags, columns in _SEVERAL]
     return found

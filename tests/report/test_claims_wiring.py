@@ -1,5 +1,7 @@
 """From a preset to the end of a run: claims are said as events, folded, reported, and the shell is told."""
 
+import csv
+import io
 import json
 import sys
 from dataclasses import asdict
@@ -15,7 +17,7 @@ from stitchtui.base.errors import ExitCode
 from stitchtui.report import html
 from stitchtui.report.claim_judging import judge_all
 from stitchtui.report.claim_lines import claim_lines, claims
-from stitchtui.report.export import json_text
+from stitchtui.report.export import claims_text, json_text
 from stitchtui.report.markdown import run_text
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import control
@@ -78,6 +80,13 @@ def test_a_claim_that_does_not_stand_among_others_is_open_and_says_what_it_is_al
     assert any(said in line.plain for line in finding_lines(state, "running", 200))
     found = json.loads(json_text(state))["claims"][0]
     assert (found["verdict"], found["raw"], found["p"]) == ("undecided", "rejected", first.p)
+
+
+def test_claims_as_csv_have_a_row_each():
+    rows = list(csv.DictReader(io.StringIO(claims_text(beside_others()))))
+    assert [row["claim"] for row in rows] == ["1", "2", "3", "4"]
+    assert (rows[0]["verdict"], rows[0]["raw"], rows[0]["rules"]) == ("undecided", "rejected", str(RULES))
+    assert float(rows[0]["adjusted_p"]) == pytest.approx(4 * float(rows[0]["p"]))
 
 
 def test_the_log_has_both_verdicts_of_a_claim():
