@@ -14,7 +14,7 @@ from stitchtui.measure.session import Session
 from stitchtui.measure.similarity_cache import CKA_BATCH
 from stitchtui.measure.stitch_work import StitchWork
 from stitchtui.measure.task_work import TaskWork
-from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.families import BEST, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.spec.plan import Task
 from stitchtui.stitching.chain import Chain
@@ -108,7 +108,7 @@ class _Cost:
         if not isinstance(work, StitchWork):  # of a package's own
             return self._both(self.train + self.test)
         took = self._matching(work) + self._likeness()
-        known = work.fits_map and work.task.start == "least_squares" and FAMILIES[work.task.family].closed_form
+        known = work.fits_map and work.task.start in (BEST, LEAST_SQUARES) and FAMILIES[work.task.family].closed_form
         took += self._scoring() * (1 if known or not work.trains else 2)
         return took + (self._training(work) + self._reading(work) if work.trains else 0.0)
 

@@ -9,9 +9,9 @@ from stitchtui.measure.material import Ends, Material
 from stitchtui.measure.planned_cells import Chains, Pairs
 from stitchtui.measure.session import Session
 from stitchtui.spec.experiment import StitchSpec
-from stitchtui.spec.families import FAMILIES, start_family
+from stitchtui.spec.families import FAMILIES, may_scale, start_family
 from stitchtui.spec.shapes import Misfit
-from stitchtui.stitching.direct import AffineMap, Moments, fit_direct, moments
+from stitchtui.stitching.direct import AffineMap, Moments, at_variance_of, fit_direct, moments
 from stitchtui.stitching.evaluate import Scores
 
 Key = tuple[object, ...]
@@ -25,6 +25,7 @@ class Matching:
         self.scores: dict[Key, Scores] = {}
         """What a stitch scores that computes just a map, by the map's key."""
         self._maps: dict[Key, AffineMap | str] = {}
+        self._scaled: dict[Key, AffineMap] = {}
         self._moments: tuple[Key, list[Moments]] | None = None
 
     def key(self, ends: Ends, pair: tuple[str, str], family: str, stitch: StitchSpec, material: Material) -> Key:
@@ -50,8 +51,14 @@ class Matching:
             wanted = _moments_key(ends, pairs, kernel, material)
             found = yield from self._measured(wanted, both, material, kernel)
             for key, m in zip(keys, found, strict=True):
-                self._maps[key] = _fitted(family, m, stitch)
+                self._maps[key] = fitted = _fitted(family, m, stitch)
+                if may_scale(family) and isinstance(fitted, AffineMap):
+                    self._scaled[key] = at_variance_of(m, fitted)
         return [self._maps[key] for key in keys]
+
+    def scaled(self, key: Key) -> AffineMap | None:
+        """The map that `maps` found for this key at the top's variance; None of a family that can't be scaled."""
+        return self._scaled.get(key)
 
     def knows(self, ends: Ends, pairs: Pairs, family: str, stitch: StitchSpec, material: Material) -> bool:
         """Whether `maps` needs no pass over the images for these."""

@@ -31,11 +31,13 @@ from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import (
     AFFINE,
     AT_RANDOM,
+    BEST,
     FAMILIES,
     FROM_MAPS,
     IDENTITY,
     LEAST_SQUARES,
     check_fit,
+    may_scale,
     start_family,
 )
 from stitchtui.spec.measures import (
@@ -50,6 +52,7 @@ from stitchtui.spec.measures import (
     PROCRUSTES,
     SECONDS,
     START_PENALTY,
+    START_SCALED,
     STEPS,
     STITCH_PARAMETERS,
 )
@@ -72,6 +75,7 @@ class Prepared:
     sick: dict[str, str]  # the rows whose stitch has no start, and why
     unreached: dict[PlannedCell, str]  # cells that are not among these, since no gradient reaches their stitch, and why
     before: list[Scores] | None = None  # what the stitches score before training
+    scaled: frozenset[str] | None = None  # the rows that start at the top's variance, where that was tried
     chosen: Sequence[column_trainer.Chosen | None] = ()  # each stitch's step, once trained, if that was chosen
 
 
@@ -211,6 +215,7 @@ class StitchWork(TaskWork):
         both = self._chains(cells)
         seams = both.seams([self.build(p) for p in cells])
         sick = yield from self._start_from_maps(both, cells, seams)
+        scaled = yield from self._scale_starts(both, cells, seams)
         unreached = self._unreached(both, seams) if self.trains else {}
         learning = [k for k in range(len(seams)) if k not in unreached]
         ready = Prepared(
@@ -219,10 +224,11 @@ class StitchWork(TaskWork):
             both=replace(both, ends=tuple(both.ends[k] for k in learning)),
             seams=[seams[k] for k in learning],
             sick=sick,
+            scaled=scaled,
             unreached={cells[k]: reason for k, reason in unreached.items()},
         )
         if ready.seams and self.trains and self.stitch.best_of == 1:
-            ready.before = yield from self._scores_before(ready.both, ready.cells, ready.seams)
+            ready.before = yield from self._scores_before(ready)
         return ready
 
     def _unreached(self, both: Chains, seams: Sequence[column_trainer.Seam]) -> dict[int, str]:
@@ -257,6 +263,7 @@ class StitchWork(TaskWork):
                 measures |= {START_PENALTY.name: penalties[cell], STEPS.name: self.steps}
                 chosen = ready.chosen[k] if ready.chosen else None
                 measures |= _of_choice(chosen)
+                measures |= {} if ready.scaled is None else {START_SCALED.name: float(cell.row in ready.scaled)}
                 self._diverged += [cell.row] if chosen and chosen.diverged else []
                 self._trained[cell.row] = seams[k].stitch
             else:
@@ -293,14 +300,40 @@ class StitchWork(TaskWork):
                 stitches.start_at_random(seam.stitch, torch.Generator())  # numbers, so that its neighbours can go on
         return sick
 
-    def _scores_before(
+    def _scale_starts(
         self, both: Chains, cells: Sequence[PlannedCell], seams: Sequence[column_trainer.Seam]
-    ) -> Saying[list[Scores]]:
+    ) -> Saying[frozenset[str] | None]:
+        """Start stitches from their maps at the top's variance where held-out loss is lower so; return their rows."""
+        if self.task.start != BEST or not may_scale(self.task.family) or not len(self.material.held_out):
+            return None
+        keys = (
+            self.matching.key(self.ends, (p.bottom.name, p.top.name), self._start_family, self.stitch, self.material)
+            for p in cells
+        )
+        maps = {k: found for k, key in enumerate(keys) if (found := self.matching.scaled(key))}
+        others = both.seams([self.build(p) for p in cells])
+        for k, found in maps.items():
+            stitches.start_from_map(others[k].stitch, found)
+        tried = [seams[k] for k in maps] + [others[k] for k in maps]
+        losses: list[float | None] = []
+        if choice := self.choice(both.bottom, [column_trainer.StitchedTop(both.top, tried)] if tried else []):
+            for said in choice.read(0):
+                losses = losses if said is None else said.losses
+                yield None
+        better = [
+            k for k, plain, scaled in zip(maps, losses, losses[len(maps) :], strict=False) if _lower(scaled, plain)
+        ]
+        for k in better:
+            stitches.start_from_map(seams[k].stitch, maps[k])
+        return frozenset(cells[k].row for k in better)
+
+    def _scores_before(self, ready: Prepared) -> Saying[list[Scores]]:
         """What the stitches score before training: known already where they start as a direct-matching cell's map."""
-        known = [self.matching.scores.get(self._key(p)) for p in cells]
-        if self.task.start == LEAST_SQUARES and FAMILIES[self.task.family].closed_form and all(known):
+        known = [self.matching.scores.get(self._key(p)) for p in ready.cells]
+        plain = self.task.start in (BEST, LEAST_SQUARES) and not ready.scaled
+        if plain and FAMILIES[self.task.family].closed_form and all(known):
             return [s for s in known if s is not None]
-        return [m.scores for m in (yield from self.measures(both, cells, seams, whole=False))]
+        return [m.scores for m in (yield from self.measures(ready.both, ready.cells, ready.seams, whole=False))]
 
     def _best(self, ready: Prepared) -> Saying[None]:
         """Train several starts of each stitch, and keep the best of them."""
@@ -438,6 +471,12 @@ def _of_choice(chosen: column_trainer.Chosen | None) -> dict[str, float]:
         HELD_OUT_LOSS.name: chosen.loss,
         HELD_OUT_ACCURACY.name: chosen.accuracy,
     }
+
+
+def _lower(one: float | None, other: float | None) -> bool:
+    """Whether the first loss is lower; one that is no number is never."""
+    one, other = (loss if loss is not None and math.isfinite(loss) else math.inf for loss in (one, other))
+    return one < other
 
 
 def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:

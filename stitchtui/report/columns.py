@@ -1,6 +1,7 @@
 """Every column of the CSV: what it holds and in which unit."""
 
 from stitchtui.spec import measures
+from stitchtui.spec.families import STARTS
 
 PLACES: dict[str, str] = {
     "run": "the run's name",
@@ -12,7 +13,7 @@ PLACES: dict[str, str] = {
     "control": "the control's name; empty for the pair itself",
     "family": "what the stitch may be: identity, permutation, ..., affine, conv3, mlp",
     "objective": "what the stitch was fitted to: task, direct, soft, ...",
-    "start": "where training began: least_squares, affine, random, identity, permutation; empty where it doesn't apply",
+    "start": f"where training began: {', '.join(STARTS)}; empty where it doesn't apply",
     "place": "how its cuts and data differ from the run's main request; empty where they don't",
     "recipe": "how its training differs from the run's main request; empty where it doesn't",
     "seed": "the stitch's seed",

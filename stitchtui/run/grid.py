@@ -9,7 +9,7 @@ from statistics import fmean
 
 from stitchtui.run.records import Cell, Column, InSeed, NetworkState, Status, Summary, TaskState
 from stitchtui.spec.controls import CONTROLS
-from stitchtui.spec.families import AFFINE
+from stitchtui.spec.families import AFFINE, FAMILIES
 from stitchtui.spec.measures import PENALTY, VERSUS_BOTTOM, Measure
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval, Verdict, connectivity, epsilon_star, over_seeds, standard_deviation
@@ -59,7 +59,12 @@ def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
     matched = {family: group for (family, objective, _), group in groups.items() if objective == DIRECT.name}
     starts = {_start_of(family, matched) for family, objective, _ in groups if objective != DIRECT.name}
     own = [group for key, group in groups.items() if key[1] != DIRECT.name or key[0] not in starts]
+    own.sort(key=lambda group: (group[0].request, _rung(group[0].family)))  # a ladder's untrained stitches come first
     return [_column(group, _beside(group[0], matched)) for group in own]
+
+
+def _rung(family: str) -> int:
+    return [*FAMILIES].index(family) if family in FAMILIES else len(FAMILIES)
 
 
 def _beside(task: TaskState, matched: Mapping[str, list[TaskState]]) -> list[TaskState]:

@@ -8,7 +8,7 @@ from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
 from stitchtui.spec.controls import RANDOM_BOTTOM, SELF_STITCH, UNSTITCHED, control_names
 from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, dataset_not_known
-from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, STARTS
+from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, BEST, FAMILIES, STARTS
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.one_of import OneOf
 from stitchtui.spec.seed_names import MOST_SEEDS
@@ -214,7 +214,7 @@ class StitchSpec(Spec):
     family: Family = AFFINE.name
     rank: int = Field(8, ge=1)  # of low_rank
     objective: Objective = TASK.name
-    start: Start = LEAST_SQUARES
+    start: Start = BEST
     best_of: int = Field(1, ge=1)
     l1: float = Field(0.0, ge=0)
     train_size: int | None = Field(None, ge=1)

@@ -141,12 +141,22 @@ LOW_RANK = Family(
     takes_rank=True,
     brief="rank",
 )
+AFFINE_SCALED = Family(
+    "affine_scaled",
+    "an affine map that writes with the top's variance",
+    f"{_STITCHES}:Affine",
+    f"{_SOLVERS}:affine_scaled",
+    rung=True,
+    trainable=False,  # a trained one is an affine one, which starts here where that is better
+    short="affine_scaled",
+    brief="asc",
+)
 AFFINE = Family(
     "affine",
     "one affine map at every position",
     f"{_STITCHES}:Affine",
     f"{_SOLVERS}:least_squares",
-    (SCALED_PERMUTATION.name, ORTHOGONAL.name, LOW_RANK.name),
+    (SCALED_PERMUTATION.name, ORTHOGONAL.name, LOW_RANK.name, AFFINE_SCALED.name),
     rung=True,
     sparse=True,
     brief="aff",
@@ -193,7 +203,7 @@ FAMILIES = Registry(
     "families",
     Family,
     (
-        *(IDENTITY, PERMUTATION, SCALED_PERMUTATION, ORTHOGONAL, LOW_RANK, AFFINE),
+        *(IDENTITY, PERMUTATION, SCALED_PERMUTATION, ORTHOGONAL, LOW_RANK, AFFINE_SCALED, AFFINE),
         *(_CONV3, _CONV5, _CONV7, _CONV9, _MLP, _BN_AFFINE_BN),
     ),
 )
@@ -201,10 +211,11 @@ FAMILIES = Registry(
 ALL_RUNGS = "ladder"
 """What a preset says in a family's place for one stitch of every rung."""
 
-LEAST_SQUARES, AT_RANDOM = "least_squares", "random"
-FROM_MAPS = (LEAST_SQUARES, AFFINE.name, PERMUTATION.name)
+BEST, LEAST_SQUARES, AT_RANDOM = "best", "least_squares", "random"
+"""Starts that no family is called by; the best is least squares or those at the top's variance, by held-out loss."""
+FROM_MAPS = (BEST, LEAST_SQUARES, AFFINE.name, AFFINE_SCALED.name, PERMUTATION.name)
 """The starts that are maps in closed form: of the stitch's own family, or of the one named."""
-STARTS = (LEAST_SQUARES, AFFINE.name, AT_RANDOM, IDENTITY.name, PERMUTATION.name)
+STARTS = (BEST, LEAST_SQUARES, AFFINE.name, AFFINE_SCALED.name, AT_RANDOM, IDENTITY.name, PERMUTATION.name)
 """Where training can start from."""
 
 
@@ -226,12 +237,18 @@ def includes(larger: str, smaller: str) -> bool:
 def start_family(name: str, start: str = LEAST_SQUARES) -> str:
     """The family whose closed form a stitch of family `name` starts from: its own, or else the affine one.
 
-    `start` may name another: `permutation`, or, for families that contain it, `affine`.
+    `start` may name another: `permutation`, or, for families that contain it, `affine` or `affine_scaled`.
     """
     if start == PERMUTATION.name:
         return start
-    small = start == AFFINE.name and includes(name, AFFINE.name)
-    return AFFINE.name if small or not FAMILIES[name].closed_form else name
+    if start in (AFFINE.name, AFFINE_SCALED.name) and includes(name, start):
+        return start
+    return name if FAMILIES[name].closed_form else AFFINE.name
+
+
+def may_scale(name: str) -> bool:
+    """Whether a stitch of family `name` can be what least squares is at the top's variance."""
+    return name != AFFINE_SCALED.name and includes(name, AFFINE_SCALED.name)
 
 
 def check_fit(family: str, start: str, bottom: Shaped, top: Shaped) -> None:

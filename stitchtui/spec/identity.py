@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Raised whenever a change to the code may change a number, so that an older cell isn't taken for a newer one.
-NUMERICS = 6
+NUMERICS = 7
 
 
 def cell_identity(facts: Mapping[str, Any]) -> str:

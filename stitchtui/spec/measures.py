@@ -143,6 +143,11 @@ START_PENALTY = Measure(
     "the penalty before the first step of training, points",
     line=Line("at start", "{:+.2f} points before training", place=1),
 )
+START_SCALED = Measure(
+    "start_scaled",
+    "1 where start best was least squares at the top's variance, 0 where it was least squares as it is",
+    count=True,
+)
 DIRECT_PENALTY = Measure(
     "direct_penalty",
     "the penalty of direct matching at the same bottom, top, control and cut, points",

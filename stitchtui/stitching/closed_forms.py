@@ -89,6 +89,28 @@ def fit_direct(family: str, m: Moments, *, ridge: float, rank: int | None = None
     return solver(m, ridge, rank)
 
 
+def affine_scaled(m: Moments, ridge: float, _rank: int | None = None) -> AffineMap:
+    """The affine map that comes nearest among those that write every channel with the top's variance."""
+    return at_variance_of(m, least_squares(m, ridge))
+
+
+MOST_GAIN = 10.0
+"""A channel is not amplified by more: of one of which less than a hundredth is explained, the rest would be noise."""
+
+
+def at_variance_of(m: Moments, found: AffineMap) -> AffineMap:
+    """A least-squares map, its output scaled channel by channel about its mean to the variance of the top's channel.
+
+    Least squares writes a channel with the share R^2 of the target's variance, which the top's later layers take for
+    a weaker signal. Among the maps with the target's variance the nearest to it is this one: with Var(w x) given,
+    |w x - y|^2 is least where Cov(w x, y) is most, so that w is a multiple of the least-squares weight.
+    """
+    gain = (m.variance_y / found.variance_out.clamp_min(1e-30)).sqrt().clamp_max(MOST_GAIN)
+    weight = found.weight.flatten(1) * gain[:, None]
+    bias = found.mean_out + gain * (found.bias - found.mean_out)
+    return affine_map(weight, bias, m.x.mean, m.x.covariance, m.x.kernel)
+
+
 def least_squares(m: Moments, ridge: float, _rank: int | None = None) -> AffineMap:
     """The affine map, or convolution, that minimises |weight x + bias - y|^2, with a relative `ridge`.
 

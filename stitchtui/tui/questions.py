@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from stitchtui.report.wording import printable
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS, control_named
-from stitchtui.spec.families import ALL_RUNGS, AT_RANDOM, FAMILIES, LEAST_SQUARES, start_family
+from stitchtui.spec.families import ALL_RUNGS, AT_RANDOM, BEST, FAMILIES, start_family
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ class _Asker:
         found = [
             self._ask(
                 "the capacity ladder: every family of stitch, from the identity to an MLP",
-                family=ALL_RUNGS, start=LEAST_SQUARES, l1=0.0, best_of=1,
+                family=ALL_RUNGS, start=BEST, l1=0.0, best_of=1,
             )
         ]  # fmt: skip
-        mine = AT_RANDOM if self.stitch.get("start") == AT_RANDOM else LEAST_SQUARES
+        mine = AT_RANDOM if self.stitch.get("start") == AT_RANDOM else BEST
         for name, family in FAMILIES.items():
             if name != self.column.family:
                 change = {"family": name, "l1": 0.0, "best_of": 1, "start": family.usual_start or mine}

@@ -120,7 +120,7 @@ def ladder(tmp_path_factory: pytest.TempPathFactory) -> RunState:
 def test_a_ladder_is_a_column_for_each_family(ladder: RunState) -> None:
     families = [c.family for c in ladder.columns() if not c.control]
     assert families == [
-        *("identity", "permutation", "scaled_permutation", "orthogonal", "low_rank", "affine"),
+        *("identity", "permutation", "scaled_permutation", "orthogonal", "low_rank", "affine_scaled", "affine"),
         *("conv3", "conv5", "conv7", "conv9", "mlp"),
     ]
     ranks = {

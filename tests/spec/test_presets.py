@@ -283,7 +283,8 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
         ("stitch.family=afine", "stitch.family: 'afine' is not known; nearest: 'affine'"),
         (
             "stitch.start=3",
-            "stitch.start: expected one of: least_squares, affine, random, identity, permutation, got 3",
+            "stitch.start: expected one of: best, least_squares, affine, affine_scaled, random, identity, permutation, "
+            "got 3",
         ),
         ("stitch.cuts=block", "stitch.cuts: 'block' is not known; nearest: 'blocks'"),
         ("stitch.cuts=['a',3]", "stitch.cuts.1: expected text, got 3"),

@@ -11,6 +11,7 @@ def test_the_ladder_goes_from_nothing_to_an_mlp() -> None:
         "scaled_permutation",
         "orthogonal",
         "low_rank",
+        "affine_scaled",
         "affine",
         "conv3",
         "conv5",

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from stitchtui.spec.families import FAMILIES, includes, ladder_families
 from stitchtui.spec.shapes import Misfit
-from stitchtui.stitching.closed_forms import AffineMap, Moments, affine_map, fit_direct, least_squares, residual
+from stitchtui.stitching.closed_forms import (
+    MOST_GAIN,
+    AffineMap,
+    Moments,
+    affine_map,
+    fit_direct,
+    least_squares,
+    residual,
+)
 
 CHANNELS, SEEDS = st.integers(1, 5), st.integers(0, 10_000)
 
@@ -276,3 +284,36 @@ def test_a_maps_statistics_are_those_of_what_it_computes() -> None:
     torch.testing.assert_close(found.mean_out, y.mean(0))
     torch.testing.assert_close(found.variance_out, y.var(0, correction=0))
     torch.testing.assert_close(found.variance_in, x.var(0, correction=0))
+
+
+@given(st.integers(2, 4), st.integers(2, 4), SEEDS)
+@settings(max_examples=20)
+def test_scaled_least_squares_is_the_nearest_map_that_writes_with_the_tops_variance(
+    bottom: int, top: int, seed: int
+) -> None:
+    x, y = correlated(60, bottom, top, seed)
+    m = moments_of(x, y)
+    found = fit_direct("affine_scaled", m, ridge=0)
+    written = x @ found.weight.T + found.bias
+    assert torch.allclose(written.mean(0), y.mean(0))
+    capped = fit_direct("affine", m, ridge=0).variance_out < m.variance_y / MOST_GAIN**2
+    assert torch.allclose(written.var(0, correction=0)[~capped], y.var(0, correction=0)[~capped])
+    others = torch.randn(200, top, bottom, generator=torch.Generator().manual_seed(seed)).double()
+    others = torch.cat([others, found.weight + 0.01 * others])
+    written = (x - x.mean(0)) @ others.mT  # [maps, rows, top channels]
+    written = written * (m.variance_y / written.var(1, correction=0))[:, None].sqrt() + y.mean(0)
+    errors, least = (written - y).square().mean(1), (x @ found.weight.T + found.bias - y).square().mean(0)
+    assert bool((errors >= least - 1e-9)[:, ~capped].all())
+
+
+def test_scaled_least_squares_amplifies_no_noise_and_writes_what_does_not_vary_as_it_is() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, noise = (torch.randn(4000, 3, generator=generator).double() for _ in range(2))
+    y = torch.stack([noise[:, 0], torch.full((4000,), 2.0), x[:, 0] * 5 + 1], 1)
+    m = moments_of(x, y)
+    found = fit_direct("affine_scaled", m, ridge=0)
+    assert float(found.variance_out[0]) <= MOST_GAIN**2 * float(fit_direct("affine", m, ridge=0).variance_out[0]) + 1e-9
+    assert float(found.variance_out[0]) < 0.5 * float(m.variance_y[0])
+    assert torch.allclose(found.mean_out, m.mean_y)
+    assert float(found.variance_out[1]) == pytest.approx(0, abs=1e-9)
+    assert torch.allclose(found.weight[2], torch.tensor([5.0, 0, 0]).double(), atol=1e-6)
