@@ -1,5 +1,6 @@
 """What all tests share: no test touches the user's own cache, runs or settings, or keeps more than one core busy."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,13 @@ settings.load_profile("build" if os.environ.get("CI") else "by hand")
 # Before anything imports torch, and inherited by workers: small tensors gain nothing from a second thread, and two
 # processes that each want every core wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what was imported and collected, millions of objects that stay to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(autouse=True)

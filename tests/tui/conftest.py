@@ -28,12 +28,16 @@ class Mute:
         return {"dropped": True}
 
 
+async def at_once(min_sleep=0.0, max_sleep=0.0):
+    """In place of Textual's wait until the process hardly computes."""
+
+
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """Each key waits for what the one before has set off, and no notification goes before it was seen.
 
-    Textual's Pilot presses the next key once the process hardly computes; where another process has the core, that is
-    also so while everything is still to be done.
+    Textual's Pilot presses the next key once the process hardly computes: where nothing else has the core that takes
+    40 ms a key, and where another process has it, that is also so while everything is still to be done.
     """
     press = Pilot.press
 
@@ -43,5 +47,6 @@ def patience(monkeypatch):
             await settled(self)
 
     monkeypatch.setattr(Pilot, "press", one_by_one)
+    monkeypatch.setattr("textual.app.wait_for_idle", at_once)
     monkeypatch.setattr(App, "NOTIFICATION_TIMEOUT", 600)
     monkeypatch.setattr("stitchtui.tui.app.Inspection", Mute)

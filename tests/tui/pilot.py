@@ -41,11 +41,12 @@ LEVELS = {"": 1.0, "self_stitch": 0.1, "identity": 40.0, "random_bottom": 15.0}
 
 LONG = 60.0  # seconds; only a test that fails waits so long, and a busy machine is no failure
 _HOPS = 8  # a message from the deepest widget, passed on from parent to parent, has reached the app by then
+_QUIET = 3  # so often in a row nothing is found in any queue, and nothing is passed on any more
 
 
 async def wait_for(pilot, predicate, message, seconds=LONG):
     """Wait until `predicate()` holds; fails with `message` and what the screen shows."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.01
     while True:
         try:
             if predicate():
@@ -55,7 +56,8 @@ async def wait_for(pilot, predicate, message, seconds=LONG):
                 raise
         if time.monotonic() > end:
             raise AssertionError(f"never happened: {message}\n{screen_text(pilot.app)}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
+        pause = min(1.2 * pause, 0.2)  # whoever is waited for that long has better use for the processor
 
 
 async def settled(pilot):
@@ -68,8 +70,9 @@ async def settled(pilot):
         while pilot.app.is_running and not handed_on.done():
             await asyncio.sleep(0.001)
         handed_on.cancel()
+    quiet = 0
     for _ in range(_HOPS):
-        if not (pilot.app.is_running and pilot.app.screen_stack):
+        if quiet == _QUIET or not (pilot.app.is_running and pilot.app.screen_stack):
             return
         asked = {}
         for node in (pilot.app, *pilot.app.screen.walk_children(with_self=True)):
@@ -81,6 +84,7 @@ async def settled(pilot):
         while any(not said.is_set() and node.is_attached for node, said in asked.items()):
             assert time.monotonic() < end, "the app doesn't answer"
             await asyncio.sleep(0.001)
+        quiet = 0 if any(node.message_queue_size for node in asked) else quiet + 1
 
 
 async def wait_for_text(pilot, text, seconds=LONG):
