@@ -10,8 +10,10 @@ from stitchtui.execute.network_facts import NetworkQuestion
 from stitchtui.networks.obtain import from_name
 
 NAMES = [
-    "resnet20", "vit", "digits_cnn", "torchvision:resnet18", "torchvision:efficientnet_b0",
-    "torchvision:regnet_y_400mf", pytest.param("torchvision:vit_b_32", marks=pytest.mark.slow),
+    "resnet20", "vit", "digits_cnn", "torchvision:resnet18", *(
+        pytest.param(f"torchvision:{name}", marks=pytest.mark.slow)
+        for name in ("efficientnet_b0", "regnet_y_400mf", "vit_b_32")
+    ),
 ]  # fmt: skip
 
 

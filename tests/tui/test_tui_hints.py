@@ -1,7 +1,7 @@
 """The last line of every screen: it fits the narrowest terminal, and `?` and `q` are never cut off."""
 
 import pytest
-from pilot import make_run, screen_text, wait_for, wait_for_text
+from pilot import make_run, screen_text, settled, wait_for, wait_for_text
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.tui.app import StitchApp
@@ -28,6 +28,9 @@ OVER_OTHERS = {
 }
 
 
+SIZES = [(60, 20), (66, 16)]
+
+
 def last_line(pilot):
     return screen_text(pilot.app).splitlines()[-1]
 
@@ -38,26 +41,28 @@ def runs():
         make_run(runs_directory(), f"2026010{day}-000000-run{day}")
 
 
-@pytest.mark.parametrize("size", [(60, 20), (66, 16)])
 @pytest.mark.parametrize("name", SCREENS)
-async def test_every_screen_ends_with_help_and_quit(name, size, runs):
+async def test_every_screen_ends_with_help_and_quit(name, runs):
     keys, text, own = SCREENS[name]
-    async with StitchApp().run_test(size=size) as pilot:
+    async with StitchApp().run_test(size=SIZES[0]) as pilot:
         await wait_for_text(pilot, "a > b at stem")
         await pilot.press(*keys.split())
-        await wait_for_text(pilot, text)
-        hints = pilot.app.screen.query_one(Hints).hints()
-        assert [hint.words for hint in hints[-2:]] == ["help", "quit"]
-        assert own in [hint.words for hint in hints[:-2]]
-        assert sum(hint.width for hint in hints) <= size[0]
-        await wait_for(pilot, lambda: last_line(pilot).endswith("? help  q quit"), "they are on the screen")
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            await wait_for(pilot, lambda size=size: pilot.app.screen.size == size, f"the screen is {size}")
+            await settled(pilot)
+            await wait_for_text(pilot, text)
+            hints = pilot.app.screen.query_one(Hints).hints()
+            assert [hint.words for hint in hints[-2:]] == ["help", "quit"]
+            assert own in [hint.words for hint in hints[:-2]]
+            assert sum(hint.width for hint in hints) <= size[0]
+            await wait_for(pilot, lambda: last_line(pilot).endswith("? help  q quit"), "they are on the screen")
 
 
-@pytest.mark.parametrize("size", [(60, 20), (66, 16)])
 @pytest.mark.parametrize("name", OVER_OTHERS)
-async def test_what_lies_over_a_screen_ends_with_its_own_keys(name, size, runs):
+async def test_what_lies_over_a_screen_ends_with_its_own_keys(name, runs):
     keys, text, own = OVER_OTHERS[name]
-    async with StitchApp().run_test(size=size) as pilot:
+    async with StitchApp().run_test(size=(60, 20)) as pilot:
         await wait_for_text(pilot, "a > b at stem")
         await pilot.press(*keys.split())
         await wait_for_text(pilot, text)

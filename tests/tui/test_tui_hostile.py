@@ -7,7 +7,17 @@ import time
 from pathlib import Path
 
 import pytest
-from pilot import Terminal, make_experiment, make_run, runs_read, screen_strips, screen_text, wait_for, wait_for_text
+from pilot import (
+    Terminal,
+    make_experiment,
+    make_run,
+    runs_read,
+    screen_strips,
+    screen_text,
+    settled,
+    wait_for,
+    wait_for_text,
+)
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run import control
@@ -89,17 +99,22 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("place", PLACES)
-async def test_hostile_names_are_shown_as_plain_text(hostile, place, size):
+async def test_hostile_names_are_shown_as_plain_text(hostile, place):
     keys, shown = PLACES[place]
     app = StitchApp(hostile)
-    async with app.run_test(size=size, notifications=True) as pilot:
+    small, large = SIZES
+    async with app.run_test(size=large, notifications=True) as pilot:
         await wait_for(pilot, lambda: app.watched.state.status == "done", "the run is read")
         for key in keys.split():
             await pilot.press(key)
             await drawn(pilot)
             assert inert(app)
+        await wait_for_text(pilot, shown)
+        assert inert(app)
+        await pilot.resize_terminal(*small)
+        await wait_for(pilot, lambda: app.screen.size == small, "the screen is small")
+        await settled(pilot)
         await wait_for_text(pilot, shown)
         assert inert(app)
 
