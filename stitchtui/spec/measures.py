@@ -146,7 +146,7 @@ START_PENALTY = Measure(
 START_SCALED = Measure(
     "start_scaled",
     "1 where start best was least squares at the top's variance, 0 where it was least squares as it is",
-    count=True,
+    line=Line("scaled start", "{:.0%} of the starts are at the top's variance", place=3),
 )
 DIRECT_PENALTY = Measure(
     "direct_penalty",
@@ -309,7 +309,7 @@ MEASURES = Registry(
     (
         *(ERROR, LOSS, BOTTOM_ERROR, TOP_ERROR, IMAGES, PENALTY, VERSUS_BOTTOM, START_PENALTY, DIRECT_PENALTY),
         *(AGREEMENT, JS_DISTANCE, CKA, PROCRUSTES, CCA, CCA_BY_CHANCE, ACTIVATION_GAP, OOD, OOD_RATIO),
-        *(STITCH_PARAMETERS, STITCH_RANK, STITCH_EFFECTIVE_RANK, STITCH_SPARSITY, STEPS, CHOSEN_STEP),
+        *(STITCH_PARAMETERS, STITCH_RANK, STITCH_EFFECTIVE_RANK, STITCH_SPARSITY, START_SCALED, STEPS, CHOSEN_STEP),
         *(HELD_OUT_LOSS, HELD_OUT_ACCURACY, SECONDS),
     ),
 )

@@ -8,7 +8,16 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
 from stitchtui.spec.controls import column_of, control_named
 from stitchtui.spec.experiment import Experiment, NetworkSpec, PairSpec, Request, StitchSpec
-from stitchtui.spec.families import AFFINE, ALL_RUNGS, FAMILIES, IDENTITY, LEAST_SQUARES, ladder_families, start_family
+from stitchtui.spec.families import (
+    AFFINE,
+    AFFINE_SCALED,
+    ALL_RUNGS,
+    FAMILIES,
+    IDENTITY,
+    LEAST_SQUARES,
+    ladder_families,
+    start_family,
+)
 from stitchtui.spec.network_seeds import in_every_seed
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.training_order import training_order
@@ -166,7 +175,7 @@ class _Pair:
 
     def _of_family(self, ends: tuple[str, str], control: str, family: str) -> Iterator[Task]:
         trains = OBJECTIVES[self.stitch.objective].trains and FAMILIES[family].trainable
-        small = trains and self.stitch.start == AFFINE.name
+        small = trains and self.stitch.start in (AFFINE.name, AFFINE_SCALED.name)
         matched = start_family(family, AFFINE.name if small else LEAST_SQUARES)
         direct = self._direct(ends, control, matched)
         if FAMILIES[family].changes_nothing:

@@ -81,6 +81,7 @@ def test_a_kernel_that_starts_from_the_affine_map_needs_no_least_squares_of_its_
     own = ("conv9", "direct", "least_squares")
     assert planned() == [own, ("conv9", "task", "best")]
     assert planned(start="affine") == [("affine", *own[1:]), ("conv9", "task", "affine")]
+    assert planned(start="affine_scaled") == [("affine", *own[1:]), ("conv9", "task", "affine_scaled")]
     assert planned(start="affine", objective="direct") == [own]
 
 

@@ -298,6 +298,11 @@ def test_scaled_least_squares_is_the_nearest_map_that_writes_with_the_tops_varia
     assert torch.allclose(written.mean(0), y.mean(0))
     capped = fit_direct("affine", m, ridge=0).variance_out < m.variance_y / MOST_GAIN**2
     assert torch.allclose(written.var(0, correction=0)[~capped], y.var(0, correction=0)[~capped])
+    mixed = moments_of(x, x @ torch.randn(bottom, top, generator=torch.Generator().manual_seed(seed)).double() + 1)
+    same, plain = (fit_direct(family, mixed, ridge=0) for family in ("affine_scaled", "affine"))
+    assert torch.allclose(same.weight, plain.weight, atol=1e-6)
+    larger = fit_direct("affine_scaled", moments_of(x, 7 * y), ridge=0)
+    assert torch.allclose(larger.weight, 7 * found.weight)
     others = torch.randn(200, top, bottom, generator=torch.Generator().manual_seed(seed)).double()
     others = torch.cat([others, found.weight + 0.01 * others])
     written = (x - x.mean(0)) @ others.mT  # [maps, rows, top channels]
