@@ -1,18 +1,29 @@
 """A run's claims for its reader: each sentence with its verdict and the numbers that decide it."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from stitchtui.report.rules import by_earlier
 from stitchtui.report.wording import printable
 from stitchtui.run.state import RunState
 from stitchtui.stats.judgement import Judged
 
-CLAIMS_HOW = (
+_NUMBERS = (
     "judged on 95 % intervals: of each number, or of the difference of two, on the same test images where both are of"
-    " one top; what one cut of several decides, for all of them together (max-T). The verdict that counts is adjusted"
-    " for the number of claims (Holm); that of a claim alone is named where it differs. Undecided: it may be either, or"
-    " a number is missing"
+    " one top"
 )
+_HOW = {
+    1: f"{_NUMBERS}; each comparison by itself",
+    2: f"{_NUMBERS}; what one cut of several decides, for all of them together (max-T). The verdict that counts is"
+    " adjusted for the number of claims (Holm); that of a claim alone is named where it differs",
+}
+"""How claims were judged, by the version of the rules."""
+
+
+def claims_how(found: Sequence[Judged]) -> str:
+    """How claims, one or more, were judged."""
+    how = _HOW.get(found[0].rules, "judged by the rules of another version")
+    return f"{how}. Undecided: it may be either, or a number is missing"
 
 
 def claims(state: RunState) -> list[Judged]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from stitchtui.base.text import duration
 from stitchtui.report import figures
-from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished, verdict_words
+from stitchtui.report.claim_lines import claims, claims_how, unfinished, verdict_words
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
 from stitchtui.report.origin import Origin
@@ -96,7 +96,6 @@ def environment() -> Environment:
         "signs": _signs,
     }
     found.globals["shades"] = _shades
-    found.globals["claims_how"] = CLAIMS_HOW[:1].upper() + CLAIMS_HOW[1:]
     return found
 
 
@@ -162,7 +161,9 @@ def _about(state: RunState) -> str:
 
 
 def _judged(state: RunState) -> dict[str, object]:
-    return {"claims": claims(state), "unfinished": unfinished(state)}
+    found = claims(state)
+    how = claims_how(found) if found else ""
+    return {"claims": found, "how": how[:1].upper() + how[1:], "unfinished": unfinished(state)}
 
 
 def _depth(state: RunState) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from stitchtui.report.claim_lines import CLAIMS_HOW, claims, verdict_words
+from stitchtui.report.claim_lines import claims, claims_how, verdict_words
 from stitchtui.report.details import details, meanings
 from stitchtui.report.readings import reading_lines, unmeasured_lines
 from stitchtui.report.rules import rules_lines
@@ -104,7 +104,7 @@ def _claims(state: RunState) -> Iterable[str]:
     rows = ([escaped(one.sentence), escaped(one.source), verdict_words(one), escaped(one.reason)] for one in found)
     yield from table(["claim", "from", "verdict", "by"], rows, texts=4)
     yield ""
-    yield f"Claims: {CLAIMS_HOW}."
+    yield f"Claims: {claims_how(found)}."
 
 
 def side_by_side_text(found: SideBySide) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
 from stitchtui.base.text import duration
-from stitchtui.report.claim_lines import CLAIMS_HOW, claim_lines, claims
+from stitchtui.report.claim_lines import claim_lines, claims, claims_how
 from stitchtui.report.harm import warnings
 from stitchtui.report.readings import reading_lines, unmeasured_lines
 from stitchtui.report.references import beside, likeness
@@ -61,8 +61,8 @@ def summary_lines(state: RunState, *, condition: str | None = None, about: Colle
         "end points": _end_points(state),
         "controls": _beware(state),
         "failed": _failed(state),
-        "claims": claim_lines(state),
-        "how judged": [f"claims: {CLAIMS_HOW}"] if claims(state) else [],
+        "claims": _claims(state),
+        "how judged": _how_judged(state),
         "rules": rules_lines(state),
         "reused": _reused(state),
         "checks": _checks(state),
@@ -227,6 +227,15 @@ def _failed(state: RunState) -> Iterable[str]:
             reasons.setdefault(cell.reason or "no reason given", []).append(f"{cell.task} at {cell.cut}")
     for reason, places in reasons.items():
         yield f"failed: {counted(len(places), 'cell')}, {reason} ({listed(places)})"
+
+
+def _claims(state: RunState) -> Iterable[str]:
+    yield from claim_lines(state)  # only where it is asked for: judging many comparisons takes a while
+
+
+def _how_judged(state: RunState) -> Iterable[str]:
+    if found := claims(state):
+        yield f"claims: {claims_how(found)}"
 
 
 def _reused(state: RunState) -> Iterable[str]:

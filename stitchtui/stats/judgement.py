@@ -39,8 +39,8 @@ class Judged:
     numbers: tuple[dict[str, Any], ...] = ()  # of, cut, depth, value, low, high, perhaps by of what decided it
     rules: int = RULES  # the version that it was judged by
     raw: Verdict | None = None  # as if it were the only claim; None where nobody said it
-    p: float | None = None  # of the raw verdict's side, or of an open claim the lesser of both
-    adjusted_p: float | None = None  # by Holm
+    p: float | None = None  # of the raw verdict's side; an open claim has none
+    adjusted_p: float | None = None  # by Holm's procedure
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Finding:
     """What a statement comes to: the verdict with its p value, and out of how many parts which decided it."""
 
     verdict: Verdict
-    p: float  # of the verdict's side; of an open one the lesser of both
+    p: float | None  # of the verdict's side; of an open one None
     deciding: tuple[str, ...]  # each part that did, in words
     said: tuple[dict[str, Any], ...]  # the numbers in them
     total: int
@@ -218,7 +218,7 @@ def _together(family: Sequence[Comparison], side: Side) -> Joint:
     """The p values of one side, adjusted over those that can be wrong: a number without an interval is exact."""
     alone = {id(each): each.p(side) for each in family}
     made = [(each, each.interval) for each in family if each.interval is not None and each.interval.half_width]
-    if len(made) < 2:
+    if len(made) < 2 or min(alone.values()) > LEVEL:  # then nothing is decided, and how far off doesn't matter
         return alone
     intervals = [interval for _, interval in made]
     one = p_values(intervals, [each.limit for each, _ in made])
@@ -284,7 +284,7 @@ def find(statement: Joined) -> Finding:
     parts = [part for part in whole.parts if not part.excused]
     deciding = _closest_first(statement, [part for part in parts if part.verdict == whole.verdict])
     numbers = (number for part in deciding for each in part.comparisons for number in each.numbers)
-    p = min(p_of(statement, side) for side in _SIDES)
+    p = None if whole.verdict == "undecided" else p_of(statement, whole.verdict)
     words = tuple(_words(statement, part) for part in deciding)
     return Finding(whole.verdict, p, words, tuple(numbers), len(parts), statement.how == "some")
 
@@ -299,8 +299,8 @@ def _words(statement: Joined, part: _Weighed) -> str:
 def holm(claims: Sequence[Judged]) -> list[Judged]:
     """Judge claims of one experiment together: the verdicts that stand when each may be wrong, by Holm's procedure.
 
-    The k-th smallest of m p values is multiplied by m - k + 1 (Scandinavian Journal of Statistics 6, 1979), an open
-    claim's too, and one that the run can't answer counts as a test with a p value of 1. A claim is confirmed or
+    The k-th smallest of m p values is multiplied by m - k + 1 (Holm, Scandinavian Journal of Statistics 6, 1979). A
+    claim that is open, or that the run can't answer yet, counts as a test whose p value is 1. A claim is confirmed or
     rejected, never both, so that two-sided as it is it counts once; that the procedure then keeps its level for wrong
     verdicts of either side is proved for independent claims (Shaffer, Annals of Statistics 8, 1980).
     """
@@ -310,7 +310,7 @@ def holm(claims: Sequence[Judged]) -> list[Judged]:
         claim = claims[place]
         least = max(least, min(1.0, _p(claim) * (len(claims) - before)))
         verdict = claim.raw if claim.raw and least <= LEVEL else "undecided"
-        found[place] = replace(claim, verdict=verdict, adjusted_p=least)
+        found[place] = replace(claim, verdict=verdict, adjusted_p=None if claim.p is None else least)
     return found
 
 

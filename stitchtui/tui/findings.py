@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from stitchtui.report.claim_lines import CLAIMS_HOW, claims, unfinished, verdict_words
+from stitchtui.report.claim_lines import claims, claims_how, unfinished, verdict_words
 from stitchtui.report.summary import TOPICS, Topic, summary_lines
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState
@@ -44,7 +44,7 @@ def _claims(state: RunState, ascii: bool) -> Iterator[tuple[str, str]]:
         yield f"   {_MARKS[claim.verdict][ascii]} {so_far}{verdict_words(claim)}", "bold"
         yield printable(f"   {claim.reason}"), "dim"
     if found:
-        yield CLAIMS_HOW, "dim"
+        yield claims_how(found), "dim"
 
 
 def _hanging(text: str, width: int, style: str) -> list[Text]:
