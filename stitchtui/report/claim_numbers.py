@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stitchtui.report.depths import depths
-from stitchtui.run.pairable import pairable
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.claims import ClaimSpec, ColumnSpec, CutRange, Measure
 from stitchtui.spec.controls import column_of as planned_column
@@ -117,8 +116,7 @@ def _number(state: RunState, column: Column, cut: str, measure: Measure, note: s
         # of all test images, so that it has an interval over network seeds only
         return _sound(cut, over_seeds(known) if len(known) == len(found) else None, measure)
     interval = summary.versus_bottom if measure == VERSUS_BOTTOM.name else summary.penalty
-    answer = interval and pairable(interval, state, column, cut, measure=measure)
-    return _sound(cut, answer, measure, note)
+    return _sound(cut, interval, measure, note)
 
 
 def _sound(cut: str, interval: Interval | None, measure: str, note: str = "") -> Number:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from stitchtui.report.settings_diff import settings_diff
 from stitchtui.report.table import Entry, Heading, Table, connected_from, heading
 from stitchtui.report.wording import bounds, column_name, counted, listed, points
-from stitchtui.run.pairable import penalty_of
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.paired_difference import difference_of
 from stitchtui.stats.penalty import Interval
@@ -63,7 +62,7 @@ def _verdict(state: RunState, column: Column) -> str:
 
 def _entry(first: RunState, second: RunState, pair: Pairing, cut: str) -> Entry:
     """One cell: the difference with half of its interval, or which run has a number; both in its note."""
-    one, other = penalty_of(first, pair.first, cut), penalty_of(second, pair.second, cut)
+    one, other = first.summary(pair.first, cut).penalty, second.summary(pair.second, cut).penalty
     less = between(one, other)
     said = [f"{name} {'not measured' if i is None else bounds(i)}" for name, i in (("first", one), ("second", other))]
     if less is not None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from stitchtui.report.wording import column_name
-from stitchtui.run.pairable import pairable, penalty_of
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS, Control, column_of
@@ -115,16 +114,17 @@ def _cross(state: RunState, column: Column) -> Column | None:
 
 def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[str, Column | None]) -> CutEvidence:
     cut, row = place
-    penalty, found = penalty_of(state, column, row), state.summary(column, row)
-    assert penalty is not None
-    controls = {name: penalty_of(state, c, row) if c else None for name, c in beside.items()}
+    found = state.summary(column, row)
+    assert found.penalty is not None
+    controls = {name: state.summary(c, row).penalty if c else None for name, c in beside.items()}
     value, low, high = (found.measures.get(name) for name in (OOD.name, *OOD.ends))
     outlying = None if value is None or low is None or high is None else Interval(value, low, high)
     ranks = _low_rank(state, column, row)
-    direct = found.direct and pairable(found.direct, state, column, row, direct=True)
     longer = _longer(state, column)
-    more = penalty_of(state, longer, row) if longer else None
-    return CutEvidence(cut, penalty, direct=direct, longer=more, low_rank=ranks, outlying=outlying, **controls)
+    more = state.summary(longer, row).penalty if longer else None
+    return CutEvidence(
+        cut, found.penalty, direct=found.direct, longer=more, low_rank=ranks, outlying=outlying, **controls
+    )
 
 
 def _longer(state: RunState, column: Column) -> Column | None:
@@ -146,7 +146,7 @@ def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:
     for other in state.crosses() if column.cross else state.columns():
         family = FAMILIES.get(other.family)
         if (other.control, other.bottom, other.top, other.objective) == wanted and family and family.takes_rank:
-            penalty, rank = penalty_of(state, other, row), state.summary(other, row).measures.get(STITCH_RANK.name)
+            penalty, rank = state.summary(other, row).penalty, state.summary(other, row).measures.get(STITCH_RANK.name)
             if penalty is not None and rank is not None:
                 found[int(rank)] = penalty
     return found
@@ -159,7 +159,7 @@ def _off_diagonal(state: RunState, grid: Column, cuts: list[str]) -> list[OffDia
     found = []
     for low in cross.bottom_cuts:
         for high in cross.top_cuts:
-            penalty = penalty_of(state, grid, row_name(low, high))
+            penalty = state.summary(grid, row_name(low, high)).penalty
             if penalty is not None and low in place and high in cuts and (low, high) not in cross.diagonal:
                 found.append(OffDiagonal(place[low], cuts.index(high), penalty))
     return found

@@ -7,7 +7,6 @@ from stitchtui.report import difference
 from stitchtui.report.claim_lines import claims
 from stitchtui.report.table import Entry, Heading, Table, connected_from, verdict
 from stitchtui.report.wording import column_name, listed, points, run_name
-from stitchtui.run.pairable import penalty_of
 from stitchtui.run.state import Column, RunState
 from stitchtui.stats.penalty import Interval
 
@@ -80,7 +79,7 @@ def _table(states: Sequence[RunState], columns: Sequence[Column | None]) -> Tabl
 
 def _penalties(state: RunState, column: Column) -> dict[str, Interval | None]:
     cuts = {cut for task in column.task_ids if task in state.tasks for cut in state.tasks[task].cuts}
-    return {cut: penalty_of(state, column, cut) for cut in cuts}
+    return {cut: state.summary(column, cut).penalty for cut in cuts}
 
 
 def _row(values: Sequence[Interval | None], compared: bool) -> Iterator[Entry]:

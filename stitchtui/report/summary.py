@@ -1,8 +1,10 @@
 """What the grid's numbers mean and rest on, in sentences: networks, verdicts, end points, failures, checks, reuse."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable
+from statistics import fmean
 from typing import Literal, get_args
 
 from stitchtui.base.text import duration
@@ -12,6 +14,7 @@ from stitchtui.report.readings import reading_lines, unmeasured_lines
 from stitchtui.report.references import beside, likeness
 from stitchtui.report.rules import called_by, rules_lines
 from stitchtui.report.wording import (
+    above_alone,
     bounds,
     column_name,
     counted,
@@ -30,7 +33,7 @@ from stitchtui.spec.curves import Curve
 from stitchtui.spec.measures import CKA
 
 Topic = Literal[
-    "run", "device", "data", "networks", "reading", "verdicts", "empty", "paper", "readings", "unmeasured",
+    "run", "device", "data", "networks", "reading", "verdicts", "seeds", "empty", "paper", "readings", "unmeasured",
     "end points", "controls", "failed", "claims", "how judged", "rules", "reused", "checks", "failed checks",
     "passed checks", "warnings",
 ]  # fmt: skip
@@ -54,6 +57,7 @@ def summary_lines(state: RunState, *, condition: str | None = None, about: Colle
         "networks": _networks(state),
         "reading": _reading(state),
         "verdicts": _verdicts(state),
+        "seeds": _seeds(state),
         "empty": _empty(state),
         "paper": paper_lines(state),
         "readings": reading_lines(state),
@@ -142,7 +146,23 @@ def _verdicts(state: RunState) -> Iterable[str]:
         by = " by direct matching" if column.by_direct else ""
         star, too = state.connected_from(column), " and" if verdict == "connected" else ", connected"
         since = "" if star is None else f"{too} at any margin from {margin(star, state.epsilon)} points on"
-        yield f"{column_name(column)}: {found}{by}{since}{_largest(state, column)}"
+        yield f"{column_name(column)}: {found}{by}{since}{above_alone(state, column)}{_largest(state, column)}"
+
+
+def _seeds(state: RunState) -> Iterable[str]:
+    """How far the seeds of each pair lie apart, over its cuts, and how far seeds would that are all as good."""
+    for column in state.columns():
+        rows = [] if column.control else [state.summary(column, cut) for cut in state.cuts()]
+        known = [row for row in rows if row.spread is not None and row.spread_by_images is not None]
+        if known:
+            spread, by_images = (
+                math.sqrt(fmean(value**2 for value in values))
+                for values in zip(*((row.spread or 0.0, row.spread_by_images or 0.0) for row in known), strict=True)
+            )
+            yield (
+                f"{column_name(column)}: seeds differ by {spread:.2f} points (sd, over the cuts); so many test images "
+                f"alone make it {by_images:.2f} where all seeds are as good"
+            )
 
 
 def _empty(state: RunState) -> Iterable[str]:

@@ -58,6 +58,12 @@ def margin(epsilon_star: float, epsilon: float) -> str:
     return f"{rounded:.{decimals}f}"
 
 
+def above_alone(state: RunState, column: Column) -> str:
+    """Of an undecided pair `; above 3 at conv1 taken alone` where a cut's own interval lies so, else nothing."""
+    cuts = state.above_alone(column)
+    return f"; above {state.epsilon:g} at {listed(cuts, 3)} taken alone" if cuts else ""
+
+
 def column_name(column: Column) -> str:
     """A column as a sentence names it, unescaped: `a > b`, `b > b (self-stitch)`, `random(a) > b`."""
     control = control_named(column.control)

@@ -7,14 +7,16 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from statistics import fmean
 
-from stitchtui.run.records import Cell, Column, InSeed, NetworkState, Status, Summary, TaskState
+from stitchtui.run.pairable import Measured
+from stitchtui.run.records import Column, InSeed, NetworkState, Status, Summary, TaskState
 from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import AFFINE, FAMILIES
-from stitchtui.spec.measures import PENALTY, VERSUS_BOTTOM, Measure
+from stitchtui.spec.measures import PENALTY, VERSUS_BOTTOM
 from stitchtui.spec.objectives import DIRECT
-from stitchtui.stats.penalty import Interval, Verdict, connectivity, epsilon_star, over_seeds, standard_deviation
-
-Cells = Mapping[tuple[str, str], Cell]
+from stitchtui.stats.connectivity import connectivity, epsilon_star
+from stitchtui.stats.paired_difference import answers_of, over, spread_by_images
+from stitchtui.stats.penalty import Interval, Verdict, side, standard_deviation
+from stitchtui.stats.simultaneous import simultaneous
 
 
 def columns(tasks: Iterable[TaskState], firsts: Mapping[str, str], cross: bool = False) -> list[Column]:
@@ -147,34 +149,36 @@ def _by_depth(before: "TopologicalSorter[str]", depth: Mapping[str, float]) -> l
     return merged
 
 
-def summary(column: Column, cut: str, cells: Cells) -> Summary:
+def summary(column: Column, cut: str, measured: Measured) -> Summary:
     """One row of `column` over its seeds; where one failed there is no penalty: the rest would flatter it."""
-    return pooled(summaries(column, cut, cells))
+    return pooled(summaries(column, cut, measured))
 
 
-def summaries(column: Column, cut: str, cells: Cells) -> list[Summary]:
+def summaries(column: Column, cut: str, measured: Measured) -> list[Summary]:
     """One row of `column` in each network seed, over its stitch seeds."""
-    return [_summary(each, cut, cells) for each in column.in_seeds]
+    return [_summary(column, each, cut, measured) for each in column.in_seeds]
 
 
-def _summary(column: InSeed, cut: str, cells: Cells) -> Summary:
-    mine = [cells.get((task, cut)) for task in column.task_ids]
+def _summary(column: Column, seed: InSeed, cut: str, measured: Measured) -> Summary:
+    mine = [measured.cells.get((task, cut)) for task in seed.task_ids]
     done = [cell for cell in mine if cell is not None and cell.status == "finished"]
     failed = next((cell for cell in mine if cell is not None and cell.status == "failed"), None)
-    direct_cell = cells.get((column.direct_task, cut)) if column.direct_task else None
-    measured = [] if failed else done
-    penalties = [interval.value for cell in measured if (interval := cell.interval())]
+    beside = measured.cells.get((seed.direct_task, cut)) if seed.direct_task else None
+    direct = [beside] if beside and beside.status == "finished" else []
+    counted = [] if failed else done
+    penalty = measured.number(counted, PENALTY, column, seed)
     return Summary(
         cut,
         _joint_status([cell.status if cell else "pending" for cell in mine]),
-        penalty=_combined(measured, PENALTY),
-        versus_bottom=_combined(measured, VERSUS_BOTTOM),
-        direct=direct_cell.interval() if direct_cell and direct_cell.status == "finished" else None,
+        penalty=penalty,
+        versus_bottom=measured.number(counted, VERSUS_BOTTOM, column, seed),
+        direct=measured.number(direct, PENALTY, column, seed),
         seeds=len(done),
-        spread=standard_deviation(penalties) if len(penalties) >= 2 else None,
+        spread=_spread([interval for cell in counted if (interval := cell.interval())]),
+        spread_by_images=spread_by_images(penalty) if penalty else None,
         reused=bool(done) and all(cell.reused_from is not None for cell in done),
         reason=failed.reason if failed else None,
-        measures=_mean_values(cell.measures for cell in measured),
+        measures=_mean_values(cell.measures for cell in counted),
     )
 
 
@@ -183,28 +187,33 @@ def pooled(rows: Sequence[Summary]) -> Summary:
     if len(rows) == 1:
         return rows[0]
     status = _joint_status(row.status for row in rows)
-    measured = [] if status == "failed" else [row for row in rows if row.penalty is not None]
-    penalties = [row.penalty.value for row in measured if row.penalty]
+    counted = [] if status == "failed" else [row for row in rows if row.penalty is not None]
     done = [row for row in rows if row.seeds]
+    penalty = _over(row.penalty for row in counted)
     return Summary(
         rows[0].cut,
         status,
-        penalty=_over(row.penalty for row in measured),
-        versus_bottom=_over(row.versus_bottom for row in measured),
+        penalty=penalty,
+        versus_bottom=_over(row.versus_bottom for row in counted),
         direct=_over(row.direct for row in rows),
         seeds=sum(row.seeds for row in rows),
-        spread=standard_deviation(penalties) if len(penalties) >= 2 else None,
+        spread=_spread([row.penalty for row in counted if row.penalty]),
+        spread_by_images=spread_by_images(penalty) if penalty else None,
         reused=bool(done) and all(row.reused for row in done),
         reason=next((row.reason for row in rows if row.reason), None),
-        measures=_mean_values(row.measures for row in measured),
+        measures=_mean_values(row.measures for row in counted),
     )
 
 
 def _over(intervals: Iterable[Interval | None]) -> Interval | None:
-    """Over the seeds that are in; None where one of them has no such number."""
+    """Over the network seeds that are in; None where one of them has no such number."""
     found = list(intervals)
     known = [interval for interval in found if interval is not None]
-    return over_seeds(known) if known and len(known) == len(found) else None
+    return over(known, answers_of(known)) if known and len(known) == len(found) else None
+
+
+def _spread(intervals: Sequence[Interval]) -> float | None:
+    return standard_deviation([interval.value for interval in intervals]) if len(intervals) > 1 else None
 
 
 def _joint_status(found: Iterable[Status]) -> Status:
@@ -216,11 +225,6 @@ def _joint_status(found: Iterable[Status]) -> Status:
     return "running" if "running" in statuses else "pending"
 
 
-def _combined(cells: list[Cell], measure: Measure) -> Interval | None:
-    intervals = [interval for cell in cells if (interval := cell.interval(measure))]
-    return over_seeds(intervals) if intervals else None
-
-
 def _mean_values(measures: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
     values: dict[str, list[float]] = {}
     for each in measures:
@@ -230,29 +234,45 @@ def _mean_values(measures: Iterable[Mapping[str, float | None]]) -> dict[str, fl
     return {name: fmean(many) for name, many in values.items()}
 
 
-def verdict(column: Column, tasks: Mapping[str, TaskState], cells: Cells, epsilon: float) -> Verdict | None:
-    """The connectivity of a pair; None for a control, for every cut with every cut, and until all is in.
-
-    Undecided when a cell is missing.
-    """
-    penalties = _judged(column, tasks, cells)
-    if penalties is None:
-        return None
-    known = [penalty for penalty in penalties if penalty]
-    return connectivity(known, epsilon) if len(known) == len(penalties) else "undecided"
+Judged = dict[str, Interval | None]
+"""What a pair's verdict is about: its penalty at each cut, None where a cell is missing."""
 
 
-def connected_from(column: Column, tasks: Mapping[str, TaskState], cells: Cells) -> float | None:
-    """The margin from which on a pair is connected; None where it has no verdict, or a cell is missing."""
-    penalties = _judged(column, tasks, cells) or []
-    known = [penalty for penalty in penalties if penalty]
-    return epsilon_star(known) if len(known) == len(penalties) else None
-
-
-def _judged(column: Column, tasks: Mapping[str, TaskState], cells: Cells) -> list[Interval | None] | None:
-    """What a pair's verdict is about, a cut after the other, None where a cell is missing; None without a verdict."""
+def judged(column: Column, tasks: Mapping[str, TaskState], measured: Measured) -> Judged | None:
+    """What a pair's verdict is about; None for a control, for every cut with every cut, and until all is in."""
     mine = [tasks[task] for task in column.task_ids if task in tasks]
     if column.control or column.cross or any(task.status not in ("finished", "failed") for task in mine):
         return None
-    rows_of = [summary(column, cut, cells) for cut in dict.fromkeys(cut for task in mine for cut in task.cuts)]
-    return [row.penalty if row.status == "finished" else None for row in rows_of]
+    rows_of = [summary(column, cut, measured) for cut in dict.fromkeys(cut for task in mine for cut in task.cuts)]
+    return {row.cut: row.penalty if row.status == "finished" else None for row in rows_of}
+
+
+def verdict(found: Judged | None, epsilon: float) -> Verdict | None:
+    """The connectivity of a pair; None where there is nothing to judge. Undecided when a cell is missing."""
+    if found is None:
+        return None
+    known = [penalty for penalty in found.values() if penalty]
+    return connectivity(known, epsilon) if len(known) == len(found) else "undecided"
+
+
+def above_alone(found: Judged | None, epsilon: float) -> list[str]:
+    """The cuts whose own intervals lie above epsilon though the pair is undecided: one of many may do so by chance."""
+    if verdict(found, epsilon) != "undecided" or found is None:
+        return []
+    return [cut for cut, penalty in found.items() if penalty and side(penalty, epsilon) == "above"]
+
+
+def connected_from(found: Judged | None) -> float | None:
+    """The margin from which on a pair is connected; None where there is nothing to judge, or a cell is missing."""
+    known = [penalty for penalty in (found or {}).values() if penalty]
+    return epsilon_star(known) if len(known) == len(found or {}) else None
+
+
+def band(column: Column, tasks: Mapping[str, TaskState], measured: Measured) -> dict[str, Interval]:
+    """The penalty at each cut of `column` that is in, with limits that hold at all of them together with 95 %.
+
+    A band over depth, to be drawn beside the single intervals; of controls, too, and while other cells are measured.
+    """
+    cuts = dict.fromkeys(cut for task in column.task_ids if task in tasks for cut in tasks[task].cuts)
+    known = {cut: penalty for cut in cuts if (penalty := summary(column, cut, measured).penalty)}
+    return dict(zip(known, simultaneous(list(known.values()), tails=2), strict=True))

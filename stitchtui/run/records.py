@@ -155,6 +155,7 @@ class Summary:
     direct: Interval | None = None  # what direct matching costs beside it: of the same bottom, top, control and cut
     seeds: int = 0  # seeds that are in
     spread: float | None = None  # standard deviation of the penalty over seeds, with at least two of them
+    spread_by_images: float | None = None  # the same if seeds were alike but for the test images that each errs on
     reused: bool = False
     reason: str | None = None
     measures: dict[str, float] = field(default_factory=dict)  # means over the seeds that are in

@@ -17,6 +17,7 @@ from stitchtui.run.about import About
 from stitchtui.run.cross import Cross, cross_of
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import Event, EventReader, read_events
+from stitchtui.run.pairable import Measured
 from stitchtui.run.progress import Progress
 from stitchtui.run.records import (
     Called,
@@ -32,7 +33,7 @@ from stitchtui.run.records import (
 )
 from stitchtui.spec.seed_names import first_names, said_in
 from stitchtui.stats.judgement import Judged
-from stitchtui.stats.penalty import Verdict
+from stitchtui.stats.penalty import Interval, Verdict
 
 __all__ = [
     "Cell",
@@ -141,11 +142,11 @@ class RunState:
 
     def summary(self, column: Column, cut: str) -> Summary:
         """What is known of one row of `column`, over its seeds."""
-        return grid.summary(column, cut, self.cells)
+        return grid.summary(column, cut, self._measured())
 
     def summaries(self, column: Column, cut: str) -> list[Summary]:
         """What is known of one row of `column` in each network seed, over its stitch seeds."""
-        return grid.summaries(column, cut, self.cells)
+        return grid.summaries(column, cut, self._measured())
 
     def errors(self, column: Column) -> tuple[float, float] | None:
         """The test errors of a column's bottom and top in percent, means over the network seeds; None if unknown."""
@@ -171,11 +172,25 @@ class RunState:
     def connected_from(self, column: Column) -> float | None:
         """Epsilon*: the margin from which on a pair is connected; None without a verdict or with a cell missing."""
         called = self.verdicts.get(column.task_ids)
-        return called.connected_from if called else grid.connected_from(column, self.tasks, self.cells)
+        return called.connected_from if called else grid.connected_from(self._judged(column))
+
+    def above_alone(self, column: Column) -> list[str]:
+        """The cuts whose own intervals lie above epsilon though the pair's verdict is undecided."""
+        return grid.above_alone(self._judged(column), self.epsilon) if self.verdict(column) == "undecided" else []
+
+    def band(self, column: Column) -> dict[str, Interval]:
+        """The penalty at each cut that is in, with limits that hold at all of them together with 95 %."""
+        return grid.band(column, self.tasks, self._measured())
 
     def verdict_now(self, column: Column) -> Verdict | None:
         """The verdict by the present rules, whatever the run's end called it."""
-        return grid.verdict(column, self.tasks, self.cells, self.epsilon)
+        return grid.verdict(self._judged(column), self.epsilon)
+
+    def _judged(self, column: Column) -> grid.Judged | None:
+        return grid.judged(column, self.tasks, self._measured())
+
+    def _measured(self) -> Measured:
+        return Measured(self.run, str((self.data or {}).get("digest") or ""), self.networks, self.cells)
 
     @classmethod
     def load(cls, path: Path) -> "RunState":
@@ -226,6 +241,9 @@ def _run_started(state: RunState, event: events.RunStarted) -> None:
     state.run, state.device, state.versions = event.run, event.device, event.versions
     state.experiment, state.process = event.experiment, event.process
     state.name = heading.name if "name" in event.experiment else event.run
+    if state.started is not None and heading.epsilon != state.epsilon:
+        text = f"epsilon was {state.epsilon:g} points when the run began, and is {heading.epsilon:g} since it went on"
+        state.warnings.append(text)
     state.title, state.epsilon = heading.title, heading.epsilon
     if not event.again:
         if event.resumed and state.status == "running":  # the worker before was lost

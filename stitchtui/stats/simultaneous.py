@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from stitchtui.stats.contrast import Contrast, contrast_of
-from stitchtui.stats.crossed import variance_of
+from stitchtui.stats.crossed import Crossed
 from stitchtui.stats.penalty import ONE_TAIL, Interval
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def _correlation(contrasts: Sequence[Contrast]) -> NDArray[np.float64]:
     n = means.shape[1]
     away = means.sum(1) / (n + 2)
     of_images = ((means @ means.T + 2 * np.eye(len(means))) / (n + 2) - np.outer(away, away)) / (n + 2)
-    covariance = of_images + np.diag([variance_of(contrast.values).seeds for contrast in contrasts])
+    tables = [contrast.values for contrast in contrasts]
+    covariance = of_images + np.diag([Crossed.of(table).excess if len(table) > 1 else 0.0 for table in tables])
     size = np.sqrt(np.diag(covariance))
     return np.asarray(covariance / np.outer(size, size))
 

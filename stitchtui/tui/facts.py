@@ -9,7 +9,7 @@ from stitchtui.report.best import Mates
 from stitchtui.report.readings import judged
 from stitchtui.report.rules import called_by
 from stitchtui.report.table import connected_from
-from stitchtui.report.wording import bounds, column_name, printable, shortened
+from stitchtui.report.wording import above_alone, bounds, column_name, printable, shortened
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import CONTROLS, control_named
 from stitchtui.spec.measures import IMAGES, LATER_GAP, MEASURES, SECONDS, Line
@@ -54,19 +54,22 @@ def _penalties(state: RunState, column: Column, summary: Summary, lost: bool) ->
     seeds = len(column.task_ids)
     if seeds > 1:
         spread = "" if summary.spread is None else f", their spread {summary.spread:.2f} points (sd)"
+        if summary.spread_by_images is not None:
+            spread += f", {summary.spread_by_images:.2f} by the images alone"
         yield "seeds", f"{summary.seeds} of {seeds}{spread}"
     if summary.penalty is not None:
         yield "here", _HERE[side(summary.penalty, state.epsilon)].format(state.epsilon)
     verdict, margin = state.verdict(column), connected_from(state, column)
     if verdict is not None:
         said = f"{verdict} at {state.epsilon:g} points{called_by(state, column)}"
-        yield "verdict", said + (f"; at any from {margin} on" if margin else "")
+        said += f"; at any from {margin} on" if margin else ""
+        yield "verdict", said + above_alone(state, column)
 
 
 _HERE: dict[Side, str] = {
     "below": "connected, up to {:g} points",
     "straddling": "open, {:g} points lie in its interval",
-    "above": "not connected, above {:g} points",
+    "above": "above {:g} points, taken alone",
 }
 
 

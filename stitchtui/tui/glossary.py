@@ -10,10 +10,11 @@ GLOSSARY: dict[str, str] = {
         " layers are at least as good as the top's own"
     ),
     "connected": (
-        "the penalty at every cut is at most epsilon. Judged on the intervals, so it is connected, not connected or"
-        " undecided. The verdict row says from which margin on a pair is connected"
+        "the penalty at every cut is at most epsilon. Judged on the intervals, so it is connected, not connected (by"
+        " limits that hold at all cuts together) or undecided. The verdict row says from which margin on a pair is"
+        " connected"
     ),
-    "≤ ? >": "after a penalty: its 95 % interval lies at or below epsilon, on both sides, above",
+    "≤ ? >": "after a penalty: its own 95 % interval lies at or below epsilon, on both sides, above",
     "cell, grid": "one measurement; cuts x pairs, the controls on the right",
     "control": (
         "a column whose answer is known or bounded beforehand: self-stitch (nothing), identity (no stitch at all),"

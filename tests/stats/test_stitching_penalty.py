@@ -3,8 +3,9 @@ import math
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
-from stitchtui.stats.penalty import Interval, connectivity, epsilon_star, over_seeds, paired_interval, side
+from stitchtui.stats.penalty import Z95, Interval, over_seeds, paired_interval, side
 
 
 @st.composite
@@ -71,27 +72,28 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert i.high - i.value == pytest.approx(math.hypot(1, spread))
 
 
-def test_the_verdict_is_three_valued() -> None:
+def test_an_interval_lies_below_epsilon_above_it_or_on_both_sides() -> None:
     low, across, above = Interval(1, 0, 2), Interval(2.5, 1, 4), Interval(6, 4, 8)
-    assert connectivity([low, low], 3) == "connected"
-    assert connectivity([low, across], 3) == "undecided"
-    assert connectivity([low, across, above], 3) == "not connected"
-    assert connectivity([], 3) == "undecided"
     assert [side(interval, 3) for interval in (low, across, above)] == ["below", "straddling", "above"]
 
 
-@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0, 5)), min_size=1), st.floats(0, 9), st.floats(0, 5))
-def test_a_larger_epsilon_never_makes_a_pair_less_connected(
-    cells: list[tuple[float, float]], epsilon: float, more: float
-) -> None:
-    order = ["not connected", "undecided", "connected"]
-    intervals = [Interval(v, v - w, v + w) for v, w in cells]
-    assert order.index(connectivity(intervals, epsilon)) <= order.index(connectivity(intervals, epsilon + more))
+def score_limits(images: int, worse: int, better: int) -> tuple[float, float]:
+    """Tango's score interval (Statistics in Medicine 17, 1998), in points: the differences that its test accepts."""
+
+    def score(apart: float) -> float:
+        # the likeliest share of images on which only the base is wrong, where the shares differ by `apart`
+        b = -worse - better + (2 * images - worse + better) * apart
+        share = (math.sqrt(b * b + 8 * images * better * apart * (1 - apart)) - b) / (4 * images)
+        return (worse - better - images * apart) / math.sqrt(images * (2 * share + apart * (1 - apart)))
+
+    value = (worse - better) / images
+    ends = ((-1 + 1e-9, value, -1), (value, 1 - 1e-9, 1))
+    return tuple(100 * brentq(lambda d, s=sign: score(d) + s * Z95, low, high) for low, high, sign in ends)
 
 
-@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0, 5))), st.floats(0, 9))
-def test_a_pair_is_connected_just_from_epsilon_star_on(cells: list[tuple[float, float]], epsilon: float) -> None:
-    intervals = [Interval(v, v - w, v + w) for v, w in cells]
-    star = epsilon_star(intervals)
-    assert (connectivity(intervals, epsilon) == "connected") == (star is not None and star <= epsilon)
-    assert star is None or connectivity(intervals, star) == "connected"
+@given(st.integers(500, 10_000), st.floats(0.005, 0.4), st.floats(0.005, 0.4))
+def test_the_interval_is_about_tangos_score_interval(images: int, worse: float, better: float) -> None:
+    counts = images, round(images * worse), round(images * better)
+    found, (low, high) = paired_interval(*counts), score_limits(*counts)
+    assert abs(found.low - low) < 0.15 * found.half_width
+    assert abs(found.high - high) < 0.15 * found.half_width
