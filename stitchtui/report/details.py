@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
+from stitchtui.report.derived import Derived
 from stitchtui.report.table import Entry, Heading, Table, own_entry
 from stitchtui.report.wording import column_name, signed
 from stitchtui.run.state import RunState, Summary
-from stitchtui.spec.measures import MEASURES, Detail
+from stitchtui.spec.measures import MEASURES, Detail, Measure
 from stitchtui.spec.objectives import DIRECT
 
 _DIRECT_MEANING = f"{DIRECT.name}: the penalty of direct matching, with nothing trained"
@@ -13,11 +14,12 @@ _DIRECT_MEANING = f"{DIRECT.name}: the penalty of direct matching, with nothing 
 
 def details(state: RunState) -> list[Table]:
     """A table for every pair of which something is known; controls have none."""
-    found = []
+    found, derived = [], Derived(state)
     for column in state.columns():
         rows = [state.summary(column, cut) for cut in state.cuts()]
         if column.control or not any(row.penalty or row.direct for row in rows):
             continue
+        rows = [derived.beside(column, row) for row in rows]
         columns = {"penalty": [own_entry(state, column, row.cut) for row in rows]}
         if column.objective != DIRECT.name:  # else it is the penalty itself
             columns[DIRECT.name] = [_direct(row) for row in rows]
@@ -39,15 +41,21 @@ def _direct(row: Summary) -> Entry:
 
 
 def _measures(rows: list[Summary]) -> Iterator[tuple[str, list[Entry]]]:
-    for name, detail in _declared():
-        values = [row.measures.get(name) for row in rows]
-        if detail.always or any(value is not None for value in values):
-            yield detail.heading, [Entry(text="·" if value is None else detail.text(value)) for value in values]
+    for measure, detail in _declared():
+        if detail.always or any(measure.name in row.measures for row in rows):
+            yield detail.heading, [_entry(row, measure, detail) for row in rows]
 
 
-def _declared() -> list[tuple[str, Detail]]:
+def _entry(row: Summary, measure: Measure, detail: Detail) -> Entry:
+    value = row.measures.get(measure.name)
+    if detail.text is None and (interval := row.interval(measure)):
+        return Entry(interval=interval)
+    return Entry(text="·" if detail.text is None or value is None else detail.text(value))
+
+
+def _declared() -> list[tuple[Measure, Detail]]:
     """The measures that have a column, in order."""
-    found = [(name, measure.detail) for name, measure in MEASURES.items() if measure.detail]
+    found = [(measure, measure.detail) for measure in MEASURES.values() if measure.detail]
     return sorted(found, key=lambda each: each[1].place)
 
 

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from stitchtui.report import csv
 from stitchtui.report.claim_lines import claims
 from stitchtui.report.columns import PLACES
 from stitchtui.report.depths import depths
+from stitchtui.report.derived import Derived
 from stitchtui.report.harm import warnings
 from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.run.records import row_name
@@ -42,7 +43,7 @@ def cells_table(state: RunState) -> Table:
     declared = columns()  # ones that a run knows besides follow in alphabetical order
     measures = [*declared, *sorted(known.difference(declared))]
     corner, *places = PLACES
-    direct = _direct_penalties(state)
+    measures_of = _measures(state)
     pairs = {(task.bottom, task.top) for task in state.tasks.values() if task.kind == "column"}
     depth = {pair: depths(state, *pair) for pair in pairs}
     entries = []
@@ -51,7 +52,7 @@ def cells_table(state: RunState) -> Table:
         facts: dict[str, Any] = {name: getattr(task, name) for name in _OF_TASK}
         facts |= {name: getattr(cell, name) for name in _OF_CELL}
         facts |= asdict(state.about) | {"task": task.id, "depth": depth[task.bottom, task.top].get(cell.cut)}
-        found = _measures(task, cell, direct)
+        found = measures_of(cell)
         entries.append((*(_entry(facts[name]) for name in places), *(_entry(found.get(name)) for name in measures)))
     return Table((state.run,) * len(entries), tuple(map(Heading, (*places, *measures))), tuple(entries), corner=corner)
 
@@ -84,12 +85,33 @@ def _direct_penalties(state: RunState) -> Mapping[_Place, float]:
     return found
 
 
-def _measures(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> dict[str, float | None]:
-    """The cell's measures, counts as whole numbers, and beside a trained penalty the direct-matching one."""
-    found = {name: _whole(value) if name in counts() else value for name, value in cell.measures.items()}
-    if cell.status == "finished" and task.objective != DIRECT.name and found.get(DIRECT_PENALTY.name) is None:
-        found[DIRECT_PENALTY.name] = direct.get((cell.task, cell.cut))
+def _derived(state: RunState) -> Mapping[_Place, dict[str, float]]:
+    """The derived measures of each cell by itself."""
+    derived = Derived(state)
+    found: dict[_Place, dict[str, float]] = {}
+    for column in (*state.columns(), *state.crosses()):
+        for each in column.in_seeds:
+            for task in each.task_ids:
+                alone = replace(column, in_seeds=(replace(each, task_ids=(task,)),))
+                found |= {(task, cut): derived.measures(alone, cut) for cut in state.tasks[task].cuts}
     return found
+
+
+def _measures(state: RunState) -> Callable[[Cell], dict[str, float | None]]:
+    """What gives a cell's measures, counts as whole numbers, what is derived and beside a trained penalty direct's."""
+    direct, derived = _direct_penalties(state), _derived(state)
+
+    def measures(cell: Cell) -> dict[str, float | None]:
+        place = cell.task, cell.cut
+        found: dict[str, float | None] = {
+            name: _whole(value) if name in counts() else value for name, value in cell.measures.items()
+        }
+        trained = cell.status == "finished" and state.tasks[cell.task].objective != DIRECT.name
+        if trained and found.get(DIRECT_PENALTY.name) is None:
+            found[DIRECT_PENALTY.name] = direct.get(place)
+        return {**found, **derived.get(place, {})}
+
+    return measures
 
 
 def _whole(value: float | None) -> float | None:
@@ -110,7 +132,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
     are in points. What isn't known is null; there is no NaN. Everything outside ASCII is escaped. The run's
     `condition` is what `run.control.status` said: its `status`, or `starting`, `lost`, `elsewhere`.
     """
-    direct = _direct_penalties(state)
+    measures_of, derived = _measures(state), Derived(state)
     report = {
         "format": FORMAT,
         "run": {**_run(state), "condition": condition},
@@ -118,9 +140,9 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
         "data": state.data,
         "networks": {name: msgspec.to_builtins(network) for name, network in state.networks.items()},
         "cuts": state.cuts(),
-        "columns": [_column(state, column) for column in state.columns()],
-        "crosses": [_cross(state, column) for column in state.crosses()],
-        "cells": [_cell(state.tasks[cell.task], cell, direct) for cell in _ordered(state)],
+        "columns": [_column(state, column, derived) for column in state.columns()],
+        "crosses": [_cross(state, column, derived) for column in state.crosses()],
+        "cells": [_cell(state.tasks[cell.task], cell, measures_of(cell)) for cell in _ordered(state)],
         "claims": [asdict(claim) for claim in claims(state)],
         "checks": state.checks,
         "warnings": warnings(state),
@@ -136,20 +158,21 @@ def _run(state: RunState) -> dict[str, Any]:
     return {**facts, "took": state.took(), "epsilon": state.epsilon}
 
 
-def _column(state: RunState, column: Column) -> dict[str, Any]:
+def _column(state: RunState, column: Column, derived: Derived) -> dict[str, Any]:
     depth = depths(state, column.bottom, column.top)
     facts = asdict(column)
     facts |= {"verdict": state.verdict(column), "connected_from": state.connected_from(column)}
-    facts["cuts"] = [{**_summary(state.summary(column, cut)), "depth": depth.get(cut)} for cut in state.cuts()]
+    rows = [derived.beside(column, state.summary(column, cut)) for cut in state.cuts()]
+    facts["cuts"] = [{**_summary(row), "depth": depth.get(row.cut)} for row in rows]
     return facts
 
 
-def _cross(state: RunState, column: Column) -> dict[str, Any]:
+def _cross(state: RunState, column: Column, derived: Derived) -> dict[str, Any]:
     grid = state.cross(column)
     places = [(low, high) for low in grid.bottom_cuts for high in grid.top_cuts]
     rows = [
         {"bottom_cut": low, "top_cut": high, "diagonal": (low, high) in grid.diagonal}
-        | _summary(state.summary(column, row_name(low, high)))
+        | _summary(derived.beside(column, state.summary(column, row_name(low, high))))
         for low, high in places
     ]
     return {**asdict(column), "bottom_cuts": grid.bottom_cuts, "top_cuts": grid.top_cuts, "cells": rows}
@@ -163,10 +186,10 @@ def _summary(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _cell(task: TaskState, cell: Cell, direct: Mapping[_Place, float]) -> dict[str, Any]:
+def _cell(task: TaskState, cell: Cell, measures: Mapping[str, float | None]) -> dict[str, Any]:
     names = ("bottom", "top", "control", "family", "objective", "start", "seed")
     facts = {**{name: getattr(task, name) for name in names}, **asdict(cell)}
-    return {**facts, "measures": _measures(task, cell, direct)}
+    return {**facts, "measures": measures}
 
 
 def _finite(value: Any) -> Any:

@@ -1,11 +1,13 @@
 """Whether a pair's penalties can be read as similarity: what the run measured, handed to the judgement on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from stitchtui.report.wording import column_name
+from stitchtui.report.alike import control_beside, is_alike, row_beside
+from stitchtui.report.self_stitch import versus_self_stitch
+from stitchtui.report.wording import bounds, column_name
 from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
-from stitchtui.spec.controls import CONTROLS, Control, column_of
+from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.measures import OOD, STITCH_RANK
 from stitchtui.stats.objections import (
@@ -18,9 +20,6 @@ from stitchtui.stats.objections import (
 )
 from stitchtui.stats.penalty import Interval
 
-# Of a [stitch], what doesn't say how one cell is stitched, or what the column itself says.
-_ELSEWHERE = ("cuts", "top_cuts", "pairing", "seeds", "family", "objective")
-
 
 def judged(state: RunState, column: Column) -> Judgement | None:
     """The judgement on a pair; None for a control, and until the pair and what stands beside it are measured.
@@ -29,7 +28,9 @@ def judged(state: RunState, column: Column) -> Judgement | None:
     """
     if column.control or not _all_in(state, column):
         return None
-    beside = {control.evidence: _control(state, column, control) for control in CONTROLS.values() if control.evidence}
+    beside = {
+        control.evidence: control_beside(state, column, control) for control in CONTROLS.values() if control.evidence
+    }
     if not any(found and _all_in(state, found) for found in beside.values()):
         return None  # nothing to judge it by
     rows = {cut: row for cut, row in _rows(state, column).items() if state.summary(column, row).penalty is not None}
@@ -47,11 +48,13 @@ def reading_lines(state: RunState) -> Iterable[str]:
     """
     said: dict[str, list[str]] = {}
     found = _all_judged(state)
-    for name, each in found:
-        said.setdefault(each.sentence, []).append(name)
-    for name, each in found:
+    for column, each in found:
+        said.setdefault(each.sentence, []).append(column_name(column))
+    for column, each in found:
         for remark in each.remarks:
-            said.setdefault(remark.text, []).append(name)
+            said.setdefault(remark.text, []).append(column_name(column))
+        if each.gained:
+            said.setdefault(_against_self_stitch(state, column, each.gained), []).append(column_name(column))
     yield from (f"{', '.join(names)}: {text}" for text, names in said.items())
     for column in state.crosses():
         if _triangle(state, column) == "found":
@@ -59,20 +62,26 @@ def reading_lines(state: RunState) -> Iterable[str]:
             yield f"{column_name(column)}: {ends}, but not earlier into later (the triangle of Hernandez et al. 2023)"
 
 
+def _against_self_stitch(state: RunState, column: Column, cuts: Sequence[str]) -> str:
+    find, rows = versus_self_stitch(state), _rows(state, column)
+    found = [f"{cut} {bounds(less)}" for cut in cuts if (less := find(column, rows[cut]))]
+    return f"penalty against the self-stitch where that gains: {', '.join(found)}"
+
+
 def unmeasured_lines(state: RunState) -> Iterable[str]:
     """What wasn't measured beside each pair that could be judged, though it might speak against it."""
     said: dict[str, list[str]] = {}
-    for name, each in _all_judged(state):
+    for column, each in _all_judged(state):
         if each.missing:
-            said.setdefault(", ".join(each.missing), []).append(name)
+            said.setdefault(", ".join(each.missing), []).append(column_name(column))
     yield from (f"{', '.join(names)}: not measured beside it: {missing}" for missing, names in said.items())
 
 
-def _all_judged(state: RunState) -> list[tuple[str, Judgement]]:
+def _all_judged(state: RunState) -> list[tuple[Column, Judgement]]:
     plain = state.columns()
     have = {(c.bottom, c.top) for c in plain if not c.control}
     columns = [*plain, *(c for c in state.crosses() if (c.bottom, c.top) not in have)]
-    return [(column_name(column), found) for column in columns if (found := judged(state, column)) is not None]
+    return [(column, found) for column in columns if (found := judged(state, column)) is not None]
 
 
 def _rows(state: RunState, column: Column) -> dict[str, str]:
@@ -89,41 +98,25 @@ def _all_in(state: RunState, column: Column) -> bool:
     return all(state.tasks[task].status in ("finished", "failed") for task in column.task_ids if task in state.tasks)
 
 
-def _control(state: RunState, column: Column, control: Control) -> Column | None:
-    """The control's column for this pair, if it was stitched as the pair is: a weaker stitch would say nothing."""
-    wanted = column_of(control.name, column.bottom, column.top)
-    columns = state.crosses() if column.cross else state.columns()
-    found = [c for c in columns if (c.control, (c.bottom, c.top)) == wanted]
-    return next((c for c in found if _is_alike(state, c, column)), None)
-
-
-def _is_alike(state: RunState, one: Column, other: Column, but: tuple[str, ...] = ()) -> bool:
-    """Whether two columns are of the same stitch, trained the same way `but` for these settings, wherever cut."""
-    if (one.family, one.objective) != (other.family, other.objective):
-        return False
-    first, second = (state.stitch(column.request) for column in (one, other))
-    asked = (first.keys() | second.keys()) - {*_ELSEWHERE, *but}
-    return all(first.get(key) == second.get(key) for key in asked)
-
-
 def _cross(state: RunState, column: Column) -> Column | None:
     """The grid of every cut with every cut of this pair, if it is in and was stitched as the pair is."""
     found = [c for c in state.crosses() if not c.control and (c.bottom, c.top) == (column.bottom, column.top)]
-    return next((c for c in found if _is_alike(state, c, column) and _all_in(state, c)), None)
+    return next((c for c in found if is_alike(state, c, column) and _all_in(state, c)), None)
 
 
 def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[str, Column | None]) -> CutEvidence:
     cut, row = place
     found = state.summary(column, row)
     assert found.penalty is not None
-    controls = {name: state.summary(c, row).penalty if c else None for name, c in beside.items()}
-    value, low, high = (found.measures.get(name) for name in (OOD.name, *OOD.ends))
-    outlying = None if value is None or low is None or high is None else Interval(value, low, high)
+    controls = {
+        name: state.summary(c, row_beside(state, column, row, c.control)).penalty if c else None
+        for name, c in beside.items()
+    }
     ranks = _low_rank(state, column, row)
     longer = _longer(state, column)
     more = state.summary(longer, row).penalty if longer else None
     return CutEvidence(
-        cut, found.penalty, direct=found.direct, longer=more, low_rank=ranks, outlying=outlying, **controls
+        cut, found.penalty, direct=found.direct, longer=more, low_rank=ranks, outlying=found.interval(OOD), **controls
     )
 
 
@@ -131,7 +124,7 @@ def _longer(state: RunState, column: Column) -> Column | None:
     """The column of the same stitch that was trained for the most steps, if for more than this one."""
     columns = [c for c in (state.crosses() if column.cross else state.columns()) if not c.control]
     same = [c for c in columns if (c.bottom, c.top) == (column.bottom, column.top)]
-    alike = [c for c in same if _is_alike(state, c, column, but=("epochs", "steps")) and _all_in(state, c)]
+    alike = [c for c in same if is_alike(state, c, column, but=("epochs", "steps")) and _all_in(state, c)]
     longest = max(alike, key=lambda c: _steps(state, c), default=column)
     return longest if _steps(state, longest) > _steps(state, column) else None
 

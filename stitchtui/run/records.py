@@ -1,7 +1,7 @@
 """What a RunState is made of: cells, tasks, networks, and the grid's columns and summaries. Plain data."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -37,10 +37,12 @@ class Cell:
 
     def interval(self, measure: Measure = PENALTY) -> Interval | None:
         """The measure in percentage points; None unless it and both ends are there."""
-        value, low, high = (self.measures.get(name) for name in (measure.name, *measure.ends))
-        if value is None or low is None or high is None:
-            return None
-        return Interval(value, low, high)
+        return _interval(self.measures, measure)
+
+
+def _interval(measures: Mapping[str, float | None], measure: Measure) -> Interval | None:
+    found = [value for name in (measure.name, *measure.ends) if (value := measures.get(name)) is not None]
+    return Interval(*found) if len(found) == 3 else None
 
 
 class CurvePoint(NamedTuple):
@@ -159,6 +161,10 @@ class Summary:
     reused: bool = False
     reason: str | None = None
     measures: dict[str, float] = field(default_factory=dict)  # means over the seeds that are in
+
+    def interval(self, measure: Measure) -> Interval | None:
+        """One of its `measures` with its ends; None unless all are there."""
+        return _interval(self.measures, measure)
 
 
 @dataclass(frozen=True)

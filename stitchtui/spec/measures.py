@@ -13,7 +13,7 @@ class Line:
     """A measure in the inspector."""
 
     label: str
-    text: str  # of the value, and where the words need it of `images`
+    text: str  # of the value, where the words need it of `images`, and of `bounds` as penalties have them
     brief: bool = False  # whether it stands there where only three lines have room
     place: int = 4  # lines of lower places come first; within one, in the order of the measures
 
@@ -24,7 +24,7 @@ class Detail:
 
     heading: str
     meaning: str
-    text: Callable[[float], str]
+    text: Callable[[float], str] | None = None  # without one it is said as penalties are, with its interval
     place: int = 3  # columns of lower places come first; within one, in the order of the measures
     always: bool = False  # whether the column is there without a number in it
 
@@ -51,7 +51,8 @@ class Measure:
     """What is known of a measure; with `low` it has a 95 % interval, whose ends are called as it is, `_low`, `_high`.
 
     `computed` is a function that finds it of a `stitchtui.measure.computed.Evaluated`, named as `module:object`;
-    without one it is found where several are found together.
+    without one it is found where several are found together. `derived`, so named, finds one that sets columns of a run
+    against each other: it takes a RunState and gives what finds the measure's interval in a column's row.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Measure:
     low: str = ""  # the same of the lower end of its interval
     count: bool = False  # whether it is a whole number
     computed: str = ""
+    derived: str = ""
     claimed: str = ""  # what a claim's sentence calls it; empty: no claim is about it
     unit: str = ""  # what follows its number in a sentence
     line: Line | None = None
@@ -131,6 +133,30 @@ VERSUS_BOTTOM = Measure(
             "against the bottom: error(stitched) - error(bottom), points",
             "against the bottom: stitched - bottom, points",
             "against the bottom",
+        ),
+        around_zero(3, 100),
+        (-30.0, -3.0, 0.0, 3.0, 30.0),
+        signed=True,
+        diverging=True,
+    ),
+)
+VERSUS_SELF_STITCH = Measure(
+    "versus_self_stitch",
+    "penalty - that of the top stitched to itself at the cut in the same way, of the same seed, points",
+    "lower end of its paired 95 % interval, points",
+    derived="stitchtui.report.self_stitch:versus_self_stitch",
+    line=Line("vs self", "{bounds}", place=-1),
+    detail=Detail(
+        "vs self-stitch",
+        "vs self-stitch: the penalty less that of the top stitched to itself at the cut",
+        place=-1,
+    ),
+    shade=Shade(
+        "against the self-stitch",
+        (
+            "against the self-stitch: error(stitched) - error(top stitched to itself), points",
+            "against the self-stitch: stitched - self-stitch, points",
+            "against the self-stitch",
         ),
         around_zero(3, 100),
         (-30.0, -3.0, 0.0, 3.0, 30.0),
@@ -307,7 +333,8 @@ MEASURES = Registry(
     "measures",
     Measure,
     (
-        *(ERROR, LOSS, BOTTOM_ERROR, TOP_ERROR, IMAGES, PENALTY, VERSUS_BOTTOM, START_PENALTY, DIRECT_PENALTY),
+        *(ERROR, LOSS, BOTTOM_ERROR, TOP_ERROR, IMAGES, PENALTY, VERSUS_BOTTOM),
+        *(VERSUS_SELF_STITCH, START_PENALTY, DIRECT_PENALTY),
         *(AGREEMENT, JS_DISTANCE, CKA, PROCRUSTES, CCA, CCA_BY_CHANCE, ACTIVATION_GAP, OOD, OOD_RATIO),
         *(STITCH_PARAMETERS, STITCH_RANK, STITCH_EFFECTIVE_RANK, STITCH_SPARSITY, START_SCALED, STEPS, CHOSEN_STEP),
         *(HELD_OUT_LOSS, HELD_OUT_ACCURACY, SECONDS),

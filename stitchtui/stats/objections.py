@@ -62,13 +62,16 @@ class Judgement:
     readable: tuple[str, ...]  # the cuts at which they can
     remarks: tuple[Remark, ...]
     missing: tuple[str, ...]  # what was measured at no cut
+    gained: tuple[str, ...] = ()  # the cuts at which the penalty is to be read against the self-stitch, which gains
 
     @property
     def sentence(self) -> str:
         """The judgement in one line."""
+        gained = [cut for cut in self.gained if cut in self.readable]
+        against = f", at {', '.join(gained)} that against the self-stitch" if gained else ""
         return {
-            "yes": "The penalty can be read as similarity at every cut.",
-            "in part": f"The penalty can be read as similarity at {', '.join(self.readable)} only.",
+            "yes": f"The penalty can be read as similarity at every cut{against}.",
+            "in part": f"The penalty can be read as similarity at {', '.join(self.readable)} only{against}.",
             "no": "The penalty can't be read as similarity.",
             "undecided": "Whether the penalty can be read as similarity is undecided.",
         }[self.reading]
@@ -85,6 +88,11 @@ def as_good(one: Interval, other: Interval, margin: float) -> bool | None:
 def costs_something(self_stitch: Interval | None, margin: float = MARGIN) -> bool:
     """Whether training left a stitch of a network to itself, which starts exact, worse for sure by what counts."""
     return self_stitch is not None and self_stitch.low > margin
+
+
+def gains_something(self_stitch: Interval | None) -> bool:
+    """Whether a stitch of a network to itself, where nothing is to be translated, does better for sure without any."""
+    return self_stitch is not None and self_stitch.high < 0
 
 
 CONTROLS: dict[str, Callable[[CutEvidence], Interval | None]] = {
@@ -120,7 +128,9 @@ def judgement(
 
     A cut can be read if class-cluster noise, random bottom and random top all stitch clearly worse there (of those
     that were measured, one at least), a self-stitch is harmless and longer training, if tried, lowers the penalty no
-    further. It can't if one of the three stitches as well.
+    further. It can't if one of the three stitches as well. Where a self-stitch gains, it is the penalty against the
+    self-stitch that can be read (Mai et al., 2026): so are the controls' of the same top then, which are as far from
+    the pair's as before.
     Where the top is fed something unlike its own, cells off the diagonal must have been measured, since that is how
     distant layers come to stitch well (Balogh and Jelasity, 2025). The pair's reading is `no` if no cut can be read,
     or if most cells off the diagonal are as good as the diagonal; `yes` if every cut can, and `in part` if some can.
@@ -134,7 +144,8 @@ def judgement(
     readable = () if flat is not False else tuple(c.name for c, r in zip(cuts, read, strict=True) if r)
     missing = [name for name, of in {**CONTROLS, **OTHERS}.items() if all(of(c) is None for c in cuts)]
     missing += [] if off_diagonal else ["cells off the diagonal"]
-    return Judgement(_reading(read, flat), readable, tuple(remarks), tuple(missing))
+    gained = tuple(c.name for c in cuts if gains_something(c.self_stitch))
+    return Judgement(_reading(read, flat), readable, tuple(remarks), tuple(missing), gained)
 
 
 def _reading(read: Sequence[bool | None], flat: bool | None) -> Reading:
@@ -180,6 +191,7 @@ def _control_remarks(cuts: Sequence[CutEvidence], margin: float) -> list[Remark]
 
 
 def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> list[Remark]:
+    gained = [c.name for c in cuts if gains_something(c.self_stitch)]
     harmed = [c.name for c in cuts if costs_something(c.self_stitch, margin)]
     short = [c.name for c in cuts if _is_short(c, margin)]
     outlying = [c.name for c in cuts if _is_outlying(c)]
@@ -188,6 +200,11 @@ def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> 
     few = [c.name for c in cuts if classes is not None and (_enough(c, margin) or classes) < classes]
     return [
         *_remark("a self-stitch costs something at {}: part of the penalty is the training's own", harmed),
+        *_remark(
+            "a self-stitch gains at {}: stitches make up for something else there, such as images unlike those that "
+            "the networks were trained on, or a top trained too short",
+            gained,
+        ),
         *_remark("longer training lowers the penalty at {}: the stitch was trained too little there", short),
         *_remark("the top is fed activations unlike its own at {}: distant layers may stitch so, too", outlying),
         *_remark("only training for the task reaches this penalty at {}: direct matching does not", beyond),

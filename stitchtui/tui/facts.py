@@ -5,16 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.cells import cell_len
 
 from stitchtui.base.text import duration
+from stitchtui.report.alike import row_beside
 from stitchtui.report.best import Mates
+from stitchtui.report.derived import Derived
 from stitchtui.report.readings import judged
 from stitchtui.report.rules import called_by
 from stitchtui.report.table import connected_from
 from stitchtui.report.wording import above_alone, bounds, column_name, printable, shortened
 from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import CONTROLS, control_named
-from stitchtui.spec.measures import IMAGES, LATER_GAP, MEASURES, SECONDS, Line
+from stitchtui.spec.measures import IMAGES, LATER_GAP, MEASURES, SECONDS, Line, Measure
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES
-from stitchtui.stats.penalty import Side, side
+from stitchtui.stats.penalty import Interval, Side, side
 
 Fact = tuple[str, str]
 
@@ -33,7 +35,8 @@ def cell_facts(state: RunState, column: Column, cut: str, *, doubts: bool = Fals
     With `doubts` also what keeps its penalty from being read as similarity, for which the whole pair is looked at.
     """
     summary = state.summary(column, cut)
-    found = [*_penalties(state, column, summary, lost), *controls_beside(state, column, cut), *_measures(summary)]
+    found = [*_penalties(state, column, summary, lost), *controls_beside(state, column, cut)]
+    found += _measures(Derived(state).beside(column, summary) if doubts else summary)
     found += [*_doubts(state, column, cut), *_best(state, column, cut)] if doubts else []
     found += _origin(state, column, summary)
     return [(label, printable(value)) for label, value in found]
@@ -80,15 +83,16 @@ def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]
     for other in state.crosses() if column.cross else state.columns():
         mine = other.top == column.top and (other.bottom == column.bottom or control_named(other.control).both == "top")
         if other.control and mine:
-            penalty = state.summary(other, cut).penalty
+            penalty = state.summary(other, row_beside(state, column, cut, other.control)).penalty
             yield control_named(other.control).words, "not measured yet" if penalty is None else bounds(penalty)
 
 
 def _measures(summary: Summary) -> Iterator[Fact]:
     images = summary.measures.get(IMAGES.name, float("nan"))
-    for name, line in _lines():
-        if name in summary.measures:
-            yield line.label, line.text.format(summary.measures[name], images=images)
+    for measure, line in _lines():
+        if (value := summary.measures.get(measure.name)) is not None:
+            interval = summary.interval(measure) or Interval(value, value, value)
+            yield line.label, line.text.format(value, images=images, bounds=bounds(interval))
     gaps = {name.removeprefix(LATER_GAP): gap for name, gap in summary.measures.items() if name.startswith(LATER_GAP)}
     if gaps:
         yield _LATER_GAPS, ", ".join(f"{cut} {gap:.2f}" for cut, gap in gaps.items())
@@ -96,9 +100,9 @@ def _measures(summary: Summary) -> Iterator[Fact]:
         yield "took", duration(summary.measures[SECONDS.name])
 
 
-def _lines() -> list[tuple[str, Line]]:
+def _lines() -> list[tuple[Measure, Line]]:
     """The measures that have a line, in order."""
-    found = [(name, measure.line) for name, measure in MEASURES.items() if measure.line]
+    found = [(measure, measure.line) for measure in MEASURES.values() if measure.line]
     return sorted(found, key=lambda each: each[1].place)
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from stitchtui.report.best import Mates
+from stitchtui.report.derived import finder
 from stitchtui.report.table import Entry, Take, penalty
 from stitchtui.run.state import Column, RunState, Summary
+from stitchtui.spec import measures as spec
 from stitchtui.spec.measures import BEST, DIRECT_PENALTY, ERROR, MEASURES, PENALTY, VERSUS_BOTTOM, WIDTH, Shade
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval
@@ -70,13 +72,25 @@ def _best(state: RunState) -> Take:
 def _shown() -> Iterator[Measure]:
     yield FIRST
     yield _always(VERSUS_BOTTOM.shade, _own(lambda summary: summary.versus_bottom))
+    yield from (_derived(measure) for measure in MEASURES.values() if measure.derived and measure.shade)
     yield Measure(BEST, _best, by_epsilon=True)
     yield _always(ERROR.shade, _own(_mean(ERROR.name)))
     yield replace(_always(DIRECT_PENALTY.shade, _direct), by_epsilon=True)
     yield _always(WIDTH, _own(_width))
     for name, measure in MEASURES.items():
-        if measure.shade and measure not in (PENALTY, VERSUS_BOTTOM, ERROR, DIRECT_PENALTY):
+        if measure.shade and not measure.derived and measure not in (PENALTY, VERSUS_BOTTOM, ERROR, DIRECT_PENALTY):
             yield _always(measure.shade, _own(_mean(name)))
+
+
+def _derived(measure: spec.Measure) -> Measure:
+    """A measure that sets columns of a run against each other."""
+    assert measure.shade is not None
+
+    def take(state: RunState) -> Take:
+        find = finder(state, measure)
+        return lambda column, summary: _own(lambda row: find(column, row.cut))(column, summary)
+
+    return Measure(measure.shade, take)
 
 
 def _always(shade: Shade | None, take: Take) -> Measure:

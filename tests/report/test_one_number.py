@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Iterable
 
@@ -11,7 +12,7 @@ from claimed_run import CUTS, experiment, run
 from stitchtui.report import difference, figures, html, markdown
 from stitchtui.report.claim_lines import claims
 from stitchtui.report.details import details
-from stitchtui.report.export import csv_text
+from stitchtui.report.export import csv_text, json_text
 from stitchtui.report.harm import warnings
 from stitchtui.report.readings import reading_lines
 from stitchtui.report.side_by_side import side_by_side
@@ -19,14 +20,17 @@ from stitchtui.report.summary import summary_lines
 from stitchtui.report.table import Table, grid
 from stitchtui.report.terminal import texts
 from stitchtui.run.state import RunState
+from stitchtui.spec.measures import VERSUS_SELF_STITCH
 from stitchtui.tui.facts import cell_facts
 from stitchtui.tui.findings import finding_lines
 from stitchtui.tui.gridview import grid_view
-from stitchtui.tui.measures import FIRST
+from stitchtui.tui.measures import FIRST, shown_measures
 
 TRAINED = [2.11, -0.52, 8.33, 4.84, 1.25]
 DIRECT = [3.0, 3.0, 1.0, 1.0, 1.0]  # worse at some cuts, better at others
+SELF = [0.0, 4.8, 1.0, 3.0, 0.0]
 HARMED = "one, three"
+SHOWN = {measure.shade.name: measure for measure in shown_measures()}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def state() -> RunState:
     columns = {
         "a > c affine task": TRAINED,
         "a > c affine direct": DIRECT,
-        "c > c affine task": [0.0, 4.8, 1.0, 3.0, 0.0],
+        "c > c affine task": SELF,
         "c > c affine direct": [0.0] * 5,
         "random(a) > c affine task": [40.0] * 5,
     }
@@ -52,14 +56,14 @@ def _first_numbers(page: str, between: str) -> list[float]:
     return [float(re.search(rf"{cut}{between}([-+]\d+\.\d+)", page, re.DOTALL)[1]) for cut in CUTS]  # type: ignore[index]
 
 
-def _csv(state: RunState) -> Iterable[float]:
+def _csv(state: RunState, name: str = "penalty") -> Iterable[float]:
     rows = csv.DictReader(io.StringIO(csv_text(state)))
-    return [float(row["penalty"]) for row in rows if row["task"] == "a > c affine task seed 0"]
+    return [float(row[name]) for row in rows if row["task"] == "a > c affine task seed 0"]
 
 
-def _cells(state: RunState) -> Iterable[float]:
-    facts = (dict(cell_facts(state, state.columns()[0], cut)) for cut in CUTS)
-    return [float(fact["penalty"].split()[0]) for fact in facts]
+def _cells(state: RunState, label: str = "penalty") -> Iterable[float]:
+    facts = (dict(cell_facts(state, state.columns()[0], cut, doubts=True)) for cut in CUTS)
+    return [float(fact[label].split()[0]) for fact in facts]
 
 
 FRONTS: dict[str, Callable[[RunState], Iterable[float]]] = {
@@ -81,6 +85,39 @@ FRONTS: dict[str, Callable[[RunState], Iterable[float]]] = {
 @pytest.mark.parametrize("front", FRONTS)
 def test_every_front_says_the_trained_stitchs_penalty_at_each_cut(state: RunState, front: str) -> None:
     assert list(FRONTS[front](state)) == TRAINED
+
+
+def _details(state: RunState, name: str) -> list[float]:
+    (table,) = details(state)[:1]
+    place = [heading.name for heading in table.columns].index(name)
+    return _values(table.part([place]))
+
+
+def _thirds(page: str, name: str, after: str) -> list[float]:
+    """The third entry of each cut's row in the details: behind the penalty and direct matching."""
+    found = (re.findall(rf"{name.format(cut)}(?:[^|]*?{after}){{3}}\s*([-+]\d+\.\d+)", page)[-1] for cut in CUTS)
+    return list(map(float, found))
+
+
+def _in_json(state: RunState, name: str) -> list[float]:
+    rows = {row["cut"]: row["measures"] for row in json.loads(json_text(state))["columns"][0]["cuts"]}
+    return [rows[cut][name] for cut in CUTS]
+
+
+VERSUS: dict[str, Callable[[RunState], Iterable[float]]] = {
+    "CSV": lambda state: _csv(state, VERSUS_SELF_STITCH.name),
+    "JSON": lambda state: _in_json(state, VERSUS_SELF_STITCH.name),
+    "details": lambda state: _details(state, "vs self-stitch"),
+    "Markdown": lambda state: _thirds(markdown.run_text(state), r"\| {}", r"\|"),
+    "HTML": lambda state: _thirds(html.run_text(state), '<th scope="row">{}</th>', r"<td[^>]*>"),
+    "app": lambda state: _values(grid_view(state, SHOWN["against the self-stitch"]).table),
+    "cell": lambda state: _cells(state, "vs self"),
+}
+
+
+@pytest.mark.parametrize("front", VERSUS)
+def test_every_front_says_the_same_penalty_against_the_self_stitch(state: RunState, front: str) -> None:
+    assert list(VERSUS[front](state)) == pytest.approx([p - s for p, s in zip(TRAINED, SELF, strict=True)])
 
 
 def test_verdict_claim_and_largest_penalty_go_by_it(state: RunState) -> None:

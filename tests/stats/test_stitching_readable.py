@@ -110,6 +110,13 @@ def test_what_speaks_against_the_training_or_the_activations_leaves_the_cut_unde
     assert says in texts(found)
 
 
+def test_where_a_self_stitch_gains_the_penalty_against_it_is_what_can_be_read() -> None:
+    found = judgement(pair({}, {"self_stitch": points(-1)}, {"self_stitch": points(-0.3)}))
+    assert (found.reading, found.gained) == ("yes", ("layer2",))
+    assert "a self-stitch gains at layer2: stitches make up for something else there" in texts(found)
+    assert found.sentence.endswith("at every cut, at layer2 that against the self-stitch.")
+
+
 @pytest.mark.parametrize("longer", [points(0.5), points(-1, half=0.5), points(4)])
 def test_longer_training_that_gains_no_more_than_the_margin_for_sure_says_nothing(longer: Interval) -> None:
     assert judgement(pair({"longer": longer})) == judgement(pair({"longer": points(1)}))

@@ -181,6 +181,7 @@ async def test_m_goes_through_every_measure_and_round():
         await ready(pilot)
         for words in (
             "against the bottom:",
+            "against the self-stitch:",
             "best stitch",
             "test error of the stitched",
             "direct-matching",
