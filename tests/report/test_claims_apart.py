@@ -1,7 +1,8 @@
 """Two numbers of one top are compared image by image; all others as if they were independent."""
 
+import msgspec
 import pytest
-from claimed_run import CUTS, experiment, measures, reason, run, verdict
+from claimed_run import CUTS, experiment, measures, network, reason, run, verdict
 
 from stitchtui.stats.answer_bits import AnswerBits
 from stitchtui.stats.penalty import paired_interval
@@ -71,3 +72,13 @@ def test_cuts_of_one_column_are_compared_image_by_image_too():
     assert verdict(run({"a > c affine task": row}), **peak) == "confirmed"
     independent = [{**each, "wrong": ""} for each in row]
     assert verdict(run({"a > c affine task": independent}), **peak) == "undecided"
+
+
+def test_cuts_that_err_on_the_same_images_are_hardly_more_than_one_comparison():
+    state = run({"a > c affine task": [cell(range(140))] * len(CUTS)})
+    claim = {"kind": "at_most", "columns": ["a > c"], "value": 1.6}
+    assert verdict(state, **claim, cuts=["two"]) == "rejected"
+    assert verdict(state, **claim) == "undecided"  # Bonferroni: the log doesn't say which images the top gets wrong
+    top = AnswerBits.of(k < TOP for k in range(IMAGES)).text
+    state.apply(msgspec.structs.replace(network("c"), wrong=top))
+    assert verdict(state, **claim) == "rejected"
