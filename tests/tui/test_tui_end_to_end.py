@@ -3,10 +3,12 @@
 import re
 import time
 
+import pytest
 import torch
-from pilot import LONG, ROOT, Terminal, screen_text, wait_for, wait_for_text
+from pilot import LONG, ROOT, Terminal, make_run, screen_text, wait_for, wait_for_text
 from small_runs import experiment
 
+from stitchtui.base.paths import runs_directory
 from stitchtui.cli import invoke
 from stitchtui.data.loading import load_dataset
 from stitchtui.networks.by_name import build
@@ -23,27 +25,20 @@ SHAPE = (1, 8, 8)
 VERY_LONG = 3 * LONG  # a process that loads torch
 
 
-async def test_from_new_to_the_report_and_through_stop_resume_and_a_lost_terminal(tmp_path, monkeypatch, capsys):
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """An empty folder, from which workers find the package."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    await pick_start_and_report(tmp_path, capsys)
-    directory = await start_and_stop()
-    assert {source.name for source in sources.of_runs([directory])} == {"seed0", "seed1"}, "New offers its networks"
-    try:
-        resume_and_lose_the_terminal(directory)
-        await found_again_and_stopped(directory)
-    finally:
-        if status(directory) in ("starting", "running"):
-            control.stop(directory)
 
 
-async def pick_start_and_report(folder, capsys):
+async def test_from_new_to_the_report(tmp_path, capsys):
     """Two checkpoints picked, one epoch, all cells; then the report has the grid's numbers."""
     for seed, name in enumerate(("first", "second")):
         facts = Metadata(
             architecture="digits_cnn", width=0.25, classes=10, shape=SHAPE, mean=(0.5,), std=(0.5,), data="digits"
         )
-        save(folder / f"{name}.safetensors", trained(seed), facts)
+        save(tmp_path / f"{name}.safetensors", trained(seed), facts)
     app = StitchApp()
     app.inspection = Inspection()
     async with app.run_test(size=(120, 36)) as pilot:
@@ -51,10 +46,12 @@ async def pick_start_and_report(folder, capsys):
         await pilot.press("j", "enter", "enter")
         await wait_for_text(pilot, "first.safetensors > second.safetensors")
         await wait_for_text(pilot, "block1", VERY_LONG)
+        await wait_for_text(pilot, "cells in 9 tasks", VERY_LONG)
         await pilot.press(*["down"] * 5, "1")
         await wait_for_text(pilot, "--epochs 1")
         await pilot.press("enter")
         await wait_for(pilot, lambda: len(all_runs()) == 1, "a run was made")
+        assert all_runs()[0].read_experiment().data.name == "digits"
         await wait_for(pilot, lambda: app.watched.condition == "running", "the worker works", VERY_LONG)
         await wait_for(pilot, lambda: app.watched.condition == "done", "the worker is done", VERY_LONG)
         cuts = app.watched.state.cuts()
@@ -65,6 +62,19 @@ async def pick_start_and_report(folder, capsys):
     assert len({number for row in grid.values() for number in row}) > 4, "the numbers differ"
     assert invoke(["report", "last"]) == 0
     assert penalties(capsys.readouterr().out, cuts) == grid
+
+
+@pytest.mark.slow  # each step is shown by the tests of the worker, of survival and of leaving
+async def test_through_stop_resume_and_a_lost_terminal():
+    make_run(runs_directory())
+    directory = await start_and_stop()
+    assert {source.name for source in sources.of_runs([directory])} == {"seed0", "seed1"}, "New offers its networks"
+    try:
+        resume_and_lose_the_terminal(directory)
+        await found_again_and_stopped(directory)
+    finally:
+        if status(directory) in ("starting", "running"):
+            control.stop(directory)
 
 
 def penalties(text, cuts):

@@ -5,17 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from pilot import make_experiment, make_run, screen_strips, screen_text, wait_for, wait_for_text
+from pilot import make_experiment, make_run, screen_strips, screen_text, settled, wait_for, wait_for_text
 from scripted import Scripted, known
 
 from stitchtui.base.paths import runs_directory
-from stitchtui.networks.by_name import build
-from stitchtui.networks.checkpoints import Metadata, save
 from stitchtui.run import control
 from stitchtui.run.directory import all_runs
 from stitchtui.tui import recipe
 from stitchtui.tui.app import StitchApp
-from stitchtui.tui.inspection import Inspection
 from stitchtui.tui.screens.new import NewScreen
 from stitchtui.tui.widgets.field_row import FieldRow
 from stitchtui.tui.widgets.form import Form
@@ -39,7 +36,7 @@ def app(tmp_path, monkeypatch):
     return made
 
 
-async def picked(pilot, *, settled=True):
+async def picked(pilot, *, estimated=True):
     """Both checkpoints picked, one after the other."""
     await wait_for_text(pilot, "first.pt")
     if "quickstart" in screen_text(pilot.app):
@@ -48,15 +45,14 @@ async def picked(pilot, *, settled=True):
     await wait_for_text(pilot, "pick the top")
     await pilot.press("enter")
     await wait_for_text(pilot, "New run: first.pt > second.pt")
-    if settled:
+    if estimated:
         await wait_for_text(pilot, "about 3 min 20 s")
 
 
 async def to_field(pilot, name):
-    """Go down to the field of this name."""
-    form = pilot.app.screen.query_one(Form)
-    while not form.query_one(f"#row-{name}", FieldRow).editor.has_focus:
-        await pilot.press("down")
+    """Give the keys to the field of this name, which "down" leads to."""
+    pilot.app.screen.query_one(Form).query_one(f"#row-{name}", FieldRow).editor.focus()
+    await settled(pilot)
 
 
 def experiment_of_the_only_run():
@@ -217,7 +213,7 @@ async def test_what_was_said_for_former_data_goes_as_the_data_changes_and_enter_
 
     app.inspection.cuts = cuts
     async with app.run_test(size=(120, 36)) as pilot:
-        await picked(pilot, settled=False)
+        await picked(pilot, estimated=False)
         await wait_for_text(pilot, "data: bottom: it was trained for 7 classes, the data has 10")
         await pilot.press("enter")
         assert app.focused.parent.id == "row-data"
@@ -240,7 +236,7 @@ async def test_foreign_checkpoints_are_asked_for_their_architecture_right_there_
 
     app.inspection.cuts_by_name = {"first.pt": needs, "second.pt": needs}
     async with app.run_test(size=(120, 36)) as pilot:
-        await picked(pilot, settled=False)
+        await picked(pilot, estimated=False)
         await wait_for_text(pilot, "network is")
         await wait_for(
             pilot, lambda: app.focused is not None and app.focused.parent.id == "row-bottom", "it has the focus"
@@ -334,27 +330,6 @@ async def test_names_from_outside_are_inert(app, tmp_path):
         await wait_for_text(pilot, "[bold red]x?[2J.pt > second.pt")
         await wait_for_text(pilot, "[red]evil?]0;x?")
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", screen_text(app))
-
-
-async def test_real_checkpoints_are_inspected_estimated_and_started(app, tmp_path):
-    for name in ("first.pt", "second.pt"):
-        (tmp_path / name).unlink()
-    for name in ("first.safetensors", "second.safetensors"):
-        checkpoint = Metadata(
-            architecture="digits_cnn", width=0.5, classes=10, shape=(1, 8, 8), mean=(0.5,), std=(0.5,), data="digits"
-        )
-        save(tmp_path / name, build("digits_cnn", 10, (1, 8, 8), 0.5), checkpoint)
-    app.inspection = Inspection()
-    async with app.run_test(size=(120, 36)) as pilot:
-        await wait_for_text(pilot, "first.safetensors")
-        await pilot.press("j", "enter", "enter")
-        await wait_for_text(pilot, "first.safetensors > second.safetensors")
-        await wait_for_text(pilot, "block1", seconds=120)
-        await wait_for_text(pilot, "cells in 9 tasks", seconds=120)
-        await pilot.press("enter")
-        await wait_for(pilot, lambda: len(all_runs()) == 1, "a run was made")
-        assert experiment_of_the_only_run().data.name == "digits"
-        await wait_for(pilot, lambda: app.watched.condition == "done", "the worker has ended")
 
 
 async def test_without_colour_and_in_ascii_nothing_is_lost(tmp_path, monkeypatch, app):
