@@ -9,8 +9,9 @@ from hypothesis import settings
 
 # No test is about time. A build must not fail by the luck of the draw: it takes the same examples every time, and by
 # hand they are drawn anew.
-settings.register_profile("by hand", deadline=None)
-settings.register_profile("build", deadline=None, derandomize=True)
+settings.register_profile("by hand", deadline=None, max_examples=30)
+settings.register_profile("build", deadline=None, max_examples=30, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=500)  # --hypothesis-profile=thorough
 settings.load_profile("build" if os.environ.get("CI") else "by hand")
 
 # Before anything imports torch, and inherited by workers: small tensors gain nothing from a second thread, and two
