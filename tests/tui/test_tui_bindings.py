@@ -192,8 +192,8 @@ CASES: dict[str, dict[str, Case]] = {
         "new.last": then(field("set")),
         "new.next": then(device("cpu"), "up up up"),
         "new.before": then(device("cuda:0"), "h"),
-        "new.first": then(field("data")),
         "new.swap": then(shows("second.pt > first.pt")),
+        "new.first": then(field("data")),
     },
     "marks": {
         **OVER_OTHERS,
