@@ -2,14 +2,16 @@ import json
 import re
 import shutil
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from small_runs import experiment, measures, worker
+from small_runs import TOLD, experiment, measures, worker
 
 from stitchtui.base.errors import BadInput
+from stitchtui.execute.worker import main
 from stitchtui.run.asking import ask, see_to
 from stitchtui.run.control import status
 from stitchtui.run.directory import RunDirectory, create
@@ -47,6 +49,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 def done(undisturbed: RunDirectory, tmp_path: Path) -> RunDirectory:
     """The same run, to go on with."""
     return RunDirectory(Path(shutil.copytree(undisturbed.path, tmp_path / undisturbed.name)))
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """The work of a worker in this process, which spares loading torch; its exit code."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def here(directory: RunDirectory, told: Sequence[str] = TOLD) -> int:
+        monkeypatch.setattr(sys, "argv", ["worker", str(directory.path), *told])
+        return main()
+
+    yield here
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_a_worker_does_the_run_and_writes_its_result(undisturbed: RunDirectory) -> None:
@@ -89,10 +105,10 @@ def test_killed_at_any_moment_and_resumed_it_ends_with_an_undisturbed_runs_numbe
     assert finished_before <= len(set(started))
 
 
-def test_a_resumed_run_computes_where_it_did_before(done: RunDirectory) -> None:
+def test_a_resumed_run_computes_where_it_did_before(work: Callable[..., int], done: RunDirectory) -> None:
     asked_for = done.read_info()["asked_for"]
     assert asked_for == {"device": "cpu", "threads": 1}
-    assert worker(done, told=()).wait(120) == 0
+    assert work(done, told=()) == 0
     assert done.read_info()["asked_for"] == asked_for
 
 
@@ -107,46 +123,49 @@ def test_sigterm_ends_the_run_within_a_step_and_says_so() -> None:
     assert json.loads(directory.result.read_text())["status"] == "stopped"
 
 
-def test_bad_input_is_one_line_in_the_log_and_exit_code_2() -> None:
+def test_bad_input_is_one_line_in_the_log_and_exit_code_2(work: Callable[..., int]) -> None:
     wanted = experiment(stitch={"cuts": ["nowhere"]})
     directory = create(wanted)
-    assert worker(directory).wait(120) == 2
+    assert work(directory) == 2
     state = RunState.load(directory.events)
     assert state.status == "failed"
     assert state.bad_input
     assert "'nowhere' is not known" in (state.reason or "")
 
 
-def test_a_device_that_is_not_there_is_bad_input_of_a_run_that_has_begun() -> None:
+def test_a_device_that_is_not_there_is_bad_input_of_a_run_that_has_begun(work: Callable[..., int]) -> None:
     directory = create(experiment(**ONE_PAIR))
-    assert worker(directory, told=("--device", "cuda:99")).wait(120) == 2
+    assert work(directory, told=("--device", "cuda:99")) == 2
     state = RunState.load(directory.events)
     assert (state.status, state.bad_input, state.run) == ("failed", True, directory.name)
     assert "--device cuda:99: not usable here" in (state.reason or "")
     assert directory.read_info()["asked_for"] == {"device": "cuda:99"}
 
 
-def test_a_second_worker_on_the_same_run_leaves_the_first_alone() -> None:
+def test_a_second_worker_on_the_same_run_leaves_the_first_alone(
+    work: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     directory = create(experiment(**{**ONE_PAIR, "stitch": {"steps": 100_000}}))
     first = worker(directory)
     wait_for(lambda: saw(directory, "task_started", 1), "the first worker")
     first.send_signal(signal.SIGSTOP)  # there, but taking no time from the second
-    second = worker(directory)
-    assert second.wait(60) == 2
-    assert "is working on it" in directory.log.read_text()
+    assert work(directory) == 2
+    assert "is working on it" in capsys.readouterr().err
     assert first.poll() is None
     first.kill()
     first.wait()
 
 
-def test_a_fault_of_ours_is_named_in_the_log_with_its_traceback_in_the_workers() -> None:
+def test_a_fault_of_ours_is_named_in_the_log_with_its_traceback_in_the_workers(
+    work: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     directory = create(experiment(**ONE_PAIR))
     directory.info.mkdir()  # in the way of run.json
-    assert worker(directory).wait(120) == 1
+    assert work(directory) == 1
     state = RunState.load(directory.events)
     assert state.status == "failed"
     assert (state.reason or "").startswith("internal error: ")
-    assert "Traceback" in directory.log.read_text()
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_worker_at_work_takes_up_what_is_asked_for_meanwhile() -> None:
@@ -162,10 +181,12 @@ def test_a_worker_at_work_takes_up_what_is_asked_for_meanwhile() -> None:
     assert sum(isinstance(e, NetworkReady) and e.network == "seed0" for e in read_events(directory.events)) >= 1
 
 
-def test_what_a_worker_that_was_ending_did_not_see_is_seen_to_by_another(done: RunDirectory) -> None:
+def test_what_a_worker_that_was_ending_did_not_see_is_seen_to_by_another(
+    work: Callable[..., int], done: RunDirectory
+) -> None:
     request = Request(stitch=done.read_experiment().stitch.model_copy(update={"steps": 20}))
     tasks = ask(done, request, RunState.load(done.events))
-    see_to(done, tasks, lambda: worker(done).wait(120))
+    see_to(done, tasks, lambda: work(done))
     state = RunState.load(done.events)
     assert {state.tasks[task].status for task in tasks} == {"finished"}
     with pytest.raises(BadInput, match="has this already"):

@@ -68,9 +68,8 @@ def check(bottom: Chain, columns: list[column_trainer.StitchedTop], recipe: colu
     ("dtype", "joined"),
     [
         (torch.float32, 1 << 40),
-        (torch.bfloat16, 0),
-        pytest.param(torch.float32, 0, marks=pytest.mark.slow),
-        pytest.param(torch.bfloat16, 1 << 40, marks=pytest.mark.slow),
+        (torch.float32, 0),
+        *(pytest.param(torch.bfloat16, joined, marks=pytest.mark.slow) for joined in (0, 1 << 40)),
     ],
 )
 def test_columns_of_one_bottom_train_as_alone(dtype: torch.dtype, joined: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +79,10 @@ def test_columns_of_one_bottom_train_as_alone(dtype: torch.dtype, joined: int, m
     check(bottom, [column(bottom, top) for top in tops], column_trainer.Recipe(4, 1e-2, dtype=dtype))
 
 
-@pytest.mark.parametrize("changes", [{"objective": "trajectory"}, {"memory": 150_000}, {"l1": 0.1}, {"fold": False}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"dtype": torch.bfloat16}, {"objective": "trajectory"}, {"memory": 150_000}, {"l1": 0.1}, {"fold": False}],
+)
 def test_so_they_do_by_every_recipe(changes: dict) -> None:
     bottom = chain_of(frozen(SmallConv(), 0))
     tops = [chain_of(frozen(SmallConv(), seed)) for seed in (1, 2)]
