@@ -12,11 +12,13 @@ from textual.drivers._writer_thread import WriterThread
 
 from stitchtui.base.paths import runs_directory
 from stitchtui.run.control import describe_process
+from stitchtui.tui import typed_ahead
 from stitchtui.tui.app import StitchApp
 from stitchtui.tui.terminal import Lasting
 
 
-async def test_screens_that_are_left_before_they_are_drawn_do_no_harm():
+async def test_screens_that_are_left_before_they_are_drawn_do_no_harm(monkeypatch):
+    monkeypatch.setattr(typed_ahead, "PATIENCE", 600)  # the order is what is tested, however busy the machine
     make_run(runs_directory())
     async with StitchApp().run_test(size=(120, 36)) as pilot:
         await wait_for_text(pilot, "block2")
