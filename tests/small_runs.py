@@ -24,7 +24,7 @@ def experiment(**changes: Any) -> Experiment:
     networks = {
         f"seed{seed}": {"architecture": "digits_cnn", "width": 0.5, "seed": seed, "train": TRAIN} for seed in (0, 1)
     }
-    stitch = {"epochs": 2, "batch_size": 50, "precision": "float32", **changes.pop("stitch", {})}
+    stitch = {"length": "fixed", "epochs": 2, "batch_size": 50, "precision": "float32", **changes.pop("stitch", {})}
     plain = {
         "name": "small",
         "data": {"name": "digits", "train_size": 200, "test_size": 100},

@@ -52,7 +52,7 @@ Start = Annotated[
     typer.Option("--start", metavar="NAME", help=f"Where training starts: {listed(STARTS)}."),
 ]
 Epochs = Annotated[
-    float | None, typer.Option("--epochs", metavar="NUMBER", help="How many epochs each stitch is trained for.")
+    float | None, typer.Option("--epochs", metavar="NUMBER", help="How many epochs each stitch is trained for at most.")
 ]
 Seeds = Annotated[
     str | None,

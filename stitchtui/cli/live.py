@@ -229,7 +229,7 @@ def _doing(state: RunState) -> Iterator[str]:
 def _task(task: TaskState) -> str:
     parts = [task.id if task.kind != "data" else "loading the data"]
     if task.steps:
-        parts.append(f"step {task.step}/{task.steps}")
+        parts.append(f"step {task.step}/{task.steps}" + (" at most" if task.is_open else ""))
     if task.loss is not None:
         parts.append(f"loss {task.loss:.3f}")
     if task.accuracy is not None:

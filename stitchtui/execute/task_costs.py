@@ -20,7 +20,7 @@ from stitchtui.spec.plan import Task
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cluster_noise import ClusterNoise
 from stitchtui.stitching.cuts import Cut
-from stitchtui.stitching.held_out import reading_steps
+from stitchtui.stitching.held_out import MOST_READ, interval, reading_steps
 from stitchtui.stitching.memory import SAMPLES, saved_by, step_costs
 from stitchtui.stitching.probe import ITERATIONS
 from stitchtui.stitching.stitches import parameter_count
@@ -48,12 +48,12 @@ class TaskCosts:
         self._paid: set[tuple[object, ...]] = set()
         self._depths: dict[tuple[object, ...], list[float]] = {}
 
-    def of(self, task: Task) -> tuple[int, float, int]:
-        """Cells, seconds and bytes of one task."""
+    def of(self, task: Task) -> tuple[int, bool, float, int]:
+        """Cells, whether training may end before it has taken all of its steps, seconds and bytes of one task."""
         work = self.measurer.work(task)
         cells = [p for p in work.cells if work.misfit(p) is None]
         if not cells:
-            return len(work.cells), 0.0, 0
+            return len(work.cells), False, 0.0, 0
         cost = _Cost(self, work, cells)
         cuts = ((p.bottom.name, p.top.name) for p in cells)
         ends = shape(work.ends.bottom), shape(work.ends.top)
@@ -63,7 +63,7 @@ class TaskCosts:
         key = (*ends, *kind, task.family, task.objective, said, *images, *cuts)
         if key not in _BESIDE:
             _BESIDE[key] = cost.beside()
-        return len(work.cells), cost.seconds(), _BESIDE[key]
+        return len(work.cells), work.converges, cost.seconds(), _BESIDE[key]
 
     def depths(self, loaded: Loaded, chain: Chain) -> list[float]:
         """The share of the network's FLOPs before each boundary, from 0 at the input to 1; noise has none."""
@@ -204,6 +204,9 @@ class _Cost:
         if not (images := len(work.material.held_out)):
             return 0.0
         times = len(reading_steps(work.steps, work.stitch.batch_size, images))
+        if work.converges:
+            images = min(images, MOST_READ)
+            times = 2 + work.steps // interval(work.stitch.batch_size, images)
         turns, best_of = len(self.cells) if work.alone else 1, work.stitch.best_of
         tails = self._pass(images, self.top, sum(self.tails)) + self._stitches(images)
         return times * (turns * self._pass(images, self.bottom, self.deepest) + best_of * tails)

@@ -22,6 +22,7 @@ def facts(
     ends: Ends,
     material: Material,
     steps: int,
+    converges: bool,
 ) -> dict[str, Any]:
     """Of a task's cell at `cuts`, the bottom's and the top's: all that its numbers follow from.
 
@@ -48,6 +49,7 @@ def facts(
         found |= {
             "seed": task.seed,
             "steps": steps,
+            "converges": converges,
             "batch_size": stitch.batch_size,
             "learning_rate": stitch.learning_rate,
             "weight_decay": stitch.weight_decay,

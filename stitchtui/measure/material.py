@@ -55,9 +55,12 @@ class Material:
         """Every image that is fitted on once, as it is."""
         return through(bottom, in_order(self.dataset.train, batch_size, self.fitted))
 
-    def unseen(self, batch_size: int, bottom: object) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every held-out image once, as it is."""
-        return through(bottom, in_order(self.dataset.train, batch_size, self.held_out))
+    def unseen(self, batch_size: int, bottom: object, most: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every held-out image once, as it is; of more than `most` so many at random, always the same."""
+        chosen = self.held_out
+        if most is not None and most < len(chosen):
+            chosen = chosen[random_subset(len(chosen), most, generator("read", 0)).to(chosen.device)]
+        return through(bottom, in_order(self.dataset.train, batch_size, chosen))
 
 
 def through(bottom: object, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -47,6 +47,7 @@ from stitchtui.spec.measures import (
     CKA,
     HELD_OUT_ACCURACY,
     HELD_OUT_LOSS,
+    LATE_GAIN,
     LATER_GAP,
     PENALTY,
     PROCRUSTES,
@@ -54,14 +55,16 @@ from stitchtui.spec.measures import (
     START_PENALTY,
     START_SCALED,
     STEPS,
+    STILL_FALLING,
     STITCH_PARAMETERS,
 )
-from stitchtui.spec.objectives import DIRECT
+from stitchtui.spec.objectives import DIRECT, OBJECTIVES
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import adapters, column_trainer, objectives, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.direct import AffineMap
 from stitchtui.stitching.evaluate import Measured, Scores, column_measures
+from stitchtui.stitching.held_out import MOST_READ
 from stitchtui.stitching.unreached import IMAGES, unreached
 
 
@@ -91,11 +94,18 @@ class StitchWork(TaskWork):
         self.alone = self.trains and self.stitch.frozen_bn == "batch"  # these cells would see each other's batch
         self._trained: dict[str, torch.nn.Module] = {}
         self._diverged: list[str] = []  # rows whose training did, but not at once: an earlier step counts
+        self._falling: list[str] = []  # rows whose held-out loss still fell when the limit ended their training
+        self._taken = 0  # steps of the training at work
 
     @property
     def fits_map(self) -> bool:
         """Whether its stitches are, or start as, maps that least squares or an assignment finds."""
         return self.task.start in FROM_MAPS and not FAMILIES[self.task.family].changes_nothing
+
+    @property
+    def converges(self) -> bool:
+        """Whether its steps are a limit, and each cell takes as many of them as it needs."""
+        return self.stitch.converges and OBJECTIVES[self.task.objective].trains and len(self.material.held_out) > 0
 
     @property
     def kernel(self) -> int:
@@ -122,6 +132,11 @@ class StitchWork(TaskWork):
             yield Warned(
                 text=f"{self.task.column}: training diverged at {', '.join(self._diverged)}, where an earlier step "
                 "counts; try a lower stitch.learning_rate"
+            )
+        if self._falling:
+            yield Warned(
+                text=f"{self.task.column}: held-out loss still fell at {', '.join(self._falling)} after "
+                f"{self.steps:,} steps, the limit; try more stitch.epochs"
             )
         if self.task.control == "" and self.task.family == AFFINE.name and not self.trains:
             sizes = {row: int(m[STITCH_PARAMETERS.name] or 0) for row, m in self._said.items()}
@@ -182,7 +197,7 @@ class StitchWork(TaskWork):
 
     def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
         """Measure these cells together; where memory runs out, in halves."""
-        done = self._done
+        done, total = self._done, self._total
         try:
             yield from self._measure_together(cells)
             return
@@ -194,8 +209,7 @@ class StitchWork(TaskWork):
         if half == 0:
             yield self.failed(cells[0], MEMORY_RAN_OUT)
             return
-        self._done = done
-        self._total += self.steps if self.trains else 0
+        self._done, self._total = done, total + (self.steps if self.trains else 0)
         for part in (cells[:half], cells[half:]):
             yield from self.measure(part)
 
@@ -264,7 +278,9 @@ class StitchWork(TaskWork):
                 chosen = ready.chosen[k] if ready.chosen else None
                 measures |= _of_choice(chosen)
                 measures |= {} if ready.scaled is None else {START_SCALED.name: float(cell.row in ready.scaled)}
+                measures |= {STILL_FALLING.name: int(chosen.still_falling)} if chosen and self.converges else {}
                 self._diverged += [cell.row] if chosen and chosen.diverged else []
+                self._falling += [cell.row] if chosen and chosen.still_falling else []
                 self._trained[cell.row] = seams[k].stitch
             else:
                 self.matching.scores[self._key(cell)] = measured.scores
@@ -371,10 +387,11 @@ class StitchWork(TaskWork):
         recipe, joined = self.recipe(self.steps), [column_trainer.StitchedTop(both.top, seams)]
         batches = self.material.training(self.stitch.batch_size, self.task.seed, both.bottom)
         choice, losses = self.choice(both.bottom, joined, beside), []
+        self._taken = 0
         with contextlib.suppress(FloatingPointError):  # no cell is left: each is found to be sick when it is measured
             training = column_trainer.train_columns(both.bottom, joined, batches, recipe, choice=choice)
             losses = yield from mapped(training, partial(self._event_of, cells))
-        self._done += self.steps
+        self._done += self._taken
         if choice is None:
             return Trained(losses, ())
         return Trained([c.loss if c else math.inf for c in choice.chosen], choice.chosen)
@@ -389,7 +406,9 @@ class StitchWork(TaskWork):
         if not len(self.material.held_out):
             return None
         size = self.stitch.batch_size  # what training has the memory for; the same however many columns there are
-        held_out = column_trainer.HeldOut(partial(self.material.unseen, size, bottom), len(self.material.held_out))
+        count = len(self.material.held_out)
+        most = min(count, MOST_READ) if self.converges else count
+        held_out = column_trainer.HeldOut(partial(self.material.unseen, size, bottom, most), most)
         recipe = self.recipe(self.steps)
         return column_trainer.Choice(bottom, columns, recipe, held_out, batch_size=size, beside=beside)
 
@@ -405,6 +424,7 @@ class StitchWork(TaskWork):
             scaled=self.stitch.scaled_steps,
             fold=not self.alone,  # whose BatchNorms are to normalise by the batch
             memory=memory_budget(self.session.device, self.session.memory),
+            converges=self.converges,
         )
 
     def _event_of(self, cells: Sequence[PlannedCell], said: column_trainer.Said) -> Event | None:
@@ -414,7 +434,9 @@ class StitchWork(TaskWork):
             return self.reading_event(cells, said)
         if said is None:
             return None
-        step = self._done + said.step
+        self._taken, step = said.step, self._done + said.step
+        if said.last:
+            self._total -= self.steps - said.step
         due = self.pace.due(last=step >= self._total)
         return step_event(self.task.id, step, self._total, said.progress()) if due else None
 
@@ -467,7 +489,9 @@ def _of_choice(chosen: column_trainer.Chosen | None) -> dict[str, float]:
     if chosen is None:
         return {}
     return {
+        STEPS.name: chosen.taken,
         CHOSEN_STEP.name: chosen.step,
+        LATE_GAIN.name: chosen.worth,
         HELD_OUT_LOSS.name: chosen.loss,
         HELD_OUT_ACCURACY.name: chosen.accuracy,
     }

@@ -43,6 +43,11 @@ class TaskWork(ABC):
         self._done = self._total = 0  # steps of training, or images of all passes where nothing is trained
         self._said: dict[str, Mapping[str, float | None]] = {}  # measures by row
 
+    @property
+    def converges(self) -> bool:
+        """Whether its steps are a limit, and each cell takes as many of them as it needs."""
+        return False
+
     @abstractmethod
     def measure(self, cells: Sequence[PlannedCell]) -> Saying[None]:
         """Measure these cells together, and yield the events of each."""
@@ -71,6 +76,7 @@ class TaskWork(ABC):
             ends=self.ends,
             material=self.material,
             steps=self.steps,
+            converges=self.converges,
         )
         return PlannedCell(row_name(bottom.name, top.name), bottom, top, cell_identity(facts))
 
@@ -92,6 +98,7 @@ class TaskWork(ABC):
             steps=self._steps(self._total),
             cuts=[p.row for p in self.cells],
             ends=[[p.bottom.name, p.top.name] for p in self.cells],
+            at_most=self.converges or UNSET,
             together=together if together > 1 else UNSET,
             held_out=len(self.material.held_out) or UNSET,
         )

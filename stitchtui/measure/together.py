@@ -71,7 +71,7 @@ def _shared(work: TaskWork) -> tuple[object, ...] | None:
     cuts = frozenset(p.bottom.name for p in work.cells if work.is_open(p))
     if not work.trains or not cuts or work.ends.bottom is work.ends.top:  # one chain then, cut where either is
         return None
-    return (work.ends.names[0], work.material.digest, work.steps, cuts)
+    return (work.ends.names[0], work.material.digest, work.steps, work.converges, cuts)
 
 
 def _held(work: StitchWork) -> int:
@@ -116,9 +116,10 @@ def _train(works: Sequence[StitchWork], prepared: Sequence[Prepared]) -> Saying[
             elif isinstance(said, column_trainer.Reading):
                 for (work, ready), reading in zip(learning, _parts(said, sizes), strict=True):
                     yield work.reading_event(ready.cells, reading)
-            elif said is not None and first.pace.due(last=said.step >= first.steps, tasks=len(learning)):
+            elif said is not None and first.pace.due(last=said.last, tasks=len(learning)):
+                steps = said.step if said.last else first.steps
                 for (work, _), progress in zip(learning, _parts(said.progress(), sizes), strict=True):
-                    yield step_event(work.task.id, said.step, first.steps, progress)
+                    yield step_event(work.task.id, said.step, steps, progress)
             else:
                 yield None
     chosen = iter(choice.chosen if choice else ())

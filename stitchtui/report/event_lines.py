@@ -35,7 +35,8 @@ def line(event: Event, state: RunState) -> str | None:
             known = f" ({', '.join(facts)})" if facts else ""
             said = f"network {event.network}: ready, test error {event.error:.2f} %{known}"
         case TaskStarted():  # a task of one step has nothing to count
-            said = f"{event.task}: starts" + (f", {event.steps} steps" if event.steps > 1 else "")
+            most = "at most " if event.at_most else ""
+            said = f"{event.task}: starts" + (f", {most}{event.steps} steps" if event.steps > 1 else "")
         case TaskFinished():
             task = state.tasks.get(event.task)
             said = _finished(task, state) if task is not None and task.kind == "column" else None

@@ -9,7 +9,7 @@ from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import FAMILIES
-from stitchtui.spec.measures import OOD, STITCH_RANK
+from stitchtui.spec.measures import OOD, STEPS, STILL_FALLING, STITCH_RANK
 from stitchtui.stats.objections import (
     CutEvidence,
     Judgement,
@@ -116,21 +116,29 @@ def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[st
     longer = _longer(state, column)
     more = state.summary(longer, row).penalty if longer else None
     return CutEvidence(
-        cut, found.penalty, direct=found.direct, longer=more, low_rank=ranks, outlying=found.interval(OOD), **controls
+        cut,
+        found.penalty,
+        direct=found.direct,
+        longer=more,
+        still_falling=found.measures.get(STILL_FALLING.name, 0) > 0,
+        low_rank=ranks,
+        outlying=found.interval(OOD),
+        **controls,
     )
 
 
 def _longer(state: RunState, column: Column) -> Column | None:
-    """The column of the same stitch that was trained for the most steps, if for more than this one."""
+    """The column of the same stitch whose cells took the most steps, if more than this one's."""
     columns = [c for c in (state.crosses() if column.cross else state.columns()) if not c.control]
     same = [c for c in columns if (c.bottom, c.top) == (column.bottom, column.top)]
-    alike = [c for c in same if is_alike(state, c, column, but=("epochs", "steps")) and _all_in(state, c)]
+    alike = [c for c in same if is_alike(state, c, column, but=("length", "epochs", "steps")) and _all_in(state, c)]
     longest = max(alike, key=lambda c: _steps(state, c), default=column)
     return longest if _steps(state, longest) > _steps(state, column) else None
 
 
-def _steps(state: RunState, column: Column) -> int:
-    return max((state.tasks[task].steps for task in column.task_ids if task in state.tasks), default=0)
+def _steps(state: RunState, column: Column) -> float:
+    cells = (cell for (task, _), cell in state.cells.items() if task in column.task_ids)
+    return max((cell.measures.get(STEPS.name) or 0 for cell in cells), default=0)
 
 
 def _low_rank(state: RunState, column: Column, row: str) -> dict[int, Interval]:

@@ -114,6 +114,7 @@ class TaskStarted(Event, tag="task_started", frozen=True, kw_only=True):
 
     task: str  # a planned task's id, `data`, or `network NAME`
     steps: Whole  # in total
+    at_most: bool | UnsetType = UNSET  # true where it may take fewer; its last step says how many it took
     cuts: list[str]  # the rows of a column; empty for other tasks
     ends: list[list[str]] | UnsetType | None = UNSET  # [bottom cut, top cut] of each row
     together: Whole | UnsetType = UNSET  # how many tasks take their steps at once, if several

@@ -12,6 +12,10 @@ from stitchtui.run import events
 from stitchtui.run.records import Cell, RunStatus, TaskState
 from stitchtui.spec.objectives import DIRECT
 
+_MORE = 1.25
+"""A task that may end before its limit is taken to need so many times the steps that others like it did, if fewer."""
+_OPEN = 0.98
+"""No more than this share of these steps counts as done before it has ended."""
 # Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
 Group = tuple[str, str, str]
 
@@ -43,7 +47,7 @@ class Progress:
     share: float = 0.0
     _left: float = 0.0  # steps that are still to be taken
     _lengths: dict[str, float] = field(default_factory=dict)  # steps that each task takes, as far as that is known
-    _done: dict[str, float] = field(default_factory=dict)  # the part of each task that is counted as done
+    _done: dict[str, float] = field(default_factory=dict)  # of these, those that are counted as done
 
     def follow(self, state: Run, event: events.Event) -> None:
         """Take in `event`, which `state` has folded in."""
@@ -54,25 +58,27 @@ class Progress:
                 self._move(state, state.tasks[f"network {event.network}"])
             case events.RunStarted() | events.DataReady() | events.RunFinished():
                 nothing_left = self.share >= 1.0 or self._left < 1e-6 * sum(self._lengths.values())
-                self._done = {task.id: _done(task) for task in state.tasks.values()}
-                self._reckon(state)
+                self._lengths = _expected(state)
+                self._done = {task.id: _done(task, self._lengths[task.id]) for task in state.tasks.values()}
+                self._reckon()
                 if state.status == "done":
                     self.share = 1.0
                 elif nothing_left and self._left:
                     self.share = 0.0
 
     def _move(self, state: Run, task: TaskState) -> None:
-        if (known := _known_length(task)) is None or known != self._lengths.get(task.id):
-            self._reckon(state)
-        before, self._done[task.id] = self._done.get(task.id, 0.0), _done(task)
-        taken = self._lengths[task.id] * (self._done[task.id] - before)
+        known = _known_length(task)
+        if known != self._lengths.get(task.id) and not (task.is_open and task.step):
+            self._lengths = _expected(state)
+            self._reckon()
+        before, self._done[task.id] = self._done.get(task.id, 0.0), _done(task, self._lengths[task.id])
+        taken = self._done[task.id] - before
         if taken > 0 and state.data is not None:  # before that, no task's length is known
             self.share += (1.0 - self.share) * taken / max(taken, self._left)
         self._left = max(0.0, self._left - taken)
 
-    def _reckon(self, state: Run) -> None:
-        self._lengths = _expected(state)
-        self._left = sum(length * (1.0 - self._done.get(task, 0.0)) for task, length in self._lengths.items())
+    def _reckon(self) -> None:
+        self._left = sum(max(0.0, length - self._done.get(task, 0.0)) for task, length in self._lengths.items())
 
 
 def remaining(state: Run, now: float) -> float | None:
@@ -87,7 +93,7 @@ def remaining(state: Run, now: float) -> float | None:
         pace = paces.get(_group(task))
         if pace is None:
             return None
-        seconds += pace * expected[task.id] * (1 - _done(task))
+        seconds += pace * (expected[task.id] - _done(task, expected[task.id]))
     return max(0.0, seconds - max(0.0, now - (state.updated or now)))
 
 
@@ -95,10 +101,12 @@ def _group(task: TaskState) -> Group:
     return (task.kind, task.objective, task.family)
 
 
-def _done(task: TaskState) -> float:
+def _done(task: TaskState, length: float) -> float:
+    """The steps of `length` that were taken."""
     if task.status in ("finished", "failed"):
-        return 1.0
-    return min(1.0, task.step / task.steps) if task.status == "running" and task.steps else 0.0
+        return length
+    share = min(1.0, task.step / task.steps) if task.status == "running" and task.steps else 0.0
+    return min(_OPEN * length, float(task.step)) if task.is_open else length * share
 
 
 def _paces(state: Run) -> dict[Group, float]:
@@ -125,21 +133,26 @@ def _steps_taken(task: TaskState, reused: bool) -> int:
 def _expected(state: Run) -> dict[str, float]:
     known: dict[tuple[Group, str], list[int]] = {}
     for task in state.tasks.values():
-        if task.steps:
+        if task.steps and not (task.is_open or (task.at_most and task.first_step is None)):  # cells of an earlier run
             known.setdefault((_group(task), task.recipe), []).append(task.steps)
     means = {group: fmean(steps) for group, steps in known.items()}
     return {task.id: _expected_steps(task, means, state) for task in state.tasks.values()}
 
 
 def _expected_steps(task: TaskState, means: Mapping[tuple[Group, str], float], state: Run) -> float:
+    usual = means.get((_group(task), task.recipe))
     if (known := _known_length(task)) is not None:
         return known
-    return means.get((_group(task), task.recipe)) or _from_recipe(task, state) or 1.0
+    if task.is_open:
+        return min(float(task.steps), _MORE * usual if usual else math.inf)
+    return usual or _from_recipe(task, state) or 1.0
 
 
 def _known_length(task: TaskState) -> float | None:
     if task.kind == "data":
         return 1.0  # its steps are images, of which a column sees hundreds in one
+    if task.is_open:
+        return None
     return float(max(1, task.steps)) if task.steps or task.status == "finished" else None
 
 

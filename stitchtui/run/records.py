@@ -95,6 +95,7 @@ class TaskState:
     cuts: list[str] = field(default_factory=list)
     step: int = 0
     steps: int = 0
+    at_most: bool = False  # whether these are a limit
     first_step: int | None = None  # the first that was said: a resumed network doesn't begin at 0
     loss: float | None = None
     accuracy: float | None = None
@@ -107,6 +108,11 @@ class TaskState:
     curve_gap: int = 1  # steps that lie between two kept points, at least
     held_out: int = 0  # training images that nothing of it is fitted on
     readings: dict[str, list[HeldReading]] = field(default_factory=dict)  # on those images, by row
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is at work and may end before its limit."""
+        return self.at_most and self.status == "running" and self.step < self.steps
 
     def has_room_for(self, step: int) -> bool:
         """Forget the curve's points at or after `step`, and return whether one there is far enough from the last."""

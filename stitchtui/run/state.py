@@ -319,7 +319,7 @@ def _task_started(state: RunState, event: events.TaskStarted) -> None:
     task = _own_task(state, event.task)
     _set_back(state, task)
     task.status, task.steps, task.started = "running", event.steps, event.t
-    task.together = max(1, event.together or 1)
+    task.together, task.at_most = max(1, event.together or 1), bool(event.at_most)
     task.loss = task.accuracy = None
     task.epoch = task.epochs = 0
     task.held_out, task.readings = event.held_out or 0, {}

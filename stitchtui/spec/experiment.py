@@ -221,8 +221,9 @@ class StitchSpec(Spec):
     train_on: Literal["all", "top"] = "all"
     held_out: int | None = Field(None, ge=0)  # of these images, to choose steps and starts by; None: see `holds_out`
     ridge: float = Field(1e-6, ge=0)
-    epochs: float = Field(4.0, gt=0)
-    steps: int | None = Field(None, ge=1)
+    length: Literal["converged", "fixed"] = "converged"  # until held-out loss falls no more; fixed: as papers train
+    epochs: float = Field(4.0, gt=0)  # at most, or that many where the length is fixed
+    steps: int | None = Field(None, ge=1)  # in place of epochs
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(1e-2, gt=0)
     scaled_steps: bool = True  # in units of what a stitch reads and is to write; papers: false, learning_rate 1e-3
@@ -258,6 +259,17 @@ class StitchSpec(Spec):
         if len(set(self.seeds)) != len(self.seeds):
             raise WrongKey(f"expected seeds that differ, got {list(self.seeds)}", "seeds")
         return self
+
+    @property
+    def converges(self) -> bool:
+        """Whether training ends once held-out loss falls no more, as long as there are held-out images.
+
+        An objective of two phases has a fixed length all the same, since its second phase begins at a share of it; and
+        so has a stitch that `l1` makes sparse: what counts would be an average, which has no zeros.
+        """
+        objective = OBJECTIVES[self.objective]
+        waits = objective.trains and not objective.phases and not self.l1
+        return waits and self.length == "converged" and self.held_out != 0
 
     def holds_out(self, images: int, most: int) -> int:
         """How many of so many training images are held out of fitting, to choose each stitch's step and start by.

@@ -317,6 +317,14 @@ CHOSEN_STEP = Measure(
     count=True,
     line=Line("chosen", "at step {:.0f}", place=3),
 )
+LATE_GAIN = Measure(
+    "late_gain",
+    "points of held-out error by which the second half of the steps lowered that of the stitch that counts",
+    line=Line("its later half", "brought {:+.2f} points", place=3),
+)
+STILL_FALLING = Measure(
+    "still_falling", "1 where held-out loss still fell when the limit ended the training, else 0", count=True
+)
 HELD_OUT_LOSS = Measure(
     "held_out_loss",
     "loss of the chosen step on held-out training images, of what the stitch is trained for",
@@ -337,7 +345,7 @@ MEASURES = Registry(
         *(VERSUS_SELF_STITCH, START_PENALTY, DIRECT_PENALTY),
         *(AGREEMENT, JS_DISTANCE, CKA, PROCRUSTES, CCA, CCA_BY_CHANCE, ACTIVATION_GAP, OOD, OOD_RATIO),
         *(STITCH_PARAMETERS, STITCH_RANK, STITCH_EFFECTIVE_RANK, STITCH_SPARSITY, START_SCALED, STEPS, CHOSEN_STEP),
-        *(HELD_OUT_LOSS, HELD_OUT_ACCURACY, SECONDS),
+        *(LATE_GAIN, STILL_FALLING, HELD_OUT_LOSS, HELD_OUT_ACCURACY, SECONDS),
     ),
 )
 """Every measure of a cell by name, in the order of the CSV's columns."""

@@ -26,7 +26,7 @@ from stitchtui.spec.training_order import training_order
 # (family, objective, seeds) a task says itself.
 _PLACE_KEYS = ("cuts", "top_cuts", "pairing", "ridge", "rank", "train_size", "train_on", "held_out")
 _RECIPE_KEYS = (
-    *("start", "best_of", "l1", "epochs", "steps", "batch_size", "learning_rate", "weight_decay"),
+    *("start", "best_of", "l1", "length", "epochs", "steps", "batch_size", "learning_rate", "weight_decay"),
     "scaled_steps",
     *("frozen_bn", "precision"),
 )
@@ -218,6 +218,8 @@ def _said(key: str, value: Any) -> str:
     if key in ("cuts", "top_cuts"):
         words = value if isinstance(value, str) else " ".join(value or ("as the bottom's",))
         return f"{'cuts' if key == 'cuts' else 'top cuts'} {words}"
+    if key == "length":
+        return "fixed length" if value == "fixed" else "until converged"
     if key == "epochs":
         return f"{value:g} epochs"
     if key == "held_out":

@@ -43,6 +43,7 @@ class Stepped:
     """A step that was taken; only `progress`, when called, waits for the device."""
 
     step: int
+    last: bool  # whether training ends with it
     progress: Callable[[], Progress]
 
 
@@ -105,8 +106,9 @@ def train_columns(
                 break
             yield from (Remark(column, text) for column, text in trainer.compare(images))
             trainer.step(step, images, labels)
-            yield Stepped(step, partial(trainer.tally.progress, step))
             yield from _read(trainer, choice, step)
+            last = step == recipe.steps or not trainer.learners
+            yield Stepped(step, last, partial(trainer.tally.progress, step))
     for c in seams:
         c.stitch.eval()
     return trainer.last.means()

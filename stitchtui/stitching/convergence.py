@@ -1,8 +1,8 @@
-"""When a stitch's training is done where no length is known beforehand: a rate that stays, an average, and a rule.
+"""Training without a length that is known beforehand: how the rate falls, what is averaged, and when it is done.
 
-Adam goes on at a constant rate, and what counts is an average of the stitch's weights, whose noise falls as training
-goes on: it does what a falling rate does, for any length. Training is done once half as many steps again as it took to
-the last fall in held-out loss have brought no further one.
+Adam's rate falls slowly with the steps taken, and what counts is an average of the stitch's weights over the last of
+them, whose noise falls as training goes on. Together they do what a cosine does for a length that is known. Training is
+done once half as many steps again as it took to the last fall in held-out loss have brought no further one.
 """
 
 import math
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+HELD_RATE = 50
+"""About so many steps go by before the rate falls."""
 GAMMA = 8
 """The average looks back over about the last ninth of the steps taken."""
 TOLERANCE = 2e-3
@@ -20,6 +22,11 @@ PATIENCE = 0.5
 """The share of the steps to the last fall that training goes on for after it."""
 FEWEST_STEPS, FEWEST_READINGS = 50, 2
 """What training goes on for at least: steps in all, and readings after the last fall."""
+
+
+def share_of_rate(steps: int) -> float:
+    """What is left of the learning rate after so many steps."""
+    return 1 / math.sqrt(1 + steps / HELD_RATE)
 
 
 class Average:

@@ -25,6 +25,13 @@ STEP_PASSES = 3
 FEWEST, MOST = 3, 31
 """How often held-out images are looked at where training has a fixed length: at the start, halfway and at the end at
 least."""
+LEAST_INTERVAL = 10
+"""Where it has none, so many steps lie between two looks at least, however few images there are."""
+MOST_READ = 1_000
+"""So many of the held-out images are looked at where training has none: fewer, so that it is done sooner.
+
+They say enough: a step is compared with others on the same images, where most of what tells images apart drops out.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Chosen:
     diverged: bool = False  # whether training went on until the stitch had no numbers
     taken: int = 0  # steps that were taken in all
     worth: float = math.nan  # points of held-out error by which the second half of these steps lowered the chosen one's
-    cut_short: bool = False  # whether the limit ended it before it had converged
+    still_falling: bool = False  # whether the limit ended it while its loss fell
 
 
 def reading_steps(steps: int, batch_size: int, images: int) -> list[int]:
@@ -67,7 +74,7 @@ def reading_steps(steps: int, batch_size: int, images: int) -> list[int]:
 
 def interval(batch_size: int, images: int) -> int:
     """After how many steps each to look at so many held-out `images` where training has no length known beforehand."""
-    return max(1, math.ceil(images / (SHARE * STEP_PASSES * batch_size)))
+    return max(LEAST_INTERVAL, math.ceil(images / (SHARE * STEP_PASSES * batch_size)))
 
 
 class Choice:
@@ -212,9 +219,9 @@ class _Followed:
             return None
         diverged = not is_finite(self.seam.stitch)
         halfway = [each for each in self.course if each and each.taken <= self.taken / 2]
-        worth = self.best.accuracy - halfway[-1].accuracy if halfway and self.taken else math.nan
-        cut_short = self.convergence is not None and not self.left and not diverged
-        return replace(self.best, diverged=diverged, taken=self.taken, worth=worth, cut_short=cut_short)
+        worth = self.best.accuracy - halfway[-1].accuracy if halfway else math.nan
+        falling = self.convergence is not None and self.convergence.fell > 0 and not self.left and not diverged
+        return replace(self.best, diverged=diverged, taken=self.taken, worth=worth, still_falling=falling)
 
 
 def is_finite(stitch: nn.Module) -> bool:

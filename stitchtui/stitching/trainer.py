@@ -14,7 +14,7 @@ from stitchtui.spec.objectives import OBJECTIVES, TASK
 from stitchtui.stitching import objectives
 from stitchtui.stitching import seams as joining
 from stitchtui.stitching.chain import Chain
-from stitchtui.stitching.convergence import Average
+from stitchtui.stitching.convergence import Average, share_of_rate
 from stitchtui.stitching.copies import Copies, Part, autocast, copies, evaluated, faithful
 from stitchtui.stitching.cpu_threads import CpuThreads
 from stitchtui.stitching.fold import BATCH_NORMS
@@ -31,7 +31,7 @@ LAST_SHARE = 0.1
 class Recipe:
     """Adam with a cosine from `learning_rate` to 0 over `steps`, and what the loss is.
 
-    Where seams converge, the rate stays, an average of the weights counts, and `steps` are a limit: see `convergence`.
+    Where seams converge, `steps` are a limit, the rate falls otherwise, and an average counts: see `convergence`.
     """
 
     steps: int
@@ -72,9 +72,11 @@ class Trainer:
         self.threads = CpuThreads(self.device)
         rate, decay, fused = recipe.learning_rate, recipe.weight_decay, self.device.type in ("cpu", "cuda")
         self.optimiser = torch.optim.Adam(parameters, rate, weight_decay=decay, fused=fused)
-        self.cosine: torch.optim.lr_scheduler.CosineAnnealingLR | None = None
-        if not recipe.converges:
-            self.cosine = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.steps)
+        self.schedule = (
+            torch.optim.lr_scheduler.LambdaLR(self.optimiser, share_of_rate)
+            if recipe.converges
+            else torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.steps)
+        )
         self.tally, self.last = _Tally(len(seams)), _Tally(len(seams))
         self.parts = self._parts(bottom, columns)
         self.compared = False
@@ -188,8 +190,7 @@ class Trainer:
                 objectives.shrink(objectives.sparse_weights(learner.seam.stitch), self.recipe.l1 * rate)
             if learner.average is not None:
                 learner.average.add()
-        if self.cosine is not None:
-            self.cosine.step()
+        self.schedule.step()
 
     def _scale(self, features: Features, images: Tensor) -> None:
         """Have steps in units of the first batch, whose images the tops are given to see what they have there."""

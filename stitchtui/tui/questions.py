@@ -35,7 +35,7 @@ def questions(state: RunState, column: Column, cut: str) -> list[Question]:
         stitch = experiment.requests[column.request].stitch
     except (ValidationError, IndexError):
         return []
-    asker = _Asker(column, stitch.plain(), stitch.epochs, list(stitch.seeds))
+    asker = _Asker(column, stitch.plain(), stitch.epochs, stitch.converges, list(stitch.seeds))
     have = {(c.control, c.bottom, c.top) for c in state.columns()}
     asked = [*asker.of_training(), *asker.of_stitch(), *asker.of_cuts(state, cut), *asker.of_controls(have)]
     return [question for question in asked if _adds(question, experiment)]
@@ -56,6 +56,7 @@ class _Asker:
     column: Column
     stitch: dict[str, Any]
     epochs: float
+    converges: bool
     seeds: list[int]
 
     def of_training(self) -> list[Question]:
@@ -63,9 +64,10 @@ class _Asker:
             trains = FAMILIES.get(self.column.family)
             return [self._ask(TASK.question, objective=TASK.name)] if trains and trains.trainable else []
         later = max(self.seeds) + 1
-        longer = f"train longer: {self.epochs * _LONGER:g} epochs in place of {self.epochs:g}"
+        most = "at most " if self.converges else ""
+        longer = f"train longer: {self.epochs * _LONGER:g} epochs in place of {most}{self.epochs:g}"
         return [
-            self._ask(longer, epochs=self.epochs * _LONGER, steps=None),
+            self._ask(longer, **self._longer),
             self._ask(f"{_MORE_SEEDS} more seeds, for their spread", seeds=list(range(later, later + _MORE_SEEDS))),
             *(
                 self._ask(objective.question, objective=name)
@@ -73,6 +75,11 @@ class _Asker:
                 if objective.question and name != self.column.objective
             ),
         ]
+
+    @property
+    def _longer(self) -> dict[str, Any]:
+        """More steps whatever held-out loss says: a higher limit alone would change nothing where none was met."""
+        return {"length": "fixed", "epochs": self.epochs * _LONGER, "steps": None}
 
     def of_stitch(self) -> list[Question]:
         found = [
@@ -105,8 +112,7 @@ class _Asker:
             ]  # fmt: skip
         if self.stitch.get("cuts") != "all":
             found.append(self._ask("at every cut, not only between blocks", cuts="all"))
-        found.append(self._ask(f"train longer at this cut alone ({printable(cut)})", cuts=[cut],
-                               epochs=self.epochs * _LONGER, steps=None))  # fmt: skip
+        found.append(self._ask(f"train longer at this cut alone ({printable(cut)})", cuts=[cut], **self._longer))
         return found
 
     def of_controls(self, have: set[tuple[str, str, str]]) -> list[Question]:

@@ -35,10 +35,10 @@ def nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "part_digest", lambda *_: "blank")
 
 
-def some_cell_can_be_measured(costs: TaskCosts, task: Task) -> tuple[int, float, int]:
+def some_cell_can_be_measured(costs: TaskCosts, task: Task) -> tuple[int, bool, float, int]:
     work = costs.measurer.work(task)
     assert any(work.misfit(cell) is None for cell in work.cells), task.id
-    return len(work.cells), 0.0, 0
+    return len(work.cells), False, 0.0, 0
 
 
 def narrow(wanted: Experiment) -> Experiment:

@@ -101,6 +101,7 @@ def with_longer(also: dict[str, object], penalties: dict[str, float], **changes:
         for cut in CUTS:
             value = penalties[f"{task.control} {task.recipe}".strip()]
             state.apply(cell(task.id, cut, penalty=value, bottom_cut=cut, top_cut=cut))
+            state.cells[task.id, cut].measures["steps"] = 40 if task.request else 10
         state.apply(event("task_finished", task=task.id, seconds=1.0))
     assert state.unknown_events == 0
     return state

@@ -43,9 +43,9 @@ LATER = [task.id for task in resolve(MORE).tasks if task.id not in [each.id for 
 anyone = st.sampled_from(["data", "network a", "network b", *DIRECT[:2], *TRAINED[:2], *LATER])
 
 
-def begins(task, steps, together):
-    """A task begins, perhaps anew: alone, or in one go with others, as after memory ran out."""
-    return [event("task_started", task=task, steps=steps, cuts=CUTS[:2], together=together)]
+def begins(task, steps, together, at_most):
+    """A task begins, perhaps anew: alone, or in one go with others, as after memory ran out; or up to a limit."""
+    return [event("task_started", task=task, steps=steps, cuts=CUTS[:2], together=together, at_most=at_most)]
 
 
 def steps_on(task, part):
@@ -70,7 +70,7 @@ def leaves(how, more):
 
 
 happenings = st.one_of(
-    st.builds(begins, anyone, st.sampled_from([1, 10, 300]), st.sampled_from([1, 2])),
+    st.builds(begins, anyone, st.sampled_from([1, 10, 300]), st.sampled_from([1, 2]), st.booleans()),
     st.builds(steps_on, anyone, st.floats(0, 1)),
     st.builds(ends, anyone, st.booleans()),
     st.builds(leaves, st.sampled_from(["lost", "stopped", "failed", "done"]), st.booleans()),
@@ -108,6 +108,20 @@ def test_an_undisturbed_run_ends_at_one_and_counts_every_step_alike():
     ended = [share for share, one in zip(seen, whole_run(), strict=True) if isinstance(one, TaskFinished)]
     gains = [after - before for before, after in pairwise(ended[len(DIRECT) :])]
     assert gains == pytest.approx([gains[0]] * len(gains))
+
+
+def test_a_column_that_ends_before_its_limit_was_all_of_its_steps_and_others_like_it_are_taken_to_need_as_many():
+    done = [READY[0], data_ready(), *READY[1:], *direct_done()]
+    first, *others = TRAINED
+    started = event("task_started", task=first, steps=1000, cuts=CUTS, at_most=True)
+    last = event("step", task=first, step=100, steps=100)
+    before, after = folded(*done, started), folded(*done, started, last)
+    left = 1 - before.progress.share
+    assert after.progress.share == pytest.approx(before.progress.share + left / len(TRAINED), rel=0.01)
+    second = event("task_started", task=others[0], steps=1000, cuts=CUTS, at_most=True)
+    halfway_there = event("step", task=others[0], step=50, steps=1000)
+    again = folded(*done, started, last, event("task_finished", task=first), second, halfway_there)
+    assert again.progress.share > after.progress.share + 0.8 * left / len(TRAINED) / 2
 
 
 def test_what_is_begun_anew_or_asked_for_meanwhile_slows_progress_down():

@@ -227,7 +227,9 @@ def facts(experiment: "Experiment") -> list[str]:
     stitch = experiment.stitch
     data = experiment.data
     images = f", {data.train_size:,} training images" if data.train_size else ""
-    length = f"{stitch.steps:,} steps" if stitch.steps else f"{stitch.epochs:g} epochs"
+    length = ("at most " if stitch.converges else "") + (
+        f"{stitch.steps:,} steps" if stitch.steps else f"{stitch.epochs:g} epochs"
+    )
     return [
         f"data: {data.name}{images}",
         f"networks: {listed(_networks(experiment))}",

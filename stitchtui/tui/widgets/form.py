@@ -59,7 +59,7 @@ _HINTS = {
     "pairing": "which cuts meet",
     "objective": "what it is fitted to",
     "start": "where training starts",
-    "epochs": "of training images",
+    "epochs": "of training, at most",
     "seeds": "how many, or 0,1,2",
     "controls": "to compare with",
     f"{OWN}controls": "of the controls",

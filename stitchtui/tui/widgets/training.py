@@ -104,7 +104,8 @@ def _where(task: TaskState, others: int) -> str:
     if task.epochs:
         return f"epoch {task.epoch:>{len(str(task.epochs))}} of {task.epochs}"
     beside = f", with {counted(others, 'other')}" if others else ""
-    return f"step {task.step:>{len(str(task.steps))}} of {task.steps}{beside}"
+    most = "at most " if task.at_most else ""
+    return f"step {task.step:>{len(str(task.steps))}} of {most}{task.steps}{beside}"
 
 
 def _reached(task: TaskState, course: Course, wordy: bool) -> tuple[str, str]:
