@@ -26,6 +26,8 @@ PLACES: dict[str, str] = {
     "reused_from": "the earlier run that measured this cell; empty if this one did",
     "reason": "why a failed cell failed",
     "identity": "SHA-256 over everything that determines the cell's numbers",
+    "band_low": "lower end of the penalty's 95 % limits that hold at all cuts of the task together, points",
+    "band_high": "upper end of them",
 }
 """What each column holds that is no measure, in the order of the CSV's own."""
 

@@ -1,7 +1,7 @@
 """Penalty against depth as characters: a line for each pair, points alone for its controls."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rich.cells import cell_len
@@ -17,11 +17,16 @@ from stitchtui.stats.penalty import Interval
 _PAIR_MARKS, _CONTROL_MARKS = "●■▲◆★▼", "○□△◇☆▽"
 _ASCII_PAIR_MARKS, _ASCII_CONTROL_MARKS = "123456789", "abcdefghijklmnopqrstuvwxyz"
 _REFERENCE_MARKS, _ASCII_REFERENCE_MARKS = "×✚✳✕", "*+=%"
+_INTERVAL_SIGN, _BAND_SIGN = ("│", "|"), ("┊", ":")  # the second in ASCII
 _PAIR_COLOURS = (33, 166, 36, 169, 178, 74)  # of 256: apart for every kind of colour vision, on light and dark
 _CONTROL_COLOUR = 244
 _REFERENCE_COLOUR = 137
+_ROOM_FOR_BANDS = (60, 16)
 _FRAME = str.maketrans("┌┐└┘┤├┬┴┼─│", "+++++++++-|")
 _OTHERS_MAY_STRETCH = 3.0  # how many times the pairs' range the axis may grow for controls and the paper's curves
+
+
+_Bar = tuple[float, float, float]  # depth, and the ends of an interval
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class _Series:
     mark: str
     colour: int
     points: list[tuple[float, float]]  # (depth, penalty in points), by depth
-    bars: list[tuple[float, float, float]] = field(default_factory=list)  # depth, and the ends of the interval
+    bars: list[_Bar] = field(default_factory=list)  # 95 % intervals
+    band: list[_Bar] = field(default_factory=list)  # limits that hold at all cuts together
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,19 @@ def depth_plot(
 
     Depth is the share of the FLOPs before the cut, or the number of the cut where a network doesn't say. Controls
     and the paper's curves of penalties that go far beyond the pairs leave the plot and the legend says how far.
-    Upright bars are the pairs' 95 % intervals. `colour` adds ANSI colours.
+    Upright bars are the pairs' 95 % intervals; where there is room they go on, dotted, to the limits that hold at all
+    cuts together. `colour` adds ANSI colours.
     """
     share = _knows_depth(state)
-    series = [one for one in _series(state, share, ascii, quantity.take) if one.points]
+    banded = quantity == Quantity() and width >= _ROOM_FOR_BANDS[0] and height >= _ROOM_FOR_BANDS[1]
+    series = [one for one in _series(state, share, ascii, quantity.take, banded) if one.points]
     if not series:
         return shortened("no finished cell to draw yet", width, ascii)
     if quantity == Quantity():
         series += _paper(references(state, None if share else _numbers(state)), ascii)
     levels = quantity.levels(state.epsilon)
     low, high = _range(series, list(levels.values()))
+    series = _visible(series, (low, high), (high - low) / height)
     legend = _legend(series, (low, high), " and ".join(levels), width, ascii)
     depth = "depth (share of FLOPs)" if share else "the cut's number, from the input"
     title = shortened(f"{quantity.title} {depth}", width, ascii)
@@ -103,7 +112,7 @@ def _numbers(state: RunState) -> dict[str, float]:
     return {cut: float(index) for index, cut in enumerate(state.cuts(), start=1)}
 
 
-def _series(state: RunState, share: bool, ascii: bool, take: Take) -> list[_Series]:
+def _series(state: RunState, share: bool, ascii: bool, take: Take, banded: bool) -> list[_Series]:
     columns = state.columns()
     pairs = [column for column in columns if not column.control]
     controls = [column for column in columns if column.control]
@@ -121,8 +130,26 @@ def _series(state: RunState, share: bool, ascii: bool, take: Take) -> list[_Seri
             kind: Literal["pair", "control"] = "control" if column.control else "pair"
             points = [(depth, value) for depth, value, _, _ in bars]
             ends = [(depth, low, high) for depth, _, low, high in bars if low < high]
-            found.append(_Series(name, kind, marks[index % len(marks)], shade, points, ends))
+            together = state.band(column) if banded and not column.control and len(points) > 1 else {}
+            band = [(place[cut], limits.low, limits.high) for cut, limits in together.items()]
+            found.append(_Series(name, kind, marks[index % len(marks)], shade, points, ends, band))
     return found
+
+
+def _visible(series: list[_Series], limits: tuple[float, float], row: float) -> list[_Series]:
+    """The series with what of their bands is seen: a row of the plot or more beyond every interval at that depth."""
+    low, high = limits
+    own: dict[float, tuple[float, float]] = {}
+    for depth, start, end in (bar for one in series if one.kind == "pair" for bar in one.bars):
+        least, most = own.get(depth, (high, low))
+        own[depth] = max(low, min(least, start)), min(high, max(most, end))
+
+    def seen(bar: _Bar) -> bool:
+        depth, start, end = bar
+        least, most = own.get(depth, (high, low))
+        return least - max(low, start) >= row or min(high, end) - most >= row
+
+    return [replace(one, band=list(filter(seen, one.band))) for one in series]
 
 
 def _paper(found: list[Reference], ascii: bool) -> list[_Series]:
@@ -181,8 +208,9 @@ def _draw(
 
 
 def _draw_intervals(figure: Any, one: _Series, ascii: bool) -> None:
-    for depth, *ends in one.bars if one.kind == "pair" else ():
-        figure.draw(figure.signal([depth, depth], ends, marker=mark("|" if ascii else "│", one.colour)).lines())
+    for bars, sign in ((one.band, _BAND_SIGN), (one.bars, _INTERVAL_SIGN)) if one.kind == "pair" else ():
+        for depth, *ends in bars:
+            figure.draw(figure.signal([depth, depth], ends, marker=mark(sign[ascii], one.colour)).lines())
 
 
 def _draw_series(figure: Any, one: _Series, ascii: bool) -> None:
@@ -227,7 +255,9 @@ def _multiples(step: float, low: float, high: float, whole: bool) -> list[float]
 def _legend(series: list[_Series], limits: tuple[float, float], levels: str, width: int, ascii: bool) -> list[str]:
     entries = [f"{'-' if ascii else '┈'} {levels}"] if levels else []
     if any(one.bars for one in series if one.kind == "pair"):
-        entries.append(f"{'|' if ascii else '│'} 95 % interval")
+        entries.append(f"{_INTERVAL_SIGN[ascii]} 95 % interval")
+    if any(one.band for one in series):
+        entries.append(f"{_BAND_SIGN[ascii]} for all cuts")
     for one in series:
         lowest, highest = (edge(value for _, value in one.points) for edge in (min, max))
         beyond = f", up to {signed(highest)}" if highest > limits[1] else ""

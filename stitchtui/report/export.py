@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -43,7 +43,7 @@ def cells_table(state: RunState) -> Table:
     declared = columns()  # ones that a run knows besides follow in alphabetical order
     measures = [*declared, *sorted(known.difference(declared))]
     corner, *places = PLACES
-    measures_of = _measures(state)
+    measures_of, bands = _measures(state), _bands(state)
     pairs = {(task.bottom, task.top) for task in state.tasks.values() if task.kind == "column"}
     depth = {pair: depths(state, *pair) for pair in pairs}
     entries = []
@@ -51,6 +51,8 @@ def cells_table(state: RunState) -> Table:
         task = state.tasks[cell.task]
         facts: dict[str, Any] = {name: getattr(task, name) for name in _OF_TASK}
         facts |= {name: getattr(cell, name) for name in _OF_CELL}
+        band = bands.get((cell.task, cell.cut))
+        facts |= {"band_low": band and band.low, "band_high": band and band.high}
         facts |= asdict(state.about) | {"task": task.id, "depth": depth[task.bottom, task.top].get(cell.cut)}
         found = measures_of(cell)
         entries.append((*(_entry(facts[name]) for name in places), *(_entry(found.get(name)) for name in measures)))
@@ -85,16 +87,24 @@ def _direct_penalties(state: RunState) -> Mapping[_Place, float]:
     return found
 
 
-def _derived(state: RunState) -> Mapping[_Place, dict[str, float]]:
-    """The derived measures of each cell by itself."""
-    derived = Derived(state)
-    found: dict[_Place, dict[str, float]] = {}
-    for column in (*state.columns(), *state.crosses()):
+def _alone(columns: Iterable[Column]) -> Iterator[tuple[str, Column]]:
+    """Each task of some columns, as a column of its own."""
+    for column in columns:
         for each in column.in_seeds:
             for task in each.task_ids:
-                alone = replace(column, in_seeds=(replace(each, task_ids=(task,)),))
-                found |= {(task, cut): derived.measures(alone, cut) for cut in state.tasks[task].cuts}
-    return found
+                yield task, replace(column, in_seeds=(replace(each, task_ids=(task,)),))
+
+
+def _derived(state: RunState) -> Mapping[_Place, dict[str, float]]:
+    """The derived measures of each cell by itself."""
+    derived, columns = Derived(state), _alone([*state.columns(), *state.crosses()])
+    return {(task, cut): derived.measures(alone, cut) for task, alone in columns for cut in state.tasks[task].cuts}
+
+
+def _bands(state: RunState) -> Mapping[_Place, Interval]:
+    """Each penalty over depth with the limits that hold at all cuts of its task together."""
+    tasks = _alone(state.columns())
+    return {(task, cut): limits for task, alone in tasks for cut, limits in state.band(alone).items()}
 
 
 def _measures(state: RunState) -> Callable[[Cell], dict[str, float | None]]:
@@ -163,7 +173,8 @@ def _column(state: RunState, column: Column, derived: Derived) -> dict[str, Any]
     facts = asdict(column)
     facts |= {"verdict": state.verdict(column), "connected_from": state.connected_from(column)}
     rows = [derived.beside(column, state.summary(column, cut)) for cut in state.cuts()]
-    facts["cuts"] = [{**_summary(row), "depth": depth.get(row.cut)} for row in rows]
+    ends = {cut: {"low": limits.low, "high": limits.high} for cut, limits in state.band(column).items()}
+    facts["cuts"] = [{**_summary(row), "band": ends.get(row.cut), "depth": depth.get(row.cut)} for row in rows]
     return facts
 
 

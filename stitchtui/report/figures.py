@@ -1,7 +1,7 @@
 """The depth plot, the plot of CKA and the capacity ladders: what they show, and their drawings as SVG, PDF and PNG."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from stitchtui.report import drawing
@@ -26,6 +26,7 @@ _CONTROL, _PAPER = "#777777", "#000000"
 _MARKS, _PAPER_MARKS = "os^Dv*P", "x+1234"
 _DASHES = (":", "--", "-.")
 _PENALTY = "stitching penalty\n(points of test error)"
+_BAND = "bars: 95 % interval; band: for all cuts"
 _OTHERS_MAY_STRETCH = 3.0  # how many times the pairs' range the axis may grow for controls and the paper's curves
 
 
@@ -33,13 +34,15 @@ _OTHERS_MAY_STRETCH = 3.0  # how many times the pairs' range the axis may grow f
 class Line:
     """What is drawn as one line: a pair, a control, or a curve of the paper; points (x, interval) by x.
 
-    `cuts` has the name of each point's cut; it is empty where points stand at no cut of the run's own.
+    `cuts` has the name of each point's cut; it is empty where points stand at no cut of the run's own. `band` has the
+    limits that hold at all points together, for a pair of several.
     """
 
     name: str
     kind: Literal["pair", "control", "paper"]
     points: tuple[tuple[float, Interval], ...]
     cuts: tuple[str, ...] = ()
+    band: tuple[Interval, ...] = ()
 
 
 def lines(state: RunState) -> list[Line]:
@@ -50,7 +53,8 @@ def lines(state: RunState) -> list[Line]:
         measured = _measured(state, column)
         if measured:
             place = numbers or depths(state, column.bottom, column.top)
-            found.append(_line(column_name(column), "control" if column.control else "pair", measured, place))
+            line = _line(column_name(column), "control" if column.control else "pair", measured, place)
+            found.append(line if column.control or len(measured) < 2 else _banded(line, state.band(column)))
     return found + _paper(references(state, numbers))
 
 
@@ -77,6 +81,10 @@ def _line(
     return Line(name, kind, tuple((place[cut], values[cut]) for cut in cuts), cuts)
 
 
+def _banded(line: Line, band: Mapping[str, Interval]) -> Line:
+    return replace(line, band=tuple(band[cut] for cut in line.cuts))
+
+
 def _paper(found: Sequence[Reference]) -> list[Line]:
     drawn = []
     for one in found:
@@ -101,7 +109,8 @@ def _knows_depth(state: RunState) -> bool:
 
 def limits(found: Sequence[Line], epsilon: float) -> tuple[float, float]:
     """The ends of the penalty axis: all of the pairs, zero and epsilon, and the others as far as they may go."""
-    pairs = [end for one in found if one.kind == "pair" for _, i in one.points for end in (i.low, i.high)]
+    drawn = [i for one in found if one.kind == "pair" for i in (*(i for _, i in one.points), *one.band)]
+    pairs = [end for i in drawn for end in (i.low, i.high)]
     every = [i.value for one in found for _, i in one.points]
     low, high = min([0.0, *(pairs or every)]), max([0.0, epsilon, *(pairs or every)])
     stretch = _OTHERS_MAY_STRETCH * ((high - low) or 1.0)
@@ -129,7 +138,7 @@ def depth_figure(state: RunState, kind: drawing.Kind, width: float = PAGE) -> by
     """The depth plot as a file of this kind, `width` inches wide. Raises BadInput where matplotlib isn't installed."""
     found = lines(state)
     low, high = limits(found, state.epsilon)
-    names = [_label(one, low, high) for one in found]
+    names = [_label(one, low, high) for one in found] + [_BAND] * any(one.band for one in found)
 
     def draw(figure: "Figure") -> None:
         axes = drawing.frame(figure, state.title or state.name, _PENALTY)
@@ -176,6 +185,8 @@ def _draw(figure: "Figure", axes: "Axes", found: Sequence[Line], names: Sequence
             _drawn(axes, one, index, drawing.moved([x for x, _ in one.points], one.cuts, places))
             for index, one in enumerate(of_kind)
         ]
+    if any(one.band for one in found):
+        handles.append(_shaded(axes, [], [], _CONTROL))
     axes.set_xmargin(0.04)
     drawing.name_cuts(figure, axes, places, by_depth)
     drawing.legend(figure, list(zip(handles, names, strict=True)))
@@ -221,16 +232,24 @@ def _bars(axes: "Axes", x: Sequence[float], values: Sequence[Interval], index: i
     return axes.errorbar(x, y, ends, color=shade, marker=mark, markersize=4, capsize=2, linewidth=1.2, elinewidth=0.9)
 
 
+def _shaded(axes: "Axes", x: Sequence[float], values: Sequence[Interval], shade: str) -> Any:
+    """Draw a light band between the ends of intervals."""
+    return axes.fill_between(x, [i.low for i in values], [i.high for i in values], color=shade, alpha=0.14, linewidth=0)
+
+
 def _drawn(axes: "Axes", one: Line, index: int, x: Sequence[float]) -> Any:
     values = [interval for _, interval in one.points]
     if one.kind == "pair":
-        return _bars(axes, x, values, index, COLOURS[index % len(COLOURS)])
+        shade = COLOURS[index % len(COLOURS)]
+        if one.band:
+            _shaded(axes, x, one.band, shade)
+        return _bars(axes, x, values, index, shade)
     y = [each.value for each in values]
     if one.kind == "control":
         mark, style = _MARKS[index % len(_MARKS)], _DASHES[index % len(_DASHES)]
         colours: dict[str, Any] = {"color": _CONTROL, "markerfacecolor": "white"}
         return axes.plot(x, y, marker=mark, markersize=3.5, linestyle=style, linewidth=0.9, **colours)[0]
-    axes.fill_between(x, [i.low for i in values], [i.high for i in values], color=_PAPER, alpha=0.12, linewidth=0)
+    _shaded(axes, x, values, _PAPER)
     paper = _PAPER_MARKS[index % len(_PAPER_MARKS)]
     return axes.plot(x, y, color=_PAPER, marker=paper, markersize=4.5, linestyle=(0, (1, 2)), linewidth=0.9)[0]
 

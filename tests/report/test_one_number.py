@@ -120,6 +120,17 @@ def test_every_front_says_the_same_penalty_against_the_self_stitch(state: RunSta
     assert list(VERSUS[front](state)) == pytest.approx([p - s for p, s in zip(TRAINED, SELF, strict=True)])
 
 
+def test_figure_csv_and_json_have_the_same_band_of_a_pair(state: RunState) -> None:
+    band = state.band(state.columns()[0])
+    ends = [(band[cut].low, band[cut].high) for cut in CUTS]
+    assert all(low < own - 0.5 and high > own + 0.5 for (low, high), own in zip(ends, TRAINED, strict=True))
+    assert [(limits.low, limits.high) for limits in figures.lines(state)[0].band] == ends
+    assert list(zip(_csv(state, "band_low"), _csv(state, "band_high"), strict=True)) == ends
+    rows = {row["cut"]: row["band"] for row in json.loads(json_text(state))["columns"][0]["cuts"]}
+    assert [(rows[cut]["low"], rows[cut]["high"]) for cut in CUTS] == ends
+    assert not any(line.band for line in figures.lines(state) if line.kind == "control")
+
+
 def test_verdict_claim_and_largest_penalty_go_by_it(state: RunState) -> None:
     said = "\n".join(summary_lines(state))
     assert state.verdict(state.columns()[0]) == "not connected"

@@ -115,6 +115,14 @@ def test_intervals_of_pairs_are_bars_that_never_cover_a_mark() -> None:
     assert "│ 95 % interval" in text
 
 
+def test_where_there_is_room_bars_go_on_to_the_limits_that_hold_at_all_cuts() -> None:
+    state = one_pair(list(CUTS))
+    assert all(sign in depth_plot(state, 80, 40) for sign in ("┊", "┊ for all cuts"))
+    assert ":" in depth_plot(state, 80, 40, ascii=True, colour=False).partition("\n")[2]
+    assert "┊" not in depth_plot(state, 50, 40)
+    assert "┊" not in depth_plot(one_pair([CUTS[0]]), 80, 40)
+
+
 # the paper's curves
 
 
