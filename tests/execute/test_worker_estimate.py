@@ -65,6 +65,15 @@ def test_twice_the_steps_of_a_stitch_are_twice_the_seconds_of_its_training_and_n
 
 
 @pytest.mark.usefixtures("known_speeds")
+def test_what_may_end_before_its_limit_takes_at_most_so_long() -> None:
+    for length in ("converged", "fixed"):
+        rows = {row["task"]: row["at_most"] for row in estimate(experiment(stitch={"length": length}), "cpu")}
+        assert {task for task, at_most in rows.items() if at_most} == {
+            task for task in rows if length == "converged" and " affine task " in task
+        }
+        assert any(" affine task " in task for task in rows)
+
+
 def test_a_step_runs_the_bottom_below_the_cut_and_the_top_after_it_forward_and_back() -> None:
     """Of two networks alike, of which the share d lies before the cut, a step takes d + 2 (1 - d) seconds an image."""
 
