@@ -69,10 +69,11 @@ def _ladder(state: RunState, columns: Sequence[Column]) -> Table:
 
 
 def _parts(family: str) -> tuple[Forms, ...]:
-    """Each word of a family's name, and what it is called where there is no room for it."""
+    """Each word of a family's name, and what it is called where there is little room for it, and least."""
     known, words = FAMILIES.get(family), family.split("_")
     shorts = known.short.split("_") if known and known.short else words
-    return tuple(((word,), (short,)) for word, short in zip(words, shorts, strict=True))
+    least = [known.brief] if known and known.brief and len(words) == 1 else [short[:4] for short in shorts]
+    return tuple(((word,), (short,), (few,)) for word, short, few in zip(words, shorts, least, strict=True))
 
 
 def _size(state: RunState, column: Column, cuts: Iterable[str]) -> str:

@@ -58,8 +58,8 @@ _WHOLE = [
 ]
 _GRID = [Layout(*levels, *room, *_NARROWEST) for levels in _LEVELS for room in ((24, 2), (12, 2), (8, 2), (8, 1))]
 _LADDER = [
-    Layout(decimals, intervals, names=6, gap=gap)
-    for decimals, intervals, gap in ((2, True, 2), (2, False, 2), (2, False, 1), (1, False, 1))
+    Layout(decimals, intervals, names=names, gap=gap)
+    for decimals, intervals, names, gap in ((2, True, 6, 2), (2, False, 6, 2), (2, False, 6, 1), (1, False, 5, 1))
 ]
 _DETAILS, _DETAILS_NAMES = [Layout()], 12  # what the names of cuts keep beside the details
 
