@@ -120,7 +120,11 @@ def _least(intervals: tuple[Interval, ...], tails: Tails) -> NDArray[np.float64]
     drawn = rng.standard_normal((DRAWS, len(intervals))) @ np.linalg.cholesky(_correlation(contrasts)).T
     few = np.isfinite(degrees)
     drawn[:, few] /= np.sqrt(rng.chisquare(degrees[few], (DRAWS, few.sum())) / degrees[few])
-    least = np.sort(stdtr(degrees, -np.abs(drawn) if tails == 2 else drawn).min(1))
+    if tails == 2:
+        np.negative(np.abs(drawn), drawn)
+    if len({*degrees}) == 1:  # the least p value is that of the least number
+        drawn, degrees = drawn.min(1, keepdims=True), degrees[:1]
+    least = np.sort(stdtr(degrees, drawn).min(1))
     least.flags.writeable = False
     return least
 
