@@ -41,8 +41,8 @@ class Cell:
 
 
 def _interval(measures: Mapping[str, float | None], measure: Measure) -> Interval | None:
-    found = [value for name in (measure.name, *measure.ends) if (value := measures.get(name)) is not None]
-    return Interval(*found) if len(found) == 3 else None
+    value, low, high = (measures.get(name) for name in (measure.name, *measure.ends))
+    return None if value is None or low is None or high is None else Interval(value, low, high)
 
 
 class CurvePoint(NamedTuple):

@@ -76,7 +76,7 @@ def rows_of_one(cells: Side, base: Side) -> list[tuple[Side, Side]]:
 
 def negated(interval: Interval) -> Interval:
     """The number with its sign turned round, and what it rests on with it."""
-    ends = (-interval.value, -interval.high, -interval.low, interval.degrees)
+    ends = (-interval.value, -interval.high, -interval.low, interval.errors)
     if not isinstance(interval, PairableInterval) or not all(seed.base for seed in interval.answers):
         return Interval(*ends)
     answers = tuple(replace(seed, cells=seed.base, base=seed.cells) for seed in interval.answers)

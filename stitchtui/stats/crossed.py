@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stitchtui.stats.penalty import Z95, Interval, degrees_of, t95
+from stitchtui.stats.penalty import Z95, Errors, Interval, t95
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,11 +47,6 @@ class Crossed:
         """What seeds and all that is left add to it: as well known as there are seeds."""
         return self.seeds / self.size
 
-    @property
-    def excess(self) -> float:
-        """What seeds add to it beyond what is left; 0 where they differ by no more."""
-        return max(0.0, self.seeds - self.left) / self.size
-
 
 def critical(share: float, seeds: int) -> float:
     """How many standard errors hold 95 %, where so much of the variance is estimated from so few seeds.
@@ -77,10 +72,11 @@ def crossed_interval(values: NDArray[np.float64]) -> Interval:
     table = Crossed.of(values)
     value, total = 100 * table.mean, table.of_images + table.of_seeds
     times = critical(table.of_seeds / total, seeds) if total else 0.0
-    spread, degrees = 100 * times * math.sqrt(total), degrees_of(times)
-    if spread <= nothing:
-        spread, degrees = nothing, math.inf
-    return Interval(value, max(-100.0, value - spread), min(100.0, value + spread), degrees)
+    spread = max(nothing, 100 * times * math.sqrt(total))
+    of_images = max(nothing / Z95 if spread == nothing else 0.0, 100 * math.sqrt(table.of_images))
+    alike = 100 * math.sqrt(table.images / table.size)
+    errors = Errors(alike, of_images, 100 * math.sqrt(table.of_seeds), seeds - 1)
+    return Interval(value, max(-100.0, value - spread), min(100.0, value + spread), errors)
 
 
 def _of_one(values: NDArray[np.float64]) -> Interval:

@@ -42,7 +42,7 @@ def over(intervals: Sequence[Interval], answers: tuple[SeedAnswers, ...]) -> Int
     found = paired(answers) if len(intervals) > 1 else None
     if found is not None and math.isclose(found.value, crude.value, abs_tol=1e-6):
         return found
-    return PairableInterval(crude.value, crude.low, crude.high, crude.degrees, answers)
+    return PairableInterval(crude.value, crude.low, crude.high, crude.errors, answers)
 
 
 def answers_of(intervals: Sequence[Interval]) -> tuple[SeedAnswers, ...]:
@@ -75,4 +75,4 @@ def paired(answers: tuple[SeedAnswers, ...]) -> PairableInterval | None:
         found = None if contrast is None else crossed_interval(contrast.values)
     if found is None:
         return None
-    return PairableInterval(found.value, found.low, found.high, found.degrees, answers)
+    return PairableInterval(found.value, found.low, found.high, found.errors, answers)

@@ -14,13 +14,23 @@ ONE_TAIL = 0.025
 
 
 @dataclass(frozen=True)
+class Errors:
+    """Where a number of several seeds has its standard error, in points: limits of other levels are made from it."""
+
+    alike: float  # if seeds were all alike: by the images alone
+    images: float  # what images add to what seeds show; well known
+    seeds: float  # estimated with few degrees of freedom
+    degrees: float
+
+
+@dataclass(frozen=True)
 class Interval:
     """An estimate with its 95 % interval, in percentage points."""
 
     value: float
     low: float
     high: float
-    degrees: float = math.inf  # of freedom of the Student's t that its ends rest on; without end, the normal one
+    errors: Errors | None = None  # where it is of several seeds; without them its ends are the normal law's
 
     @property
     def half_width(self) -> float:
@@ -60,7 +70,18 @@ def difference(first: Interval, second: Interval) -> Interval:
     value = second.value - first.value
     low = value - math.hypot(second.value - second.low, first.high - first.value)
     high = value + math.hypot(second.high - second.value, first.value - first.low)
-    return Interval(value, low, high, min(first.degrees, second.degrees))
+    return Interval(value, low, high, _errors_of_two(first, second))
+
+
+def _errors_of_two(first: Interval, second: Interval) -> Errors | None:
+    single = [each.half_width / Z95 for each in (first, second)]
+    both = zip((first, second), single, strict=True)
+    known = [each.errors or Errors(error, error, 0.0, math.inf) for each, error in both]
+    if first.errors is second.errors is None:
+        return None
+    parts = zip(*((e.alike, e.images, e.seeds) for e in known), strict=True)
+    alike, images, seeds = (math.hypot(*sides) for sides in parts)
+    return Errors(alike, images, seeds, min(e.degrees for e in known))
 
 
 def over_seeds(intervals: Sequence[Interval]) -> Interval:
@@ -79,9 +100,8 @@ def over_seeds(intervals: Sequence[Interval]) -> Interval:
     high = sum(i.high - i.value for i in intervals) / k
     error = standard_deviation([i.value for i in intervals]) / math.sqrt(k)
     ends = tuple(math.hypot(side, t95(k - 1) * error) for side in (low, high))
-    usual = math.hypot(low / Z95, error), math.hypot(high / Z95, error)
-    degrees = degrees_of(sum(ends) / sum(usual)) if error else math.inf
-    return Interval(mean, mean - ends[0], mean + ends[1], degrees)
+    errors = Errors((low + high) / 2 / Z95, (low + high) / 2 / Z95, error, k - 1) if error else None
+    return Interval(mean, mean - ends[0], mean + ends[1], errors)
 
 
 def standard_deviation(values: Sequence[float]) -> float:
@@ -97,15 +117,6 @@ def t95(degrees: float) -> float:
     from scipy.special import stdtrit  # imported late: a single seed never needs it
 
     return float(stdtrit(degrees, 1 - ONE_TAIL))
-
-
-def degrees_of(critical: float) -> float:
-    """The degrees of freedom of the Student's t of which `critical` standard errors hold 95 %."""
-    if critical < Z95 + 1e-6:
-        return math.inf
-    from scipy.special import stdtridf
-
-    return float(stdtridf(1 - ONE_TAIL, critical))
 
 
 def side(interval: Interval, epsilon: float) -> Side:

@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from stitchtui.stats.contrast import Contrast, contrast_of
-from stitchtui.stats.crossed import Crossed
 from stitchtui.stats.penalty import ONE_TAIL, Interval
 
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ def simultaneous(intervals: Sequence[Interval], tails: Tails) -> list[Interval]:
 
     With one tail all lower limits hold together with 97.5 %, and so do all upper ones; with two all limits do with
     95 %. Each limit is the number's own with a higher critical value, so that one number has just its own interval.
-    That value is max-T's where all numbers say what they rest on, on the same images, else Bonferroni's.
+    That value is max-T's where all numbers say what they rest on, on the same images, else Bonferroni's; over several
+    seeds it is Bonferroni's, too: from two to five seeds nobody can tell how their numbers go together.
     """
     if len(intervals) < 2:
         return list(intervals)
@@ -49,11 +49,11 @@ def bonferroni(intervals: Sequence[Interval]) -> list[Interval]:
 
 def p_value(interval: Interval, limit: float) -> PValues:
     """The p values that the number's own interval turns round: `above` is at most 2.5 % just where `low` >= limit."""
-    size, own = interval.half_width, _quantile(ONE_TAIL, interval.degrees)
-    away = ((interval.high + interval.low) / 2 - limit) * own
-    if size == 0:
+    away = (interval.high + interval.low) / 2 - limit
+    if interval.half_width == 0:
         return PValues(*(float(side) for side in (away <= 0, away >= 0)))
-    return PValues(_tail(away / size, interval.degrees), _tail(-away / size, interval.degrees))
+    p = _tail(interval, abs(away))
+    return PValues(p, 1 - p) if away > 0 else PValues(1 - p, p)
 
 
 def p_values(intervals: Sequence[Interval], limits: Sequence[float], tails: Tails = 1) -> list[PValues]:
@@ -83,10 +83,9 @@ def _at(interval: Interval, level: float) -> Interval:
     """The interval with another level on each side; its centre and standard error are its own."""
     if level == ONE_TAIL:
         return interval
-    factor = _quantile(level, interval.degrees) / _quantile(ONE_TAIL, interval.degrees)
-    centre, half = (interval.low + interval.high) / 2, interval.half_width * factor
+    centre, half = (interval.low + interval.high) / 2, _half(interval, level)
     low, high = min(interval.low, centre - half), max(interval.high, centre + half)
-    return Interval(interval.value, low, high, interval.degrees)
+    return Interval(interval.value, low, high, interval.errors)
 
 
 def _level(intervals: tuple[Interval, ...], tails: Tails) -> float:
@@ -105,26 +104,19 @@ def _least(intervals: tuple[Interval, ...], tails: Tails) -> NDArray[np.float64]
 
     A Gaussian multiplier bootstrap over images (Chernozhukov, Chetverikov and Kato, Annals of Statistics 41, 2013)
     is, given the answers, a normal law with the covariance of what the numbers say of each image, and is drawn as that,
-    from a seed that is always the same. With several seeds it is divided by what Student's t divides by, for each
-    number with its own degrees of freedom, so that all limits are as wide as their p value says (min-P: Westfall and
-    Young, 1993), and what seeds add is taken as independent between numbers: from a few seeds nobody can tell, and
-    numbers that move together are then all the more sure to lie within their limits (Slepian's inequality; Sidak's).
+    from a seed that is always the same. With two tails, the least of both sides of all numbers.
     """
     contrasts = [contrast for interval in intervals if (contrast := contrast_of(interval)) is not None]
     if len(contrasts) < len(intervals) or len({(c.images, c.values.shape[1]) for c in contrasts}) != 1:
         return None
+    if any(interval.errors for interval in intervals):
+        return None
     import numpy as np
-    from scipy.special import stdtr
+    from scipy.special import ndtr
 
-    rng, degrees = np.random.default_rng(0), np.array([interval.degrees for interval in intervals])
-    drawn = rng.standard_normal((DRAWS, len(intervals))) @ np.linalg.cholesky(_correlation(contrasts)).T
-    few = np.isfinite(degrees)
-    drawn[:, few] /= np.sqrt(rng.chisquare(degrees[few], (DRAWS, few.sum())) / degrees[few])
-    if tails == 2:
-        np.negative(np.abs(drawn), drawn)
-    if len({*degrees}) == 1:  # the least p value is that of the least number
-        drawn, degrees = drawn.min(1, keepdims=True), degrees[:1]
-    least = np.sort(stdtr(degrees, drawn).min(1))
+    drawn = np.random.default_rng(0).standard_normal((DRAWS, len(intervals)))
+    drawn = drawn @ np.linalg.cholesky(_correlation(contrasts)).T
+    least = np.sort(ndtr(-np.abs(drawn).max(1) if tails == 2 else drawn.min(1)))
     least.flags.writeable = False
     return least
 
@@ -137,25 +129,36 @@ def _correlation(contrasts: Sequence[Contrast]) -> NDArray[np.float64]:
     n = means.shape[1]
     away = means.sum(1) / (n + 2)
     of_images = ((means @ means.T + 2 * np.eye(len(means))) / (n + 2) - np.outer(away, away)) / (n + 2)
-    tables = [contrast.values for contrast in contrasts]
-    covariance = of_images + np.diag([Crossed.of(table).excess if len(table) > 1 else 0.0 for table in tables])
-    size = np.sqrt(np.diag(covariance))
-    return np.asarray(covariance / np.outer(size, size))
+    size = np.sqrt(np.diag(of_images))
+    return np.asarray(of_images / np.outer(size, size))
 
 
-def _quantile(level: float, degrees: float) -> float:
-    """How many standard errors leave so much on one side."""
-    if math.isinf(degrees):
-        return _NORMAL.inv_cdf(1 - level)
+def _half(interval: Interval, level: float) -> float:
+    """Half of the interval with such a level on each side.
+
+    Over several seeds both errors by their own laws, at right angles, which holds at every level whatever their shares
+    are (Hajek, 1962; `crossed.critical` is narrower, and right at its own level alone); and never narrower than for
+    seeds that are alike, since of a count of images two seeds can have the very same by chance.
+    """
+    normal, errors = _NORMAL.inv_cdf(1 - level), interval.errors
+    if errors is None:
+        return interval.half_width * normal / _NORMAL.inv_cdf(1 - ONE_TAIL)
     from scipy.special import stdtrit
 
-    return float(stdtrit(degrees, 1 - level))
+    both = math.hypot(normal * errors.images, float(stdtrit(errors.degrees, 1 - level)) * errors.seeds)
+    return max(both, normal * errors.alike)
 
 
-def _tail(away: float, degrees: float) -> float:
-    """The chance to lie so many standard errors or more above."""
-    if math.isinf(degrees):
-        return _NORMAL.cdf(-away)
-    from scipy.special import stdtr
-
-    return float(stdtr(degrees, -away))
+def _tail(interval: Interval, away: float) -> float:
+    """The level, at most a half, at which the interval is so far from its centre to its end."""
+    if interval.errors is None:
+        return _NORMAL.cdf(-away / interval.half_width * _NORMAL.inv_cdf(1 - ONE_TAIL))
+    own, wide = interval.half_width, _half(interval, ONE_TAIL)
+    if own <= away <= wide:
+        return ONE_TAIL
+    away *= wide / own if away < own else 1.0  # beyond its own ends it goes by the wider ones
+    low, high = 1e-15, 0.5
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _half(interval, middle) > away else (low, middle)
+    return high

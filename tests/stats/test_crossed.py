@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from scipy.stats import chi2
 
 from stitchtui.stats.crossed import Crossed, critical, crossed_interval
-from stitchtui.stats.penalty import paired_interval
+from stitchtui.stats.penalty import Errors, paired_interval
 
 tables = st.tuples(st.integers(2, 4), st.integers(2, 12)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.sampled_from([-1.0, -0.5, 0.0, 1.0]))
@@ -67,5 +67,6 @@ def test_the_critical_value_holds_95_percent_whatever_the_seeds_share_is(seeds: 
 def test_seeds_that_all_differ_alike_are_a_sample_of_as_many() -> None:
     values = np.repeat([[0.0], [0.1], [0.2]], 50, axis=1)  # no image differs from another
     found = crossed_interval(values)
-    assert (found.value, found.degrees) == (pytest.approx(10), pytest.approx(2))
+    assert found.value == pytest.approx(10)
+    assert found.errors == Errors(pytest.approx(0), pytest.approx(0), pytest.approx(10 / math.sqrt(3)), 2)
     assert found.high - found.value == pytest.approx(4.302652729911275 * 10 / math.sqrt(3))

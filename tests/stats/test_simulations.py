@@ -88,7 +88,8 @@ def test_one_cuts_interval_holds_the_truth_in_95_percent(images: int, worse: flo
     found = [paired_interval(images, int(w), int(b)) for w, b, _ in drawn]
     held = sum(i.low <= 100 * (worse - better) <= i.high for i in found) / times
     print(f"{images} images, {worse} and {better}: {held:.4f}")
-    assert 0.94 < held < 0.96
+    # where so few images differ that their numbers are coarse it holds more, as it should rather than less
+    assert 0.94 < held < (0.96 if images * better >= 20 else 0.98)
 
 
 @pytest.mark.parametrize("uneven", [0.0, 0.02, 0.05, 0.2])
@@ -148,7 +149,7 @@ def test_a_pair_at_epsilon_is_called_not_connected_in_at_most_2_5_percent(design
         f"band {1 - outside / times:.4f}, pointwise {1 - each / times / design.cuts:.4f}"
     )
     assert wrong / times < 0.025 + 0.0086  # three standard errors of so many draws
-    assert outside / times < 0.06 + 0.012
+    assert outside / times < 0.06 + 0.012  # over several seeds mostly less: those limits are Bonferroni's
     if design.seeds == 1:
         assert alone > 2 * wrong
         assert outside / times > 0.04 - 0.012
