@@ -20,7 +20,7 @@ TOLERANCE = 2e-3
 """By so much a loss has to fall to be lower: nats, or, where its unit is another, a share of what it was."""
 PATIENCE = 0.5
 """The share of the steps to the last fall that training goes on for after it."""
-FEWEST_STEPS, FEWEST_READINGS = 50, 2
+FEWEST_STEPS, FEWEST_READINGS = 150, 3
 """What training goes on for at least: steps in all, and readings after the last fall."""
 
 

@@ -25,6 +25,8 @@ STEP_PASSES = 3
 FEWEST, MOST = 3, 31
 """How often held-out images are looked at where training has a fixed length: at the start, halfway and at the end at
 least."""
+ROUNDING = 1e-5
+"""The share of a loss that float32 may be off by."""
 LEAST_INTERVAL = 10
 """Where it has none, so many steps lie between two looks at least, however few images there are."""
 MOST_READ = 1_000
@@ -180,8 +182,10 @@ class Choice:
             self._start = losses
         if step == 0 or not self.recipe.converges:
             return [False] * len(places)
-        better = double(self._start[places]) - double(losses)
-        return (better.mean(1) <= better.std(1) / math.sqrt(better.shape[1])).tolist()
+        start = double(self._start[places])
+        better = start - double(losses)
+        chance = better.std(1) / math.sqrt(better.shape[1]) + ROUNDING * start.mean(1)
+        return (better.mean(1) <= chance).tolist()
 
     def _l1(self, seam: Seam) -> float:
         weights = objectives.sparse_weights(seam.stitch) if self.recipe.l1 else []

@@ -32,9 +32,9 @@ def drawn(count: int) -> tuple[Tensor, Tensor]:
 
 IMAGES, LABELS = drawn(16)
 UNSEEN = drawn(32)
-BATCH, LIMIT = 16, 200
+BATCH, LIMIT = 16, 220
 RECIPE = Recipe(LIMIT, 0.3, scaled=True, converges=True)
-"""By which one cell of `column` is done after 56 steps, one after 84, and two meet the limit."""
+"""By which two cells of `column` are done after 154 steps, and two meet the limit."""
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def test_only_what_seams_in_training_need_is_run() -> None:
             ran.clear()
     taken = [chosen.taken if chosen else 0 for chosen in choice.chosen]
     assert len(steps) == max(taken)
-    assert len({tuple(runs) for runs in steps[1:]}) == 3
+    assert len({tuple(runs) for runs in steps[1:]}) == 2
     for number, runs in enumerate(steps[1:], 2):  # the first has to find out what steps take
         left = [seam for seam, own in zip(seams, taken, strict=True) if own >= number]
         below = [("bottom", k, BATCH) for k in range(max(seam.bottom for seam in left))]
@@ -248,7 +248,7 @@ def test_training_goes_on_for_half_as_long_again_as_it_took_to_the_last_fall(eve
         before = convergence.reference
         done = convergence.is_done(step, loss)
         fell = step if loss < before - 0.002 else fell
-        assert done == (step >= FEWEST_STEPS and step >= (1 + PATIENCE) * fell and step - fell >= 2 * every)
+        assert done == (step >= FEWEST_STEPS and step >= (1 + PATIENCE) * fell and step - fell >= 3 * every)
         assert convergence.reference <= before
         if done:
             break
