@@ -41,6 +41,8 @@ class Cell:
 
 
 def _interval(measures: Mapping[str, float | None], measure: Measure) -> Interval | None:
+    if not measure.ends:
+        return None
     value, low, high = (measures.get(name) for name in (measure.name, *measure.ends))
     return None if value is None or low is None or high is None else Interval(value, low, high)
 
