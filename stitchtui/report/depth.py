@@ -65,16 +65,17 @@ def depth_plot(
     ascii: bool = False,
     colour: bool = True,
     quantity: Quantity = Quantity(),
+    banded: bool = True,
 ) -> str:
     """The penalty, or another quantity, of every finished cell against its cut's depth, in `width` by `height`.
 
     Depth is the share of the FLOPs before the cut, or the number of the cut where a network doesn't say. Controls
     and the paper's curves of penalties that go far beyond the pairs leave the plot and the legend says how far.
-    Upright bars are the pairs' 95 % intervals; where there is room they go on, dotted, to the limits that hold at all
-    cuts together. `colour` adds ANSI colours.
+    Upright bars are the pairs' 95 % intervals; if `banded`, where there is room, they go on, dotted, to the limits
+    that hold at all cuts together. `colour` adds ANSI colours.
     """
     share = _knows_depth(state)
-    banded = quantity == Quantity() and width >= _ROOM_FOR_BANDS[0] and height >= _ROOM_FOR_BANDS[1]
+    banded = banded and quantity == Quantity() and width >= _ROOM_FOR_BANDS[0] and height >= _ROOM_FOR_BANDS[1]
     series = [one for one in _series(state, share, ascii, quantity.take, banded) if one.points]
     if not series:
         return shortened("no finished cell to draw yet", width, ascii)

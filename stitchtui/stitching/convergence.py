@@ -2,7 +2,8 @@
 
 Adam's rate falls slowly with the steps taken, and what counts is an average of the stitch's weights over the last of
 them, whose noise falls as training goes on. Together they do what a cosine does for a length that is known. Training is
-done once half as many steps again as it took to the last fall in held-out loss have brought no further one.
+done once a third as many steps again as it took to the last fall in held-out loss have brought no further one. The
+numbers were set on recorded readings of ResNet-20 pairs, to end within 0.2 points of what twice the steps reach.
 """
 
 import math
@@ -16,11 +17,11 @@ HELD_RATE = 50
 """About so many steps go by before the rate falls."""
 GAMMA = 8
 """The average looks back over about the last ninth of the steps taken."""
-TOLERANCE = 2e-3
+TOLERANCE = 4e-3
 """By so much a loss has to fall to be lower: nats, or, where its unit is another, a share of what it was."""
-PATIENCE = 0.5
+PATIENCE = 1 / 3
 """The share of the steps to the last fall that training goes on for after it."""
-FEWEST_STEPS, FEWEST_READINGS = 150, 3
+FEWEST_STEPS, FEWEST_READINGS = 200, 2
 """What training goes on for at least: steps in all, and readings after the last fall."""
 
 

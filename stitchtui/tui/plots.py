@@ -103,12 +103,17 @@ def _binned(values: Values, width: int) -> list[float]:
     return means
 
 
-def depth_lines(state: RunState, measure: Measure, width: int, height: int, ascii: bool = False) -> list[Text]:
-    """The depth plot, at most `width` by `height` characters; nothing where there is no room for one."""
+def depth_lines(
+    state: RunState, measure: Measure, width: int, height: int, ascii: bool = False, *, banded: bool = True
+) -> list[Text]:
+    """The depth plot, at most `width` by `height` characters; nothing where there is no room for one.
+
+    `banded` as `depth_plot` has it.
+    """
     if width < 30 or height < 9:
         return []
     if measure == FIRST:
-        return _texts(depth_plot(state, width, height, ascii=ascii))
+        return _texts(depth_plot(state, width, height, ascii=ascii, banded=banded))
     shade, take = measure.shade, measure.take(state)
     quantity = Quantity(f"{shade.titles[-1]}, by", take, has_zero=shade.signed, has_epsilon=measure.by_epsilon)
     return _texts(depth_plot(state, width, height, ascii=ascii, quantity=quantity))

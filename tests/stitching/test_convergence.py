@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.column_trainer import Choice, Chosen, HeldOut, Reading, Recipe, Seam, Stepped, StitchedTop
-from stitchtui.stitching.convergence import FEWEST_STEPS, GAMMA, PATIENCE, Average, Convergence, share_of_rate
+from stitchtui.stitching.convergence import (
+    FEWEST_READINGS,
+    FEWEST_STEPS,
+    GAMMA,
+    PATIENCE,
+    TOLERANCE,
+    Average,
+    Convergence,
+    share_of_rate,
+)
 from stitchtui.stitching.cuts import Traced
 from stitchtui.stitching.held_out import interval
 
@@ -97,7 +106,7 @@ def test_a_cell_takes_the_steps_that_it_takes_alone_whatever_its_neighbours_do()
         assert replace(chosen, loss=0) == replace(expected, loss=0)
         assert chosen.loss == pytest.approx(expected.loss, rel=1e-5)
         torch.testing.assert_close(seam.stitch.weight, other.stitch.weight, rtol=1e-4, atol=1e-4)
-    assert len({chosen.taken for chosen in ours}) == 3  # else this would show less than it seems to
+    assert len({chosen.taken for chosen in ours}) > 1  # else this would show less than it seems to
     assert [chosen.taken == LIMIT for chosen in ours] == [chosen.still_falling for chosen in ours]
 
 
@@ -240,15 +249,19 @@ def test_an_average_of_orthogonal_stitches_is_orthogonal() -> None:
 
 
 @given(st.integers(1, 100), st.lists(st.floats(0, 5), min_size=1, max_size=60))
-def test_training_goes_on_for_half_as_long_again_as_it_took_to_the_last_fall(every: int, losses: list[float]) -> None:
+def test_training_goes_on_for_a_third_as_long_again_as_it_took_to_the_last_fall(
+    every: int, losses: list[float]
+) -> None:
     convergence = Convergence()
     fell = 0
     for k, loss in enumerate(losses):
         step = k * every
         before = convergence.reference
         done = convergence.is_done(step, loss)
-        fell = step if loss < before - 0.002 else fell
-        assert done == (step >= FEWEST_STEPS and step >= (1 + PATIENCE) * fell and step - fell >= 3 * every)
+        fell = step if loss < before - TOLERANCE else fell
+        assert done == (
+            step >= FEWEST_STEPS and step >= (1 + PATIENCE) * fell and step - fell >= FEWEST_READINGS * every
+        )
         assert convergence.reference <= before
         if done:
             break

@@ -29,6 +29,7 @@ from pilot import (
     write_task,
 )
 from scripted import Scripted, cut, known
+from textual._wait import wait_for_idle
 from textual.geometry import Region
 from textual.screen import ModalScreen
 
@@ -60,6 +61,12 @@ data.name = "digits"
 [scales.mini]
 stitch.epochs = 1.0
 """
+
+
+@pytest.fixture(autouse=True)
+def drawn(patience, monkeypatch):
+    """Each key waits until the process is idle, too: a dialog is shown over what was drawn before it came."""
+    monkeypatch.setattr("textual.app.wait_for_idle", wait_for_idle)
 
 
 @pytest.fixture

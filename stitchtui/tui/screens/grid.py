@@ -126,7 +126,8 @@ class GridScreen(Screen[None]):
         self._plots_at, self._plots_due = time.monotonic(), float("inf")
         app, watch = self.stitch_app, self.stitch_app.watched
         self._share_out()
-        self.query_one(DepthPlot).draw(watch.state, self._measure, watch.cells_changed, watch.goes_on, app.ascii)
+        plot, whole = self.query_one(DepthPlot), self.has_class("-depth")
+        plot.draw(watch.state, self._measure, watch.cells_changed, watch.goes_on, app.ascii, whole=whole)
         course = courses.worth_watching(watch.state, self.query_one(Heatmap).selected)
         self.query_one(Curves).draw(course, app.ascii, self._around_now() if self._live and course is None else ())
 

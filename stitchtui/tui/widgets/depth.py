@@ -14,15 +14,19 @@ class DepthPlot(Lines):
 
     _drawn: object = None  # what the lines show
 
-    def draw(self, state: RunState, measure: Measure, cells: int, going_on: bool, ascii: bool = False) -> None:
+    def draw(
+        self, state: RunState, measure: Measure, cells: int, going_on: bool, ascii: bool = False, *, whole: bool = False
+    ) -> None:
         """Draw `measure` of what is finished, `cells` being a number that changes with it, where there is room.
 
-        `going_on` says whether a worker is at it: one that is gone ends no task.
+        `going_on` says whether a worker is at it: one that is gone ends no task. If it is `whole` it has the grid's
+        place, and bands: these need libraries that the app starts without.
         """
         ended = sum(task.status == "finished" for task in state.tasks.values()) if going_on else -cells
-        wanted = (self.size, ascii, measure, id(state), state.run, state.status, ended)
+        wanted = (self.size, whole, ascii, measure, id(state), state.run, state.status, ended)
         if wanted == self._drawn:
             return
         self._drawn = wanted
         measured = any(cell.status == "finished" for cell in state.cells.values())
-        self.show(depth_lines(state, measure, self.size.width - 1, self.size.height, ascii) if measured else [])
+        size = (self.size.width - 1, self.size.height)
+        self.show(depth_lines(state, measure, *size, ascii, banded=whole) if measured else [])
