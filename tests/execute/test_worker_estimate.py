@@ -74,6 +74,7 @@ def test_what_may_end_before_its_limit_takes_at_most_so_long() -> None:
         assert any(" affine task " in task for task in rows)
 
 
+@pytest.mark.usefixtures("known_speeds")
 def test_a_step_runs_the_bottom_below_the_cut_and_the_top_after_it_forward_and_back() -> None:
     """Of two networks alike, of which the share d lies before the cut, a step takes d + 2 (1 - d) seconds an image."""
 

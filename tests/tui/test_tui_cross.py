@@ -64,7 +64,7 @@ async def test_a_cell_of_it_opens_with_what_is_known_of_it():
         await wait_for(pilot, lambda: heatmap.selected and heatmap.selected[1] == "block2 > block3", "it is selected")
         await pilot.press("enter")
         await wait_for_text(pilot, "a > b at block2 > block3")
-        assert "+5.00 [+4.50, +5.50] points" in screen_text(pilot.app)
+        await wait_for_text(pilot, "+5.00 [+4.50, +5.50] points")
 
 
 async def test_where_there_is_nothing_else_it_is_shown_at_once():

@@ -178,8 +178,11 @@ async def test_c_opens_the_marked_preset_in_new_to_be_changed_first(launched):
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, NewScreen), "New is there")
         assert recipe.check(pilot.app.screen.draft)[0] == load_preset("quickstart")
         assert recipe.command(pilot.app.screen.draft).startswith("stitchtui run quickstart")
+        await wait_for(pilot, lambda: pilot.app.screen.query("#row-epochs"), "its fields are there")
+        await settled(pilot)
         field = pilot.app.screen.query_one("#row-epochs", FieldRow).editor
         field.focus()
+        await wait_for(pilot, lambda: field.has_focus, "it has the focus")
         await pilot.press("end", *["backspace"] * len(field.value), "1")
         await wait_for_text(pilot, "--epochs 1")
         await pilot.press("enter")
