@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import clock
 import first
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from pair import load_pair
 from published import clocked, priced, prices
 from speed import agreement, speed
+from steps import compared
 from subject import Options, Subject, random_subject
 from torch import nn
 from ways import RANDOM, WAYS, Laboratory
@@ -139,3 +141,14 @@ def test_the_answer_is_printed_way_by_way(
     assert "digits, 200 training and 100 test images; 3 cuts, batches of 20, float32, cpu" in out
     said = out[out.index("every cell within 0.3 points") :]
     assert [said.count(f"  {way.name}: ") for way in WAYS] == [2, 2, 2]  # cell by cell, and in the mean
+
+
+def test_steps_to_convergence_are_beside_those_of_a_fixed_length(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STITCHTUI_CACHE", str(tmp_path))
+    pair = small_runs.experiment(stitch={"cuts": ["stem", "flatten"], "held_out": 20})
+    few, long = compared(pair, [100], 3)
+    assert [*few.cuts] == [*long.cuts] == ["stem", "flatten"]
+    assert {taken for _, _, taken, *_ in long.cuts.values()} == {3 * (80 // 50)}
+    assert all(0 <= chosen <= taken for _, _, taken, chosen, _ in few.cuts.values())
