@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pilot import screen_text, settled
+from pilot import screen_text, settled, wait_for
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
@@ -145,7 +145,8 @@ async def test_what_is_said_to_a_hidden_widget_is_there_when_it_is_shown_again()
             await settled(pilot)
             widget.show([line, "and more"])
             await settled(pilot)
-        assert screen_text(pilot.app).split("\n")[:2] == ["after all", "and more"]
+        seen = ["after all", "and more"]
+        await wait_for(pilot, lambda: screen_text(pilot.app).split("\n")[:2] == seen, "all that was said is there")
 
 
 async def test_a_style_that_holds_for_the_whole_line_is_drawn():

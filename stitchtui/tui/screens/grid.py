@@ -57,8 +57,16 @@ class GridScreen(Screen[None]):
 
     @property
     def unready(self) -> bool:
-        """Whether the log is still to be read."""
-        return self.stitch_app.watched.loading
+        """Whether the log is still to be read, or what it says of cells still to be drawn."""
+        watch = self.stitch_app.watched
+        if watch.loading:
+            return True
+        undrawn = self.query_one(Heatmap).selected is None and not self._words
+        return undrawn and bool(watch.state.cells) and self._shown_first()
+
+    def _shown_first(self) -> bool:
+        """Whether there is a column that the grid will show."""
+        return bool(self.stitch_app.watched.state.columns()) or self._shown_cross() is not None
 
     def compose(self) -> ComposeResult:
         """The widgets, from top to bottom."""
