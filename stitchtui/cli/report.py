@@ -1,5 +1,6 @@
 """`stitchtui report RUN...`: a run's grid, what it means and its depth curve, or files; several runs side by side."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,14 +72,7 @@ def report(
         from stitchtui.report.columns import columns_text
 
         return typer.echo(columns_text(), nl=False)
-    flags: dict[str, object] = {
-        "csv": csv,
-        "claims": claims,
-        "json": json,
-        "markdown": markdown,
-        "html": html,
-        "png": png,
-    }
+    flags = {"csv": csv, "claims": claims, "json": json, "markdown": markdown, "html": html, "png": png}
     chosen = _format(flags, out)
     target = html or png or out
     if len(runs or []) > 1:
@@ -96,7 +90,7 @@ def report(
     return draw(console, state, origin.condition, ascii, full=full, plot=not no_plot)
 
 
-def _format(flags: dict[str, object], out: Path | None) -> str:
+def _format(flags: Mapping[str, object], out: Path | None) -> str:
     asked = [name for name, given in flags.items() if given]
     if len(asked) > 1:
         raise BadInput(f"report: expected one of --{', --'.join(flags)}, got --{' and --'.join(asked)}")
@@ -152,10 +146,6 @@ def _load(run: str) -> "tuple[RunState, Origin]":
 def _exported(state: "RunState", origin: "Origin", chosen: str, width: float | None) -> bytes:
     from stitchtui.report.formats import FORMATS, PICTURES
 
-    if width is None and chosen == "claims":
-        from stitchtui.report.export import claims_text
-
-        return claims_text(state).encode()
     if width is None:
         return FORMATS[chosen].made(state, origin)
     if chosen not in PICTURES:

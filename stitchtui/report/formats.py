@@ -13,7 +13,7 @@ class Format:
     """A format of reports; `made` makes its file of a run's state and of what is known of it beside."""
 
     name: str
-    endings: tuple[str, ...]  # of its files, the usual one first
+    endings: tuple[str, ...]  # of its files, the usual one first; none where another format's files end so
     holds: str
     made: Callable[[RunState, Origin], bytes]
 
@@ -22,6 +22,12 @@ def _csv(state: RunState, _origin: Origin) -> bytes:
     from stitchtui.report.export import csv_text
 
     return csv_text(state).encode()
+
+
+def _claims(state: RunState, _origin: Origin) -> bytes:
+    from stitchtui.report.export import claims_text
+
+    return claims_text(state).encode()
 
 
 def _json(state: RunState, origin: Origin) -> bytes:
@@ -61,6 +67,7 @@ FORMATS = {
     each.name: each
     for each in (
         Format("csv", (".csv",), "one row a cell, with every measure", _csv),
+        Format("claims", (), "CSV, one row a claim: its verdict among the others and alone", _claims),
         Format("json", (".json",), "one object: grid, cells, verdicts, checks", _json),
         Format("markdown", (".md", ".markdown"), "a Markdown table with intervals", _markdown),
         Format("table", (".txt",), "the table, what it means, the depth plot", _table),

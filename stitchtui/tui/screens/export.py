@@ -27,7 +27,7 @@ from stitchtui.tui.screens.dialog import Dialog
 from stitchtui.tui.widgets.hints import Hints
 from stitchtui.tui.widgets.text_input import TextInput
 
-KINDS = {each.endings[0].removeprefix("."): each for each in FORMATS.values()}
+KINDS = {each.endings[0].removeprefix("."): each for each in FORMATS.values() if each.endings}
 """The formats by how their files end."""
 
 
