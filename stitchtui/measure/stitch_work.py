@@ -330,15 +330,14 @@ class StitchWork(TaskWork):
         others = both.seams([self.build(p) for p in cells])
         for k, found in maps.items():
             stitches.start_from_map(others[k].stitch, found)
-        tried = [seams[k] for k in maps] + [others[k] for k in maps]
-        losses: list[float | None] = []
-        if choice := self.choice(both.bottom, [column_trainer.StitchedTop(both.top, tried)] if tried else []):
+        starts = [(seams[k], others[k]) for k in maps]
+        tried = column_trainer.StitchedTop(both.top, [seam for two in starts for seam in two])
+        losses: list[float] = []
+        if maps and (choice := self.choice(both.bottom, [tried])):
             for said in choice.read(0):
-                losses = losses if said is None else said.losses
+                losses = [loss for loss in said.losses if loss is not None] if said else []
                 yield None
-        better = [
-            k for k, plain, scaled in zip(maps, losses, losses[len(maps) :], strict=False) if _lower(scaled, plain)
-        ]
+        better = [k for k, best in zip(maps, column_trainer.best_of(starts, losses), strict=True) if best]
         for k in better:
             stitches.start_from_map(seams[k].stitch, maps[k])
         return frozenset(cells[k].row for k in better)
@@ -495,12 +494,6 @@ def _of_choice(chosen: column_trainer.Chosen | None) -> dict[str, float]:
         HELD_OUT_LOSS.name: chosen.loss,
         HELD_OUT_ACCURACY.name: chosen.accuracy,
     }
-
-
-def _lower(one: float | None, other: float | None) -> bool:
-    """Whether the first loss is lower; one that is no number is never."""
-    one, other = (loss if loss is not None and math.isfinite(loss) else math.inf for loss in (one, other))
-    return one < other
 
 
 def _sickness(stitch: torch.nn.Module, scores: Scores) -> str | None:

@@ -61,12 +61,9 @@ def _columns_of_place(tasks: list[TaskState]) -> list[Column]:
     matched = {family: group for (family, objective, _), group in groups.items() if objective == DIRECT.name}
     starts = {_start_of(family, matched) for family, objective, _ in groups if objective != DIRECT.name}
     own = [group for key, group in groups.items() if key[1] != DIRECT.name or key[0] not in starts]
-    own.sort(key=lambda group: (group[0].request, _rung(group[0].family)))  # a ladder's untrained stitches come first
+    # As a ladder climbs: what isn't trained was planned first.
+    own.sort(key=lambda group: (group[0].request, FAMILIES.place(group[0].family)))
     return [_column(group, _beside(group[0], matched)) for group in own]
-
-
-def _rung(family: str) -> int:
-    return [*FAMILIES].index(family) if family in FAMILIES else len(FAMILIES)
 
 
 def _beside(task: TaskState, matched: Mapping[str, list[TaskState]]) -> list[TaskState]:
