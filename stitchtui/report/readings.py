@@ -9,7 +9,7 @@ from stitchtui.run.records import row_name
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS
 from stitchtui.spec.families import FAMILIES
-from stitchtui.spec.measures import OOD, STEPS, STILL_FALLING, STITCH_RANK
+from stitchtui.spec.measures import OOD, STEPS, STITCH_RANK
 from stitchtui.stats.objections import (
     CutEvidence,
     Judgement,
@@ -120,7 +120,6 @@ def _at(state: RunState, column: Column, place: tuple[str, str], beside: dict[st
         found.penalty,
         direct=found.direct,
         longer=more,
-        still_falling=found.measures.get(STILL_FALLING.name, 0) > 0,
         low_rank=ranks,
         outlying=found.interval(OOD),
         **controls,

@@ -33,7 +33,6 @@ class CutEvidence:
     shuffled_labels: Interval | None = None
     self_stitch: Interval | None = None
     longer: Interval | None = None  # the same stitch, trained for more steps
-    still_falling: bool = False  # whether held-out loss was when a limit ended the training
     low_rank: Mapping[int, Interval] = field(default_factory=dict)  # by rank
     outlying: Interval | None = None  # AUROC: 0.5 where the top is fed its own, 1 where wholly something else
 
@@ -195,7 +194,6 @@ def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> 
     gained = [c.name for c in cuts if gains_something(c.self_stitch)]
     harmed = [c.name for c in cuts if costs_something(c.self_stitch, margin)]
     short = [c.name for c in cuts if _is_short(c, margin)]
-    falling = [c.name for c in cuts if c.still_falling]
     outlying = [c.name for c in cuts if _is_outlying(c)]
     beyond = [c.name for c in cuts if c.direct is not None and difference_of(c.penalty, c.direct).low > margin]
     shuffled = [c.name for c in cuts if c.shuffled_labels and as_good(c.shuffled_labels, c.penalty, margin)]
@@ -208,7 +206,6 @@ def _doubts(cuts: Sequence[CutEvidence], classes: int | None, margin: float) -> 
             gained,
         ),
         *_remark("longer training lowers the penalty at {}: the stitch was trained too little there", short),
-        *_remark("held-out loss still fell at {} when the limit ended the training: raise stitch.epochs", falling),
         *_remark("the top is fed activations unlike its own at {}: distant layers may stitch so, too", outlying),
         *_remark("only training for the task reaches this penalty at {}: direct matching does not", beyond),
         *_remark("a stitch trained on shuffled labels does as well at {}: its start does it, not training", shuffled),
