@@ -61,12 +61,9 @@ class GridScreen(Screen[None]):
         watch = self.stitch_app.watched
         if watch.loading:
             return True
-        undrawn = self.query_one(Heatmap).selected is None and not self._words
-        return undrawn and bool(watch.state.cells) and self._shown_first()
-
-    def _shown_first(self) -> bool:
-        """Whether there is a column that the grid will show."""
-        return bool(self.stitch_app.watched.state.columns()) or self._shown_cross() is not None
+        if self._words or self.query_one(Heatmap).selected is not None:
+            return False
+        return bool(watch.state.cells and (watch.state.columns() or self._shown_cross()))
 
     def compose(self) -> ComposeResult:
         """The widgets, from top to bottom."""
