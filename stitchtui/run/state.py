@@ -78,9 +78,7 @@ class RunState:
     checks: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     claims: list[Judged] = field(default_factory=list)  # as the run's end said them
-    verdicts: dict[tuple[str, ...], Called] = field(
-        default_factory=dict
-    )  # by a pair's tasks, as the run's end said them
+    verdicts: dict[tuple[str, ...], Called] = field(default_factory=dict)  # by a pair's tasks, as said at the end
     progress: Progress = field(default_factory=Progress)
     unknown_events: int = 0
     about: About = field(default_factory=About)  # what people say of it, which is in no event

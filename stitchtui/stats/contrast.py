@@ -40,7 +40,6 @@ class Contrast:
 
     values: NDArray[np.float64]  # [seeds, images], each from -1 to 1
     images: str  # the test images, by whatever tells them from all others
-    seeds: tuple[str, ...]  # of each row, the network whose error is subtracted
 
 
 def contrast_of(interval: Interval) -> Contrast | None:
@@ -59,8 +58,7 @@ def contrast_of(interval: Interval) -> Contrast | None:
     if len(sides) == 1:
         sides = rows_of_one(*sides[0])
     rows = [np.mean([c.array for c in cells], 0) - np.mean([b.array for b in base], 0) for cells, base in sides]
-    seeds = tuple(seed.less for seed in answers) if len(answers) == len(rows) else (answers[0].less,) * len(rows)
-    return Contrast(np.array(rows), answers[0].images, seeds)
+    return Contrast(np.array(rows), answers[0].images)
 
 
 Side = tuple[AnswerBits, ...]

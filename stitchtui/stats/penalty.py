@@ -1,4 +1,4 @@
-"""The stitching penalty with its paired interval, over seeds too, and the connectivity verdict; no torch here."""
+"""The stitching penalty with its paired interval, over seeds too; no torch here."""
 
 import math
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 Adam's rate falls slowly with the steps taken, and what counts is an average of the stitch's weights over the last of
 them, whose noise falls as training goes on. Together they do what a cosine does for a length that is known. Training is
 done once a third as many steps again as it took to the last fall in held-out loss have brought no further one. The
-numbers were set on recorded readings of ResNet-20 pairs, to end within 0.2 points of what twice the steps reach.
+numbers were set on recorded readings of a pair of ResNet-20s, where they end within 0.2 points of the best of them.
 """
 
 import math
