@@ -78,6 +78,8 @@ async def test_a_cell_is_read_on_copied_and_left(back):
         await wait_for(pilot, lambda: first not in screen_text(pilot.app), "it reads on")
         await pilot.press("pageup")
         await wait_for_text(pilot, first)
+        facts = pilot.app.screen.query_one("#facts")
+        await wait_for(pilot, lambda: facts.scroll_y == 0, "and back")
         await pilot.press("j")
         await wait_for(pilot, lambda: pilot.app.focused.highlighted == 1, "the next question")
         await pilot.press("k")
