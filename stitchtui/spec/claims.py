@@ -20,7 +20,7 @@ Region = Literal["all", "diagonal", "later", "earlier"]
 class Part(BaseModel):
     """A part of a claim: unknown keys are errors, values don't change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ColumnSpec(Part):
@@ -31,8 +31,11 @@ class ColumnSpec(Part):
     """
 
     pair: str
+    """`bottom > top`."""
     control: str = ""
+    """The control of the pair that is meant; unless said, the pair itself."""
     stitch: dict[str, bool | int | float | str] = {}
+    """Keys of [stitch] that tell the column from others."""
 
     @field_validator("control")
     @classmethod
@@ -52,7 +55,9 @@ class CutRange(Part):
     """The cuts whose depth (share of the FLOPs before them) is at least `past` and at most `until`."""
 
     past: float | None = Field(None, ge=0, le=1)
+    """The least depth."""
     until: float | None = Field(None, ge=0, le=1)
+    """The greatest depth."""
 
     def holds(self, depth: float) -> bool:
         """Whether a cut of that depth is meant."""
@@ -63,8 +68,11 @@ class Where(Part):
     """A condition on a cut: the measure of the claim's first column (of each, if it doesn't compare) is so there."""
 
     measure: Measure = PENALTY.name
+    """The measure that decides."""
     at_most: float | None = None
+    """Only cuts where it is at most this."""
     at_least: float | None = None
+    """Only cuts where it is at least this."""
 
     @model_validator(mode="after")
     def _has_one_limit(self) -> Self:
@@ -126,17 +134,29 @@ class ClaimSpec(Part):
     """
 
     kind: Kind
+    """What it states."""
     columns: tuple[str | ColumnSpec, ...] = ()
+    """The columns that it is about."""
     networks: tuple[str, ...] = ()
+    """The networks that it is about."""
     measure: Measure = PENALTY.name
+    """The measure that it is about."""
     cuts: Region | CutRange | tuple[str, ...] = "all"
+    """The cuts that it is about: all, a part of a grid of every cut with every cut, a range of depth, or these."""
     at: Literal["every", "some"] = "every"
+    """At every one of them, or at some."""
     where: Where | None = None
+    """Only the cuts at which this holds."""
     value: float | None = None
+    """The limit, in units of the measure."""
     by: float | None = Field(None, ge=0)
+    """By how much at least."""
     slack: float | None = Field(None, ge=0)
+    """How far a deeper cut may fall back."""
     between: tuple[float, float] | None = None
-    source: str = ""  # where the sentence comes from, such as "E1"
+    """Two depths, from 0 to 1."""
+    source: str = ""
+    """Where the sentence comes from."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

@@ -41,7 +41,7 @@ Name = Annotated[
 class Spec(BaseModel):
     """A part of an experiment: unknown keys are errors, values don't change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def plain(self) -> dict[str, Any]:
         """This as TOML and JSON can hold it: every default written out, keys that are unset left out."""
@@ -55,9 +55,13 @@ class Subset(Spec):
     """
 
     shuffled: bool = False
+    """Whether `train_range` counts in an order that `subset_seed` draws, for images that lie class by class."""
     train_range: tuple[int, int] | None = None
+    """The first training image and the one after the last, counted from 0; unless said, all of them."""
     train_size: int | None = Field(None, ge=1)
+    """How many training images are drawn at random from the range; unless said, all of them."""
     subset_seed: int = 0
+    """What draws the order and the images."""
 
     @field_validator("train_range")
     @classmethod
@@ -71,9 +75,13 @@ class DataSpec(Subset):
     """The images: a dataset's name, `folder:PATH` or `npz:PATH`, and which part of it."""
 
     name: str = CIFAR10.name
+    """A dataset by name, `folder:PATH` or `npz:PATH`."""
     test_size: int | None = Field(None, ge=1)
+    """How many test images are used; unless said, all of them."""
     test_fraction: float = Field(0.2, gt=0, lt=1)
+    """The share of the images that tests, where they come in one part."""
     augment: Augment = "auto"
+    """How training images are changed at random; `auto` as the networks were trained, else as is usual for the data."""
 
     @field_validator("name")
     @classmethod
@@ -87,9 +95,13 @@ class LabelSpec(Spec):
     """Other labels: classes merged into groups first, then a share of the training labels moved."""
 
     groups: str | None = None
+    """How classes are merged: `object_animal` (those of CIFAR-10) or `even_odd` (digits)."""
     noise: float = Field(0.0, ge=0, le=1)
+    """The share of the training labels that is moved."""
     kind: Literal["different", "uniform"] = "different"
+    """To another class (`different`), or to any, its own among them (`uniform`)."""
     seed: int = 0
+    """What draws the labels that are moved, and where to."""
 
 
 class TrainSpec(Spec):
@@ -99,18 +111,31 @@ class TrainSpec(Spec):
     """
 
     epochs: int = Field(30, ge=1)
+    """Passes over the training images that the schedule is laid out for."""
     stop_epoch: int | None = Field(None, ge=1)
+    """After so many of them training ends; unless said, after all."""
     batch_size: int = Field(128, ge=1)
+    """Images a step."""
     learning_rate: float = Field(0.1, gt=0)
+    """The highest rate, after the warm-up."""
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Of SGD."""
     nesterov: bool = True
+    """Whether the momentum is Nesterov's."""
     weight_decay: float = Field(5e-4, ge=0)
+    """The L2 penalty on the weights."""
     warmup_epochs: float = Field(1.0, ge=0)
+    """Epochs in which the rate rises linearly from 0."""
     schedule: Literal["cosine", "step"] = "cosine"
+    """How the rate falls after the warm-up: along a cosine to 0, or in steps."""
     milestones: tuple[float, ...] = (0.5, 0.75)
+    """With steps: the shares of training after which the rate falls."""
     decay: float = Field(0.2, gt=0, le=1)
+    """With steps: what the rate is multiplied by at each."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """The share of a label that is spread over all classes."""
     precision: Precision = "auto"
+    """What training computes in; `auto` is bfloat16 where the device is fast at it."""
 
     @model_validator(mode="after")
     def _stops_within(self) -> "TrainSpec":
@@ -123,7 +148,9 @@ class Normalisation(Spec):
     """What a network expects of its input: (pixel / 255 - mean) / std, per channel."""
 
     mean: tuple[float, ...]
+    """Of each channel, where pixels lie from 0 to 1."""
     std: tuple[float, ...]
+    """Of each channel, above 0."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Normalisation":
@@ -143,25 +170,49 @@ class NetworkSpec(Spec):
     """
 
     checkpoint: str | None = None
+    """A file with its weights."""
     architecture: str | None = None
+    """A name, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `hub:OWNER/REPO:ENTRY`, `FILE.py:Class` or
+    `package.module:factory`.
+    """
     width: float = Field(1.0, gt=0)
+    """Multiplies the channels of every layer."""
     options: dict[str, bool | int | float | str] = {}
+    """What else the architecture takes, by name."""
     weights: str | None = None
+    """Published weights of the architecture, by name."""
     seed: int = 0
+    """What draws its first weights and the order of its training images."""
     normalisation: Literal["auto", "data", "none", "imagenet"] | Normalisation = "auto"
+    """What it expects of its input; `auto` is what its weights say, else `data`: the training images' mean and
+    deviation.
+    """
     leaves: tuple[str, ...] = ()
+    """Modules, by path or class, that are taken whole, without cuts inside."""
     head: str | None = None
-    part: str | None = Field(None, min_length=1)  # which of several networks in the checkpoint
-    trust_code: bool = False  # that `hub:` may run its repository's code
+    """For a backbone without a classifier: a file with a linear head, or `train`."""
+    part: str | None = Field(None, min_length=1)
+    """Which of several networks in the checkpoint."""
+    trust_code: bool = False
+    """Whether `hub:` may run its repository's code."""
     subset: Subset | None = None
+    """The training images that it sees; unless said, those of `data`."""
     labels: LabelSpec | None = None
+    """The labels that it is trained on; unless said, the data's own."""
     task: Literal["classify", "simclr", "rotation"] = "classify"
-    temperature: float = Field(0.5, gt=0)  # of simclr
+    """What it learns: the classes, or without them by SimCLR or by rotations before its linear head is trained."""
+    temperature: float = Field(0.5, gt=0)
+    """Of SimCLR's loss."""
     train: TrainSpec = TrainSpec()
+    """The recipe of its training."""
     probe: TrainSpec = TrainSpec(epochs=20, weight_decay=0.0)
+    """The recipe of its linear head, after another task than classes."""
     start_from: Name | None = None
+    """Another network of this experiment, whose trained weights it begins with."""
     frozen: tuple[str, ...] = ()
+    """Its layers, by path, that stay as in `start_from`."""
     untrained: bool = False
+    """Whether it stays as it was drawn."""
 
     @model_validator(mode="after")
     def _has_a_source(self) -> "NetworkSpec":
@@ -195,8 +246,11 @@ class PairSpec(Spec):
     """One direction of a comparison: whose lower layers, whose upper layers."""
 
     bottom: Name
+    """The network whose lower layers are used."""
     top: Name
+    """The network whose upper layers are used."""
     reference: Reference = None
+    """Curves of the paper that the pair is compared with, by name."""
 
 
 Cuts = Literal["blocks", "all"] | tuple[str, ...]
@@ -209,28 +263,55 @@ class StitchSpec(Spec):
     """
 
     cuts: Cuts = "blocks"
-    top_cuts: Cuts | None = None  # of the top, where they aren't called as the bottom's
+    """Where the bottom is cut: at the end of each block, at every cut, or at these."""
+    top_cuts: Cuts | None = None
+    """Where the top is cut; unless said, at cuts of the same names."""
     pairing: Pairing = "equal"
+    """Which cuts are joined: in order (`equal`), or every bottom cut with every top cut (`all`)."""
     family: Family = AFFINE.name
-    rank: int = Field(8, ge=1)  # of low_rank
+    """What the stitch may be; `ladder` is one stitch of every rung."""
+    rank: int = Field(8, ge=1)
+    """Of a `low_rank` stitch."""
     objective: Objective = TASK.name
+    """What the stitch is fitted to."""
     start: Start = BEST
+    """Where training starts."""
     best_of: int = Field(1, ge=1)
+    """How many random starts are trained, of which the one of lowest held-out loss counts."""
     l1: float = Field(0.0, ge=0)
+    """The weight of an L1 penalty, which makes an affine stitch sparse."""
     train_size: int | None = Field(None, ge=1)
+    """How many training images the stitch is fitted on; unless said, all of them."""
     train_on: Literal["all", "top"] = "all"
-    held_out: int | None = Field(None, ge=0)  # of these images, to choose steps and starts by; None: see `holds_out`
+    """The training images of the data, or only those that the top was trained on."""
+    held_out: int | None = Field(None, ge=0)
+    """Training images that are held out of fitting to choose step and start by; unless said 5 %, at least 500 and at
+    most 5,000, but no more than a fifth; 0: the last step counts.
+    """
     ridge: float = Field(1e-6, ge=0)
-    length: Literal["converged", "fixed"] = "converged"  # until held-out loss falls no more; fixed: as papers train
-    epochs: float = Field(4.0, gt=0)  # at most, or that many where the length is fixed
-    steps: int | None = Field(None, ge=1)  # in place of epochs
+    """The ridge of the closed forms, as a share of the features' mean variance."""
+    length: Literal["converged", "fixed"] = "converged"
+    """Until held-out loss falls no further, or `fixed`, as papers train."""
+    epochs: float = Field(4.0, gt=0)
+    """Passes over the training images: at most, or exactly where the length is fixed."""
+    steps: int | None = Field(None, ge=1)
+    """In place of epochs."""
     batch_size: int = Field(128, ge=1)
+    """Images a step."""
     learning_rate: float = Field(1e-2, gt=0)
-    scaled_steps: bool = True  # in units of what a stitch reads and is to write; papers: false, learning_rate 1e-3
+    """The highest rate of Adam."""
+    scaled_steps: bool = True
+    """Whether steps are in units of how much the channels vary that a stitch reads and is to write; papers: false, with
+    learning_rate 1e-3.
+    """
     weight_decay: float = Field(0.0, ge=0)
+    """The L2 penalty on the stitch's weights."""
     frozen_bn: Literal["eval", "batch"] = "eval"
+    """BatchNorms of the frozen networks use their running statistics (`eval`), or the batch's (`batch`)."""
     precision: Precision = "auto"
+    """What training computes in; errors are measured in float32 all the same."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Each draws the stitch's start, the order of the images and how they are changed."""
     views: int = Field(0, ge=0, le=0, exclude=True)  # gone, but runs of earlier versions wrote it out
 
     @model_validator(mode="after")
@@ -311,31 +392,52 @@ class Request(Spec):
     """More columns for a run that has some already: another stitch or recipe, for all of its pairs or for some."""
 
     pairs: tuple[PairSpec, ...] | None = None
+    """Some of the run's pairs; unless said, all of them."""
     stitch: StitchSpec
+    """The stitch of these columns."""
     controls: tuple[ControlName, ...] = ()
+    """The controls beside these columns."""
 
 
 class Experiment(Spec):
     """Everything that determines a run's numbers, and what it is called."""
 
     name: Name
-    scale: str | None = None  # of the preset that it was read from; determines no number
+    """What its runs are called; unless said, as the file is."""
+    scale: str | None = None
+    """The scale of the preset that it was read from."""
     title: str = ""
+    """What it asks, in a line."""
     description: str = ""
+    """What it asks, at length."""
     data: DataSpec = DataSpec()
+    """The images."""
     networks: dict[Name, NetworkSpec] = Field(min_length=1)
-    network_seeds: int = Field(1, ge=1, le=MOST_SEEDS)  # how often each network that is trained here is trained
+    """The networks, by name."""
+    network_seeds: int = Field(1, ge=1, le=MOST_SEEDS)
+    """How often each network that is trained here is trained, from seeds of its own."""
     pairs: tuple[PairSpec, ...] = Field(min_length=1)
+    """The pairs that are measured."""
     stitch: StitchSpec = StitchSpec()
+    """The stitch, and how it is trained."""
     controls: tuple[ControlName, ...] = (SELF_STITCH.name, UNSTITCHED.name, RANDOM_BOTTOM.name)
+    """The controls beside each pair."""
     control_seed: int = 0
+    """What controls draw from."""
     epsilon: float = Field(3.0, ge=0)
+    """The margin at which pairs are judged, in points of test error."""
     cka: Literal["minibatch", "exact"] = "minibatch"
-    cka_images: int = Field(10_000, ge=2)  # of exact CKA, which costs their square
+    """How CKA is estimated: from minibatches, or exactly, from `cka_images`."""
+    cka_images: int = Field(10_000, ge=2)
+    """Test images of exact CKA, which costs their square."""
     evaluation_batch: int = Field(500, ge=1)
+    """Test images at a time."""
     reference: Reference = None
+    """Curves of the paper that each pair is compared with, by name."""
     also: tuple[Request, ...] = ()
+    """What was asked for later."""
     claims: tuple[ClaimSpec, ...] = ()
+    """What should come out."""
 
     @model_validator(mode="after")
     def _pairs_name_networks(self) -> "Experiment":
