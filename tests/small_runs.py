@@ -42,7 +42,8 @@ def run_here(directory: RunDirectory, wanted: Experiment, stopping: Any = lambda
     with EventWriter(directory.events) as log:
         runner = Runner(directory, resolve(wanted), log.write, stopping)
         runner.announce("cpu")
-        runner.run(torch.device("cpu"))
+        for _ in runner.run(torch.device("cpu")):
+            pass
     return RunState.load(directory.events)
 
 

@@ -4,7 +4,7 @@ import errno
 import platform
 import re
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -177,3 +177,46 @@ def _as_before(device: torch.device) -> Iterator[None]:
         yield
     finally:
         draw_on(before, device)
+
+
+class Settings:
+    """What torch goes by in this process, kept apart from what the rest of the program has set.
+
+    At first a new process's, with the threads there are and no TF32; then whatever was set inside, time after time.
+    """
+
+    def __init__(self) -> None:
+        self._inside: Mapping[str, Any] = {**_settings(), "dtype": torch.float32, "matmul": False, "cudnn": False}
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """These settings and no modes inside: with gradients; no inference mode, autocast or default device."""
+        outside = _settings()
+        with ExitStack() as modes:
+            modes.enter_context(torch.inference_mode(False))
+            modes.enter_context(torch.enable_grad())
+            modes.enter_context(torch.device("cpu"))
+            for kind in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+            _set(self._inside)
+            try:
+                yield
+            finally:
+                self._inside = _settings()
+                _set(outside)
+
+
+def _settings() -> dict[str, Any]:
+    said = {"threads": torch.get_num_threads(), "dtype": torch.get_default_dtype()}
+    with suppress(RuntimeError):  # where the program has said it by torch's newer names
+        said |= {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": torch.backends.cudnn.allow_tf32}
+    return said
+
+
+def _set(settings: Mapping[str, Any]) -> None:
+    if settings["threads"] != torch.get_num_threads():
+        torch.set_num_threads(settings["threads"])
+    torch.set_default_dtype(settings["dtype"])
+    with suppress(RuntimeError, KeyError):
+        torch.backends.cuda.matmul.allow_tf32 = settings["matmul"]
+        torch.backends.cudnn.allow_tf32 = settings["cudnn"]

@@ -1,11 +1,13 @@
 """A whole run: data, networks, then every unit of the plan, its events written as they come."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 
 import msgspec
 import torch
+from torch import nn
 
 from stitchtui import __version__
 from stitchtui.base.device import held_memory
@@ -46,6 +48,13 @@ class Stopped(Exception):
     """The run was asked to stop."""
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a program has in memory, in place of what an experiment would have read."""
+
+    networks: Mapping[str, nn.Module] = field(default_factory=dict)  # by their names in the experiment
+
+
 def versions() -> dict[str, str]:
     """What the numbers were computed with; `numerics` counts the changes to how."""
     return {"stitchtui": __version__, "torch": str(torch.__version__), "numerics": str(NUMERICS)}
@@ -58,21 +67,22 @@ class Runner:
         self,
         directory: RunDirectory,
         plan: Plan,
-        write: Callable[[Event], object],
+        write: Callable[[Event], Event],
         stopping: Callable[[], bool] = lambda: False,
+        given: Given | None = None,
     ) -> None:
-        self.directory, self.plan, self.stopping = directory, plan, stopping
+        self.directory, self.plan, self.stopping, self.given = directory, plan, stopping, given or Given()
         self.earlier = RunState.load(directory.events)
         self._write, self._warned, self._device = write, set[str](), ""
         self._memory: Callable[[], int] | None = None
 
-    def announce(self, device: str, again: bool = False) -> None:
+    def announce(self, device: str, again: bool = False) -> Event:
         """Say that the run starts, with all that its readers need to draw it; `device` in words.
 
         With `again` this worker has said so before, and is asked for more by now.
         """
         self._device = device
-        self.say(
+        return self._write(
             RunStarted(
                 run=self.directory.name,
                 experiment=self.plan.experiment.plain(),
@@ -85,77 +95,79 @@ class Runner:
             )
         )
 
-    def say(self, event: Event) -> None:
-        """Write an event; a warning once, and a step with the bytes that the run is found to hold."""
+    def say(self, event: Event) -> Iterator[Event]:
+        """Write an event, and yield it as written; a warning once, and a step with the bytes that the run holds."""
         if isinstance(event, Warned):
             if event.text in self._warned:
                 return
             self._warned.add(event.text)
         if isinstance(event, Step) and self._memory is not None:
             event = msgspec.structs.replace(event, memory=self._memory())
-        self._write(event)
+        yield self._write(event)
 
-    def run(self, device: torch.device, memory: int | None = None) -> None:
-        """Everything, in order, and what is asked for meanwhile. Raises Stopped, BadInput or RunFailed.
+    def run(self, device: torch.device, memory: int | None = None) -> Iterator[Event]:
+        """Do everything, in order, and what is asked for meanwhile; each event is yielded once it is written.
 
-        `memory` is what a step of training may take, in bytes.
+        `memory` is what a step of training may take, in bytes. Raises Stopped, BadInput or RunFailed.
         """
         self._memory = lambda: held_memory(device)
         self._check_classes()
-        dataset = self._data().to(device)
-        session = Session(self.plan.experiment, device, dataset, self.directory.stitches, memory)
+        dataset = yield from self._data()
+        session = Session(
+            self.plan.experiment, device, dataset.to(device), self.directory.stitches, self.given.networks, memory
+        )
         measurer = Measurer(session, History(finished_elsewhere(self.directory), _ended(self.earlier)))
-        self._networks(measurer)
+        yield from self._networks(measurer)
         own = _own_tasks(RunState.load(self.directory.events))
         measurer.check_measurable([task for task in self.plan.tasks if task.id in own])
         done = set[str]()
         while unit := next((u for u in self.plan.units if not done >= {task.id for task in u.tasks}), None):
-            self._drive(measurer.measure(unit))
+            yield from self._drive(measurer.measure(unit))
             done |= {task.id for task in unit.tasks}
-            self._take_up(measurer)
+            yield from self._take_up(measurer)
         session.verify_frozen(*session.loaded.values())
-        self.say(Check(name="every network is unchanged after the run", passed=True))
+        yield from self.say(Check(name="every network is unchanged after the run", passed=True))
         state = RunState.load(self.directory.events)
         for event in _judged(state):
-            self.say(event)
+            yield from self.say(event)
         _check_measured(state)
 
-    def _drive(self, work: Generator[Event | None, None, None]) -> None:
+    def _drive(self, work: Generator[Event | None, None, None]) -> Iterator[Event]:
         """Go through `work` and write what it says. Raises Stopped, once it has let go, when the run is to end."""
-        for event in work:
-            if event is not None:
-                self.say(event)
-            if isinstance(event, TaskFinished):
-                self._announce_more()
-            if self.stopping():
-                work.close()
-                raise Stopped
+        with closing(work):
+            for event in work:
+                if event is not None:
+                    yield from self.say(event)
+                if isinstance(event, TaskFinished):
+                    yield from self._announce_more()
+                if self.stopping():
+                    raise Stopped
 
-    def _networks(self, measurer: Measurer) -> None:
+    def _networks(self, measurer: Measurer) -> Iterator[Event]:
         for unit in self.plan.networks:
-            self._drive(measurer.measure(unit))
+            yield from self._drive(measurer.measure(unit))
 
-    def _announce_more(self) -> None:
+    def _announce_more(self) -> Iterator[Event]:
         """Say so where the run was asked for more columns; they come after the unit that is at work."""
         if not self.directory.experiment.is_file():
             return
         wanted = resolve(self.directory.read_experiment())
         if wanted != self.plan:
             self.plan = wanted
-            self.announce(self._device, again=True)
+            yield self.announce(self._device, again=True)
 
-    def _take_up(self, measurer: Measurer) -> None:
+    def _take_up(self, measurer: Measurer) -> Iterator[Event]:
         """Go on with more columns, where the run was asked for some."""
         session = measurer.session
-        self._announce_more()
+        yield from self._announce_more()
         if session.experiment == self.plan.experiment:
             return
         session.experiment = self.plan.experiment
         before = list(session.loaded.values())
-        self._networks(measurer)
+        yield from self._networks(measurer)
         for loaded in before:
             if loaded.network.name in session.experiment.networks:
-                self.say(network_event(session, loaded))  # it may be cut in more places now
+                yield from self.say(network_event(session, loaded))  # it may be cut in more places now
 
     def _check_classes(self) -> None:
         """Refuse networks for other classes before images are decoded, where data and checkpoint say their number."""
@@ -165,18 +177,19 @@ class Runner:
         if classes is not None:
             check_classes({name: spec for name, spec in used.items() if not taught_other_classes(spec)}, classes)
 
-    def _data(self) -> Dataset:
-        self.say(TaskStarted(task="data", steps=1, cuts=[]))
-        pace = Pace()
+    def _data(self) -> Generator[Event, None, Dataset]:
+        yield from self.say(TaskStarted(task="data", steps=1, cuts=[]))
+        pace, steps = Pace(), list[Event]()
 
         def progress(done: int, total: int) -> None:
             if self.stopping():
                 raise Stopped
             if pace.due(last=done >= total):
-                self.say(Step(task="data", step=done, steps=max(1, total)))
+                steps.extend(self.say(Step(task="data", step=done, steps=max(1, total))))
 
         dataset = load_dataset(self.plan.experiment.data, progress)
-        self.say(
+        yield from steps
+        yield from self.say(
             DataReady(
                 name=dataset.name,
                 train=len(dataset.train),
@@ -190,7 +203,7 @@ class Runner:
             )
         )
         for note in dataset.notes:
-            self.say(Warned(text=f"data: {note}"))
+            yield from self.say(Warned(text=f"data: {note}"))
         return dataset
 
 

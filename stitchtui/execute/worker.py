@@ -1,31 +1,16 @@
 """`python -m stitchtui.execute.worker RUN_DIRECTORY`: does a run's work, detached; all that it has to say is events."""
 
 import argparse
-import contextlib
-import json
-import os
 import signal
 import sys
-import time
-import traceback
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from stitchtui.base import device as devices
-from stitchtui.base.errors import BadInput, ExitCode, RunFailed
-from stitchtui.base.files import is_disk_full, write_atomically
-from stitchtui.base.text import plain
-from stitchtui.execute.runner import Runner, Stopped, versions
-from stitchtui.report.harm import warnings
+from stitchtui.base.errors import BadInput, ExitCode
+from stitchtui.execute.ending import finish, reason_of
+from stitchtui.execute.runner import Stopped
+from stitchtui.execute.starting import started
 from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import EventWriter, RunFinished
-from stitchtui.run.process import describe_process
-from stitchtui.run.state import RunState
-from stitchtui.spec.plan import resolve
-from stitchtui.stats.rules import RULES
+from stitchtui.run.events import EventWriter
 
 
 def main() -> int:
@@ -54,118 +39,17 @@ def _work(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespa
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: asked.append(received))
-    try:
-        _run(directory, log, arguments, asked)
-    except Stopped:
-        return _finish(directory, log, ExitCode.DONE, "stopped", "asked to stop")
-    except BadInput as error:
-        return _finish(directory, log, ExitCode.BAD_INPUT, "failed", str(error), bad_input=True)
-    except Exception as error:
-        return _finish(directory, log, ExitCode.FAILED, "failed", _reason(directory, error))
-    return _finish(directory, log, ExitCode.DONE, "done", None)
-
-
-def _reason(directory: RunDirectory, error: Exception) -> str:
-    """Why the run failed, in one line; the traceback of a fault of ours goes into worker.log."""
-    if isinstance(error, RunFailed):
-        return str(error)
-    if devices.is_out_of_memory(error):
-        return "out of memory; try a lower evaluation_batch or stitch.batch_size, or fewer --cuts"
-    if is_disk_full(error):
-        return _unwritten(directory, error)
-    with contextlib.suppress(OSError):
-        traceback.print_exc()
-    return f"internal error: {type(error).__name__}: {(str(error).splitlines() or [''])[0]} (see {directory.log})"
-
-
-def _run(directory: RunDirectory, log: EventWriter, arguments: argparse.Namespace, asked: list[int]) -> None:
-    # What isn't said is as an earlier worker on this run was told: other threads or another device round otherwise.
     said = {name: value for name in ("device", "threads", "memory") if (value := getattr(arguments, name)) is not None}
-    asked_for = {**_object(directory.read_info().get("asked_for")), **said}
-    if threads := asked_for.get("threads"):
-        torch.set_num_threads(int(threads))
-    info = {**describe_process(), "started": time.time(), "asked_for": asked_for, "versions": versions()}
-    directory.write_info(info)
-    runner = Runner(directory, resolve(directory.read_experiment()), log.write, lambda: bool(asked))
-    name = str(asked_for.get("device", "auto"))
     try:
-        device = devices.pick(name)
-    except BadInput:
-        runner.announce(name)  # a run that ends must have begun, for whoever reads its log
-        raise
-    devices.compute_in_full_float32()
-    directory.write_info({**info, "device": devices.describe(device), "hardware": devices.hardware()})
-    runner.announce(devices.describe(device))
-    runner.run(device, asked_for.get("memory"))
-
-
-def _object(value: object) -> dict[str, Any]:
-    """`value` if it is an object, else an empty one: run.json may come from anywhere."""
-    return value if isinstance(value, dict) else {}
-
-
-def _finish(
-    directory: RunDirectory, log: EventWriter, code: ExitCode, status: str, reason: str | None, **facts: Any
-) -> int:
-    """Say the run's end and write its result: that first where it is done, since who hears so will look for it."""
-    end = {"status": status, "reason": reason, "processor": _processor_seconds(), **facts}
-    try:
-        if status == "done":
-            _write_result(directory, end)
-    except OSError as error:
-        code, end = ExitCode.FAILED, {**end, "status": "failed", "reason": _unwritten(directory, error)}
-    log.make_room()
-    if end["status"] == "failed":
-        with contextlib.suppress(OSError):
-            print(end["reason"], file=sys.stderr)
-    try:
-        log.write(RunFinished(**end))
-        if end["status"] != "done":
-            _write_result(directory, end)
-    except OSError:  # all that can be told any more is told by the exit code: a run without an end counts as lost
-        return code or ExitCode.FAILED
-    return code
-
-
-def _unwritten(directory: RunDirectory, error: Exception) -> str:
-    """The line that says which file can't be written, why, and what to do."""
-    why = (str(error).splitlines() or [""])[0]
-    if isinstance(error, OSError):
-        why = f"{error.filename or 'the disk'}: can't be written ({error.strerror or error})"
-    return f"{plain(why)}; put that right, then `stitchtui resume {plain(directory.name)}` goes on with what is missing"
-
-
-def _write_result(directory: RunDirectory, end: dict[str, Any]) -> None:
-    state = RunState.load(directory.events)
-    state.apply(RunFinished(t=time.time(), **end))
-    write_atomically(directory.result, json.dumps(_result(state), indent=1) + "\n")
-
-
-def _processor_seconds() -> float:
-    """What all threads of this worker, and processes that it waited for, have computed so far."""
-    used = os.times()
-    return round(used.user + used.system + used.children_user + used.children_system, 2)
-
-
-def _result(state: RunState) -> dict[str, Any]:
-    """The run's numbers in one object: every finished cell, every verdict, every check."""
-    return {
-        "run": state.run,
-        "status": state.status,
-        "reason": state.reason,
-        "networks": {n.name: {"error": n.error, "digest": n.digest} for n in state.networks.values()},
-        "cells": [
-            {"task": c.task, "cut": c.cut, "identity": c.identity, "reused_from": c.reused_from, **c.measures}
-            for c in state.cells.values()
-            if c.status == "finished"
-        ],
-        "failed": [{"task": c.task, "cut": c.cut, "reason": c.reason} for c in state.cells.values() if c.reason],
-        "verdicts": {c.heading: v for c in state.columns() if (v := state.verdict(c)) is not None},
-        "claims": [asdict(claim) for claim in state.claims],
-        "rules": RULES,
-        "checks": state.checks,
-        "warnings": warnings(state),
-    }
+        for _ in started(directory, log, said, lambda: bool(asked)):
+            pass
+    except Stopped:
+        return finish(directory, log, ExitCode.DONE, "stopped", "asked to stop")
+    except BadInput as error:
+        return finish(directory, log, ExitCode.BAD_INPUT, "failed", str(error), bad_input=True)
+    except Exception as error:
+        return finish(directory, log, ExitCode.FAILED, "failed", reason_of(directory, error))
+    return finish(directory, log, ExitCode.DONE, "done", None)
 
 
 if __name__ == "__main__":

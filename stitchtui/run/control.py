@@ -19,7 +19,15 @@ from stitchtui.base.text import plain, read_size
 from stitchtui.run.directory import RunDirectory, read_object
 from stitchtui.run.events import RunFinished, decode
 from stitchtui.run.lock import turn
-from stitchtui.run.process import Liveness, describe_process, leads_its_group, liveness, process_of, same_process
+from stitchtui.run.process import (
+    IN_PROCESS,
+    Liveness,
+    describe_process,
+    leads_its_group,
+    liveness,
+    process_of,
+    same_process,
+)
 
 if TYPE_CHECKING:
     from stitchtui.run.state import RunState
@@ -125,6 +133,11 @@ def stop(directory: RunDirectory, grace: float = 10.0) -> bool:
     info, live = _worker(directory)
     if live == "elsewhere":
         raise BadInput(f"run {plain(directory.name)}: its worker is on {plain(info['host'])}; stop it there")
+    if live == "alive" and info.get(IN_PROCESS):
+        raise BadInput(
+            f"run {plain(directory.name)}: is done by process {plain(info['pid'])} itself, a notebook or a script; "
+            "interrupt it there"
+        )
     process = process_of(info) if live == "alive" else None
     if process is None:
         raise BadInput(f"run {plain(directory.name)}: is not running, so there is nothing to stop")

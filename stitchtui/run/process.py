@@ -13,6 +13,9 @@ Liveness = Literal["alive", "dead", "elsewhere", "unknown"]
 
 Pid = Annotated[int, msgspec.Meta(ge=0)]
 
+OVER = "over"  # of a process that goes on when its run has ended, such as a notebook's
+IN_PROCESS = "in_process"  # of one that isn't a worker of ours: it has other things to do, and must not be killed
+
 _STARTTIME = 19  # its place in /proc/PID/stat after the command's name, which may hold blanks and brackets
 
 
@@ -52,8 +55,13 @@ def _start(pid: int) -> float:
 def liveness(info: Mapping[str, Any]) -> Liveness:
     """Whether the process that `info` describes is alive, asked of the system; `elsewhere` on another host.
 
-    What a version described that went by the clock is `unknown`, unless nobody has that pid.
+    What a version described that went by the clock is `unknown`, unless nobody has that pid. One that is over with its
+    run is dead to it.
     """
+    return "dead" if info.get(OVER) is True else _asked(info)
+
+
+def _asked(info: Mapping[str, Any]) -> Liveness:
     try:
         process = msgspec.convert(info, _Process)
         if process.host != socket.gethostname():

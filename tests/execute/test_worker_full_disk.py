@@ -13,7 +13,7 @@ from fake_worker import begun, measured
 
 from stitchtui.base.errors import ExitCode
 from stitchtui.base.files import is_disk_full, write_atomically
-from stitchtui.execute import worker
+from stitchtui.execute import ending, worker
 from stitchtui.run import events
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import EventWriter, RunFinished, read_events
@@ -48,10 +48,10 @@ def say(log: EventWriter, said: dict[str, Any]) -> None:
 
 def work(directory: RunDirectory, does: Any, monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of a worker that does what it is given."""
-    monkeypatch.setattr(worker, "_run", lambda directory, log, arguments, asked: does(log))
+    monkeypatch.setattr(worker, "started", lambda *_: does(log) or ())
     monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
     with EventWriter(directory.events) as log:
-        return worker._work(directory, log, argparse.Namespace())
+        return worker._work(directory, log, argparse.Namespace(device=None, threads=None, memory=None))
 
 
 def test_a_disk_that_fills_while_cells_are_measured_is_the_runs_reason(
@@ -84,7 +84,7 @@ def test_a_disk_that_fills_when_the_result_is_written_makes_no_run_that_is_done(
             say(log, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr(worker, "write_atomically", no_room)
+        patched.setattr(ending, "write_atomically", no_room)
         assert work(directory, does, patched) == ExitCode.FAILED
     assert [e.status for e in read_events(directory.events) if isinstance(e, RunFinished)] == ["failed"]
     reason = RunState.load(directory.events).reason or ""
@@ -118,7 +118,7 @@ def test_a_traceback_that_has_no_room_does_not_keep_the_end_from_being_said(
         say(log, begun())
         raise KeyError("a fault")
 
-    monkeypatch.setattr(worker.traceback, "print_exc", no_room)
+    monkeypatch.setattr(ending.traceback, "print_exc", no_room)
     assert work(directory, does, monkeypatch) == ExitCode.FAILED
     assert "internal error: KeyError" in (RunState.load(directory.events).reason or "")
 

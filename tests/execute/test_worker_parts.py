@@ -71,7 +71,7 @@ def test_a_run_warns_of_a_thing_once(tmp_path: Path) -> None:
     said: list[Event] = []
     run = runner(tmp_path, said)
     for text in ("a", "b", "a"):
-        run.say(Warned(text=text))
+        list(run.say(Warned(text=text)))
     assert said == [Warned(text="a"), Warned(text="b")]
 
 
@@ -80,8 +80,8 @@ def test_steps_say_the_memory_held_and_other_events_do_not(tmp_path: Path) -> No
     run = runner(tmp_path, said)
     run._memory = lambda: 1234
     started = TaskStarted(task="t", steps=10, cuts=[])
-    run.say(started)
-    run.say(Step(task="t", step=1, steps=10))
+    for event in (started, Step(task="t", step=1, steps=10)):
+        list(run.say(event))
     assert said == [started, Step(memory=1234, task="t", step=1, steps=10)]
 
 
