@@ -40,7 +40,7 @@ def make_ready(session: Session, name: str) -> Saying[None]:
 
 def _obtained(session: Session, name: str) -> Saying[Network]:
     networks = session.experiment.networks
-    work = obtain(name, networks[name], session.dataset, session.device, networks)
+    work = obtain(name, networks[name], session.dataset, session.device, networks, given=session.given)
     return mapped(work, lambda reached: _step(name, reached))
 
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.registry import load
@@ -44,6 +45,7 @@ class Session:
     device: torch.device
     dataset: Dataset
     stitches: Path | None = None  # the folder that trained stitches are kept in
+    given: Mapping[str, nn.Module] = field(default_factory=dict)  # the networks that lie in memory, by name
     memory: int | None = None  # bytes that a step of training may take; None: a good part of what is free
     loaded: dict[str, Loaded] = field(default_factory=dict)
     augment: Augmentation = field(init=False)  # of the images that stitches are trained on

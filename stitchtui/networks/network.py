@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stitchtui.data.batches import split
 from stitchtui.data.dataset import Part
 
-Source = Literal["trained", "cached", "checkpoint", "pretrained", "random"]
+Source = Literal["trained", "cached", "checkpoint", "pretrained", "memory", "random"]
 
 
 @dataclass(frozen=True)

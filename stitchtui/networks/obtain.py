@@ -13,7 +13,17 @@ from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.text import plain
 from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset
-from stitchtui.networks import by_name, checkpoints, fitting, linear_heads, normalisation, own, own_code, sizes
+from stitchtui.networks import (
+    by_name,
+    checkpoints,
+    fitting,
+    in_memory,
+    linear_heads,
+    normalisation,
+    own,
+    own_code,
+    sizes,
+)
 from stitchtui.networks.checkpoints import Metadata, bad
 from stitchtui.networks.heads import linear
 from stitchtui.networks.making import Making, architecture_of, naming, own_data
@@ -22,7 +32,7 @@ from stitchtui.networks.own import cache_path
 from stitchtui.networks.sizes import USUAL, Shape
 from stitchtui.networks.training import Training
 from stitchtui.networks.trying import look
-from stitchtui.spec.experiment import NetworkSpec, Normalisation
+from stitchtui.spec.experiment import IN_MEMORY, NetworkSpec, Normalisation
 
 __all__ = ["at_hand", "cache_path", "check_classes", "from_file", "from_name", "obtain"]
 
@@ -33,17 +43,22 @@ def obtain(
     dataset: Dataset,
     device: torch.device,
     networks: Mapping[str, NetworkSpec] | None = None,
+    *,
+    given: Mapping[str, nn.Module] | None = None,
 ) -> Training[Network]:
     """The network that `spec` describes, frozen, on `device`, with its error on the test part of its own data.
 
     `dataset` is on `device`. `networks` are all of the experiment: one that `spec` starts from is obtained first.
+    `given` are the modules of those that lie in memory, by their names; they are left as they are.
     Raises BadInput and RunFailed.
     """
     with naming(name):
         _check(spec)
-    start = yield from _start(name, spec, dataset, device, networks or {})
+    start = yield from _start(name, spec, dataset, device, networks or {}, given=given)
     with naming(name):
         wanted = _Given(name, spec, own_data(spec, dataset), device)
+        if spec.in_memory:
+            return wanted.from_memory((given or {}).get(name))
         if spec.checkpoint is not None:
             return (yield from wanted.from_checkpoint(Path(spec.checkpoint).expanduser()))
         if _is_published(spec):
@@ -58,7 +73,7 @@ def at_hand(name: str, networks: Mapping[str, NetworkSpec], dataset: Dataset, de
     spec = networks[name]
     with naming(name):
         _check(spec)
-    if spec.checkpoint is not None or spec.untrained or _is_published(spec):
+    if spec.untrained or not spec.made_here:
         return True
     if spec.start_from is None:
         return _is_kept(name, spec, dataset)
@@ -177,6 +192,19 @@ class _Given(Making):
         if _reordered(metadata.class_names, self.data.classes):
             raise bad(path, "was trained with these classes in another order; reorder them")
 
+    def from_memory(self, module: nn.Module | None) -> Network:
+        """The network that a program gave as a module, which stays as it is; its images are taken as they are."""
+        if module is None:
+            raise BadInput(
+                "was a module of a Python program, which is in no file: have that program stitch it again, with "
+                "out= this run's directory to go on with what is missing",
+                "architecture",
+            )
+        scale = normalisation.chosen(self.spec, self.data, in_memory.own_scale(module, self.data))
+        copy = in_memory.borrowed(module, self.device, self.example(scale))
+        kind = architecture_of(self.spec).removeprefix(IN_MEMORY)
+        return self.finished(copy, kind, "memory", scale)
+
     def pretrained(self) -> Training[Network]:
         weights = self.spec.weights or "pretrained"
         architecture = by_name.canonical(architecture_of(self.spec), weights)
@@ -203,14 +231,20 @@ class _Given(Making):
 
 
 def _start(
-    name: str, spec: NetworkSpec, dataset: Dataset, device: torch.device, networks: Mapping[str, NetworkSpec]
+    name: str,
+    spec: NetworkSpec,
+    dataset: Dataset,
+    device: torch.device,
+    networks: Mapping[str, NetworkSpec],
+    *,
+    given: Mapping[str, nn.Module] | None,
 ) -> Training[Network | None]:
     if spec.start_from is None:
         return None
     if spec.start_from not in networks:
         with naming(name):
             raise BadInput.at("start_from", not_known(plain(spec.start_from), networks))
-    return (yield from obtain(spec.start_from, networks[spec.start_from], dataset, device, networks))
+    return (yield from obtain(spec.start_from, networks[spec.start_from], dataset, device, networks, given=given))
 
 
 def _check(spec: NetworkSpec) -> None:
@@ -220,7 +254,7 @@ def _check(spec: NetworkSpec) -> None:
         "start_from": spec.start_from is not None,
         "train.stop_epoch": spec.train.stop_epoch is not None,
     }
-    if spec.checkpoint is not None or _is_published(spec):
+    if not spec.made_here:
         for key, said in (*trained.items(), ("untrained", spec.untrained)):
             if said:
                 raise BadInput.at(key, "is for a network that is trained here; this one comes with its weights")
@@ -234,7 +268,7 @@ def _check(spec: NetworkSpec) -> None:
 
 
 def _is_published(spec: NetworkSpec) -> bool:
-    return spec.checkpoint is None and not spec.made_here
+    return spec.checkpoint is None and not spec.made_here and not spec.in_memory
 
 
 def _other_classes(path: Path, own: int, classes: int) -> BadInput:

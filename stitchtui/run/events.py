@@ -103,7 +103,7 @@ class NetworkReady(Event, tag="network_ready", frozen=True, kw_only=True):
     error: float  # percent of the test images
     wrong: str | None = ""  # which of them are answered wrongly, packed
     parameters: Whole = 0
-    source: str = ""  # trained, cached, checkpoint, pretrained, random
+    source: str = ""  # trained, cached, checkpoint, pretrained, memory, random
     mean: list[float] | None = None  # per channel, what its input is normalised by
     std: list[float] | None = None
     cuts: list[NetworkCut]  # from input to output

@@ -31,6 +31,7 @@ def _not_a_controls_name(name: str) -> str:
 
 
 HUBS = ("hf:", "hub:")  # what the name of a network begins with whose weights lie on a hub
+IN_MEMORY = "memory:"  # and of one that a Python program gave as it had it, after which comes its class
 # Any name from outside ends up in a table, a file name or a column heading: keep it short and printable.
 # "random(a)" and "noise(as a)" are how controls of network a are called.
 Name = Annotated[
@@ -229,8 +230,13 @@ class NetworkSpec(Spec):
     @property
     def made_here(self) -> bool:
         """Whether its weights come from its seed, by training or not, and neither from a file nor from a hub."""
-        published = self.weights is not None or (self.architecture or "").startswith(HUBS)
+        published = self.weights is not None or (self.architecture or "").startswith((*HUBS, IN_MEMORY))
         return self.checkpoint is None and not published
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it was given as a module by a Python program, so that no other process can have it."""
+        return (self.architecture or "").startswith(IN_MEMORY)
 
     @property
     def training(self) -> dict[str, Any]:
