@@ -27,6 +27,9 @@ class CommandInfo(NamedTuple):
 COMMANDS = {
     "run": CommandInfo("run", "run", "Measure the stitching penalties of a preset, a TOML file, or two networks."),
     "presets": CommandInfo("presets", "presets", "List the presets, or print one to start your own from."),
+    "schema": CommandInfo(
+        "schema", "schema", "Print the JSON Schema of an experiment's TOML, by which editors complete and check it."
+    ),
     "train": CommandInfo("train", "train", "Train a network and save it as a checkpoint."),
     "cuts": CommandInfo("cuts", "cuts", "List the places where a network can be cut."),
     "runs": CommandInfo("runs", "runs", "List the runs, newest first."),

@@ -8,6 +8,8 @@ import typer
 from stitchtui.base.text import plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 
@@ -62,3 +64,15 @@ def output() -> "Console":
     from rich.console import Console
 
     return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+def deliver(content: str | bytes, out: "Path | None") -> None:
+    """Write a result to stdout, or to the file that the user named. Raises as `base.files.write_out` does."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if out is None:
+        typer.echo(data, nl=False)  # bytes: the same file whatever the terminal's encoding
+        return
+    from stitchtui.base.files import write_out
+
+    write_out(out, data)
+    say(f"wrote {plain(out)}")

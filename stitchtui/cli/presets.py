@@ -37,9 +37,18 @@ def presets(
             raise BadInput(f"presets: --curves lists what any preset can name; leave out '{plain(name)}'")
         return _table(("reference", "figure", "of", "what"), _curves())
     if name is not None:
-        return typer.echo(find_preset(name)[0].read_text("utf-8"), nl=False)
+        return typer.echo(for_editors(find_preset(name)[0].read_text("utf-8")), nl=False)
     rows = ((info.name, ", ".join(info.scales), info.title) for info in list_presets())
     return _table(("preset", "scales", "title"), rows)
+
+
+def for_editors(preset: str) -> str:
+    """Return a preset's TOML with the line that editors find its schema by; its own, where it has one."""
+    from stitchtui.spec.schema import FILE
+
+    if preset.startswith("#:schema "):
+        return preset
+    return f"#:schema ./{FILE}\n# which `stitchtui schema --out {FILE}` writes, for editors\n\n{preset}"
 
 
 def _curves() -> Iterator[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stitchtui.base.errors import BadInput
-from stitchtui.cli.common import complete_run
+from stitchtui.cli.common import complete_run, deliver
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,11 +79,11 @@ def report(
         return _side_by_side(runs or [], chosen, target, ascii)
     state, origin = _load((runs or ["last"])[0])
     if chosen != "table":
-        return _deliver(_exported(state, origin, chosen, width), target)
+        return deliver(_exported(state, origin, chosen, width), target)
     if target is not None:
         from stitchtui.report.console import as_text
 
-        return _deliver(as_text(state, origin.condition, ascii, full=full, plot=not no_plot), target)
+        return deliver(as_text(state, origin.condition, ascii, full=full, plot=not no_plot), target)
     from stitchtui.report.console import draw
 
     console, ascii = _terminal(ascii)
@@ -119,13 +119,13 @@ def _side_by_side(runs: list[str], chosen: str, target: Path | None, ascii: bool
     if chosen == "markdown":
         from stitchtui.report.markdown import side_by_side_text
 
-        return _deliver(side_by_side_text(found), target)
+        return deliver(side_by_side_text(found), target)
     if chosen == "html":
         from stitchtui.report import html
 
-        return _deliver(html.side_by_side_text(found, states), target)
+        return deliver(html.side_by_side_text(found, states), target)
     if target is not None:
-        return _deliver(written(lambda console: draw_side_by_side(console, found, ascii)), target)
+        return deliver(written(lambda console: draw_side_by_side(console, found, ascii)), target)
     console, ascii = _terminal(ascii)
     return draw_side_by_side(console, found, ascii)
 
@@ -153,18 +153,6 @@ def _exported(state: "RunState", origin: "Origin", chosen: str, width: float | N
     from stitchtui.report.figures import run_figure
 
     return run_figure(state, PICTURES[chosen], width)
-
-
-def _deliver(content: str | bytes, out: Path | None) -> None:
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    if out is None:
-        typer.echo(data, nl=False)  # bytes: the same file whatever the terminal's encoding
-        return
-    from stitchtui.base.files import write_out
-    from stitchtui.base.text import plain
-
-    write_out(out, data)
-    typer.echo(f"wrote {plain(out)}", err=True)
 
 
 def _terminal(ascii: bool) -> "tuple[Console, bool]":

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
@@ -72,10 +73,14 @@ class Subset(Spec):
         return value
 
 
+def _choose_a_dataset(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"enum": list(DATASETS)}, {"pattern": f"^({'|'.join(BY_PATH)})"}]
+
+
 class DataSpec(Subset):
     """The images: a dataset's name, `folder:PATH` or `npz:PATH`, and which part of it."""
 
-    name: str = CIFAR10.name
+    name: str = Field(CIFAR10.name, json_schema_extra=_choose_a_dataset)
     """A dataset by name, `folder:PATH` or `npz:PATH`."""
     test_size: int | None = Field(None, ge=1)
     """How many test images are used; unless said, all of them."""
@@ -318,7 +323,7 @@ class StitchSpec(Spec):
     """What training computes in; errors are measured in float32 all the same."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     """Each draws the stitch's start, the order of the images and how they are changed."""
-    views: int = Field(0, ge=0, le=0, exclude=True)  # gone, but runs of earlier versions wrote it out
+    views: SkipJsonSchema[int] = Field(0, ge=0, le=0, exclude=True)  # gone, but runs of earlier versions wrote it out
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "StitchSpec":

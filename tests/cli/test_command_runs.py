@@ -164,8 +164,18 @@ def test_presets_are_listed_with_their_scales(capsys):
 
 def test_a_preset_is_printed_as_a_start_for_ones_own(capsys):
     assert cli.invoke(["presets", "quickstart"]) == 0
-    assert "networks" in tomllib.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert printed.startswith("#:schema ./stitchtui.schema.json\n")
+    assert "networks" in tomllib.loads(printed)
     assert cli.invoke(["presets", "quikstart"]) == 2
+
+
+def test_the_schema_of_an_experiment_is_printed_and_written(capsys, tmp_path):
+    assert cli.invoke(["schema"]) == 0
+    printed = capsys.readouterr().out
+    assert "networks" in json.loads(printed)["properties"]
+    assert cli.invoke(["schema", "--out", str(tmp_path / "schema.json")]) == 0
+    assert (tmp_path / "schema.json").read_text("utf-8") == printed
 
 
 def test_the_papers_curves_over_cuts_are_listed_with_what_they_are_of(capsys):
