@@ -42,6 +42,12 @@ IN_SHORT: tuple[Topic, ...] = (
     "run", "verdicts", "empty", "readings", "failed", "claims", "rules", "failed checks", "warnings",
 )  # fmt: skip
 """What a short report says beside the grid: verdicts, and what speaks against them."""
+BEWARE: tuple[Topic, ...] = ("failed", "failed checks", "warnings")
+RESTS_ON: tuple[Topic, ...] = (
+    "run", "device", "data", "networks", "reading", "end points", "reused", "checks", "passed checks",
+)  # fmt: skip
+FOUND = tuple(topic for topic in TOPICS if topic not in (*BEWARE, *RESTS_ON, "claims", "how judged"))
+"""What a run found, beside its claims."""
 
 
 def summary_lines(state: RunState, *, condition: str | None = None, about: Collection[Topic] = TOPICS) -> list[str]:

@@ -125,20 +125,11 @@ class RunDirectory:
 
     def read_experiment(self) -> "Experiment":
         """The run's experiment. Raises BadInput where it is missing or makes no sense."""
-        from pydantic import ValidationError  # imported late: whoever only lists or watches runs needs neither
-
-        from stitchtui.spec.experiment import Experiment
-        from stitchtui.spec.validation import first_problem
-
-        where = plain(self.experiment)
         try:
-            document = tomllib.loads(self.experiment.read_text("utf-8"))
-            return Experiment.model_validate(document)
-        except ValidationError as error:
-            path, text, _ = first_problem(error, document, Experiment)
-            raise BadInput(f"{where}: {dotted(path) or 'the experiment'}: {text}") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise BadInput(f"{where}: can't be read as an experiment: {plain(error)}") from None
+            text = self.experiment.read_bytes()
+        except OSError as error:
+            raise BadInput(f"{plain(self.experiment)}: can't be read as an experiment: {plain(error)}") from None
+        return experiment_from(text, plain(self.experiment))
 
     def last_words(self) -> str:
         """The last line of the worker's log that isn't blank; empty where there is none."""
@@ -176,6 +167,23 @@ class RunDirectory:
             raise BadInput(f"run {plain(self.name)}: {plain(error.errors()[0]['msg'])}") from None
 
 
+def experiment_from(text: bytes, where: str) -> "Experiment":
+    """The experiment that a run's experiment.toml holds; `where` names it. Raises BadInput where it makes no sense."""
+    from pydantic import ValidationError  # imported late: whoever only lists or watches runs needs neither
+
+    from stitchtui.spec.experiment import Experiment
+    from stitchtui.spec.validation import first_problem
+
+    try:
+        document = tomllib.loads(text.decode("utf-8"))
+        return Experiment.model_validate(document)
+    except ValidationError as error:
+        path, what, _ = first_problem(error, document, Experiment)
+        raise BadInput(f"{where}: {dotted(path) or 'the experiment'}: {what}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: can't be read as an experiment: {plain(error)}") from None
+
+
 def _toml(experiment: "Experiment") -> bytes:
     import tomli_w  # imported late: only a new run writes one
 
@@ -190,8 +198,16 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_INFO:
             return {}
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return object_in(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def object_in(text: bytes) -> dict[str, Any]:
+    """The JSON object that `text` is; empty for anything else."""
+    try:
+        value = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -452,3 +452,8 @@ def _read(file: io.FileIO) -> bytes:
 def read_events(path: Path) -> list[Event]:
     """Every event of the whole lines of the log at `path`; none where there is no log."""
     return EventReader(path).poll()
+
+
+def events_in(log: bytes) -> list[Event]:
+    """Every event of the whole lines of a log that was read."""
+    return [event for line in log.split(b"\n")[:-1] if (event := decode(line)) is not None]

@@ -5,24 +5,19 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from stitchtui.report.claim_lines import claims, claims_how, unfinished, verdict_words
-from stitchtui.report.summary import TOPICS, Topic, summary_lines
+from stitchtui.report.summary import BEWARE, FOUND, RESTS_ON, summary_lines
 from stitchtui.report.wording import printable, to_ascii
 from stitchtui.run.state import RunState
 from stitchtui.stats.judgement import Verdict
 from stitchtui.tui.widgets.inspector import wrapped
 
 _MARKS: dict[Verdict, tuple[str, str]] = {"confirmed": ("✓", "+"), "rejected": ("✗", "x"), "undecided": ("?", "?")}
-_BEWARE: tuple[Topic, ...] = ("failed", "failed checks", "warnings")
-_RESTS_ON: tuple[Topic, ...] = (
-    "run", "device", "data", "networks", "reading", "end points", "reused", "checks", "passed checks",
-)  # fmt: skip
-_FOUND = tuple(topic for topic in TOPICS if topic not in (*_BEWARE, *_RESTS_ON, "claims", "how judged"))
 
 
 def finding_lines(state: RunState, condition: str, width: int, ascii: bool = False) -> list[Text]:
     """The lines, at most `width` characters long; `condition` is what `run.control.status` says."""
     parts = [("Claims", list(_claims(state, ascii)))]
-    for heading, topics in (("Beware", _BEWARE), ("What it found", _FOUND), ("What that rests on", _RESTS_ON)):
+    for heading, topics in (("Beware", BEWARE), ("What it found", FOUND), ("What that rests on", RESTS_ON)):
         group = summary_lines(state, condition=condition, about=topics)
         parts.append((heading, [(line, "") for line in group]))
     lines: list[Text] = []
