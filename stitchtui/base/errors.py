@@ -1,7 +1,8 @@
 """Errors that a user can act on, and the exit codes of every command."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Self
 
@@ -37,6 +38,16 @@ class BadInput(Exception):
         error = cls(f"{field} {value}: {what}" if value else f"{field}: {what}", field)
         error.what = f"{value}: {what}" if value else what
         return error
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """BadInput that is raised inside and names no field has `field` for its field."""
+    try:
+        yield
+    except BadInput as error:
+        error.field = error.field or field
+        raise
 
 
 class WrongKey(ValueError):

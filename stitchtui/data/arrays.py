@@ -6,10 +6,13 @@ are of any kind that `numbering` reads. MedMNIST's names are known, too.
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Part
@@ -22,6 +25,7 @@ NEEDED = ("x_train", "y_train", "x_test", "y_test")
 MEDMNIST = ("train_images", "train_labels", "test_images", "test_labels")
 VALIDATION = ("x_val", "x_valid", "val_images")
 MOST_CHANNELS = 4
+Images = TypeVar("Images", Array, Tensor)
 
 
 def load_npz(path: str) -> Raw:
@@ -31,7 +35,7 @@ def load_npz(path: str) -> Raw:
     x_train, y_train, x_test, y_test, *_ = arrays
     images = {name: channels_first(arrays[name], f"{said}: {name}") for name in (x_train, x_test)}
     labels = {name: arrays[name] for name in (y_train, y_test)}
-    _check_fit(images, labels, said)
+    check_fit(images, labels, said)
     pixels, notes = all_to_bytes(images, said)
     read = numbered(labels, arrays.get("classes"), said)
     train, test = (
@@ -72,7 +76,8 @@ def _read(path: Path, said: str, *, images: bool = True) -> tuple[dict[str, Arra
         raise BadInput(f"{said}: can't be read ({one_line(error)}); expected {_names()} without pickles") from None
 
 
-def _check_fit(images: dict[str, Array], labels: dict[str, Array], said: str) -> None:
+def check_fit(images: Mapping[str, Any], labels: Mapping[str, Array], said: str) -> None:
+    """Raise BadInput, starting with `said`, unless each part's images [n, c, h, w] fit its labels and the other's."""
     for (name, pixels), (label_name, numbers) in zip(images.items(), labels.items(), strict=True):
         if numbers.shape[:1] != (len(pixels),):
             count = len(numbers) if numbers.ndim else "no"
@@ -89,13 +94,13 @@ def _names() -> str:
     return f"the arrays {', '.join(NEEDED)} (or MedMNIST's names)"
 
 
-def channels_first(images: Array, said: str) -> Array:
+def channels_first(images: Images, said: str) -> Images:
     """[n, c, h, w] from any of the documented shapes, a view; errors start with `said`."""
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise BadInput(f"{said}: has shape {list(images.shape)}; expected [n, h, w], [n, h, w, c] or [n, c, h, w]")
     if images.ndim == 3:
         return images[:, None]
-    return images.transpose(0, 3, 1, 2) if _channels_last(images.shape, said) else images
+    return images.swapaxes(1, 3).swapaxes(2, 3) if _channels_last(images.shape, said) else images
 
 
 def _channels_last(shape: tuple[int, ...], said: str) -> bool:

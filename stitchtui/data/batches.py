@@ -29,9 +29,9 @@ def split(tensor: Tensor, size: int) -> tuple[Tensor, ...]:
 
 
 def augment(images: Tensor, kind: Augmentation, generator: torch.Generator) -> Tensor:
-    """The images as training sees them: uint8 [b, c, h, w] in and out; `generator` is the CPU's.
+    """The images as training sees them: [b, c, h, w] in and out, of one type; `generator` is the CPU's.
 
-    `crop` pads by h // 8 black pixels on every side and takes a random window for each image; `crop_flip` also
+    `crop` pads by h // 8 pixels of 0 on every side and takes a random window for each image; `crop_flip` also
     mirrors each image left to right with probability one half; `none` draws nothing and returns `images`.
     """
     if kind == "none":

@@ -1,4 +1,4 @@
-"""What every dataset is once loaded: uint8 images and labels as tensors, with what must be known about them."""
+"""What every dataset is once loaded: images and labels as tensors, with what must be known about them."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from stitchtui.spec.datasets import Augmentation
 class Part:
     """Images and their labels, on one device."""
 
-    images: Tensor  # uint8 [n, channels, height, width]
+    images: Tensor  # uint8 or float32 [n, channels, height, width]
     labels: Tensor  # int64 [n]
 
     def __len__(self) -> int:
@@ -23,6 +23,11 @@ class Part:
         return Part(self.images.to(device), self.labels.to(device))
 
 
+def white(images: Tensor) -> int:
+    """Return the stored number that networks are to read as 1: 255 of bytes, 1 of floats, which stay as they are."""
+    return 1 if images.is_floating_point() else 255
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A training part, a test part, and the facts that go into a record: classes, normalisation, digest."""
@@ -31,7 +36,7 @@ class Dataset:
     train: Part
     test: Part
     classes: tuple[str, ...]
-    mean: tuple[float, ...]  # per channel, of pixel / 255 over the whole training part
+    mean: tuple[float, ...]  # per channel, of pixel / white over the whole training part
     std: tuple[float, ...]
     augment: Augmentation  # of networks that are trained on it; stitches see their networks' own
     digest: str  # SHA-256 over both parts' shapes and bytes

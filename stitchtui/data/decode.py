@@ -210,7 +210,7 @@ def _decode(file: Path, depth: int, found: _Found) -> Pixels:
             else:
                 # Pillow keeps the upper half of 16 bits a colour, and says so in how it unpacks them only.
                 halved = _UPPER_HALF.search(str(image.tile)) is not None
-                pixels = _eight_bits(image)
+                pixels = eight_bits(image)
                 if halved:
                     found.add(_Found(deep=1, highest=int(pixels.max()) << 8 | 0xFF, colour=file))
             found.turned += _turned(image)
@@ -228,7 +228,8 @@ def _turned(image: Image.Image) -> bool:
         return False
 
 
-def _eight_bits(image: Image.Image) -> Pixels:
+def eight_bits(image: Image.Image) -> Pixels:
+    """[h, w] of a grey image, else [h, w, 3]; alpha is dropped. Raises ValueError for floating-point pixels."""
     if image.mode in ("1", "L", "LA", "La"):
         return np.asarray(image.convert("L"))
     if image.mode == "F":

@@ -1,6 +1,7 @@
 """What a record says of a dataset's pixels: normalisation per channel, and the digest that identifies it."""
 
 import hashlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -9,27 +10,46 @@ from stitchtui.data.dataset import Part
 
 # Images counted at once: bounds the memory of counting, whatever the dataset's size.
 CHUNK = 4096
+# Images of floats that are made doubles at once.
+FLOATS = 256
 
 
 def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per channel, the mean and population standard deviation of pixel / 255, in float64 from exact counts.
+    """Per channel, the mean and population standard deviation of pixel / white, in float64.
 
-    `images` is uint8 [n, c, h, w]. A channel that never changes gets a standard deviation of 1, fit to divide by.
+    `images` is [n, c, h, w]; bytes are counted exactly. A channel that never changes gets a standard deviation of 1,
+    fit to divide by.
     """
-    means, stds = zip(*map(_moments, _histograms(images)), strict=True)
+    means, stds = zip(*_moments(images), strict=True)
     return means, tuple(std or 1.0 for std in stds)
 
 
 def hardly_varies(images: Tensor) -> bool:
-    """Say whether no channel's pixels deviate by as much as one of their 255 steps."""
+    """Say whether no channel's pixels deviate by as much as one step of 255 from black to white."""
     # The squared deviations of the first images are a part of all images' own: mostly they settle it.
     return all(
-        all(len(some) / len(images) * std**2 < 255**-2 for _, std in map(_moments, _histograms(some)))
+        all(len(some) / len(images) * std**2 < 255**-2 for _, std in _moments(some))
         for some in (images[:CHUNK], images)
     )
 
 
-def _moments(counts: Tensor) -> tuple[float, float]:
+def _moments(images: Tensor) -> Iterator[tuple[float, float]]:
+    """Each channel's mean and standard deviation; 0 exactly where it never changes."""
+    return map(_of_counts, _histograms(images)) if images.dtype == torch.uint8 else _of_floats(images)
+
+
+def _of_floats(images: Tensor) -> Iterator[tuple[float, float]]:
+    for channel in range(images.shape[1]):
+        # Moved before they are doubles, which not every device has.
+        parts = [part.cpu() for part in images[:, channel].split(FLOATS)]
+        first, count = parts[0].flatten()[0], images[:, channel].numel()
+        mean = torch.stack([part.double().sum() for part in parts]).sum() / count
+        squares = torch.stack([(part.double() - mean).square().sum() for part in parts])
+        std = (squares.sum() / count).sqrt().item()
+        yield mean.item(), std if any(bool((part != first).any()) for part in parts) else 0.0
+
+
+def _of_counts(counts: Tensor) -> tuple[float, float]:
     values = torch.arange(256, dtype=torch.float64) / 255
     share = counts.double() / counts.sum()
     mean = (share * values).sum()
@@ -41,7 +61,7 @@ def _histograms(images: Tensor) -> Tensor:
     counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)  # [c, 256]
     for chunk in images.split(CHUNK):
         for channel in range(images.shape[1]):
-            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256).cpu()
     return counts
 
 
@@ -51,5 +71,6 @@ def digest(train: Part, test: Part) -> str:
     for part in (train, test):
         for tensor in (part.images, part.labels):
             sha.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
-            sha.update(tensor.contiguous().cpu().flatten().numpy().data)
+            for chunk in tensor.split(CHUNK):  # some have to be copied for it
+                sha.update(chunk.contiguous().cpu().flatten().numpy().data)
     return sha.hexdigest()

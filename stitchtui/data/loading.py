@@ -1,30 +1,35 @@
 """Datasets by what a preset says of them: loaded, measured, cut down to the subset asked for, identified."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
-from stitchtui.base.errors import BadInput
+from stitchtui.base.errors import BadInput, about
 from stitchtui.base.registry import load
 from stitchtui.data import facts, oddities
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import indices_for_testing, indices_for_training
 from stitchtui.data.words import shown
-from stitchtui.spec.datasets import DATASETS, usual_augmentation
+from stitchtui.spec.datasets import DATASETS, IN_MEMORY, only_in_memory, usual_augmentation
 from stitchtui.spec.experiment import DataSpec, Subset
 
 
-def load_dataset(spec: DataSpec, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """The dataset that `spec` describes, on the CPU, with its subsets taken and `augment` decided.
+def load_dataset(
+    spec: DataSpec, progress: Callable[[int, int], None] | None = None, given: Raw | None = None
+) -> Dataset:
+    """The dataset that `spec` describes, with its subsets taken and `augment` decided.
 
-    Normalisation is that of the whole training part, whatever subset is used. `progress` is told (done, total)
-    while image files are decoded. Raises BadInput for data that isn't there, can't be read, is too small, or
-    on which no number would be right.
+    It is on the CPU; but images in memory, which are `given`, stay where they are. Normalisation is that of the whole
+    training part, whatever subset is used. `progress` is told (done, total) while image files are decoded. Raises
+    BadInput for data that isn't there, can't be read, is too small, or on which no number would be right.
     """
-    with _about_the_name():
-        raw = _load(spec, progress)
-        oddities.check(raw, f"data.name: {shown(spec.name)}")
+    if given is None:
+        field, said = "data.name", f"data.name: {shown(spec.name)}"
+    else:
+        field = said = "data"
+    with about(field):
+        raw = _load(spec, progress) if given is None else given
+        oddities.check(raw, said)
     mean, std = facts.mean_and_std(raw.train.images)
     train = _take(raw.train, spec)
     test = _take_test(raw.test, spec)
@@ -59,16 +64,6 @@ def class_count(name: str) -> int | None:
     return known.classes if known else None
 
 
-@contextmanager
-def _about_the_name() -> Iterator[None]:
-    """BadInput that is raised inside and names no field has `data.name` for its field."""
-    try:
-        yield
-    except BadInput as error:
-        error.field = error.field or "data.name"
-        raise
-
-
 def subset(dataset: Dataset, subset: Subset, key: str = "data") -> Dataset:
     """`dataset` with only those of its training images that `subset` names, and a new digest.
 
@@ -91,6 +86,8 @@ def _load(spec: DataSpec, progress: Callable[[int, int], None] | None) -> Raw:
         from stitchtui.data.arrays import load_npz
 
         return load_npz(path)
+    if spec.name.startswith(IN_MEMORY):
+        raise BadInput(f"data.name: {only_in_memory(shown(spec.name))}")
     found: Raw = load(DATASETS[kind].load)(kind)
     return found
 
@@ -105,5 +102,5 @@ def _take(part: Part, subset: Subset, key: str = "data") -> Part:
 def _take_test(part: Part, spec: DataSpec) -> Part:
     if spec.test_size is None:
         return part
-    indices = indices_for_testing(len(part), spec.test_size, spec.subset_seed)
+    indices = indices_for_testing(len(part), spec.test_size, spec.subset_seed).to(part.images.device)
     return Part(part.images[indices], part.labels[indices])

@@ -111,7 +111,7 @@ def _classes(train: Numbers, test: Numbers, names: tuple[str, ...] | None, colum
         raise BadInput(
             f"{said}: the labels run from {lowest} to {top}; expected classes numbered from 0. Subtract {lowest} from "
             f"both parts' labels; or, where classes below {lowest} exist and have no images, name all {top + 1} "
-            "classes in an array called classes"
+            "classes in `classes`"
         )
     if names is not None:
         if len(names) <= top:
@@ -122,6 +122,6 @@ def _classes(train: Numbers, test: Numbers, names: tuple[str, ...] | None, colum
     if top >= len(both) and not columns:
         raise BadInput(
             f"{said}: labels run to {top} but there are only {len(both)} images; expected labels from 0 without gaps, "
-            "or the names of all classes in an array called classes"
+            "or the names of all classes in `classes`"
         )
     return tuple(str(label) for label in range(top + 1))

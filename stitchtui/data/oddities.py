@@ -14,10 +14,13 @@ def check(raw: Raw, said: str) -> None:
     """Raise BadInput, starting with `said`, for pixels that hardly vary, and classes that can't be learned."""
     for part, images in (("training", raw.train.images), ("test", raw.test.images)):
         if facts.hardly_varies(images):
+            low, high = images.min().item(), images.max().item()
+            found, expected = f"{low} to {high} of 255", "with pixels from 0 to 255: check how they were saved"
+            if images.is_floating_point():
+                found, expected = f"{low:g} to {high:g}", "with pixels from 0 to 1, or normalised: check their scale"
             raise BadInput(
-                f"{said}: the pixels of the {part} images hardly differ from one another (they run from "
-                f"{int(images.min())} to {int(images.max())} of 255); expected pictures with pixels from 0 to 255: "
-                "check how they were saved"
+                f"{said}: the pixels of the {part} images hardly differ from one another (they run from {found}); "
+                f"expected pictures {expected}"
             )
     in_training, in_test = _counts(raw)
     if sum(seen > 0 for seen in in_training) < 2:
@@ -59,7 +62,8 @@ def duplicate_notes(train: Part, test: Part) -> Iterator[str]:
 
 
 def _prints(part: Part) -> Iterator[bytes]:
-    return (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in part.images.numpy())
+    images = (image for chunk in part.images.split(facts.CHUNK) for image in chunk.cpu().numpy())
+    return (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
 
 
 def _counts(raw: Raw) -> tuple[list[int], list[int]]:

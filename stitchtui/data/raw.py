@@ -7,7 +7,7 @@ from stitchtui.data.dataset import Part
 
 @dataclass(frozen=True)
 class Raw:
-    """All training and test images of a source, on the CPU, with the names of the classes."""
+    """All training and test images of a source, with the names of the classes; on the CPU, unless they were given."""
 
     train: Part
     test: Part

@@ -18,7 +18,7 @@ from stitchtui.networks.obtain import from_file, from_name
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import USUAL, Shape, spelled
 from stitchtui.networks.trying import WrongImages, look
-from stitchtui.spec.datasets import BY_PATH, DATASETS, dataset_not_known
+from stitchtui.spec.datasets import BY_PATH, DATASETS, IN_MEMORY, dataset_not_known
 from stitchtui.spec.experiment import DataSpec, NetworkSpec
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cuts import Traced, Untraceable
@@ -180,7 +180,7 @@ def data_shape(name: str) -> tuple[Shape, int]:
     """One image's [channels, height, width] and the number of classes of a dataset. Raises BadInput."""
     if name in DATASETS:
         return DATASETS[name].shape, DATASETS[name].classes
-    if not name.startswith(BY_PATH):
+    if not name.startswith((*BY_PATH, IN_MEMORY)):
         raise BadInput.at("data.name", plain(dataset_not_known(name)))
     dataset = load_dataset(DataSpec(name=name))
     return dataset.shape, len(dataset.classes)

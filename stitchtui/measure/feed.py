@@ -1,4 +1,4 @@
-"""Batches of images in [0, 1] and labels: endless and augmented for training, each image once in order otherwise."""
+"""Batches of images and labels: endless and augmented for training, each image once in order otherwise."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stitchtui.data.batches import augment, order, split
-from stitchtui.data.dataset import Dataset, Part
+from stitchtui.data.dataset import Dataset, Part, white
 
 
 def training_batches(
@@ -43,5 +43,8 @@ def in_order(part: Part, batch_size: int, among: Tensor | None = None) -> Iterat
 
 
 def pixels(images: Tensor) -> Tensor:
-    """uint8 [batch, channels, height, width] to float32 in [0, 1], channels last, which convolutions run faster in."""
-    return (images.float() / 255).contiguous(memory_format=torch.channels_last)
+    """Stored [batch, channels, height, width] as float32 anew, bytes in [0, 1] and floats as they are.
+
+    Channels last, which convolutions run faster in.
+    """
+    return (images.float() / white(images)).contiguous(memory_format=torch.channels_last)

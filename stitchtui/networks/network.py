@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stitchtui.data.batches import split
-from stitchtui.data.dataset import Part
+from stitchtui.data.dataset import Part, white
 
 Source = Literal["trained", "cached", "checkpoint", "pretrained", "memory", "random"]
 
@@ -36,10 +36,10 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(pixel / 255 - mean) / std per channel: uint8 [b, c, h, w] -> float32 [b, c, h, w]."""
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(1, -1, 1, 1)
+    """(pixel / white - mean) / std per channel: uint8 or float32 [b, c, h, w] -> contiguous float32 [b, c, h, w]."""
+    scale = torch.tensor([1 / (white(images) * s) for s in std], device=images.device).view(1, -1, 1, 1)
     shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(1, -1, 1, 1)
-    return images.float() * scale + shift
+    return (images.float() * scale + shift).contiguous()
 
 
 def weight_digest(module: nn.Module) -> str:

@@ -16,7 +16,7 @@ from stitchtui.spec.experiment import Normalisation
 class Batch:
     """Images of one step with their labels, and how to feed them to the network."""
 
-    images: Tensor  # uint8 [b, channels, height, width]
+    images: Tensor  # uint8 or float32 [b, channels, height, width]
     labels: Tensor  # int64 [b]
     scale: Normalisation
     augment: Augmentation
@@ -24,7 +24,7 @@ class Batch:
     memory_format: torch.memory_format = torch.contiguous_format
 
     def scores(self, module: nn.Module, images: Tensor) -> Tensor:
-        """What `module` makes of uint8 images, normalised."""
+        """What `module` makes of stored images, normalised."""
         inputs = normalise(images, self.scale.mean, self.scale.std)
         return logits(module(inputs.contiguous(memory_format=self.memory_format)))
 

@@ -32,7 +32,8 @@ from stitchtui.networks.own import cache_path
 from stitchtui.networks.sizes import USUAL, Shape
 from stitchtui.networks.training import Training
 from stitchtui.networks.trying import look
-from stitchtui.spec.experiment import IN_MEMORY, NetworkSpec, Normalisation
+from stitchtui.spec.datasets import IN_MEMORY
+from stitchtui.spec.experiment import NetworkSpec, Normalisation
 
 __all__ = ["at_hand", "cache_path", "check_classes", "from_file", "from_name", "obtain"]
 

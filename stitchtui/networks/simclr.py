@@ -38,7 +38,7 @@ def similarities(projections: Tensor, temperature: float) -> tuple[Tensor, Tenso
 
 
 def view(batch: Batch) -> Tensor:
-    """The batch as one view: cropped, resized, perhaps mirrored, its colours shifted; uint8, same shape and order.
+    """The batch as one view: cropped, resized, perhaps mirrored, its colours shifted; same type, shape and order.
 
     torchvision draws one set of parameters a call, so images go through in random groups of GROUP.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
+from stitchtui.spec.datasets import IN_MEMORY, only_in_memory
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.settings import dotted
 
@@ -17,7 +18,7 @@ def check_device(device: str | None) -> None:
 
 
 def check_files(experiment: Experiment) -> None:
-    """Raise BadInput for a checkpoint, a class's file or a dataset that isn't there."""
+    """Raise BadInput for a checkpoint, a class's file or a dataset that isn't there, as none in memory is."""
     for name, network in experiment.networks.items():
         if network.checkpoint is not None:
             _file(dotted(("networks", name, "checkpoint")), network.checkpoint, "a checkpoint")
@@ -32,6 +33,8 @@ def check_files(experiment: Experiment) -> None:
     if kind == "folder" and not _is(Path.is_dir, place):
         why = "no such folder; expected one that holds a folder per class"
         raise BadInput.at("data.name", f"{plain(place)}: {why}")
+    if experiment.data.name.startswith(IN_MEMORY):
+        raise BadInput.at("data.name", only_in_memory(plain(experiment.data.name)))
 
 
 def _file(key: str, place: str, expected: str) -> None:

@@ -103,6 +103,9 @@ DATASETS = Registry(
 BY_PATH = ("folder:", "npz:")
 """What the name of images begins with that lie somewhere."""
 
+IN_MEMORY = "memory:"
+"""What the name of images, or of a network, begins with that a Python program gave and no other program can find."""
+
 
 def usual_augmentation(name: str) -> Augmentation:
     """How the training images of a dataset of this name are augmented where nobody says.
@@ -117,6 +120,14 @@ def usual_augmentation(name: str) -> Augmentation:
 def dataset_names() -> tuple[str, ...]:
     """What can be said in a dataset's place."""
     return (*DATASETS, *(f"{prefix}PATH" for prefix in BY_PATH))
+
+
+def only_in_memory(name: str) -> str:
+    """The phrase for images in memory that are asked for where they are not."""
+    return (
+        f"{name}: these images were in the memory of a Python program, which alone can go on with them: give them to "
+        "it again there; or save them as an .npz file, and say npz:PATH"
+    )
 
 
 def dataset_not_known(name: str) -> str:

@@ -8,7 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
 from stitchtui.spec.controls import RANDOM_BOTTOM, SELF_STITCH, UNSTITCHED, control_names
-from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, dataset_not_known
+from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, IN_MEMORY, dataset_not_known
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, BEST, FAMILIES, STARTS
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.one_of import OneOf
@@ -32,7 +32,6 @@ def _not_a_controls_name(name: str) -> str:
 
 
 HUBS = ("hf:", "hub:")  # what the name of a network begins with whose weights lie on a hub
-IN_MEMORY = "memory:"  # and of one that a Python program gave as it had it, after which comes its class
 # Any name from outside ends up in a table, a file name or a column heading: keep it short and printable.
 # "random(a)" and "noise(as a)" are how controls of network a are called.
 Name = Annotated[
@@ -92,7 +91,7 @@ class DataSpec(Subset):
     @field_validator("name")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in DATASETS and not value.startswith(BY_PATH):
+        if value not in DATASETS and not value.startswith((*BY_PATH, IN_MEMORY)):
             raise ValueError(dataset_not_known(value))
         return value
 

@@ -13,7 +13,7 @@ from stitchtui.base.paths import cache_directory
 from stitchtui.base.text import size
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.remembered import Known, Remembered, said_of
-from stitchtui.spec.datasets import BY_PATH
+from stitchtui.spec.datasets import BY_PATH, IN_MEMORY
 from stitchtui.spec.experiment import Experiment, NetworkSpec
 from stitchtui.spec.presets import PUBLISHED, TORCHVISION
 from stitchtui.tui.typed_paths import continued, skipped
@@ -148,7 +148,9 @@ def _brought(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _here(text: str) -> str:
-    """An architecture or data as they are typed in this folder; empty where the file or folder is gone."""
+    """An architecture or data as they are typed in this folder; empty where they are gone."""
+    if text.startswith(IN_MEMORY):
+        return ""
     if text.startswith(BY_PATH):
         kind, _, path = text.partition(":")
         near = _near(path)
