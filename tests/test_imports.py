@@ -15,8 +15,8 @@ def loaded_after(code, heavy):
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], [], ["--version"]])
-def test_help_and_version_load_neither_torch_nor_pydantic_nor_rich(arguments):
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_loads_neither_torch_nor_pydantic_nor_rich(arguments):
     code = f"from stitchtui.cli import invoke\nassert invoke({arguments!r}) == 0"
     assert loaded_after(code, (*SCIENCE, "pydantic", "rich", "numpy")) == []
 

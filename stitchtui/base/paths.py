@@ -19,7 +19,17 @@ def cache_directory() -> Path:
 
 
 def presets_directory() -> Path:
-    """The presets: inside an installed package, or beside it in a checkout."""
+    """The folder of the presets."""
+    return _shipped("presets")
+
+
+def citation_file() -> Path:
+    """CITATION.cff, which says how to cite this program."""
+    return _shipped("CITATION.cff")
+
+
+def _shipped(name: str) -> Path:
+    """What lies inside an installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
-    inside = package / "presets"
-    return inside if inside.is_dir() else package.parent / "presets"
+    inside = package / name
+    return inside if inside.exists() else package.parent / name

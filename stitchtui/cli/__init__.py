@@ -45,6 +45,7 @@ COMMANDS = {
         "report",
         "Show a run's numbers, or several runs side by side: as text, data, a page or a figure.",
     ),
+    "cite": CommandInfo("cite", "cite", "Print BibTeX of this program and of the paper whose measure it implements."),
 }
 
 
@@ -82,16 +83,26 @@ app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=
 
 
 def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"stitchtui {__version__}")
-        raise typer.Exit()
+    if not value:
+        return
+    typer.echo(f"stitchtui {__version__}")
+    sys.stdout.flush()  # torch takes a while to load, or may not load at all
+    import torch
+
+    from stitchtui.base.device import describe, pick
+    from stitchtui.spec.identity import NUMERICS
+
+    typer.echo(f"torch {torch.__version__}\ndevice {describe(pick('auto'))}\nnumerics {NUMERICS}")
+    raise typer.Exit()
 
 
 @app.callback()
 def _top(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave."),
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the versions, the device, and leave."
+        ),
     ] = False,
     _debug: Annotated[
         bool,

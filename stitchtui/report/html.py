@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from stitchtui.base.text import duration
 from stitchtui.report import figures
+from stitchtui.report.citation import bibtex, citation_line
 from stitchtui.report.claim_lines import claims, claims_how, unfinished, verdict_words
 from stitchtui.report.details import details, meanings
 from stitchtui.report.ladder import ladders
@@ -22,7 +23,7 @@ from stitchtui.report.ramps import colour, ink
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import TOPICS, summary_lines
 from stitchtui.report.table import LEGEND, Entry, Look, Table, cross, grid, sides
-from stitchtui.report.wording import bounds, data_words, normalisation, printable, signed, time_taken
+from stitchtui.report.wording import bounds, data_words, measured_by, normalisation, printable, signed, time_taken
 from stitchtui.run.state import RunState
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.measures import PENALTY
@@ -56,6 +57,8 @@ def run_text(state: RunState, origin: Origin | None = None) -> str:
         facts=list(_facts(state, origin)),
         settings=list(_settings(state)),
         cells=[cell for cell in state.cells.values() if cell.identity],
+        cite=citation_line(measured_by(state)),
+        bibtex=bibtex(measured_by(state)),
     )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from stitchtui.report.citation import citation_line
 from stitchtui.report.claim_lines import claims, claims_how, verdict_words
 from stitchtui.report.details import details, meanings
 from stitchtui.report.readings import reading_lines, unmeasured_lines
@@ -10,7 +11,7 @@ from stitchtui.report.rules import rules_lines
 from stitchtui.report.side_by_side import SideBySide
 from stitchtui.report.summary import paper_lines
 from stitchtui.report.table import Entry, Kind, Table, cross, grid
-from stitchtui.report.wording import bounds, data_words, printable, run_name
+from stitchtui.report.wording import bounds, data_words, measured_by, printable, run_name
 from stitchtui.run.state import RunState
 
 _WORDS: dict[Kind, str] = {"direct": " (direct)", "some_seeds": " (some seeds)", "reused": " (reused)"}
@@ -94,6 +95,8 @@ def _notes(state: RunState, condition: str) -> Iterable[str]:
         yield ""
         errors = (f"{escaped(network.name)} {network.error:.2f} %" for network in networks)
         yield f"Test error of the networks: {', '.join(errors)}."
+    yield ""
+    yield f"To cite: {escaped(citation_line(measured_by(state)))} (BibTeX: `stitchtui cite`)."
 
 
 def _claims(state: RunState) -> Iterable[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from stitchtui import __version__
 from stitchtui.base.text import duration, plain
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import control_named
@@ -47,6 +48,11 @@ def run_name(state: RunState) -> str:
     """A run as a sentence names it, unescaped: with its label, if it has one."""
     name = state.run or "a run without a name"
     return f"{name} ({state.about.label})" if state.about.label else name
+
+
+def measured_by(state: RunState) -> str:
+    """Return the version of this program that measured a run, as far as its log says."""
+    return str(state.versions.get("stitchtui", __version__))
 
 
 def margin(epsilon_star: float, epsilon: float) -> str:

@@ -1,5 +1,6 @@
 import inspect
 import os
+import re
 import subprocess
 import sys
 import types
@@ -11,6 +12,7 @@ import typer
 
 from stitchtui import __version__, cli
 from stitchtui.base.errors import BadInput, RunFailed
+from stitchtui.spec.identity import NUMERICS
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,9 +46,25 @@ def test_without_arguments_help_is_printed(capsys):
     assert all(f"\n  {name} " in alone for name in cli.COMMANDS)
 
 
-def test_the_version_is_printed_on_stdout(capsys):
+def test_the_versions_and_the_device_are_printed_on_stdout(capsys):
     assert cli.invoke(["--version"]) == 0
-    assert capsys.readouterr().out == f"stitchtui {__version__}\n"
+    said = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())
+    assert said["stitchtui"] == __version__
+    assert said["numerics"] == str(NUMERICS)
+    assert said["torch"] and said["device"].startswith(("cpu", "cuda", "mps"))
+
+
+def test_what_to_cite_is_bibtex_of_the_paper_and_of_this_version(capsys):
+    assert cli.invoke(["cite"]) == 0
+    said = capsys.readouterr().out
+    assert re.findall(r"^@(\w+)\{(\w+),$", said, re.MULTILINE) == [
+        ("inproceedings", "bansal2021revisiting"),
+        ("misc", "stitchtui"),
+    ]
+    assert "author = {Bansal, Yamini and Nakkiran, Preetum and Barak, Boaz}" in said
+    assert f"note = {{Version {__version__}}}" in said
+    lines = [line for line in said.splitlines() if line not in ("", "}") and not line.startswith("@")]
+    assert [line for line in lines if not re.fullmatch(r"  \w+ = \{.+\},", line)] == []
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

@@ -23,6 +23,7 @@ HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m $x_{ $ </style> --> ]]>"
 ALLOWED = {
     *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "section", "div", "table"),
     *("thead", "tbody", "tr", "th", "td", "span", "strong", "code", "pre", "ul", "li", "img", "small"),
+    *("details", "summary"),
 }
 VOID = {"meta", "img"}
 
@@ -94,6 +95,8 @@ def test_it_says_what_was_run_and_with_what(page):
         "test error",
         "0abc" * 16,
         "f" * 64,
+        "pages = {225--236}",
+        "note = {Version 0.1.0}",
     ):
         assert word in read
     assert "360 test images" in read
