@@ -30,12 +30,18 @@ Set = Annotated[
 ]
 Cuts = Annotated[
     str | None,
-    typer.Option("--cuts", metavar="blocks|all|A,B", help="Where to cut: block by block, everywhere, or here."),
+    typer.Option(
+        "--cuts",
+        metavar="blocks|all|A,B:C",
+        help="Where to cut: block by block, everywhere, or here; B:C joins the bottom's cut B to the top's cut C.",
+    ),
 ]
 Pairing = Annotated[
     str | None,
     typer.Option(
-        "--pairing", metavar="equal|all", help="Join the cuts in order, or every bottom cut with every top cut."
+        "--pairing",
+        metavar="auto|equal|all",
+        help="Join cuts of one name, or else each with the nearest in depth; in order; or every one with every one.",
     ),
 ]
 Family = Annotated[

@@ -20,6 +20,7 @@ class Loaded:
     normalise: Normalise
     origin: str  # the name of the network of the experiment that it is, or was before a control changed it
     dtypes: dict[str, torch.dtype] = field(default_factory=dict)  # at the boundaries that have been looked at, by name
+    depths: dict[str, float] = field(default_factory=dict)  # share of the FLOPs before each cut, once it was asked for
 
     @cached_property
     def graph_digest(self) -> str:

@@ -63,7 +63,9 @@ class Measurer:
         return [task]
 
     def check_measurable(self, tasks: Collection[Task]) -> None:
-        """Raise BadInput where no cell of these can have a number, whatever is trained."""
+        """Raise BadInput where cuts of these can't be paired, or no cell can have a number, whatever is trained."""
+        for task in tasks:
+            self.session.column_cuts(task)
         reasons = Counter[str]()
         for work in map(self.work, tasks):
             for cell in work.cells:

@@ -22,9 +22,11 @@ from stitchtui.networks.augmentation import of_stitches
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.datasets import Augmentation
-from stitchtui.spec.experiment import Cuts, Experiment, StitchSpec
+from stitchtui.spec.experiment import Experiment, StitchSpec
+from stitchtui.spec.pairing import Uneven, turned
 from stitchtui.spec.plan import Task, taught_other_classes
 from stitchtui.spec.settings import dotted
+from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.chain import Chain, Normalise
 from stitchtui.stitching.cuts import Cut, Traced, Untraceable
 from stitchtui.stitching.evaluate import Scores, base_scores
@@ -173,43 +175,50 @@ class Session:
 
     def column_cuts(self, task: Task) -> list[tuple[Cut, Cut]]:
         """The (bottom, top) cuts of a column, in order. Raises BadInput where they can't be paired."""
-        stitch = self.stitch_of(task)
-        bottoms = self._cuts(task.bottom, stitch.cuts if task.bottom != task.top else self._own_cuts(task))
-        tops = self._cuts(task.top, _top_cuts(stitch) if task.bottom != task.top else self._own_cuts(task))
-        if stitch.pairing == "all":
-            return list(itertools.product(bottoms, tops))
-        if len(bottoms) != len(tops):
+        if task.bottom != task.top:
+            return self._joined(task.request, task.bottom, task.top)
+        own = self._own_cuts(task)
+        every = self.stitch_of(task).pairing == "all"
+        return list(itertools.product(own, own)) if every else list(zip(own, own, strict=True))
+
+    def _joined(self, request: int, bottom: str, top: str) -> list[tuple[Cut, Cut]]:
+        """The cuts of a pair of a request; of an earlier one the other way round the same, turned."""
+        meeting, low, high = self.experiment.requests[request].stitch.meeting, self._end(bottom), self._end(top)
+        try:
+            if self.experiment.is_turned(request, bottom, top):
+                return turned(meeting.joined(high, low), high, low)
+            return meeting.joined(low, high)
+        except Misfit as reason:
+            raise BadInput.at("stitch.cuts", f"{bottom} > {top}: {reason}") from None
+        except Uneven as counts:
             raise BadInput.at(
                 "stitch.cuts",
-                f"{task.bottom} has {len(bottoms)} cuts and {task.top} has {len(tops)}; expected as many: "
-                f"name cuts that both have with --cuts (`stitchtui cuts` lists them), or join every cut with every "
-                "cut: --pairing all",
-            )
-        return list(zip(bottoms, tops, strict=True))
+                f"{bottom} > {top}: {counts}; expected as many: name cuts that both have with --cuts (`stitchtui cuts` "
+                "lists them), or join each with the nearest (--pairing auto) or with every one (--pairing all)",
+            ) from None
 
-    def _own_cuts(self, task: Task) -> Cuts:
+    def _own_cuts(self, task: Task) -> list[Cut]:
         """Of a network that is stitched to itself: where it is cut as a top, if it is one, else as a bottom."""
-        request = self.experiment.requests[task.request]
-        tops = {pair.top for pair in request.pairs or ()}
-        return _top_cuts(request.stitch) if task.top in tops else request.stitch.cuts
+        name = task.top
+        pairs = [(pair.bottom, pair.top) for pair in self.experiment.requests[task.request].pairs or ()]
+        as_top = [cut for pair in pairs if pair[1] == name for _, cut in self._joined(task.request, *pair)]
+        used = as_top or [cut for pair in pairs if pair[0] == name for cut, _ in self._joined(task.request, *pair)]
+        return [cut for cut in self.loaded[name].traced.cuts if cut in used]
 
     def cuts_of(self, loaded: Loaded) -> list[Cut]:
-        """The cuts that this experiment uses of one network, in order."""
-        name = loaded.origin
+        """The cuts that this experiment may use of one network, in order; the other one need not be there yet."""
+        name, end = loaded.origin, self._end(loaded.origin)
         used: set[Cut] = set()
-        for request in self.experiment.requests:
-            pairs = request.pairs or ()
-            if any(name == p.bottom for p in pairs):
-                used.update(self._cuts(name, request.stitch.cuts))
-            if any(name == p.top for p in pairs):
-                used.update(self._cuts(name, _top_cuts(request.stitch)))
+        for index, request in enumerate(self.experiment.requests):
+            for pair in request.pairs or ():
+                ends = (pair.bottom, pair.top)
+                below, above = reversed(ends) if self.experiment.is_turned(index, *ends) else ends
+                used.update(request.stitch.meeting.below(end) if below == name else ())
+                used.update(request.stitch.meeting.above(end) if above == name else ())
         return [cut for cut in loaded.traced.cuts if cut in used]
 
-    def _cuts(self, name: str, wanted: Cuts) -> tuple[Cut, ...]:
-        try:
-            return self.loaded[name].traced.select(wanted)
-        except ValueError as error:
-            raise BadInput(f"network '{name}': {error}", "stitch.cuts") from None
+    def _end(self, name: str) -> "_End":
+        return _End(self, self.loaded[name])
 
     def has_own_classes(self, loaded: Loaded) -> bool:
         """Whether the network was taught other classes than the run's, so that its answers can't be compared."""
@@ -259,5 +268,25 @@ class Session:
                 raise RunFailed(f"network '{name}' changed while it was frozen; the run's numbers can't be trusted")
 
 
-def _top_cuts(stitch: StitchSpec) -> Cuts:
-    return stitch.cuts if stitch.top_cuts is None else stitch.top_cuts
+@dataclass(frozen=True)
+class _End:
+    """A network as cuts are paired: its cuts, and how deep they lie."""
+
+    session: Session
+    loaded: Loaded
+
+    def select(self, wanted: str | Sequence[str]) -> tuple[Cut, ...]:
+        try:
+            return self.loaded.traced.select(wanted)
+        except ValueError as error:
+            raise BadInput(f"network '{self.loaded.network.name}': {error}", "stitch.cuts") from None
+
+    def knows(self, name: str) -> bool:
+        return self.loaded.traced.knows(name)
+
+    def depth(self, cut: Cut) -> float:
+        depths, traced = self.loaded.depths, self.loaded.traced
+        if not depths:
+            facts = Chain(traced, traced.cuts).facts(self.session.example(self.loaded))
+            depths |= {each.name: fact.depth for each, fact in zip(traced.cuts, facts, strict=True)}
+        return depths[cut.name]

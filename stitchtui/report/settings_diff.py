@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from stitchtui.spec.pairing import cuts_text
 from stitchtui.spec.settings import Key, dotted, leaves
 
 _WORDS = ("title", "description", "scale", "reference")  # what determines no number
 _NO_RULE = object()
 _GONE = {"views": 0}  # keys that earlier versions wrote out, at the values at which they changed nothing
+_NOW = {
+    ("pairing", "equal"): "auto"
+}  # the default once: of networks with the same cuts it joins what the default joins now
 
 
 def settings_diff(asked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
@@ -54,6 +58,8 @@ def _exceptions(values: Mapping[Key, Any], rules: Mapping[Key, Any]) -> list[str
 
 def _brief(value: Any) -> str:
     """A value as a list of runs has room for it: a path's last part, how many of what is more than a word."""
+    if isinstance(value, Mapping):
+        return cuts_text(dict(value), "+")
     if isinstance(value, list):
         words = [str(each) for each in value if isinstance(each, str | int | float)]
         return "+".join(words) or "none" if len(words) == len(value) else str(len(value))
@@ -66,7 +72,8 @@ def _values(experiment: Mapping[str, Any]) -> dict[Key, Any]:
     pairs = experiment.get("pairs")
     ends = [_ends(pair) for pair in pairs] if isinstance(pairs, list | tuple) else pairs
     found = {key: value for key, value in leaves({**experiment, "pairs": ends}) if key[0] not in _WORDS}
-    return {key: value for key, value in found.items() if key[-1] not in _GONE or value != _GONE[key[-1]]}
+    kept = {key: value for key, value in found.items() if key[-1] not in _GONE or value != _GONE[key[-1]]}
+    return {key: _NOW.get((key[-1], value), value) if isinstance(value, str) else value for key, value in kept.items()}
 
 
 def _ends(pair: object) -> object:

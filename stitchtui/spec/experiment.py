@@ -9,9 +9,10 @@ from stitchtui.base.errors import WrongKey, not_known
 from stitchtui.spec.claims import ClaimSpec, check_claims
 from stitchtui.spec.controls import RANDOM_BOTTOM, SELF_STITCH, UNSTITCHED, control_names
 from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, IN_MEMORY, dataset_not_known
-from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, BEST, FAMILIES, STARTS
+from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, BEST, FAMILIES, LEAST_SQUARES, STARTS
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.one_of import OneOf
+from stitchtui.spec.pairing import Cuts, Meeting, Pairing, TopCuts
 from stitchtui.spec.seed_names import MOST_SEEDS
 from stitchtui.spec.settings import dotted
 
@@ -20,7 +21,6 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Family = Annotated[str, OneOf(lambda: (*FAMILIES, ALL_RUNGS))]
 Start = Annotated[str, OneOf(lambda: STARTS)]
 Objective = Annotated[str, OneOf(lambda: OBJECTIVES)]
-Pairing = Literal["equal", "all"]
 ControlName = Annotated[str, OneOf(control_names)]
 
 
@@ -263,21 +263,22 @@ class PairSpec(Spec):
     """Curves of the paper that the pair is compared with, by name."""
 
 
-Cuts = Literal["blocks", "all"] | tuple[str, ...]
-
-
 class StitchSpec(Spec):
     """The stitch, what it is fitted to, and the recipe that trains it.
 
-    With `pairing` "equal" a column joins the cuts of bottom and top in order; with "all" every one with every one.
+    `cuts`, `top_cuts` and `pairing` say which cuts of bottom and top a column joins, see `pairing.Meeting`.
     """
 
     cuts: Cuts = "blocks"
-    """Where the bottom is cut: at the end of each block, at every cut, or at these."""
-    top_cuts: Cuts | None = None
-    """Where the top is cut; unless said, at cuts of the same names."""
-    pairing: Pairing = "equal"
-    """Which cuts are joined: in order (`equal`), or every bottom cut with every top cut (`all`)."""
+    """Where both networks are cut: at the end of each block, at every cut, or at these; a table says of each bottom cut
+    which cut of the top it meets.
+    """
+    top_cuts: TopCuts | None = None
+    """Where the top is cut; unless said, as the bottom is."""
+    pairing: Pairing = "auto"
+    """Which cuts are joined: those of one name, or else each with the nearest in depth (`auto`), in order (`equal`), or
+    every bottom cut with every top cut (`all`).
+    """
     family: Family = AFFINE.name
     """What the stitch may be; `ladder` is one stitch of every rung."""
     rank: int = Field(8, ge=1)
@@ -344,12 +345,20 @@ class StitchSpec(Spec):
                 f"best_of takes the best of several random starts; start '{self.start}' has only one",
                 *("best_of", "start"),
             )
+        if isinstance(self.cuts, dict) and self.top_cuts is not None:
+            raise WrongKey("cuts says which cuts of the top are met; leave top_cuts out", "top_cuts", "cuts")
         if self.held_out == 1:
             raise WrongKey("a single image says too little; expected 0, or at least 2", "held_out")
         self._check_statistics(family is not None and family.normalises)
         if len(set(self.seeds)) != len(self.seeds):
             raise WrongKey(f"expected seeds that differ, got {list(self.seeds)}", "seeds")
         return self
+
+    @property
+    def meeting(self) -> Meeting:
+        """What decides which cuts meet."""
+        start = self.start if OBJECTIVES[self.objective].trains else LEAST_SQUARES
+        return Meeting(self.cuts, self.top_cuts, self.pairing, self.family, start)
 
     @property
     def converges(self) -> bool:
@@ -484,3 +493,13 @@ class Experiment(Spec):
         """The run's own columns first, then what was asked for later; each with its pairs."""
         own = Request(pairs=self.pairs, stitch=self.stitch, controls=self.controls)
         return (own, *(r if r.pairs else r.model_copy(update={"pairs": self.pairs}) for r in self.also))
+
+    def is_turned(self, request: int, bottom: str, top: str) -> bool:
+        """Whether a pair of a request is an earlier one of it the other way round, so that their cuts change places.
+
+        A later request that says the same cuts as the run's own is about the run's own pairs.
+        """
+        asked = self.requests[request]
+        same = (asked.stitch.cuts, asked.stitch.top_cuts) == (self.stitch.cuts, self.stitch.top_cuts)
+        pairs = [(p.bottom, p.top) for p in (*(self.pairs if same else ()), *(asked.pairs or ()))]
+        return next(pair for pair in pairs if pair in ((bottom, top), (top, bottom))) != (bottom, top)

@@ -5,6 +5,7 @@ from typing import Any
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
+from stitchtui.spec.pairing import read_cuts
 from stitchtui.spec.settings import Setting
 
 SHARED = (
@@ -40,7 +41,9 @@ def settings(
         ("--data", "data.name", data, str),
         ("--controls", "controls", controls, _controls),
     ]
-    return [Setting(tuple(key.split(".")), read(value), flag) for flag, key, value, read in given if value is not None]
+    said = [Setting(tuple(key.split(".")), read(value), flag) for flag, key, value, read in given if value is not None]
+    pairs = any(setting.origin == "--cuts" and isinstance(setting.value, dict) for setting in said)
+    return [*said, *([Setting(("stitch", "top_cuts"), None, "--cuts")] if pairs else [])]  # pairs say the top's, too
 
 
 def options(pairs: list[str]) -> dict[str, bool | int | float | str]:
@@ -69,10 +72,16 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _cuts(text: str) -> str | list[str]:
-    if not _words(text):
-        raise BadInput.at("--cuts", "expected blocks, all, or names of cuts with commas between them")
-    return text if text in ("blocks", "all") else _words(text)
+def _cuts(text: str) -> str | list[str] | dict[str, str]:
+    try:
+        cuts = read_cuts(text)
+    except ValueError as error:
+        raise BadInput.at("--cuts", str(error)) from None
+    if not cuts:
+        raise BadInput.at(
+            "--cuts", "expected blocks, all, or names of cuts or BOTTOM:TOP pairs with commas between them"
+        )
+    return list(cuts) if isinstance(cuts, tuple) else cuts
 
 
 def _controls(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from stitchtui.spec.families import (
 )
 from stitchtui.spec.network_seeds import in_every_seed
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
+from stitchtui.spec.pairing import cuts_text
 from stitchtui.spec.training_order import training_order
 
 # What of a stitch's spec decides which numbers its direct matching finds, and what only how it is trained; the rest
@@ -209,14 +210,17 @@ class _Pair:
 
     def _differences(self, keys: tuple[str, ...]) -> str:
         said = ((key, getattr(self.stitch, key)) for key in keys)
-        return ", ".join(_said(key, value) for key, value in said if value != getattr(self.main, key))
+        different = {key: value for key, value in said if value != getattr(self.main, key)}
+        if isinstance(different.get("cuts"), dict):
+            different.pop("top_cuts", None)  # it says them
+        return ", ".join(_said(key, value) for key, value in different.items())
 
 
 def _said(key: str, value: Any) -> str:
     if key == "pairing":
-        return "every cut with every cut" if value == "all" else "equal cuts"
+        return {"auto": "nearest cuts", "equal": "equal cuts", "all": "every cut with every cut"}[value]
     if key in ("cuts", "top_cuts"):
-        words = value if isinstance(value, str) else " ".join(value or ("as the bottom's",))
+        words = cuts_text(value, " ") or "as the bottom's"
         return f"{'cuts' if key == 'cuts' else 'top cuts'} {words}"
     if key == "length":
         return "fixed length" if value == "fixed" else "until converged"

@@ -102,8 +102,11 @@ def _value(text: str) -> Any:
 
 
 def leaves(node: Any, path: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """Every value below `node` that is no table, and every empty table, with its key; lists stay whole."""
-    if isinstance(node, Mapping) and node:
+    """Every value below `node` that is no table, and every empty table, with its key.
+
+    Lists stay whole, and so does a table of the cuts that meet: its keys are names, and no part of it stands alone.
+    """
+    if isinstance(node, Mapping) and node and path[-2:] != ("stitch", "cuts"):
         for key, value in node.items():
             yield from leaves(value, (*path, key))
     else:

@@ -106,6 +106,10 @@ class Traced:
         names = {self._cut_called(name) for name in wanted}
         return tuple(c for c in self.cuts if c.name in names)
 
+    def knows(self, name: str) -> bool:
+        """Whether a cut is called so, or a module whose path this is ends at one."""
+        return name in self.nodes or name in self._aliases
+
     @property
     def other_names(self) -> dict[str, tuple[str, ...]]:
         """What else `select` takes for each cut, by its name: mostly the paths of modules that end there."""

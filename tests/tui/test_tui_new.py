@@ -118,7 +118,7 @@ async def test_resizing_keeps_what_was_chosen(app):
     async with app.run_test(size=(120, 36)) as pilot:
         await picked(pilot)
         await to_field(pilot, "pairing")
-        await pilot.press("l")
+        await pilot.press("l", "l")
         await wait_for_text(pilot, "‹ all with all ›")
         await pilot.resize_terminal(60, 20)
         await wait_for(pilot, lambda: app.screen.has_class("-narrow"), "the narrow layout")

@@ -13,9 +13,10 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from stitchtui.spec.controls import control_names
-from stitchtui.spec.experiment import Augment, Experiment, NetworkSpec, Pairing
+from stitchtui.spec.experiment import Augment, Experiment, NetworkSpec
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
 from stitchtui.spec.objectives import OBJECTIVES
+from stitchtui.spec.pairing import Pairing
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import BY_HAND, ENDS, FREE, LISTS, OWN, end_of
@@ -107,7 +108,7 @@ def _words() -> dict[str, dict[str, str]]:
     every, usual = control_names(), Experiment.model_fields["controls"].default
     return {
         "cuts": {BY_HAND: "by name"},
-        "pairing": {"equal": "one with one", "all": "all with all"},
+        "pairing": {"auto": "name or depth", "equal": "one with one", "all": "all with all"},
         "controls": {
             **{name: name.replace("_", " ") for name in every},
             ",".join(every): "all of them",
