@@ -33,6 +33,11 @@ def hardly_varies(images: Tensor) -> bool:
     )
 
 
+def normalised(images: Tensor) -> bool:
+    """Say whether images are normalised already: floats farther from 0 to 1 than resizing pixels takes them."""
+    return images.is_floating_point() and bool((images.min() < -0.5) | (images.max() > 1.5))
+
+
 def _moments(images: Tensor) -> Iterator[tuple[float, float]]:
     """Each channel's mean and standard deviation; 0 exactly where it never changes."""
     return map(_of_counts, _histograms(images)) if images.dtype == torch.uint8 else _of_floats(images)

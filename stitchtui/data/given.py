@@ -16,7 +16,7 @@ from stitchtui.base.errors import BadInput, about
 from stitchtui.data.arrays import channels_first, check_fit
 from stitchtui.data.dataset import Part
 from stitchtui.data.decode import eight_bits
-from stitchtui.data.facts import CHUNK
+from stitchtui.data.facts import CHUNK, normalised
 from stitchtui.data.numbering import Array, numbered
 from stitchtui.data.raw import Raw
 from stitchtui.data.values import all_to_bytes
@@ -241,9 +241,9 @@ def _floats(images: Array | Tensor, said: str) -> Tensor:
 
 
 def _float_notes(images: list[Tensor]) -> Iterator[str]:
-    low, high = (min(float(some.min()) for some in images), max(float(some.max()) for some in images))
-    if low >= 0 and 1 < high <= 255 and all(bool((some[:CHUNK] == some[:CHUNK].round()).all()) for some in images):
-        yield f"float images of whole numbers up to {high:g} are read as they are; pixels from 0 to 255 are uint8"
+    low, high = min(float(some.min()) for some in images), max(float(some.max()) for some in images)
+    if low >= 0 and any(map(normalised, images)):
+        yield f"float images from {low:g} to {high:g} are read as they are; give pixels from 0 to 255 as uint8"
 
 
 def _plain_grey(images: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
+from stitchtui.data import facts
 from stitchtui.data.dataset import Dataset
 from stitchtui.networks.checkpoints import Metadata
 from stitchtui.spec.experiment import NetworkSpec, Normalisation
@@ -17,7 +18,7 @@ def chosen(spec: NetworkSpec, dataset: Dataset, stored: Normalisation | None) ->
     """What the network is fed with; `stored` is the normalisation that comes with the weights, if one does."""
     channels, said = dataset.shape[0], spec.normalisation
     if said == "auto":
-        said = "data" if stored is None else stored
+        said = "none" if facts.normalised(dataset.train.images) else "data" if stored is None else stored
     if said == "data":
         return Normalisation(mean=dataset.mean, std=dataset.std)
     if said == "none":

@@ -12,6 +12,7 @@ from stitchtui.base.device import seeded
 from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.text import plain
 from stitchtui.base.work import finish
+from stitchtui.data import facts
 from stitchtui.data.dataset import Dataset
 from stitchtui.networks import (
     by_name,
@@ -178,7 +179,8 @@ class _Given(Making):
         notes = fitting.load_into(module, checkpoint, self.classes, without, self.spec.part)
         module = yield from self._with_head(module, architecture, scale)
         network = self.finished(module, by_name.canonical(architecture), "checkpoint", scale, notes=notes)
-        if metadata is not None or self.spec.normalisation != "auto":
+        said = self.spec.normalisation != "auto" or facts.normalised(self.data.train.images)
+        if metadata is not None or said:
             return network
         # A checkpoint of ours brings its own; of a foreign one nobody but its maker knows.
         guessed = (

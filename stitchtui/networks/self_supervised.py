@@ -8,6 +8,7 @@ from torch import nn
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.work import mapped
+from stitchtui.data import facts
 from stitchtui.networks import heads, simclr
 from stitchtui.networks.frozen import all_but
 from stitchtui.networks.objectives import TrainingObjective, rotation, supervised
@@ -30,10 +31,14 @@ def train_self_supervised(
 
     The head learns the labels of `job.part` on features that stay as they are. Resumable and failing as
     `training.train`; raises BadInput too for a network without a final linear layer, and for images that `rotation`
-    can't turn. Draws the new heads from torch's global generator.
+    can't turn or `simclr` not colour. Draws the new heads from torch's global generator.
     """
     if task == "rotation" and job.part.images.shape[2] != job.part.images.shape[3]:
         raise BadInput("task 'rotation' needs square images, whose quarter turns have the same shape", "task")
+    if task == "simclr" and facts.normalised(job.part.images):
+        raise BadInput(
+            "task 'simclr' shifts colours, which are pixels from 0 to 1: give images not yet normalised", "task"
+        )
     last = heads.last_linear(module)
     layer = heads.linear(module, last)
     learned = replace(

@@ -80,7 +80,7 @@ class DataSpec(Subset):
     """The images: a dataset's name, `folder:PATH` or `npz:PATH`, and which part of it."""
 
     name: str = Field(CIFAR10.name, json_schema_extra=_choose_a_dataset)
-    """A dataset by name, `folder:PATH` or `npz:PATH`."""
+    """A dataset by name, `folder:PATH` or `npz:PATH`; `memory:NAME` where a Python program gave the images."""
     test_size: int | None = Field(None, ge=1)
     """How many test images are used; unless said, all of them."""
     test_fraction: float = Field(0.2, gt=0, lt=1)
@@ -190,7 +190,7 @@ class NetworkSpec(Spec):
     """What draws its first weights and the order of its training images."""
     normalisation: Literal["auto", "data", "none", "imagenet"] | Normalisation = "auto"
     """What it expects of its input; `auto` is what its weights say, else `data`: the training images' mean and
-    deviation.
+    deviation; and `none` of images that are normalised already.
     """
     leaves: tuple[str, ...] = ()
     """Modules, by path or class, that are taken whole, without cuts inside."""

@@ -27,6 +27,17 @@ def test_mean_and_std_equal_those_computed_in_float64_whatever_the_chunk(seed: i
     assert std == pytest.approx(pixels.std((0, 2, 3), correction=0).tolist(), abs=1e-14)
 
 
+@pytest.mark.parametrize("scale", [1 / 255, 1.0])
+def test_floats_have_the_mean_and_std_of_float64_as_they_are(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "FLOATS", 4)
+    images = some_part(3).images * scale - 1.5
+    images[:, 2] = 0.1
+    mean, std = facts.mean_and_std(images)
+    assert mean == pytest.approx(images.double().mean((0, 2, 3)).tolist(), abs=1e-13)
+    assert std[:2] == pytest.approx(images[:, :2].double().std((0, 2, 3), correction=0).tolist(), abs=1e-13)
+    assert std[2] == 1.0
+
+
 def test_a_channel_that_never_changes_can_still_be_divided_by() -> None:
     images = some_part(0).images.clone()
     images[:, 1] = 51

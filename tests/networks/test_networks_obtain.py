@@ -11,7 +11,7 @@ from told import Stopped, made
 from torch import nn
 
 from stitchtui.base.errors import BadInput, RunFailed
-from stitchtui.data.dataset import Dataset
+from stitchtui.data.dataset import Dataset, Part
 from stitchtui.networks import checkpoints, from_torchvision
 from stitchtui.networks.network import Network, error_percent, weight_digest
 from stitchtui.networks.normalisation import IMAGENET
@@ -260,6 +260,29 @@ def test_weights_of_torchvision_come_with_imagenets_normalisation(monkeypatch: p
 def test_normalisation_is_what_was_asked_for(said: Any, mean: tuple[float, ...]) -> None:
     spec = changed(normalisation=said, train=SPEC.train.model_copy(update={"epochs": 1}))
     assert get(spec, small_dataset(channels=3)).mean == mean
+
+
+def normalised(dataset: Dataset = DATA) -> Dataset:
+    """The same images as floats, from about -2 to 2."""
+    train, test = (Part(part.images / 63.75 - 2, part.labels) for part in (dataset.train, dataset.test))
+    return replace(dataset, train=train, test=test, digest="normalised")
+
+
+def test_images_that_are_normalised_already_are_not_normalised_unless_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.pt"
+    torch.save(get().module.state_dict(), path)
+    foreign = NetworkSpec(checkpoint=str(path), architecture="digits_cnn", width=0.25)
+    ours = NetworkSpec(checkpoint=str(cache_path(SPEC, DATA)))
+    for spec in (SPEC, foreign, ours):
+        network = get(spec, normalised())
+        assert (network.mean, network.std, network.notes) == ((0.0,), (1.0,), ())
+    assert get(changed(ours, normalisation="data"), normalised()).mean == DATA.mean
+    pixels = replace(DATA, train=Part(DATA.train.images / 255, DATA.train.labels))
+    assert get(ours, pixels).mean == DATA.mean
+
+
+def test_colours_of_images_that_are_normalised_already_are_not_shifted() -> None:
+    assert "task 'simclr' shifts colours" in refusal(changed(task="simclr"), normalised())
 
 
 def test_normalisation_for_other_channels_is_refused() -> None:
