@@ -11,6 +11,7 @@ import typer
 from stitchtui.spec.controls import control_names
 from stitchtui.spec.datasets import DATASETS
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
+from stitchtui.spec.length import CONVERGED_WITHIN
 from stitchtui.spec.objectives import OBJECTIVES
 
 
@@ -58,7 +59,12 @@ Start = Annotated[
     typer.Option("--start", metavar="NAME", help=f"Where training starts: {listed(STARTS)}."),
 ]
 Epochs = Annotated[
-    float | None, typer.Option("--epochs", metavar="NUMBER", help="How many epochs each stitch is trained for at most.")
+    float | None,
+    typer.Option(
+        "--epochs",
+        metavar="NUMBER",
+        help=f"How many epochs each stitch is trained for at most: {CONVERGED_WITHIN:g} unless said.",
+    ),
 ]
 Seeds = Annotated[
     str | None,

@@ -37,7 +37,8 @@ class TaskWork(ABC):
         self.stitch = session.stitch_of(task)
         self.ends = session.ends(task)
         self.material = session.material(task, self.ends)
-        self.steps = self.stitch.steps or steps_in(self.stitch.epochs, self.material.images, self.stitch.batch_size)
+        epochs = self.stitch.passes(self.converges)
+        self.steps = self.stitch.steps or steps_in(epochs, self.material.images, self.stitch.batch_size)
         self.cells = [self._cell(b, t) for b, t in session.column_cuts(task)]
         self._began = 0.0  # by the monotonic clock
         self._done = self._total = 0  # steps of training, or images of all passes where nothing is trained

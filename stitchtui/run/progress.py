@@ -10,10 +10,14 @@ import msgspec
 
 from stitchtui.run import events
 from stitchtui.run.records import Cell, RunStatus, TaskState
+from stitchtui.spec.controls import control_named
+from stitchtui.spec.length import may_converge, passes
 from stitchtui.spec.objectives import DIRECT
 
 _MORE = 1.25
 """A task that may end before its limit is taken to need so many times the steps that others like it did, if fewer."""
+_AT_FIRST = 500
+"""And until one has, so many steps: about what stitches take, of few images and of many."""
 _OPEN = 0.98
 """No more than this share of these steps counts as done before it has ended."""
 # Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
@@ -144,7 +148,7 @@ def _expected_steps(task: TaskState, means: Mapping[tuple[Group, str], float], s
     if (known := _known_length(task)) is not None:
         return known
     if task.is_open:
-        return min(float(task.steps), _MORE * usual if usual else math.inf)
+        return min(float(task.steps), _MORE * usual if usual else _AT_FIRST)
     return usual or _from_recipe(task, state) or 1.0
 
 
@@ -160,20 +164,29 @@ class _Recipe(msgspec.Struct):
     """How long something is trained."""
 
     batch_size: float
-    epochs: float = 0.0
+    epochs: float | None = None
     steps: float | None = None
+    length: str = "fixed"
+    l1: float = 0.0
+    held_out: int | None = None
+
+    def expected(self, task: TaskState, images: float) -> float:
+        """The steps that the task will take, as far as that can be known before: direct matching is one pass."""
+        if task.objective == DIRECT.name:
+            return math.ceil(images / self.batch_size)
+        stitched = task.kind == "column" and control_named(task.control).fits == "stitch"
+        converges = stitched and may_converge(task.objective, self.length, self.l1, self.held_out)
+        said = self.steps if task.kind == "column" else None
+        steps = said or math.ceil(passes(self.epochs, converges) * images / self.batch_size)
+        return min(steps, _AT_FIRST) if converges else steps
 
 
 def _from_recipe(task: TaskState, state: Run) -> float | None:
-    """The steps that the experiment asks for: epochs x training images / batch size."""
+    """The steps that the experiment asks for."""
     try:
         said: Mapping[str, Any] = state.stitch(task.request)
         if task.kind == "network":
             said = state.experiment["networks"][task.id.removeprefix("network ")]["train"]
-        recipe = msgspec.convert(said, _Recipe)
-        if task.kind != "network" and task.objective != DIRECT.name and recipe.steps:
-            return recipe.steps
-        epochs = recipe.epochs if task.objective != DIRECT.name else 1.0
-        return float(math.ceil(epochs * (state.data or {})["train"] / recipe.batch_size))
+        return float(msgspec.convert(said, _Recipe).expected(task, (state.data or {})["train"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):  # an experiment holds anything
         return None

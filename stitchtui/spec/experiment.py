@@ -10,6 +10,7 @@ from stitchtui.spec.claims import ClaimSpec, check_claims
 from stitchtui.spec.controls import RANDOM_BOTTOM, SELF_STITCH, UNSTITCHED, control_names
 from stitchtui.spec.datasets import BY_PATH, CIFAR10, DATASETS, IN_MEMORY, dataset_not_known
 from stitchtui.spec.families import AFFINE, ALL_RUNGS, AT_RANDOM, BEST, FAMILIES, LEAST_SQUARES, STARTS
+from stitchtui.spec.length import may_converge, passes
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 from stitchtui.spec.one_of import OneOf
 from stitchtui.spec.pairing import Cuts, Meeting, Pairing, TopCuts
@@ -303,8 +304,10 @@ class StitchSpec(Spec):
     """The ridge of the closed forms, as a share of the features' mean variance."""
     length: Literal["converged", "fixed"] = "converged"
     """Until held-out loss falls no further, or `fixed`, as papers train."""
-    epochs: float = Field(4.0, gt=0)
-    """Passes over the training images: at most, or exactly where the length is fixed."""
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the training images: at most, or exactly where the length is fixed; unless said 30 at most, or 4
+    where it is fixed, as it also is with `l1`, two phases, no held-out images, and for a top that is trained.
+    """
     steps: int | None = Field(None, ge=1)
     """In place of epochs."""
     batch_size: int = Field(128, ge=1)
@@ -362,14 +365,12 @@ class StitchSpec(Spec):
 
     @property
     def converges(self) -> bool:
-        """Whether training ends once held-out loss falls no more, as long as there are held-out images.
+        """Whether training ends once held-out loss falls no more, as long as there are held-out images."""
+        return may_converge(self.objective, self.length, self.l1, self.held_out)
 
-        An objective of two phases has a fixed length all the same, since its second phase begins at a share of it; and
-        so has a stitch that `l1` makes sparse: what counts would be an average, which has no zeros.
-        """
-        objective = OBJECTIVES[self.objective]
-        waits = objective.trains and not objective.phases and not self.l1
-        return waits and self.length == "converged" and self.held_out != 0
+    def passes(self, converges: bool) -> float:
+        """Passes over the training images, of what is trained until it has converged, or of a fixed length."""
+        return passes(self.epochs, converges)
 
     def holds_out(self, images: int, most: int) -> int:
         """How many of so many training images are held out of fitting, to choose each stitch's step and start by.

@@ -225,7 +225,7 @@ def _said(key: str, value: Any) -> str:
     if key == "length":
         return "fixed length" if value == "fixed" else "until converged"
     if key == "epochs":
-        return f"{value:g} epochs"
+        return "usual epochs" if value is None else f"{value:g} epochs"
     if key == "held_out":
         return f"{'usual number' if value is None else value} held out"
     words = f"{value:g}" if isinstance(value, float) else str(value)

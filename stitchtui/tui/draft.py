@@ -327,10 +327,10 @@ def _text(name: str, stitch: Mapping[str, Any]) -> str:
         return (
             str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds)) + "," * (len(seeds) == 1)
         )
-    if name == "epochs":
-        return f"{value:g}"
     if value is None:
         return ""
+    if name == "epochs":
+        return f"{value:g}"
     return ",".join(value) if isinstance(value, list | tuple) else str(value)
 
 

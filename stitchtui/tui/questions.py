@@ -7,6 +7,7 @@ from stitchtui.report.wording import printable
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.controls import CONTROLS, control_named
 from stitchtui.spec.families import ALL_RUNGS, AT_RANDOM, BEST, FAMILIES, start_family
+from stitchtui.spec.measures import STEPS
 from stitchtui.spec.objectives import DIRECT, OBJECTIVES, TASK
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def questions(state: RunState, column: Column, cut: str) -> list[Question]:
         stitch = experiment.requests[column.request].stitch
     except (ValidationError, IndexError):
         return []
-    asker = _Asker(column, stitch.plain(), stitch.epochs, stitch.converges, list(stitch.seeds))
+    asker = _Asker(column, stitch.plain(), stitch.passes(stitch.converges), _taken(state, column), list(stitch.seeds))
     have = {(c.control, c.bottom, c.top) for c in state.columns()}
     asked = [*asker.of_training(), *asker.of_stitch(), *asker.of_cuts(state, cut), *asker.of_controls(have)]
     return [question for question in asked if _adds(question, experiment)]
@@ -51,12 +52,18 @@ def _adds(question: Question, experiment: "Experiment") -> bool:
     return len(resolve(wanted).tasks) > len(resolve(experiment).tasks)
 
 
+def _taken(state: RunState, column: Column) -> int:
+    """The most steps that one of the column's cells has taken; 0 before any has."""
+    cells = (cell for (task, _), cell in state.cells.items() if task in column.task_ids)
+    return max((int(cell.measures.get(STEPS.name) or 0) for cell in cells), default=0)
+
+
 @dataclass(frozen=True)
 class _Asker:
     column: Column
     stitch: dict[str, Any]
     epochs: float
-    converges: bool
+    taken: int
     seeds: list[int]
 
     def of_training(self) -> list[Question]:
@@ -64,10 +71,9 @@ class _Asker:
             trains = FAMILIES.get(self.column.family)
             return [self._ask(TASK.question, objective=TASK.name)] if trains and trains.trainable else []
         later = max(self.seeds) + 1
-        most = "at most " if self.converges else ""
-        longer = f"train longer: {self.epochs * _LONGER:g} epochs in place of {most}{self.epochs:g}"
+        words, length = self._longer()
         return [
-            self._ask(longer, **self._longer),
+            self._ask(f"train longer: {words}", **length),
             self._ask(f"{_MORE_SEEDS} more seeds, for their spread", seeds=list(range(later, later + _MORE_SEEDS))),
             *(
                 self._ask(objective.question, objective=name)
@@ -76,10 +82,13 @@ class _Asker:
             ),
         ]
 
-    @property
-    def _longer(self) -> dict[str, Any]:
+    def _longer(self) -> tuple[str, dict[str, Any]]:
         """More steps whatever held-out loss says: a higher limit alone would change nothing where none was met."""
-        return {"length": "fixed", "epochs": self.epochs * _LONGER, "steps": None}
+        if not self.taken:
+            epochs = self.epochs * _LONGER
+            return f"{epochs:g} epochs", {"length": "fixed", "epochs": epochs, "steps": None}
+        steps = self.taken * _LONGER
+        return f"{steps:,} steps in place of {self.taken:,}", {"length": "fixed", "steps": steps}
 
     def of_stitch(self) -> list[Question]:
         found = [
@@ -112,7 +121,7 @@ class _Asker:
             ]  # fmt: skip
         if self.stitch.get("cuts") != "all":
             found.append(self._ask("at every cut, not only between blocks", cuts="all"))
-        found.append(self._ask(f"train longer at this cut alone ({printable(cut)})", cuts=[cut], **self._longer))
+        found.append(self._ask(f"train longer at this cut alone ({printable(cut)})", cuts=[cut], **self._longer()[1]))
         return found
 
     def of_controls(self, have: set[tuple[str, str, str]]) -> list[Question]:

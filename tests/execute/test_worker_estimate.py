@@ -138,7 +138,7 @@ def test_a_training_without_labels_takes_its_own_epochs_and_its_heads(task: str,
 @pytest.mark.usefixtures("known_speeds")
 def test_what_several_columns_share_is_paid_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Calibration, "cubed", 1.0)  # so that closed forms and likeness outweigh all else
-    wanted = experiment(controls=["identity"], also=[{"stitch": {"family": "orthogonal"}}])
+    wanted = experiment(controls=["identity"], also=[{"stitch": {"family": "orthogonal", "steps": 10}}])
     found = seconds(wanted)
     dear = [task for task, taken in found.items() if taken > 10_000]
     assert dear == [f"{pair} affine direct seed 0" for pair in ("seed0 > seed1", "seed1 > seed0")]

@@ -86,6 +86,27 @@ def test_what_needs_a_length_to_be_known_has_a_fixed_one(stitch: dict[str, Any],
     assert StitchSpec(**stitch).converges == converges
 
 
+@pytest.mark.parametrize(
+    ("stitch", "controls", "passes"),
+    [
+        ({}, [], 30),
+        ({"length": "fixed"}, [], 4),
+        ({"held_out": 0}, [], 4),
+        ({"objective": "final_features_then_task"}, [], 4),
+        ({}, ["fine_tuned_top"], 4),
+        ({"epochs": 7.0}, ["fine_tuned_top"], 7),
+    ],
+)
+def test_where_nothing_is_said_a_stitch_has_room_to_converge_and_what_is_of_fixed_length_stays_short(
+    stitch: dict[str, Any], controls: list[str], passes: float
+) -> None:
+    said = {"length": "converged", "cuts": CUTS, "epochs": None, **stitch}
+    plan = experiment(pairs=[{"bottom": "seed0", "top": "seed1"}], stitch=said, controls=controls)
+    trained = (task for task in resolve(plan).tasks if task.objective != "direct")
+    work = measurer(plan).work(next(task for task in trained if [task.control] == controls or not controls))
+    assert work.steps == passes * (work.material.images // work.stitch.batch_size)
+
+
 def test_how_long_a_cell_is_trained_is_part_of_what_it_is() -> None:
     cells = []
     for length in ("converged", "fixed"):

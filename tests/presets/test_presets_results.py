@@ -257,7 +257,7 @@ def test_a_run_of_a_preset_as_it_is_departs_in_nothing():
 
 
 def test_what_was_set_otherwise_is_named_with_both_numbers_but_no_text():
-    changed = load_preset("seeds", "mini", ["stitch.epochs=1", "data.name=folder:images"])
+    changed = load_preset("seeds", "paper", ["stitch.epochs=1", "data.name=folder:images"])
     assert departures(fold(started(changed))) == ["data.name", "stitch.epochs 1.0 in place of 4.0"]
 
 

@@ -192,6 +192,17 @@ def test_the_recipe_tells_the_steps_of_tasks_that_nothing_is_known_of():
     assert state.progress.share == pytest.approx(300 / (networks + trained + direct))
 
 
+@pytest.mark.parametrize(
+    "stitch, epochs", [({}, 30), ({"length": "fixed"}, 4), ({"epochs": 2}, 2), ({"family": "affine", "l1": 0.1}, 4)]
+)
+def test_epochs_that_nobody_said_are_reckoned_with_as_they_will_be_trained(stitch, epochs):
+    made = experiment(**{"epochs": None, "batch_size": 128, "seeds": [0], **stitch})
+    trained = next(task.id for task in resolve(made).tasks if task.objective != "direct")
+    for images, most in ((1280, 500), (128_000, 500 if stitch == {} or "epochs" in stitch else 4000)):
+        data = event("data_ready", 1001.0, name="d", train=images, test=100, classes=["0"])
+        assert progress._expected(folded(run_started(made), data))[trained] == min(most, images // 128 * epochs)
+
+
 def test_a_network_that_resumes_training_counts_only_the_steps_it_took_itself():
     state = folded(run_started(experiment()), network_ready("b"))
     state.apply(event("task_started", 1000.0, task="network a", steps=100, cuts=[]))

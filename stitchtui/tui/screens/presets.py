@@ -228,7 +228,7 @@ def facts(experiment: "Experiment") -> list[str]:
     data = experiment.data
     images = f", {data.train_size:,} training images" if data.train_size else ""
     length = ("at most " if stitch.converges else "") + (
-        f"{stitch.steps:,} steps" if stitch.steps else f"{stitch.epochs:g} epochs"
+        f"{stitch.steps:,} steps" if stitch.steps else f"{stitch.passes(stitch.converges):g} epochs"
     )
     return [
         f"data: {data.name}{images}",

@@ -15,6 +15,7 @@ from textual.widgets import Input
 from stitchtui.spec.controls import control_names
 from stitchtui.spec.experiment import Augment, Experiment, NetworkSpec
 from stitchtui.spec.families import ALL_RUNGS, FAMILIES, STARTS
+from stitchtui.spec.length import CONVERGED_WITHIN, FIXED
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.spec.pairing import Pairing
 from stitchtui.tui import cut_pairs
@@ -37,7 +38,7 @@ _ORDER = (
     "both", "device", "threads", "memory", FREE,
 )  # fmt: skip
 _EMPTY = {
-    "epochs": "such as 4",
+    "epochs": f"{CONVERGED_WITHIN:g}, or {FIXED:g} if fixed",
     "seeds": "how many, or which: 0,1,2",
     "data": "digits, cifar10, folder:PATH",
     "top_cuts": "as the bottom's",
