@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.session import Session
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.session import Session
 
 Fed = dict[str, list[Tensor]]
 """The batches of images in [0, 1] that each network was given, by its name."""

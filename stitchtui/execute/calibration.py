@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from stitchtui.base.device import finish
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.session import Session
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.session import Session
 from stitchtui.stitching.stitches import parameter_count
 from stitchtui.stitching.streamed import double
 

@@ -21,8 +21,8 @@ from stitchtui.data.loading import load_dataset
 from stitchtui.execute.calibration import Calibration, Speed
 from stitchtui.execute.meta_build import MetaBuild, ShapesOnly
 from stitchtui.execute.task_costs import LEARNT, NUMBER, TaskCosts
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.session import EXAMPLE_IMAGES, Session
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.session import EXAMPLE_IMAGES, Session
 from stitchtui.networks import by_name, linear_heads
 from stitchtui.networks.frozen import frozen, start_from
 from stitchtui.networks.heads import last_linear

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stitchtui.measure.history import Known
+from stitchtui.measuring.history import Known
 from stitchtui.run.directory import RunDirectory, all_runs
 from stitchtui.run.events import CellFinished, decode
 

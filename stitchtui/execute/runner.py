@@ -15,11 +15,11 @@ from stitchtui.base.errors import RunFailed
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import class_count, load_dataset
 from stitchtui.execute.reuse import finished_elsewhere
-from stitchtui.measure.history import History
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.ready_networks import network_event
-from stitchtui.measure.saying import Pace
-from stitchtui.measure.session import Session
+from stitchtui.measuring.history import History
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.ready_networks import network_event
+from stitchtui.measuring.saying import Pace
+from stitchtui.measuring.session import Session
 from stitchtui.networks.augmentation import of_stitches
 from stitchtui.networks.obtain import check_classes
 from stitchtui.report.claim_judging import judge_all

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import torch
 
 from stitchtui.execute.calibration import Calibration, Line, shape
-from stitchtui.measure.baselines import ProbeWork, TailWork
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.planned_cells import PlannedCell, chains, cuts_of
-from stitchtui.measure.session import Session
-from stitchtui.measure.similarity_cache import CKA_BATCH
-from stitchtui.measure.stitch_work import StitchWork
-from stitchtui.measure.task_work import TaskWork
+from stitchtui.measuring.baselines import ProbeWork, TailWork
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.planned_cells import PlannedCell, chains, cuts_of
+from stitchtui.measuring.session import Session
+from stitchtui.measuring.similarity_cache import CKA_BATCH
+from stitchtui.measuring.stitch_work import StitchWork
+from stitchtui.measuring.task_work import TaskWork
 from stitchtui.spec.families import BEST, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.spec.plan import Task

@@ -8,9 +8,9 @@ from stitchtui.spec.families import IDENTITY
 from stitchtui.stats.objections import CutEvidence
 
 _STITCHES, _BASELINES, _STAND_INS = (
-    "stitchtui.measure.stitch_work",
-    "stitchtui.measure.baselines",
-    "stitchtui.measure.stand_ins",
+    "stitchtui.measuring.stitch_work",
+    "stitchtui.measuring.baselines",
+    "stitchtui.measuring.stand_ins",
 )
 
 
@@ -19,8 +19,8 @@ class Control:
     """A column whose answer is known or bounded beforehand, or that a pair's penalty should be read against.
 
     What it puts in a place is named as `module:object`: `in_bottom` and `in_top` as a
-    `stitchtui.measure.stand_ins.StandIn`, `in_data` as a `stitchtui.measure.stand_ins.OtherData`, `work` as a
-    subclass of `stitchtui.measure.task_work.TaskWork`.
+    `stitchtui.measuring.stand_ins.StandIn`, `in_data` as a `stitchtui.measuring.stand_ins.OtherData`, `work` as a
+    subclass of `stitchtui.measuring.task_work.TaskWork`.
     """
 
     name: str

@@ -50,7 +50,7 @@ class Shade:
 class Measure:
     """What is known of a measure; with `low` it has a 95 % interval, whose ends are called as it is, `_low`, `_high`.
 
-    `computed` is a function that finds it of a `stitchtui.measure.computed.Evaluated`, named as `module:object`;
+    `computed` is a function that finds it of a `stitchtui.measuring.computed.Evaluated`, named as `module:object`;
     without one it is found where several are found together. `derived`, so named, finds one that sets columns of a run
     against each other: it takes a RunState and gives what finds the measure's interval in a column's row.
     """
@@ -84,7 +84,7 @@ def around_zero(knee: float, top: float) -> Callable[[float], float]:
     return lambda value: 0.5 + math.copysign(0.5 * away(abs(value)), value)
 
 
-_COMPUTED = "stitchtui.measure.computed"
+_COMPUTED = "stitchtui.measuring.computed"
 _POINTS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 ERROR = Measure(

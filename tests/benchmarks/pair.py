@@ -10,7 +10,7 @@ from stitchtui.base import device as devices
 from stitchtui.base.work import finish
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.feed import pixels, training_batches
+from stitchtui.measuring.feed import pixels, training_batches
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
 from stitchtui.spec.experiment import Experiment, StitchSpec

@@ -11,7 +11,7 @@ from torch import nn
 from ways import FEW, PUBLISHED_RATE, RANDOM, Cost, Laboratory, Trial, Way
 
 from stitchtui.base.work import finish
-from stitchtui.measure.feed import in_order
+from stitchtui.measuring.feed import in_order
 from stitchtui.stitching.evaluate import Scores, scores_of
 
 

@@ -13,8 +13,8 @@ from statistics import fmean
 from stitchtui.base import device as devices
 from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.session import Session
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.session import Session
 from stitchtui.run.events import CellFinished
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.measures import CHOSEN_STEP, PENALTY, START_PENALTY, STEPS, STILL_FALLING

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stitchtui.base.device import memory_budget
 from stitchtui.base.work import finish
 from stitchtui.data.subsets import generator, random_subset
-from stitchtui.measure.feed import in_order, pixels, steps_in, training_batches
+from stitchtui.measuring.feed import in_order, pixels, steps_in, training_batches
 from stitchtui.stitching import column_trainer, stitches
 from stitchtui.stitching.direct import AffineMap, fit_direct, moments
 from stitchtui.stitching.evaluate import Scores, column_scores

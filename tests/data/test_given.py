@@ -17,9 +17,9 @@ from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.given import given
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.feed import pixels
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.session import Session
+from stitchtui.measuring.feed import pixels
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.session import Session
 from stitchtui.networks.network import normalise
 from stitchtui.run.events import CellFinished
 from stitchtui.spec.checks import check_files

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from stitchtui.base.work import Pass, T, finish
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure import similarity_cache
-from stitchtui.measure.feed import pixels
-from stitchtui.measure.material import Ends, Noise
-from stitchtui.measure.planned_cells import Pairs, chains
-from stitchtui.measure.session import Session
-from stitchtui.measure.similarity_cache import SimilarityCache
+from stitchtui.measuring import similarity_cache
+from stitchtui.measuring.feed import pixels
+from stitchtui.measuring.material import Ends, Noise
+from stitchtui.measuring.planned_cells import Pairs, chains
+from stitchtui.measuring.session import Session
+from stitchtui.measuring.similarity_cache import SimilarityCache
 from stitchtui.networks.obtain import obtain
 from stitchtui.stitching.similarity import Alignments, MinibatchCka, linear_cka
 from stitchtui.stitching.streamed import pooled

@@ -193,7 +193,7 @@ def test_an_estimate_of_the_same_networks_looks_at_none_of_them_again(monkeypatc
     def looked(*_: Any) -> None:
         raise AssertionError("a network is looked at again")
 
-    monkeypatch.setattr("stitchtui.measure.session.Traced", looked)
+    monkeypatch.setattr("stitchtui.measuring.session.Traced", looked)
     monkeypatch.setattr("stitchtui.execute.task_costs.step_costs", looked)
     after = seconds(experiment(networks=networks, stitch={"epochs": 100.0}))
     assert after[TRAINED] > before[TRAINED]

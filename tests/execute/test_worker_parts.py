@@ -12,9 +12,9 @@ from stitchtui.base.work import Pass
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.execute.reuse import finished_elsewhere
 from stitchtui.execute.runner import Runner
-from stitchtui.measure import saying
-from stitchtui.measure.feed import in_order, pixels, steps_in, training_batches
-from stitchtui.measure.history import Known
+from stitchtui.measuring import saying
+from stitchtui.measuring.feed import in_order, pixels, steps_in, training_batches
+from stitchtui.measuring.history import Known
 from stitchtui.run.directory import RunDirectory
 from stitchtui.run.events import CellFinished, Event, EventWriter, Step, TaskStarted, Warned
 from stitchtui.spec.plan import resolve

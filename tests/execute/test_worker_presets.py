@@ -11,7 +11,7 @@ from stitchtui.execute import estimate as estimation
 from stitchtui.execute.calibration import Calibration, Line, Speed
 from stitchtui.execute.estimate import estimate
 from stitchtui.execute.task_costs import TaskCosts
-from stitchtui.measure import session
+from stitchtui.measuring import session
 from stitchtui.networks import own
 from stitchtui.spec.experiment import DataSpec, Experiment
 from stitchtui.spec.plan import Task, resolve

@@ -10,8 +10,8 @@ from stitchtui.base.errors import BadInput, RunFailed
 from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
 from stitchtui.execute.runner import Stopped
-from stitchtui.measure import stitch_work, task_work
-from stitchtui.measure.session import Session
+from stitchtui.measuring import stitch_work, task_work
+from stitchtui.measuring.session import Session
 from stitchtui.networks.obtain import cache_path, obtain
 from stitchtui.report.summary import summary_lines
 from stitchtui.run import asking

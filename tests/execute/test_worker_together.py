@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from small_runs import TRAIN, experiment, measures, new_run, run_here
 
 from stitchtui.execute.runner import Stopped
-from stitchtui.measure import saying, stitch_work, together
+from stitchtui.measuring import saying, stitch_work, together
 from stitchtui.run.directory import RunDirectory, create
 from stitchtui.run.events import KINDS, as_object, read_events
 from stitchtui.run.state import RunState

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.raw import Raw
 from stitchtui.data.subsets import generator, random_subset
-from stitchtui.measure.computed import Evaluated
+from stitchtui.measuring.computed import Evaluated
 from stitchtui.spec.shapes import Misfit
 from stitchtui.stitching.closed_forms import AffineMap, Moments, affine_map
 from stitchtui.stitching.families import Stitch

@@ -2,10 +2,10 @@
 
 from stitchtui.base.errors import RunFailed
 from stitchtui.base.work import mapped
-from stitchtui.measure.feed import pixels
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.saying import Saying, silent
-from stitchtui.measure.session import Session
+from stitchtui.measuring.feed import pixels
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.saying import Saying, silent
+from stitchtui.measuring.session import Session
 from stitchtui.networks.network import Network
 from stitchtui.networks.obtain import obtain
 from stitchtui.networks.training import Reached

@@ -9,8 +9,8 @@ from small_runs import experiment
 from stitchtui.base.errors import BadInput
 from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.session import Session
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.session import Session
 from stitchtui.run.records import row_name
 from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.plan import resolve

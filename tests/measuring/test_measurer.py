@@ -9,9 +9,9 @@ from small_runs import experiment
 
 from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.history import History, Known
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.session import Session
+from stitchtui.measuring.history import History, Known
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.session import Session
 from stitchtui.run.events import CellFinished, Event, NetworkReady, TaskFinished, TaskStarted
 from stitchtui.spec.plan import Plan, Unit, resolve
 from stitchtui.stats.answer_bits import AnswerBits

@@ -3,9 +3,9 @@
 from typing import Any
 
 from stitchtui.base.device import training_dtype
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import Ends, Material
-from stitchtui.measure.session import Session
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.material import Ends, Material
+from stitchtui.measuring.session import Session
 from stitchtui.spec.families import FAMILIES
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.spec.plan import Task

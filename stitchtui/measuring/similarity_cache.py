@@ -9,11 +9,11 @@ from torch import Tensor
 
 from stitchtui.base.work import Pass
 from stitchtui.data.batches import split
-from stitchtui.measure.feed import in_order, pixels
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import Ends
-from stitchtui.measure.planned_cells import Chains, Pairs, chains
-from stitchtui.measure.session import Session
+from stitchtui.measuring.feed import in_order, pixels
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.material import Ends
+from stitchtui.measuring.planned_cells import Chains, Pairs, chains
+from stitchtui.measuring.session import Session
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.outlying import OwnActivations, own_activations
 from stitchtui.stitching.similarity import Alignment, Alignments, MinibatchCka, linear_cka

@@ -8,8 +8,8 @@ from small_runs import experiment
 
 from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.session import Session
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.session import Session
 from stitchtui.run.events import CellFinished, Event, HeldOut
 from stitchtui.spec.plan import resolve
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import Ends
-from stitchtui.measure.session import Session
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.material import Ends
+from stitchtui.measuring.session import Session
 from stitchtui.stitching import column_trainer
 from stitchtui.stitching.chain import Chain
 from stitchtui.stitching.cluster_noise import ClusterNoise

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from stitchtui.measure.feed import in_order
-from stitchtui.measure.saying import Saying, silent
-from stitchtui.measure.session import Session
+from stitchtui.measuring.feed import in_order
+from stitchtui.measuring.saying import Saying, silent
+from stitchtui.measuring.session import Session
 from stitchtui.run.events import Check, Event, Warned
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import column_trainer, stitches

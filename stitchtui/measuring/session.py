@@ -15,9 +15,9 @@ from stitchtui.base.work import Pass, finish
 from stitchtui.data.dataset import Dataset, Part
 from stitchtui.data.labels import coarse
 from stitchtui.data.loading import subset
-from stitchtui.measure.feed import in_order, pixels
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import Ends, Material, Noise, limited, most_held_out, parted
+from stitchtui.measuring.feed import in_order, pixels
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.material import Ends, Material, Noise, limited, most_held_out, parted
 from stitchtui.networks.augmentation import of_stitches
 from stitchtui.networks.network import Network, freeze, weight_digest
 from stitchtui.spec.controls import control_named

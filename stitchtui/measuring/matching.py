@@ -5,9 +5,9 @@ that its direct-matching column has found.
 """
 
 from stitchtui.base.work import Pass
-from stitchtui.measure.material import Ends, Material
-from stitchtui.measure.planned_cells import Chains, Pairs
-from stitchtui.measure.session import Session
+from stitchtui.measuring.material import Ends, Material
+from stitchtui.measuring.planned_cells import Chains, Pairs
+from stitchtui.measuring.session import Session
 from stitchtui.spec.experiment import StitchSpec
 from stitchtui.spec.families import FAMILIES, may_scale, start_family
 from stitchtui.spec.shapes import Misfit

@@ -9,8 +9,8 @@ from torch import Tensor
 from stitchtui.base.errors import BadInput
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.subsets import generator, random_subset, stratified_split
-from stitchtui.measure.feed import in_order, training_batches
-from stitchtui.measure.loaded import Loaded
+from stitchtui.measuring.feed import in_order, training_batches
+from stitchtui.measuring.loaded import Loaded
 from stitchtui.stitching.cluster_noise import ClusterNoise
 from stitchtui.stitching.reinitialise import shuffled_labels
 

@@ -5,16 +5,16 @@ from collections.abc import Collection, Sequence
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.registry import load
-from stitchtui.measure import ready_networks
-from stitchtui.measure.checks import check_ends
-from stitchtui.measure.history import History
-from stitchtui.measure.matching import Matching
-from stitchtui.measure.saying import Saying
-from stitchtui.measure.session import Session
-from stitchtui.measure.similarity_cache import SimilarityCache
-from stitchtui.measure.stitch_work import StitchWork
-from stitchtui.measure.task_work import TaskWork
-from stitchtui.measure.together import companions, train_together
+from stitchtui.measuring import ready_networks
+from stitchtui.measuring.checks import check_ends
+from stitchtui.measuring.history import History
+from stitchtui.measuring.matching import Matching
+from stitchtui.measuring.saying import Saying
+from stitchtui.measuring.session import Session
+from stitchtui.measuring.similarity_cache import SimilarityCache
+from stitchtui.measuring.stitch_work import StitchWork
+from stitchtui.measuring.task_work import TaskWork
+from stitchtui.measuring.together import companions, train_together
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import AFFINE
 from stitchtui.spec.objectives import DIRECT

@@ -14,18 +14,18 @@ import torch
 
 from stitchtui.base.device import is_out_of_memory, memory_budget, training_dtype
 from stitchtui.base.work import mapped
-from stitchtui.measure.checks import check_self_stitch, oversize
-from stitchtui.measure.computed import Evaluated, computed
-from stitchtui.measure.feed import in_order
-from stitchtui.measure.history import History
-from stitchtui.measure.kept import keep
-from stitchtui.measure.matching import Key, Matching
-from stitchtui.measure.material import through
-from stitchtui.measure.planned_cells import Chains, PlannedCell, chains, cuts_of
-from stitchtui.measure.saying import Saying
-from stitchtui.measure.session import Session
-from stitchtui.measure.similarity_cache import SimilarityCache
-from stitchtui.measure.task_work import MEMORY_RAN_OUT, TaskWork
+from stitchtui.measuring.checks import check_self_stitch, oversize
+from stitchtui.measuring.computed import Evaluated, computed
+from stitchtui.measuring.feed import in_order
+from stitchtui.measuring.history import History
+from stitchtui.measuring.kept import keep
+from stitchtui.measuring.matching import Key, Matching
+from stitchtui.measuring.material import through
+from stitchtui.measuring.planned_cells import Chains, PlannedCell, chains, cuts_of
+from stitchtui.measuring.saying import Saying
+from stitchtui.measuring.session import Session
+from stitchtui.measuring.similarity_cache import SimilarityCache
+from stitchtui.measuring.task_work import MEMORY_RAN_OUT, TaskWork
 from stitchtui.run.events import Event, HeldOut, Step, Warned
 from stitchtui.spec.controls import control_named
 from stitchtui.spec.families import (

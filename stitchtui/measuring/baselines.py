@@ -9,10 +9,10 @@ from torch import nn
 
 from stitchtui.base.device import is_out_of_memory, training_dtype
 from stitchtui.base.work import Pass
-from stitchtui.measure.feed import in_order, pixels
-from stitchtui.measure.planned_cells import Chains, PlannedCell, chains, cuts_of
-from stitchtui.measure.saying import Saying
-from stitchtui.measure.task_work import MEMORY_RAN_OUT, TaskWork
+from stitchtui.measuring.feed import in_order, pixels
+from stitchtui.measuring.planned_cells import Chains, PlannedCell, chains, cuts_of
+from stitchtui.measuring.saying import Saying
+from stitchtui.measuring.task_work import MEMORY_RAN_OUT, TaskWork
 from stitchtui.run.events import Event, Step, Warned
 from stitchtui.spec.families import AFFINE, IDENTITY
 from stitchtui.spec.measures import SECONDS, STEPS, STITCH_PARAMETERS

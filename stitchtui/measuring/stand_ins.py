@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from stitchtui.data.dataset import Dataset
-from stitchtui.measure.loaded import Loaded
-from stitchtui.measure.material import Noise, limited, shuffled
-from stitchtui.measure.session import Session
+from stitchtui.measuring.loaded import Loaded
+from stitchtui.measuring.material import Noise, limited, shuffled
+from stitchtui.measuring.session import Session
 
 StandIn = Callable[[Session, str], Loaded | Noise]
 """What stands in for the network of this name; noise can stand in for a bottom only."""

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from msgspec import UNSET
 
 from stitchtui.base.work import Pass, mapped
-from stitchtui.measure import identity
-from stitchtui.measure.feed import steps_in
-from stitchtui.measure.history import History
-from stitchtui.measure.planned_cells import PlannedCell
-from stitchtui.measure.saying import Pace, Saying
-from stitchtui.measure.session import Session
+from stitchtui.measuring import identity
+from stitchtui.measuring.feed import steps_in
+from stitchtui.measuring.history import History
+from stitchtui.measuring.planned_cells import PlannedCell
+from stitchtui.measuring.saying import Pace, Saying
+from stitchtui.measuring.session import Session
 from stitchtui.run.events import CellFailed, CellFinished, Event, Step, TaskFinished, TaskStarted
 from stitchtui.run.records import row_name
 from stitchtui.spec.identity import cell_identity

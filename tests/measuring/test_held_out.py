@@ -12,10 +12,10 @@ from torch import Tensor
 from stitchtui.base.errors import BadInput
 from stitchtui.base.work import finish
 from stitchtui.data.loading import load_dataset
-from stitchtui.measure.feed import training_batches
-from stitchtui.measure.measurer import Measurer
-from stitchtui.measure.session import Session
-from stitchtui.measure.stitch_work import StitchWork
+from stitchtui.measuring.feed import training_batches
+from stitchtui.measuring.measurer import Measurer
+from stitchtui.measuring.session import Session
+from stitchtui.measuring.stitch_work import StitchWork
 from stitchtui.run.events import CellFinished, Event, HeldOut, Warned
 from stitchtui.spec.experiment import Experiment, StitchSpec
 from stitchtui.spec.plan import resolve

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import TypeVar
 
 from stitchtui.base.device import is_out_of_memory, memory_budget
-from stitchtui.measure.saying import Saying
-from stitchtui.measure.stitch_work import Prepared, StitchWork, step_event
-from stitchtui.measure.task_work import TaskWork
+from stitchtui.measuring.saying import Saying
+from stitchtui.measuring.stitch_work import Prepared, StitchWork, step_event
+from stitchtui.measuring.task_work import TaskWork
 from stitchtui.spec.plan import Task
 from stitchtui.stitching import column_trainer
 from stitchtui.stitching.stitches import parameter_count
