@@ -45,6 +45,11 @@ COMMANDS = {
         "report",
         "Show a run's numbers, or several runs side by side: as text, data, a page or a figure.",
     ),
+    "docs": CommandInfo(
+        "docs",
+        "docs",
+        "Write the reference: the API, every key, family, control, measure, data source, event and command.",
+    ),
     "cite": CommandInfo("cite", "cite", "Print BibTeX of this program and of the paper whose measure it implements."),
 }
 

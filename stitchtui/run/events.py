@@ -43,29 +43,29 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
 class PlannedTask(Struct, frozen=True, kw_only=True):
     """A task as the run plans it, see `spec.plan.Task`."""
 
-    id: str
+    id: str  # unique within the run
     column: str
     bottom: str
     top: str
-    control: str
+    control: str  # empty: the pair itself
     family: str
     objective: str
     start: str
-    seed: int
-    place: str = ""
-    recipe: str = ""
-    cross: bool = False
-    request: Whole = 0
+    seed: int  # of the stitch
+    place: str = ""  # how its cuts differ from the run's, in words
+    recipe: str = ""  # how its training does
+    cross: bool = False  # every bottom cut with every top cut
+    request: Whole = 0  # 0: the run's own; from 1: what was asked for later
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """A worker is at the run."""
 
-    run: str
+    run: str  # its name
     experiment: dict[str, Any]  # as `Experiment.plain()`
-    tasks: list[PlannedTask]
+    tasks: list[PlannedTask]  # in their order
     device: str
-    versions: dict[str, Any]
+    versions: dict[str, Any]  # of stitchtui, torch and the numerics
     resumed: bool  # whether the log held events before
     again: bool = False  # whether the same worker has said so before, and was asked for more since
     process: dict[str, Any] = msgspec.field(default_factory=dict)  # the worker, as `describe_process` describes it
@@ -74,15 +74,15 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
 class DataReady(Event, tag="data_ready", frozen=True, kw_only=True):
     """The images are there."""
 
-    name: str
+    name: str  # as the experiment says it
     train: Whole  # images
-    test: Whole
+    test: Whole  # images
     classes: list[str]
     shape: list[int] | UnsetType = UNSET  # [channels, height, width]
     mean: list[float] | UnsetType = UNSET  # per channel
-    std: list[float] | UnsetType = UNSET
+    std: list[float] | UnsetType = UNSET  # per channel
     augment: str | UnsetType = UNSET  # of the images that stitches are trained on
-    digest: str | UnsetType = UNSET
+    digest: str | UnsetType = UNSET  # of images and labels
 
 
 class NetworkCut(Struct, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ class NetworkReady(Event, tag="network_ready", frozen=True, kw_only=True):
     """A network is there, trained and with its test error known."""
 
     network: str  # its name in the run
-    digest: str
+    digest: str  # of its weights
     architecture: str = ""
     error: float  # percent of the test images
     wrong: str | None = ""  # which of them are answered wrongly, packed
@@ -125,21 +125,21 @@ class Step(Event, tag="step", frozen=True, kw_only=True):
     """How far a task is; at most four a second."""
 
     memory: Whole | UnsetType | None = UNSET  # bytes that the run holds
-    task: str
-    step: Whole
-    steps: Whole
+    task: str  # whose step it is
+    step: Whole  # how many it has taken
+    steps: Whole  # in total
     loss: float | UnsetType | None = UNSET  # means over the column's cells
     accuracy: float | UnsetType | None = UNSET  # percent
     losses: Numbers | UnsetType | None = UNSET  # of each cell, in the order of the column's rows
-    accuracies: Numbers | UnsetType | None = UNSET
+    accuracies: Numbers | UnsetType | None = UNSET  # percent
     epoch: Whole | UnsetType = UNSET  # of a network: the pass over its images that it is in, from 1
-    epochs: Whole | UnsetType = UNSET
+    epochs: Whole | UnsetType = UNSET  # in total
 
 
 class HeldOut(Event, tag="held_out", frozen=True, kw_only=True):
     """What a column's cells do on the held-out images; of each the step of the lowest loss is the stitch."""
 
-    task: str
+    task: str  # whose cells they are
     step: Whole  # of the cells' own training; 0 is their start
     losses: dict[str, float | None]  # by row, of what is trained for
     accuracies: dict[str, float | None]  # by row, percent
@@ -148,11 +148,11 @@ class HeldOut(Event, tag="held_out", frozen=True, kw_only=True):
 class CellFinished(Event, tag="cell_finished", frozen=True, kw_only=True):
     """A cell is measured."""
 
-    task: str
+    task: str  # whose cell it is
     cut: str  # its row
-    bottom_cut: str | None = None
-    top_cut: str | None = None
-    identity: str
+    bottom_cut: str | None = None  # where the bottom is cut
+    top_cut: str | None = None  # where the top is
+    identity: str  # a hash of all that determines its numbers
     measures: dict[str, float | None]
     wrong: str | None = ""  # which test images are answered wrongly, packed
     adapter: str | None = ""  # between the shapes of the two cuts, in words
@@ -162,10 +162,10 @@ class CellFinished(Event, tag="cell_finished", frozen=True, kw_only=True):
 class CellFailed(Event, tag="cell_failed", frozen=True, kw_only=True):
     """A cell has no number."""
 
-    task: str
-    cut: str
-    bottom_cut: str | None = None
-    top_cut: str | None = None
+    task: str  # whose cell it is
+    cut: str  # its row
+    bottom_cut: str | None = None  # where the bottom is cut
+    top_cut: str | None = None  # where the top is
     misfit: bool | UnsetType = UNSET  # true where no stitch of the family can join the cuts
     reason: str
 
@@ -174,7 +174,7 @@ class TaskFinished(Event, tag="task_finished", frozen=True, kw_only=True):
     """Every cell of a task has been said."""
 
     task: str
-    seconds: float | UnsetType = UNSET
+    seconds: float | UnsetType = UNSET  # that it took
 
 
 class Check(Event, tag="check", frozen=True, kw_only=True):
@@ -195,15 +195,15 @@ class Claim(Event, tag="claim", frozen=True, kw_only=True):
     """A claim of the experiment with its verdict, see `stats.judgement.Judged`."""
 
     index: Whole  # among the experiment's claims
-    sentence: str
+    sentence: str  # what it states
     verdict: Verdict  # what counts: adjusted for the claims beside it
     reason: str
-    source: str | None = ""
+    source: str | None = ""  # where the sentence comes from
     numbers: list[dict[str, Any]] | None = None  # what decided it
     rules: Whole = 1  # the version of the rules that it was judged by, see `stats.rules`
     raw: Verdict | None = None  # as if it were the only claim
-    p: float | None = None
-    adjusted_p: float | None = None
+    p: float | None = None  # of the claim alone
+    adjusted_p: float | None = None  # for the claims beside it
 
 
 class PairJudged(Event, tag="verdict", frozen=True, kw_only=True):
@@ -211,19 +211,19 @@ class PairJudged(Event, tag="verdict", frozen=True, kw_only=True):
 
     column: str  # the pair in words
     tasks: list[str]  # its column's, of all seeds
-    verdict: penalty.Verdict
+    verdict: penalty.Verdict  # at epsilon
     epsilon: float  # points
     connected_from: float | None = None  # epsilon*
-    rules: Whole = 1
+    rules: Whole = 1  # the version of the rules
 
 
 class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     """The worker leaves the run."""
 
     status: Literal["done", "failed", "stopped"]
-    reason: str | None = None
+    reason: str | None = None  # why it isn't done
     processor: float | UnsetType | None = UNSET  # seconds that all of the worker's threads computed
-    bad_input: bool | UnsetType = UNSET
+    bad_input: bool | UnsetType = UNSET  # whether the reason is a fault of what was asked for
 
 
 class Unknown(Event, frozen=True, kw_only=True):

@@ -89,7 +89,7 @@ class Where(Part):
 
 
 @dataclass(frozen=True)
-class _Grammar:
+class Grammar:
     """Which keys a kind of claim needs, which it may have, and how many columns (or networks) it is about."""
 
     needs: tuple[str, ...]
@@ -98,16 +98,16 @@ class _Grammar:
     most: int | None = None
 
 
-_GRAMMAR: dict[str, _Grammar] = {
-    "at_most": _Grammar(("columns", "value"), ("cuts", "at", "measure", "where")),
-    "at_least": _Grammar(("columns", "value"), ("cuts", "at", "measure", "where")),
-    "below": _Grammar(("columns",), ("by", "cuts", "at", "measure", "where"), least=2),
-    "within": _Grammar(("columns", "value"), ("cuts", "measure"), least=2),
-    "peak": _Grammar(("columns", "between")),
-    "rises": _Grammar(("columns",), ("by", "slack", "cuts")),
-    "falls": _Grammar(("columns",), ("by", "slack", "cuts")),
-    "jumps": _Grammar(("columns", "between", "by")),
-    "error_gap": _Grammar(("networks", "value"), least=2, most=2),
+GRAMMAR: dict[str, Grammar] = {
+    "at_most": Grammar(("columns", "value"), ("cuts", "at", "measure", "where")),
+    "at_least": Grammar(("columns", "value"), ("cuts", "at", "measure", "where")),
+    "below": Grammar(("columns",), ("by", "cuts", "at", "measure", "where"), least=2),
+    "within": Grammar(("columns", "value"), ("cuts", "measure"), least=2),
+    "peak": Grammar(("columns", "between")),
+    "rises": Grammar(("columns",), ("by", "slack", "cuts")),
+    "falls": Grammar(("columns",), ("by", "slack", "cuts")),
+    "jumps": Grammar(("columns", "between", "by")),
+    "error_gap": Grammar(("networks", "value"), least=2, most=2),
 }
 _EXAMPLES = {
     "columns": 'such as ["a > b"]',
@@ -121,13 +121,13 @@ _EXAMPLES = {
 class ClaimSpec(Part):
     """One claim. Its kind says what it states, of every column it names unless it compares them.
 
-    at_most, at_least: the measure is at most, at least `value`; `at` every or some cut.
-    below: each column's is below the next one's, by at least `by` (else just below).
-    within: no two columns' are further apart than `value`.
-    peak: the penalty is largest at a cut between two depths.
-    rises, falls: no deeper cut falls back (rises) by more than `slack`, and the last is beyond the first by `by`.
-    jumps: it rises by at least `by` between two depths.
-    error_gap: the first network's test error is at most `value` points above the second's.
+    - at_most, at_least: the measure is at most, at least `value`; `at` every or some cut.
+    - below: each column's is below the next one's, by at least `by` (else just below).
+    - within: no two columns' are further apart than `value`.
+    - peak: the penalty is largest at a cut between two depths.
+    - rises, falls: no deeper cut falls back (rises) by more than `slack`, and the last is beyond the first by `by`.
+    - jumps: it rises by at least `by` between two depths.
+    - error_gap: the first network's test error is at most `value` points above the second's.
 
     With `where` only cuts count at which that holds: `measure = "cka"` and `where = { at_most = 0 }` says that CKA is
     low where the penalty is.
@@ -160,7 +160,7 @@ class ClaimSpec(Part):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        grammar = _GRAMMAR[self.kind]
+        grammar = GRAMMAR[self.kind]
         defaults = {name: field.default for name, field in ClaimSpec.model_fields.items()}
         given = [name for name, default in defaults.items() if getattr(self, name) != default]
         for name in grammar.needs:
@@ -174,7 +174,7 @@ class ClaimSpec(Part):
         _check_cka(self.measure, "value", self.value)
         return self
 
-    def _check_counts(self, grammar: _Grammar) -> None:
+    def _check_counts(self, grammar: Grammar) -> None:
         name = "networks" if "networks" in grammar.needs else "columns"
         count = len(self.networks or self.columns)
         if count < grammar.least or (grammar.most is not None and count > grammar.most):

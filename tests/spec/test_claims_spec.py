@@ -212,7 +212,7 @@ def test_a_claim_says_what_it_claims_in_one_plain_sentence(claim, expected):
 
 def test_every_kind_has_a_grammar_a_sentence_and_a_judge():
     kinds = set(get_args(claims.Kind))
-    assert kinds == set(claims._GRAMMAR) == set(claim_words._SENTENCES) == set(claim_judging._KINDS)
+    assert kinds == set(claims.GRAMMAR) == set(claim_words._SENTENCES) == set(claim_judging._KINDS)
     assert kinds == {claim["kind"] for claim, _ in EXAMPLES}
 
 
