@@ -1,6 +1,7 @@
 """What a record says of a dataset's pixels: normalisation per channel, and the digest that identifies it."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 
 import torch
@@ -35,7 +36,16 @@ def hardly_varies(images: Tensor) -> bool:
 
 def normalised(images: Tensor) -> bool:
     """Say whether images are normalised already: floats farther from 0 to 1 than resizing pixels takes them."""
-    return images.is_floating_point() and bool((images.min() < -0.5) | (images.max() > 1.5))
+    if not images.is_floating_point():
+        return False
+    low, high = extremes(images)
+    return low < -0.5 or high > 1.5
+
+
+def extremes(images: Tensor) -> tuple[float, float]:
+    """The smallest and the largest number stored; by parts, since torch copies what isn't contiguous for it."""
+    lows, highs = zip(*([end.item() for end in part.aminmax()] for part in images.split(FLOATS)), strict=True)
+    return min(lows), max(highs)
 
 
 def _moments(images: Tensor) -> Iterator[tuple[float, float]]:
@@ -47,11 +57,10 @@ def _of_floats(images: Tensor) -> Iterator[tuple[float, float]]:
     for channel in range(images.shape[1]):
         # Moved before they are doubles, which not every device has.
         parts = [part.cpu() for part in images[:, channel].split(FLOATS)]
-        first, count = parts[0].flatten()[0], images[:, channel].numel()
-        mean = torch.stack([part.double().sum() for part in parts]).sum() / count
-        squares = torch.stack([(part.double() - mean).square().sum() for part in parts])
-        std = (squares.sum() / count).sqrt().item()
-        yield mean.item(), std if any(bool((part != first).any()) for part in parts) else 0.0
+        first, count = parts[0].flatten()[0].item(), images[:, channel].numel()
+        mean = math.fsum(part.double().sum().item() for part in parts) / count
+        square = math.fsum((part.double() - mean).square().sum().item() for part in parts) / count
+        yield mean, math.sqrt(square) if any(bool((part != first).any()) for part in parts) else 0.0
 
 
 def _of_counts(counts: Tensor) -> tuple[float, float]:
@@ -76,6 +85,6 @@ def digest(train: Part, test: Part) -> str:
     for part in (train, test):
         for tensor in (part.images, part.labels):
             sha.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
-            for chunk in tensor.split(CHUNK):  # some have to be copied for it
+            for chunk in tensor.split(FLOATS):  # some have to be copied for it
                 sha.update(chunk.contiguous().cpu().flatten().numpy().data)
     return sha.hexdigest()

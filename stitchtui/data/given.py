@@ -16,7 +16,7 @@ from stitchtui.base.errors import BadInput, about
 from stitchtui.data.arrays import channels_first, check_fit
 from stitchtui.data.dataset import Part
 from stitchtui.data.decode import eight_bits
-from stitchtui.data.facts import CHUNK, normalised
+from stitchtui.data.facts import FLOATS, extremes
 from stitchtui.data.numbering import Array, numbered
 from stitchtui.data.raw import Raw
 from stitchtui.data.values import all_to_bytes
@@ -34,7 +34,7 @@ _ROOM = 1024  # images that there is room for at first where nobody says how man
 class _Found:
     """The images and labels of a part in whatever layout and type they came, and what they are called in errors."""
 
-    images: Array | Tensor
+    images: Any  # an array or a tensor
     labels: Array
     called: tuple[str, str]
     classes: tuple[str, ...] | None = None
@@ -50,12 +50,13 @@ def given(data: Any, *, classes: Sequence[str] | None = None) -> Raw:
 
     Images are [h, w], [h, w, c] or [c, h, w] each, or Pillow's. Bytes and floats are taken as they are, floats as
     float32: pixels from 0 to 1, or normalised already. Other numbers are read as those of an `.npz` file are, and so
-    are labels. Raises BadInput, whose field is `data`.
+    are labels. What is not copied must stay as it is while it is in use; torch's generator is left as it is. Raises
+    BadInput, whose field is `data`.
     """
     # Tensors that are made in inference mode could never be trained on.
-    with about("data"), torch.inference_mode(False), torch.no_grad():
+    with about("data"), torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         train, test = _parts(data)
-        images: dict[str, Any] = {found.called[0]: _first(found) for found in (train, test)}
+        images = {found.called[0]: _laid_out(found) for found in (train, test)}
         labels = {found.called[1]: found.labels for found in (train, test)}
         check_fit(images, labels, SAID)
         pixels, notes = _stored(images)
@@ -113,7 +114,7 @@ def _collected(part: Any, called: tuple[str, str]) -> tuple[Tensor, Array, str]:
         if image.ndim < 4 and (label.ndim == 0 or _is_map(part)):
             image, label = image[None], label[None]
         if whole is None:
-            whole = image.new_empty((_expected_count(part), *image.shape[1:]))
+            whole = image.new_empty((_expected_count(part, len(image)), *image.shape[1:]))
         if (image.shape[1:], image.dtype) != (whole.shape[1:], whole.dtype):
             this, first = (f"{str(t.dtype).removeprefix('torch.')} {list(t.shape[1:])}" for t in (image, whole))
             raise BadInput(
@@ -158,9 +159,12 @@ def _pair(item: Any, called: tuple[str, str]) -> tuple[Tensor, Array, str]:
     return pixels, _labels(label, called[1]), key
 
 
-def _expected_count(part: Any) -> int:
-    source: Any = part if _is_map(part) else getattr(part, "dataset", None)
-    return len(source) if _is_map(source) else _ROOM
+def _expected_count(part: Any, each: int) -> int:
+    """How many images to make room for where so many come at a time."""
+    try:
+        return max(each, each * len(part))
+    except TypeError:  # a stream has no length
+        return _ROOM
 
 
 def _with_room(whole: Tensor, count: int) -> Tensor:
@@ -177,7 +181,7 @@ def _array(images: Any, called: str) -> Array | Tensor:
         plain = images.detach().as_subclass(Tensor)
         return plain.clone() if plain.is_inference() else plain
     if isinstance(images, Image.Image) and images.mode != "F" and not images.mode.startswith("I"):
-        return eight_bits(images)
+        return np.array(eight_bits(images))
     try:
         return np.asarray(images)
     except (ValueError, TypeError) as error:
@@ -200,13 +204,11 @@ def _tensor(array: Array) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _first(found: _Found) -> Array | Tensor:
+def _laid_out(found: _Found) -> Any:
     """The images as [n, c, h, w]."""
     said = f"{SAID}: {found.called[0]}"
     if found.images.ndim and not len(found.images):
         raise BadInput(f"{said}: are none; {EXPECTED}")
-    if isinstance(found.images, Tensor):
-        return channels_first(found.images, said)
     return channels_first(found.images, said)
 
 
@@ -233,21 +235,22 @@ def _is_floating(images: Array | Tensor) -> bool:
 
 def _floats(images: Array | Tensor, said: str) -> Tensor:
     tensor = images.float() if isinstance(images, Tensor) else _tensor(images.astype(np.float32, copy=False))
-    for number, chunk in enumerate(tensor.split(CHUNK)):
+    for number, chunk in enumerate(tensor.split(FLOATS)):
         if not bool((good := chunk.isfinite().flatten(1).all(1)).all()):
-            first = number * CHUNK + int(good.int().argmin())
+            first = number * FLOATS + int(good.int().argmin())
             raise BadInput(f"{said}: number {first} has pixels that are not finite numbers; mend it, or leave it out")
     return tensor
 
 
 def _float_notes(images: list[Tensor]) -> Iterator[str]:
-    low, high = min(float(some.min()) for some in images), max(float(some.max()) for some in images)
-    if low >= 0 and any(map(normalised, images)):
-        yield f"float images from {low:g} to {high:g} are read as they are; give pixels from 0 to 255 as uint8"
+    for low, high in map(extremes, images):
+        if low >= 0 and high > 1.5:
+            yield f"float images from {low:g} to {high:g} are read as they are; give pixels from 0 to 255 as uint8"
+            return
 
 
 def _plain_grey(images: Tensor) -> Tensor:
-    """The same view; an axis of one channel has one stride however it came, by which layers are chosen."""
+    """The same view with the usual stride for an axis of one channel: any would do, but convolutions go by it."""
     return images.squeeze(1).unsqueeze(1) if images.shape[1] == 1 else images
 
 

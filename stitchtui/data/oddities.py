@@ -14,7 +14,7 @@ def check(raw: Raw, said: str) -> None:
     """Raise BadInput, starting with `said`, for pixels that hardly vary, and classes that can't be learned."""
     for part, images in (("training", raw.train.images), ("test", raw.test.images)):
         if facts.hardly_varies(images):
-            low, high = images.min().item(), images.max().item()
+            low, high = facts.extremes(images)
             found, expected = f"{low} to {high} of 255", "with pixels from 0 to 255: check how they were saved"
             if images.is_floating_point():
                 found, expected = f"{low:g} to {high:g}", "with pixels from 0 to 1, or normalised: check their scale"

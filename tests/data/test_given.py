@@ -157,6 +157,14 @@ def test_arrays_and_tensors_are_not_copied() -> None:
     assert raw.train.images.stride() == raw.train.images.clone().stride()
 
 
+def test_reading_draws_nothing_from_torchs_own_generator() -> None:
+    torch.manual_seed(0)
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    given(tuple(DataLoader(part, 3, shuffle=True) for part in tensors()))
+    assert torch.equal(torch.rand(1), drawn)
+
+
 def test_images_of_inference_mode_can_be_trained_on() -> None:
     with torch.inference_mode():
         raw = given(arrays(torch.tensor(FIRST / 255.0)))
