@@ -1,13 +1,18 @@
 """README.md and presets/README.md against the program: presets, their blocks, commands and links that they name."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from results import OVERVIEW, Page
 
-from stitchtui.cli import COMMANDS
+from stitchtui.cli import COMMANDS, app
+from stitchtui.spec.experiment import Experiment
 from stitchtui.spec.presets import list_presets
+from stitchtui.spec.settings import read_key
+from stitchtui.spec.validation import known_keys
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -53,17 +58,37 @@ def test_every_command_stands_in_the_readme():
     assert [name for name in COMMANDS if f"stitchtui {name}" not in README] == []
 
 
+def command_lines(text):
+    """The words after `stitchtui` of every command line in a block or in a sentence."""
+    found = re.findall(r"^ {4}(?:.*&& )?stitchtui (.*)$|`stitchtui ([^`]*)`", text, re.MULTILINE)
+    for line in filter(None, (word for words in found for word in words)):
+        words = shlex.split(line, comments=True)
+        ends = [index for index, word in enumerate(words) if word in (">", "|", "&&")]
+        yield words[: min(ends, default=None)]
+
+
 @pytest.mark.parametrize("text", [README, PRESETS], ids=["README", "presets"])
-def test_every_command_line_names_a_command_and_a_preset_that_there_is(text):
-    lines = [
-        line.split()
-        for line in re.findall(r"^ {4}stitchtui (.*)$|`stitchtui ([^`]*)`", text, re.MULTILINE)
-        for line in line
-        if line
-    ]
+def test_every_command_line_can_be_typed_and_names_a_preset_that_there_is(text):
+    group = typer.main.get_command(app)
+    lines = list(command_lines(text))
     assert {words[0] for words in lines if not words[0].startswith("-")} <= COMMANDS.keys()
+    for name, *words in lines:
+        if words:  # else it is only spoken of
+            group.get_command(None, name).make_context(name, list(words))
     asked = {words[1] for words in lines if words[0] in ("run", "presets") and len(words) > 1}
     assert {word for word in asked if re.fullmatch(r"[a-z][\w-]+", word)} <= KNOWN.keys()
+
+
+@pytest.mark.parametrize("text", [README, PRESETS], ids=["README", "presets"])
+def test_every_flag_and_every_key_that_is_set_is_there(text):
+    group = typer.main.get_command(app)
+    commands = [group, *(group.get_command(None, name) for name in COMMANDS)]
+    flags = {flag for command in commands for parameter in command.params for flag in parameter.opts}
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    code = " ".join(re.findall(r"`[^`]*`", " ".join(prose.split())))
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", code)) <= {*flags, "--help"}
+    keys = map(read_key, re.findall(r"--set[ =]'?([a-z][\w-]*(?:\.[\w-]+)*)=", text))
+    assert [key for key in keys if key != ("key",) and key[-1] not in known_keys(Experiment, key[:-1])] == []
 
 
 @pytest.mark.parametrize(("text", "folder"), [(README, ROOT), (PRESETS, ROOT / "presets")], ids=["README", "presets"])
