@@ -125,8 +125,8 @@ def dataset_names() -> tuple[str, ...]:
 def only_in_memory(name: str) -> str:
     """The phrase for images in memory that are asked for where they are not."""
     return (
-        f"{name}: these images were in the memory of a Python program, which alone can go on with them: give them to "
-        "it again there; or save them as an .npz file, and say npz:PATH"
+        f"{name}: these images were in the memory of a Python program: have it stitch again, with out= the run's "
+        "directory, to go on with what is missing; or save them as an .npz file, and say npz:PATH"
     )
 
 

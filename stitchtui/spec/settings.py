@@ -11,6 +11,7 @@ from typing import Any
 
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
+from stitchtui.spec.datasets import BY_PATH
 
 Key = tuple[str, ...]
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -146,7 +147,7 @@ def absolute(node: Any, base: Path, path: Key = ()) -> Any:
         case ("networks", _, "architecture") if ".py:" in node:
             file, _, name = node.rpartition(":")
             return f"{_resolved(file, base)}:{name}" if file.endswith(".py") else node
-        case ("data", "name") if node.startswith(("folder:", "npz:")):
+        case ("data", "name") if node.startswith(BY_PATH):
             kind, _, rest = node.partition(":")
             return f"{kind}:{_resolved(rest, base)}"
     return node

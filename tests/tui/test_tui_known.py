@@ -7,6 +7,7 @@ from pilot import make_run
 from scripted import known
 
 from stitchtui.run.remembered import Known, remember
+from stitchtui.spec.experiment import DataSpec
 from stitchtui.spec.presets import from_pair
 from stitchtui.tui import recipe, sources
 from stitchtui.tui.draft import Draft
@@ -113,6 +114,12 @@ def test_what_is_gone_is_not_offered(folder):
     made = drafted(*offered("a.pt", "b.pt"))
     assert made.architecture("bottom") == ""
     assert made.value("data") == "cifar10"
+
+
+def test_images_of_a_programs_memory_are_not_offered(folder, tmp_path_factory):
+    said = own_pair().model_copy(update={"data": DataSpec(name="memory:data")})
+    offered = sources.of_runs([make_run(tmp_path_factory.mktemp("runs"), experiment=said)])
+    assert [source.data for source in offered] == ["", ""]
 
 
 def test_a_network_of_a_known_run_brings_everything_that_the_run_said_of_it(folder, tmp_path_factory, monkeypatch):
