@@ -1,27 +1,46 @@
 """A run's result as an object: read into memory whole, so that its directory may go."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
 from torch import nn
 
-from stitchtui.base.errors import BadInput
+from stitchtui.api import stitches
+from stitchtui.api.cells import CellResult, cells_of
+from stitchtui.api.stitched import Networks, StitchedNetwork
+from stitchtui.api.tables import SCREEN, Penalties, pandas_frame, polars_frame
+from stitchtui.base.device import Settings
+from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain
 from stitchtui.report.claim_lines import claims
+from stitchtui.report.export import cell_rows
+from stitchtui.report.figures import run_axes
 from stitchtui.report.harm import warnings
-from stitchtui.report.summary import FOUND, summary_lines
-from stitchtui.report.wording import column_name
+from stitchtui.report.html import notebook_text
+from stitchtui.report.summary import BEWARE, FOUND, IN_SHORT, summary_lines
+from stitchtui.report.table import cross, grid
+from stitchtui.report.terminal import cross_table, grid_table
+from stitchtui.report.wording import column_name, to_ascii
 from stitchtui.run.about import About
 from stitchtui.run.directory import RunDirectory, experiment_from, find, object_in
 from stitchtui.run.events import events_in
-from stitchtui.run.records import NetworkState
+from stitchtui.run.records import Cell, NetworkState
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.families import FAMILIES
 from stitchtui.stats.judgement import Judged
 from stitchtui.stats.penalty import Verdict
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    from matplotlib.axes import Axes
 
 _SAVED = ("experiment.toml", "run.json", "events.jsonl", "worker.log", "result.json", "command.txt", "about.json")
 
@@ -57,7 +76,9 @@ class Result:
             found = {p.relative_to(directory.path).as_posix(): p.read_bytes() for p in paths if p.is_file()}
         except OSError as error:
             raise BadInput(f"{plain(error.filename)}: can't be read ({error.strerror})") from None
-        return cls(found, dict(networks or {}))
+        result = cls(found, dict(networks or {}))
+        more = stitches.reused(directory, result.state, found)
+        return replace(result, files={**found, **more}) if more else result
 
     def save(self, folder: str | Path) -> None:
         """Write a run's directory, which the app, `stitchtui report`, `stitchtui resume` and `load` open.
@@ -126,7 +147,7 @@ class Result:
 
     def _pair(self, of_all: str) -> Column:
         if len(self._pairs) != 1:
-            raise BadInput(f"this run has {len(self._pairs)} pairs; ask for `{of_all}`, which has each by name", of_all)
+            raise BadInput(f"{of_all}: {_several(self._pairs)}; ask for `{of_all}`, which has each by name", of_all)
         return self._pairs[0]
 
     @property
@@ -145,10 +166,118 @@ class Result:
         return claims(self.state)
 
     @property
+    def penalties(self) -> Penalties:
+        """The penalties by cut and pair with their 95 % intervals, in percentage points; controls are columns, too."""
+        return Penalties(grid(self.state))
+
+    @property
+    def crosses(self) -> dict[str, Penalties]:
+        """Of each pair that was stitched at every cut with every cut: its penalties by bottom cut and top cut."""
+        return {column_name(column): Penalties(cross(self.state, column)) for column in self.state.crosses()}
+
+    @property
+    def cells(self) -> list[CellResult]:
+        """Every cell, controls and failed ones too, with every measure and its answer on each test image."""
+        return cells_of(self.state)
+
+    @property
     def networks(self) -> dict[str, NetworkState]:
         """The networks by name: digest, test error in percent, parameters, cuts with their shapes and depths."""
         return self.state.networks
 
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row a cell, a column a measure, as `stitchtui report --csv` has them. Raises BadInput without pandas."""
+        return pandas_frame(cell_rows(self.state))
+
+    def to_polars(self) -> "polars.DataFrame":
+        """The same as a polars data frame. Raises BadInput without polars."""
+        return polars_frame(cell_rows(self.state))
+
+    def stitched(self, cut: str | CellResult, pair: str | None = None) -> StitchedNetwork:
+        """Make the stitched network of a cell: bottom up to the cut, stitch, top after it; on the CPU, in eval mode.
+
+        Args:
+            cut: A row of the penalties, of which the first seed is meant; or one of `cells`.
+            pair: A column of the penalties; not needed where the run has one pair.
+
+        Returns:
+            A module of its own, which shares nothing with the networks. It takes pixels in [0, 1], or floats as the
+            run's images are, [batch, channels, height, width], since each network's normalisation is inside, and gives
+            class scores [batch, classes]. On the run's test images its error is error(top) + penalty.
+
+        Raises:
+            BadInput: There is no such cell, it has no stitch, or its networks can't be had any more. They are those
+                that were given in memory, else from where the run had them: checkpoints, hubs, the cache.
+        """
+        cell = self._cell(cut, pair)
+        task = self.state.tasks[cell.task]
+        nothing = FAMILIES[task.family].changes_nothing
+        tensors = None if nothing else stitches.read(self.files, task, cell)
+        with Settings().in_force():
+            return self._loaded.stitched(task, cell, tensors)
+
+    def _cell(self, cut: str | CellResult, pair: str | None) -> Cell:
+        if isinstance(cut, CellResult):
+            found = self.state.cells.get((cut.task, cut.cut))
+        else:
+            column = self._column(pair)
+            cells = [self.state.cells.get((task, cut)) for task in column.task_ids]
+            known = [row for task, row in self.state.cells if task in column.task_ids]
+            if not any(cells):
+                raise BadInput(not_known(cut, known), "cut")
+            found = next((cell for cell in cells if cell and cell.status == "finished"), cells[0])
+        if found is None or found.status != "finished":
+            why = (found and found.reason) or "it isn't measured"
+            raise BadInput.at("cut", f"has no stitch: {plain(why)}", cut if isinstance(cut, str) else cut.cut)
+        return found
+
+    def _column(self, pair: str | None) -> Column:
+        columns = [*self.state.columns(), *self.state.crosses()]
+        if pair is None:
+            columns = [column for column in columns if not column.control]
+            if len(columns) == 1:
+                return columns[0]
+            raise BadInput(f"pair: {_several(columns)}; say which", "pair")
+        named = {column_name(column): column for column in columns}
+        if pair not in named:
+            raise BadInput(not_known(pair, named), "pair")
+        return named[pair]
+
+    @cached_property
+    def _loaded(self) -> Networks:
+        return Networks(self.state, self.experiment, self.given)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the penalties against depth on matplotlib axes, with 95 % intervals and bands that hold at all cuts.
+
+        Of a pair that was stitched at every cut with every cut it is a heat map. `ax` is drawn on; without it a figure
+        of pyplot's is made. Raises BadInput where matplotlib isn't installed.
+        """
+        return run_axes(self.state, ax)
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        if self.state.columns():
+            yield grid_table(grid(self.state), options.max_width, options.ascii_only)
+        for column in self.state.crosses():
+            yield cross_table(cross(self.state, column), options.max_width, options.ascii_only)
+        for line in summary_lines(self.state, about=IN_SHORT):
+            yield Text(to_ascii(line) if options.ascii_only else line)
+
     def __repr__(self) -> str:
-        said = {"epsilon": f"{self.epsilon:g}", **{name: found or "pending" for name, found in self.verdicts.items()}}
-        return f"<Result {plain(self.state.run)}: {', '.join(f'{plain(key)} {value}' for key, value in said.items())}>"
+        tables = [*([self.penalties] if self.state.columns() else []), *self.crosses.values()]
+        counts = {"findings": len(self.findings), "claims": len(self.claims), "warnings": len(self.warnings)}
+        said = ", ".join(f"{count} in .{name}" for name, count in counts.items() if count)
+        heads = [table.on_screen((SCREEN - 1) // min(len(tables), 2)) for table in tables[:2]]
+        more = [f"{len(tables) - 2} more tables in .crosses"] if len(tables) > 2 else []
+        return "\n".join([*heads, *more, said or f"{plain(self.state.run)}: no numbers yet"])
+
+    def _repr_html_(self) -> str:
+        tables = [grid(self.state)] if self.state.columns() else []
+        tables += [cross(self.state, column) for column in self.state.crosses()]
+        lines = summary_lines(self.state, about=("verdicts", "empty"))
+        return notebook_text(tables, lines, summary_lines(self.state, about=BEWARE))
+
+
+def _several(pairs: Sequence[Column]) -> str:
+    named = ", ".join(plain(column_name(pair)) for pair in pairs[:12]) + (", ..." if len(pairs) > 12 else "")
+    return f"this run has {len(pairs)} pairs ({named})"

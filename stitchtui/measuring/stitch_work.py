@@ -92,7 +92,7 @@ class StitchWork(TaskWork):
         super().__init__(session, task, history)
         self.trains = task.objective != DIRECT.name
         self.alone = self.trains and self.stitch.frozen_bn == "batch"  # these cells would see each other's batch
-        self._trained: dict[str, torch.nn.Module] = {}
+        self._kept: dict[str, torch.nn.Module] = {}
         self._diverged: list[str] = []  # rows whose training did, but not at once: an earlier step counts
         self._falling: list[str] = []  # rows whose held-out loss still fell when the limit ended their training
         self._taken = 0  # steps of the training at work
@@ -120,14 +120,22 @@ class StitchWork(TaskWork):
     def _is_exact_self_stitch(self) -> bool:
         return control_named(self.task.control).exact and self.trains and self.task.start == IDENTITY.name
 
+    @property
+    def _is_beside_another(self) -> bool:
+        """Whether it is the closed form that a trained stitch is compared with; or nothing at all is stitched."""
+        family = FAMILIES[self.task.family]
+        return family.changes_nothing or (
+            not self.trains and family.trainable and OBJECTIVES[self.stitch.objective].trains
+        )
+
     def groups(self, cells: Sequence[PlannedCell]) -> list[Sequence[PlannedCell]]:
         """Measure all cells together, unless they would see each other."""
         return [[p] for p in cells] if self.alone else [cells]
 
     def remark(self) -> Iterator[Event]:
-        """Keep the trained stitches, and warn of what they show."""
-        if self._trained and self.session.stitches is not None:
-            keep(self.session.stitches, self.task, self._trained)
+        """Keep the stitches, and warn of what they show."""
+        if self._kept and self.session.stitches is not None:
+            keep(self.session.stitches, self.task, self._kept)
         if self._diverged:
             yield Warned(
                 text=f"{self.task.column}: training diverged at {', '.join(self._diverged)}, where an earlier step "
@@ -281,9 +289,10 @@ class StitchWork(TaskWork):
                 measures |= {STILL_FALLING.name: int(chosen.still_falling)} if chosen and self.converges else {}
                 self._diverged += [cell.row] if chosen and chosen.diverged else []
                 self._falling += [cell.row] if chosen and chosen.still_falling else []
-                self._trained[cell.row] = seams[k].stitch
             else:
                 self.matching.scores[self._key(cell)] = measured.scores
+            if not self._is_beside_another:
+                self._kept[cell.row] = seams[k].stitch
             yield self.finished(cell, measures, wrong=measured.scores.wrong_text)
         if self._is_exact_self_stitch:
             on_diagonal = {p.row: penalty for p, penalty in penalties.items() if p.bottom.name == p.top.name}

@@ -5,6 +5,7 @@ import math
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,14 +53,11 @@ class Place:
 
 def saved(kind: Kind, size: tuple[float, float], draw: "Callable[[Figure], None]") -> bytes:
     """Return the file of a drawing of this size in inches. Raises BadInput where matplotlib isn't installed."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise BadInput("plots need matplotlib; install it with: pip install 'stitchtui[report]'") from None
     out = io.BytesIO()
     # A name may be in a script that no font here knows: a file of text leaves that to its viewer, others draw boxes.
-    with mpl.rc_context(_PROPERTIES), warnings.catch_warnings():
+    with style(), warnings.catch_warnings():
+        from matplotlib.figure import Figure
+
         warnings.simplefilter("ignore", UserWarning)
         figure = Figure(figsize=size, dpi=200, layout="constrained")
         draw(figure)
@@ -67,13 +65,25 @@ def saved(kind: Kind, size: tuple[float, float], draw: "Callable[[Figure], None]
     return out.getvalue()
 
 
-def frame(figure: "Figure", title: str, measure: str) -> "Axes":
-    """Return axes with what is around every drawing: the title, and what is measured."""
-    axes = figure.add_subplot()
+def style() -> AbstractContextManager[None]:
+    """What text and lines look like that are drawn inside. Raises BadInput where matplotlib isn't installed."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise BadInput("plots need matplotlib; install it with: pip install 'stitchtui[report]'") from None
+    return mpl.rc_context(_PROPERTIES)
+
+
+def frame(axes: "Axes", width: float, title: str, measure: str) -> None:
+    """Draw what is around every drawing, `width` inches wide: the title, and what is measured."""
     axes.set_ylabel(measure)
-    axes.set_title(shortened(printable(title), int(figure.get_figwidth() / 0.085)), loc="left")
+    axes.set_title(shortened(printable(title), int(width / 0.085)), loc="left")
     axes.spines[["top", "right"]].set_visible(False)
-    return axes
+
+
+def width_around(axes: "Axes") -> float:
+    """How many inches wide a drawing would be that has no other axes, and these as they are."""
+    return axes.get_window_extent().width / axes.figure.dpi + _BESIDE
 
 
 def mark_epsilon(axes: "Axes", epsilon: float) -> None:
@@ -85,14 +95,17 @@ def mark_epsilon(axes: "Axes", epsilon: float) -> None:
     axes.annotate(f"epsilon {epsilon:g}", (1, epsilon), xycoords=at, xytext=(3, 0), textcoords="offset points", **style)
 
 
-def legend(figure: "Figure", drawn: Sequence[tuple[Any, str]]) -> None:
-    """Say below the axes which line is what, in as many columns as there is room for."""
+def legend(of: "Figure | Axes", width: float, drawn: Sequence[tuple[Any, str]]) -> None:
+    """Say which line is what: below a figure's axes, in as many columns as there is room for, or inside axes."""
     if not drawn:
         return
-    names, columns = _in_legend([name for _, name in drawn], figure.get_figwidth())
+    names, columns = _in_legend([name for _, name in drawn], width)
     handles = [handle for handle, _ in drawn]
     style: dict[str, Any] = {"frameon": False, "fontsize": _NAME, "columnspacing": 1.2}
-    figure.legend(handles, names, loc="outside lower left", ncols=columns, **style)
+    if hasattr(of, "add_subplot"):
+        of.legend(handles, names, loc="outside lower left", ncols=columns, **style)
+    else:
+        of.legend(handles, names, **style)
 
 
 def legend_height(names: Sequence[str], width: float) -> float:
@@ -159,12 +172,15 @@ def moved(depths: Sequence[float], cuts: Sequence[str], places: Sequence[Place])
     return [float(x + np.interp(x, [place.depth for place in places], shifts)) for x in depths]
 
 
-def name_cuts(figure: "Figure", axes: "Axes", places: Sequence[Place], with_depth: bool) -> None:
-    """Write each cut's name and, where asked, depth below the axis, as many as there is room for, led to its place."""
+def name_cuts(axes: "Axes", width: float, places: Sequence[Place], with_depth: bool) -> None:
+    """Write each cut's name and, where asked, depth below the axis, as many as there is room for, led to its place.
+
+    `width` is the whole drawing's, in inches.
+    """
     from matplotlib.transforms import ScaledTranslation
 
     low, high = axes.get_xlim()
-    a_point = (high - low) / (72 * (figure.get_figwidth() - _BESIDE))
+    a_point = (high - low) / (72 * (width - _BESIDE))
     names = [(elided(place.cut), f"{place.depth:.2f}" if with_depth else "") for place in places]
     across = (1 + max((_LETTER * len(word) for name in names for word in name), default=0.0)) * _NAME
     upright = len(names) * across * a_point > high - low
@@ -175,7 +191,7 @@ def name_cuts(figure: "Figure", axes: "Axes", places: Sequence[Place], with_dept
     labels = [("  " if upright else "\n").join(filter(None, each)) for each in words]
     axes.set_xticks(at, labels, fontsize=_NAME, rotation=90 if upright else 0)
     axes.tick_params(axis="x", length=0, pad=_LEADERS + 1)
-    below = axes.get_xaxis_transform() + ScaledTranslation(0, -_LEADERS / 72, figure.dpi_scale_trans)
+    below = axes.get_xaxis_transform() + ScaledTranslation(0, -_LEADERS / 72, axes.figure.dpi_scale_trans)
     line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
     for place, x in zip(named, at, strict=True):
         axes.annotate(

@@ -16,7 +16,7 @@ from stitchtui.report.derived import Derived
 from stitchtui.report.harm import warnings
 from stitchtui.report.table import Entry, Heading, Table
 from stitchtui.run.records import row_name
-from stitchtui.run.state import Cell, Column, RunState, Summary, TaskState
+from stitchtui.run.state import Cell, Column, RunState, Summary
 from stitchtui.spec.measures import DIRECT_PENALTY, PENALTY, columns, counts
 from stitchtui.spec.objectives import DIRECT
 from stitchtui.stats.penalty import Interval
@@ -35,28 +35,38 @@ def csv_text(state: RunState) -> str:
 
 
 def cells_table(state: RunState) -> Table:
+    """The run's `cell_rows`; what each column holds is said in `report.columns`."""
+    rows, corner = cell_rows(state), next(iter(PLACES))
+    names = [name for name in (rows[0] if rows else _columns(state)) if name != corner]
+    entries = tuple(tuple(_entry(row[name]) for name in names) for row in rows)
+    return Table((state.run,) * len(entries), tuple(map(Heading, names)), entries, corner=corner)
+
+
+def cell_rows(state: RunState) -> list[dict[str, Any]]:
     """One row a cell, controls and failed cells included: what and where it is, and each of its measures, unrounded.
 
-    What each column holds is said in `report.columns`, which `stitchtui report --columns` prints.
+    What each column holds `stitchtui report --columns` prints. All rows have all of them; None is what isn't known.
     """
-    known = {name for cell in state.cells.values() for name in cell.measures}
-    declared = columns()  # ones that a run knows besides follow in alphabetical order
-    measures = [*declared, *sorted(known.difference(declared))]
-    corner, *places = PLACES
-    measures_of, bands = _measures(state), _bands(state)
+    names, measures_of, bands = _columns(state), _measures(state), _bands(state)
     pairs = {(task.bottom, task.top) for task in state.tasks.values() if task.kind == "column"}
     depth = {pair: depths(state, *pair) for pair in pairs}
-    entries = []
+    rows = []
     for cell in _ordered(state):
         task = state.tasks[cell.task]
         facts: dict[str, Any] = {name: getattr(task, name) for name in _OF_TASK}
         facts |= {name: getattr(cell, name) for name in _OF_CELL}
         band = bands.get((cell.task, cell.cut))
         facts |= {"band_low": band and band.low, "band_high": band and band.high}
-        facts |= asdict(state.about) | {"task": task.id, "depth": depth[task.bottom, task.top].get(cell.cut)}
-        found = measures_of(cell)
-        entries.append((*(_entry(facts[name]) for name in places), *(_entry(found.get(name)) for name in measures)))
-    return Table((state.run,) * len(entries), tuple(map(Heading, (*places, *measures))), tuple(entries), corner=corner)
+        facts |= asdict(state.about) | {"run": state.run, "task": task.id}
+        facts |= {"depth": depth[task.bottom, task.top].get(cell.cut)} | measures_of(cell)
+        rows.append({name: facts.get(name) for name in names})
+    return rows
+
+
+def _columns(state: RunState) -> list[str]:
+    known = {name for cell in state.cells.values() for name in cell.measures}
+    declared = columns()  # ones that a run knows besides follow in alphabetical order
+    return [*PLACES, *declared, *sorted(known.difference(declared))]
 
 
 _OF_CLAIM = ("source", "verdict", "raw", "p", "adjusted_p", "rules", "sentence", "reason")
@@ -142,7 +152,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
     are in points. What isn't known is null; there is no NaN. Everything outside ASCII is escaped. The run's
     `condition` is what `run.control.status` said: its `status`, or `starting`, `lost`, `elsewhere`.
     """
-    measures_of, derived = _measures(state), Derived(state)
+    derived = Derived(state)
     report = {
         "format": FORMAT,
         "run": {**_run(state), "condition": condition},
@@ -152,7 +162,7 @@ def json_text(state: RunState, *, condition: str | None = None) -> str:
         "cuts": state.cuts(),
         "columns": [_column(state, column, derived) for column in state.columns()],
         "crosses": [_cross(state, column, derived) for column in state.crosses()],
-        "cells": [_cell(state.tasks[cell.task], cell, measures_of(cell)) for cell in _ordered(state)],
+        "cells": cells(state),
         "claims": [asdict(claim) for claim in claims(state)],
         "checks": state.checks,
         "warnings": warnings(state),
@@ -197,10 +207,15 @@ def _summary(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _cell(task: TaskState, cell: Cell, measures: Mapping[str, float | None]) -> dict[str, Any]:
-    names = ("bottom", "top", "control", "family", "objective", "start", "seed")
-    facts = {**{name: getattr(task, name) for name in names}, **asdict(cell)}
-    return {**facts, "measures": measures}
+def cells(state: RunState) -> list[dict[str, Any]]:
+    """Every cell, controls and failed ones included: what it is, every measure, the images that it answers wrongly."""
+    measures_of, names = _measures(state), ("bottom", "top", "control", "family", "objective", "start", "seed")
+    found = []
+    for cell in _ordered(state):
+        task = state.tasks[cell.task]
+        facts = {**{name: getattr(task, name) for name in names}, **asdict(cell)}
+        found.append({**facts, "measures": measures_of(cell)})
+    return found
 
 
 def _finite(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stitchtui.report import drawing
 from stitchtui.report.depths import depths
 from stitchtui.report.drawing import PAGE
-from stitchtui.report.heat import crosses_figure
+from stitchtui.report.heat import crosses_figure, draw_heat_map, height_of
 from stitchtui.report.references import Reference, likeness, references
 from stitchtui.report.table import Table, cross
 from stitchtui.report.wording import column_name, printable, signed
@@ -137,16 +137,55 @@ def likeness_alt_text(found: Sequence[Line]) -> str:
 def depth_figure(state: RunState, kind: drawing.Kind, width: float = PAGE) -> bytes:
     """The depth plot as a file of this kind, `width` inches wide. Raises BadInput where matplotlib isn't installed."""
     found = lines(state)
-    low, high = limits(found, state.epsilon)
-    names = [_label(one, low, high) for one in found] + [_BAND] * any(one.band for one in found)
+    names = _names(state, found)
 
     def draw(figure: "Figure") -> None:
-        axes = drawing.frame(figure, state.title or state.name, _PENALTY)
-        drawing.mark_epsilon(axes, state.epsilon)
-        _draw(figure, axes, found, names, _knows_depth(state))
-        axes.set_ylim(low, high)
+        _draw_depth(figure.add_subplot(), figure, width, state)
 
     return drawing.saved(kind, (width, _height(found, names, width)), draw)
+
+
+def run_axes(state: RunState, axes: "Axes | None" = None) -> "Axes":
+    """What `run_figure` shows on axes, those of a new figure of pyplot's unless given; of heat maps the first alone.
+
+    Raises BadInput where matplotlib isn't installed.
+    """
+    crosses = [] if state.columns() else state.crosses()
+    table = cross(state, min(crosses, key=lambda column: bool(column.control))) if crosses else None
+    found = lines(state)
+    with drawing.style():
+        if axes is not None:
+            _draw_run(axes, axes, drawing.width_around(axes), state, table)
+            return axes
+        from matplotlib import pyplot
+
+        height = height_of(table, PAGE) if table else _height(found, _names(state, found), PAGE)
+        figure = pyplot.figure(figsize=(PAGE, height), layout="constrained")
+        own = figure.add_subplot()
+        _draw_run(own, figure, PAGE, state, table)
+        return own
+
+
+def _draw_run(axes: "Axes", around: "Figure | Axes", width: float, state: RunState, table: Table | None) -> None:
+    if table:
+        draw_heat_map(axes, width, table)
+    else:
+        _draw_depth(axes, around, width, state)
+
+
+def _names(state: RunState, found: Sequence[Line]) -> list[str]:
+    low, high = limits(found, state.epsilon)
+    return [_label(one, low, high) for one in found] + [_BAND] * any(one.band for one in found)
+
+
+def _draw_depth(axes: "Axes", around: "Figure | Axes", width: float, state: RunState) -> None:
+    """Draw the depth plot; its legend belongs to what is `around`."""
+    found = lines(state)
+    drawing.frame(axes, width, state.title or state.name, _PENALTY)
+    drawing.mark_epsilon(axes, state.epsilon)
+    handles = _draw(axes, width, found, _knows_depth(state))
+    axes.set_ylim(*limits(found, state.epsilon))
+    drawing.legend(around, width, list(zip(handles, _names(state, found), strict=True)))
 
 
 def run_figure(state: RunState, kind: drawing.Kind, width: float = PAGE) -> bytes:
@@ -162,9 +201,11 @@ def likeness_svg(state: RunState, found: Sequence[Line]) -> bytes:
     names = [one.name for one in found]
 
     def draw(figure: "Figure") -> None:
-        axes = drawing.frame(figure, "Linear CKA of bottom and top", "linear CKA, 0 to 1")
-        _draw(figure, axes, found, names, _knows_depth(state))
+        axes = figure.add_subplot()
+        drawing.frame(axes, PAGE, "Linear CKA of bottom and top", "linear CKA, 0 to 1")
+        handles = _draw(axes, PAGE, found, _knows_depth(state))
         axes.set_ylim(-0.04, 1.04)
+        drawing.legend(figure, PAGE, list(zip(handles, names, strict=True)))
 
     return drawing.saved("svg", (PAGE, _height(found, names, PAGE)), draw)
 
@@ -174,10 +215,10 @@ def _height(found: Sequence[Line], names: Sequence[str], width: float) -> float:
     return 1.0 + 0.38 * width + cuts + drawing.legend_height(names, width)
 
 
-def _draw(figure: "Figure", axes: "Axes", found: Sequence[Line], names: Sequence[str], by_depth: bool) -> None:
-    """Draw the lines with their cuts' names below and a legend under these."""
+def _draw(axes: "Axes", width: float, found: Sequence[Line], by_depth: bool) -> list[Any]:
+    """Draw the lines with their cuts' names below, and return what a legend is to name."""
     cuts = dict.fromkeys((cut, x) for one in found for cut, (x, _) in zip(one.cuts, one.points, strict=False))
-    places = drawing.placed(sorted(cuts, key=lambda each: each[1]), figure.get_figwidth())
+    places = drawing.placed(sorted(cuts, key=lambda each: each[1]), width)
     handles = []
     for kind in ("pair", "control", "paper"):
         of_kind = [one for one in found if one.kind == kind]
@@ -188,8 +229,8 @@ def _draw(figure: "Figure", axes: "Axes", found: Sequence[Line], names: Sequence
     if any(one.band for one in found):
         handles.append(_shaded(axes, [], [], _CONTROL))
     axes.set_xmargin(0.04)
-    drawing.name_cuts(figure, axes, places, by_depth)
-    drawing.legend(figure, list(zip(handles, names, strict=True)))
+    drawing.name_cuts(axes, width, places, by_depth)
+    return handles
 
 
 def ladder_svg(ladder: Table) -> bytes:
@@ -211,7 +252,8 @@ def ladder_alt_text(ladder: Table) -> str:
 def _draw_ladder(figure: "Figure", ladder: Table) -> None:
     from matplotlib import colormaps
 
-    axes, drawn = drawing.frame(figure, f"Capacity ladder of {ladder.title}", _PENALTY), []
+    axes, drawn = figure.add_subplot(), []
+    drawing.frame(axes, PAGE, f"Capacity ladder of {ladder.title}", _PENALTY)
     drawing.mark_epsilon(axes, ladder.epsilon)
     for index, (cut, row) in enumerate(zip(ladder.rows, ladder.entries, strict=True)):
         points = [(place, entry.interval) for place, entry in enumerate(row) if entry.interval is not None]
@@ -222,7 +264,7 @@ def _draw_ladder(figure: "Figure", ladder: Table) -> None:
     labels = ("\n".join([*words, size]) for words, size in zip(families, ladder.footer or (), strict=True))
     axes.set_xticklabels([label.rstrip("\n") for label in labels], fontsize=6)
     axes.set_xlabel("family of the stitch, from least to most capacity, with its number of parameters over the cuts")
-    drawing.legend(figure, drawn)
+    drawing.legend(figure, PAGE, drawn)
 
 
 def _bars(axes: "Axes", x: Sequence[float], values: Sequence[Interval], index: int, shade: Any) -> Any:

@@ -19,22 +19,24 @@ _SMALLEST = 3.5  # points of a number that can be read
 
 def crosses_figure(tables: Sequence[Table], kind: drawing.Kind, width: float) -> bytes:
     """Return a file with a heat map of each table, below each other. Raises BadInput where matplotlib isn't there."""
-    heights = [_height(table, width) for table in tables]
+    heights = [height_of(table, width) for table in tables]
 
     def draw(figure: "Figure") -> None:
         rows = figure.subplots(len(tables), squeeze=False, height_ratios=heights)
         for axes, table in zip(rows[:, 0], tables, strict=True):
-            _draw(figure, axes, table)
+            draw_heat_map(axes, width, table)
 
     return drawing.saved(kind, (width, sum(heights)), draw)
 
 
-def _height(table: Table, width: float) -> float:
+def height_of(table: Table, width: float) -> float:
+    """How many inches a heat map takes in a drawing of this width."""
     cell = max(0.12, min(0.35, (width - _BESIDE) / len(table.columns)))
     return 0.85 + drawing.names_height([heading.name for heading in table.columns]) + cell * len(table.rows)
 
 
-def _draw(figure: "Figure", axes: "Axes", table: Table) -> None:
+def draw_heat_map(axes: "Axes", width: float, table: Table) -> None:
+    """Draw a heat map with its scale of colours; `width` is the whole drawing's, in inches."""
     shade = PENALTY.shade
     assert shade is not None
     values = [[entry.interval.value if entry.interval else None for entry in row] for row in table.entries]
@@ -42,7 +44,7 @@ def _draw(figure: "Figure", axes: "Axes", table: Table) -> None:
     mesh = axes.pcolormesh(shares, cmap="cividis", vmin=0, vmax=1, edgecolor="white", linewidth=0.5)
     axes.invert_yaxis()
     texts = [[_text(entry) for entry in row] for row in table.entries]
-    room = 72 * (figure.get_figwidth() - _BESIDE) / len(table.columns)
+    room = 72 * (width - _BESIDE) / len(table.columns)
     size = min(7.0, room / (0.62 * max(len(text) for row in texts for text in row)))
     for y, row in enumerate(table.entries):
         for x, entry in enumerate(row):
@@ -56,9 +58,11 @@ def _draw(figure: "Figure", axes: "Axes", table: Table) -> None:
     axes.set_xticks([x + 0.5 for x in range(len(upright))], upright, rotation=90, fontsize=7)
     axes.set_yticks([y + 0.5 for y in range(len(table.rows))], map(drawing.elided, table.rows), fontsize=7)
     axes.set(xlabel=f"top cut\n{_signs(table)}", ylabel="bottom cut")
-    axes.set_title(shortened(printable(table.title), int((figure.get_figwidth() - 0.6) / 0.068)), loc="left")
+    axes.set_title(shortened(printable(table.title), int((width - 0.6) / 0.068)), loc="left")
     axes.tick_params(length=0)
-    scale = figure.colorbar(mesh, ax=axes, ticks=[shade.share(mark) for mark in shade.marks], label="penalty, points")
+    scale = axes.figure.colorbar(
+        mesh, ax=axes, ticks=[shade.share(mark) for mark in shade.marks], label="penalty, points"
+    )
     scale.ax.set_yticklabels([f"{mark:g}" for mark in shade.marks])
 
 

@@ -74,6 +74,11 @@ def side_by_side_text(found: SideBySide, states: Sequence[RunState]) -> str:
     )
 
 
+def notebook_text(tables: Sequence[Table], lines: Sequence[str] = (), warned: Sequence[str] = ()) -> str:
+    """Heat maps of tables as a part of a notebook's page, between `lines` and what to beware of."""
+    return environment().get_template("notebook.html").render(tables=tables, lines=lines, warned=warned)
+
+
 def _page(template: str, title: str, **shown: object) -> str:
     return environment().get_template(template).render(title=title, **shown)
 

@@ -1,15 +1,26 @@
-"""One tiny run that all tests of its result share: a pair both ways, a self-stitch, two cuts, a few steps."""
+"""One tiny run that the tests of its result share: a pair both ways, with a self-stitch."""
+
+from pathlib import Path
 
 import pytest
-from small_runs import experiment, new_run
+from tiny_run import done
 
+from stitchtui.api.result import Result, load
 from stitchtui.run.directory import RunDirectory
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    place = tmp_path_factory.mktemp("tiny")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="session")
+def tiny(place: Path) -> RunDirectory:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STITCHTUI_CACHE", str(place / "cache"))
-        wanted = experiment(controls=["self_stitch"], stitch={"cuts": ["block2", "block4"], "epochs": 1})
-        return new_run(wanted, place / "runs")[0]
+        return done(place, controls=["self_stitch"])
+
+
+@pytest.fixture(scope="session")
+def result(tiny: RunDirectory) -> Result:
+    return load(tiny.path)
