@@ -32,6 +32,9 @@ def report(
     runs: Runs = None,
     *,
     csv: Annotated[bool, typer.Option("--csv", help="One row a cell, with every measure.")] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="The same as Parquet, each column typed; needs --out.")
+    ] = False,
     claims: Annotated[
         bool, typer.Option("--claims", help="CSV too, one row a claim: its verdict among the others and alone.")
     ] = False,
@@ -44,7 +47,8 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="Write to this file; its ending (.csv .json .md .txt .html .pdf .svg .png) may say how."
+            "--out",
+            help="Write to this file; its ending (.csv .parquet .json .md .txt .html .pdf .svg .png) may say how.",
         ),
     ] = None,
     width: Annotated[
@@ -72,9 +76,11 @@ def report(
         from stitchtui.report.columns import columns_text
 
         return typer.echo(columns_text(), nl=False)
-    flags = {"csv": csv, "claims": claims, "json": json, "markdown": markdown, "html": html, "png": png}
-    chosen = _format(flags, out)
+    flags = {"csv": csv, "parquet": parquet, "claims": claims, "json": json, "markdown": markdown}
+    chosen = _format(flags | {"html": html, "png": png}, out)
     target = html or png or out
+    if chosen == "parquet" and target is None:
+        raise BadInput.at("--out", "name the file that --parquet writes")
     if len(runs or []) > 1:
         return _side_by_side(runs or [], chosen, target, ascii)
     state, origin = _load((runs or ["last"])[0])

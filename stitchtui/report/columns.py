@@ -31,6 +31,15 @@ PLACES: dict[str, str] = {
 }
 """What each column holds that is no measure, in the order of the CSV's own."""
 
+_NUMBERS: dict[str, type[int | float]] = {"depth": float, "seed": int, "band_low": float, "band_high": float}
+
+
+def holds(name: str) -> type[str | int | float]:
+    """What the values of the column called `name` are: text, whole numbers, or numbers."""
+    if name in PLACES:
+        return _NUMBERS.get(name, str)
+    return int if name in measures.counts() else float
+
 
 def columns() -> dict[str, str]:
     """What each column holds, in order; a measure that a run knows besides has a column as well."""

@@ -24,6 +24,13 @@ def _csv(state: RunState, _origin: Origin) -> bytes:
     return csv_text(state).encode()
 
 
+def _parquet(state: RunState, _origin: Origin) -> bytes:
+    from stitchtui.report import parquet
+    from stitchtui.report.export import cells_table
+
+    return parquet.rendered(cells_table(state))
+
+
 def _claims(state: RunState, _origin: Origin) -> bytes:
     from stitchtui.report.export import claims_text
 
@@ -67,6 +74,7 @@ FORMATS = {
     each.name: each
     for each in (
         Format("csv", (".csv",), "one row a cell, with every measure", _csv),
+        Format("parquet", (".parquet",), "the same, each column typed", _parquet),
         Format("claims", (), "CSV, one row a claim: its verdict among the others and alone", _claims),
         Format("json", (".json",), "one object: grid, cells, verdicts, checks", _json),
         Format("markdown", (".md", ".markdown"), "a Markdown table with intervals", _markdown),

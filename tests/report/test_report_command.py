@@ -111,6 +111,12 @@ def test_two_formats_at_once_are_refused(run: Path) -> None:
     assert "--csv and --json" in str(result.exception)
 
 
+def test_parquet_goes_to_a_file_alone(run: Path) -> None:
+    result = call("--parquet")
+    assert isinstance(result.exception, BadInput)
+    assert (result.exception.field, result.stdout) == ("--out", "")
+
+
 @pytest.mark.parametrize("ending", ["csv", "json", "md", "txt"])
 def test_file_holds_what_stdout_would_show(run: Path, tmp_path: Path, ending: str) -> None:
     flags = {"csv": ["--csv"], "json": ["--json"], "md": ["--markdown"], "txt": []}[ending]
@@ -131,7 +137,7 @@ def test_file_that_cannot_be_written_is_one_clear_line(run: Path, tmp_path: Path
     assert "can't be written" in str(result.exception)
 
 
-@pytest.mark.parametrize("flags", [["--csv", "--out"], ["--html"], ["--png"]])
+@pytest.mark.parametrize("flags", [["--csv", "--out"], ["--parquet", "--out"], ["--html"], ["--png"]])
 def test_a_pipe_is_written_to_and_stays(run: Path, tmp_path: Path, flags: list[str]) -> None:
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
@@ -139,7 +145,7 @@ def test_a_pipe_is_written_to_and_stays(run: Path, tmp_path: Path, flags: list[s
     reader.start()
     call("last", *flags, str(pipe))
     reader.join(30)
-    begin = {"--csv": b"run,label,", "--html": b"<!doctype html>", "--png": b"\x89PNG"}[flags[0]]
+    begin = {"--csv": b"run,label,", "--parquet": b"PAR1", "--html": b"<!doctype html>", "--png": b"\x89PNG"}[flags[0]]
     assert read[0].lower().startswith(begin.lower())
     assert pipe.is_fifo()
 

@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import math
 import re
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 from synthetic_run import (
     CUTS,
     Said,
@@ -22,9 +25,13 @@ from synthetic_run import (
     whole_run,
 )
 
+from stitchtui.base.errors import BadInput
+from stitchtui.report.columns import meaning
 from stitchtui.report.csv import rendered
 from stitchtui.report.export import csv_text, json_text
+from stitchtui.report.formats import FORMATS
 from stitchtui.report.markdown import run_text
+from stitchtui.report.origin import Origin
 from stitchtui.report.table import grid
 from stitchtui.report.wording import column_name
 from stitchtui.run.state import RunState
@@ -117,6 +124,26 @@ def test_csv_writes_counts_as_whole_numbers() -> None:
     [row] = rows(fold([*started(spec), finished(resolve(spec).tasks[0], "stem", 2.0, **counts)]))
     assert (row["images"], row["steps"], row["stitch_parameters"]) == ("400", "540", "4160")
     assert (row["epochs"], row["penalty"]) == ("3.0", "2.0")
+
+
+def test_parquet_has_the_rows_and_columns_of_the_csv_each_with_its_type_and_meaning() -> None:
+    state = whole_run()
+    next(iter(state.cells.values())).measures |= {"steps": 540.0, "loss": math.nan}
+    found = parquet.read_table(io.BytesIO(FORMATS["parquet"].made(state, Origin())))
+    said = rows(state)
+    assert found.column_names == list(said[0])
+    kinds = {name: str(found.schema.field(name).type) for name in ("run", "seed", "steps", "depth", "penalty")}
+    assert kinds == {"run": "string", "seed": "int64", "steps": "int64", "depth": "double", "penalty": "double"}
+    assert found.schema.field("penalty").metadata[b"description"].decode() == meaning("penalty")
+    for name in found.column_names:
+        written = ["" if value is None else str(value) for value in found[name].to_pylist()]
+        assert written == [row[name] for row in said], name
+
+
+def test_parquet_without_its_library_is_one_line_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(BadInput, match=r"needs pyarrow; install it with: pip install 'stitchtui\[parquet\]'"):
+        FORMATS["parquet"].made(whole_run(), Origin())
 
 
 def test_csv_appends_measures_it_does_not_know_in_alphabetical_order() -> None:

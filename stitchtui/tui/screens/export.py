@@ -74,7 +74,8 @@ class ExportScreen(Dialog[Path | None]):
         """The kinds, the file's name, what is wrong with it, the keys."""
         with Vertical():
             yield Static(f"Export {plain(self._directory.name)}", markup=False, classes="question")
-            offers = (Option(Text(f"{kind:<5} {what.holds}"), id=kind) for kind, what in KINDS.items())
+            width = max(map(len, KINDS))
+            offers = (Option(Text(f"{kind:<{width}} {what.holds}"), id=kind) for kind, what in KINDS.items())
             yield OptionList(*offers, compact=True)
             yield TextInput(self._proposed(), id="path", compact=True)
             yield Static(id="said", markup=False)
