@@ -45,7 +45,7 @@ def site() -> Iterator[tuple[str, str]]:
     from stitchtui.cli.reference import API, pages
 
     pdoc.render.configure(
-        docformat="markdown",
+        docformat="google",
         include_undocumented=False,
         search=False,
         show_source=False,
