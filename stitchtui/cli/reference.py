@@ -16,7 +16,7 @@ from stitchtui.run.events import KINDS
 from stitchtui.spec.architectures import ARCHITECTURES
 from stitchtui.spec.claims import GRAMMAR, ClaimSpec
 from stitchtui.spec.controls import CONTROLS
-from stitchtui.spec.datasets import BY_PATH, DATASETS
+from stitchtui.spec.datasets import BY_PATH, DATASETS, IN_MEMORY
 from stitchtui.spec.families import FAMILIES, Family
 from stitchtui.spec.measures import MEASURES
 from stitchtui.spec.objectives import OBJECTIVES
@@ -203,7 +203,8 @@ def _sources() -> Iterator[Section]:
         for each in DATASETS.values()
         for origin in [each.download.origin if each.download else ""]
     )
-    own = ((f"`{prefix}PATH`", "", "", "`none`", "images of your own") for prefix in BY_PATH)
+    own = [(f"`{prefix}PATH`", "", "", "`none`", "images of your own") for prefix in BY_PATH]
+    own.append((f"`{IN_MEMORY}NAME`", "", "", "`none`", "images that a Python program gave"))
     head = ("name", "channels x height x width", "classes", "augmentation", "downloaded from")
     yield Section("Data", "`data.name`.", head, (*named, *own))
     options = (

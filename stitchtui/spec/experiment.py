@@ -74,7 +74,7 @@ class Subset(Spec):
 
 
 def _choose_a_dataset(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"enum": list(DATASETS)}, {"pattern": f"^({'|'.join(BY_PATH)})"}]
+    schema["anyOf"] = [{"enum": list(DATASETS)}, {"pattern": f"^({'|'.join((*BY_PATH, IN_MEMORY))})"}]
 
 
 class DataSpec(Subset):
