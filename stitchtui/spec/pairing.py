@@ -1,14 +1,14 @@
 """Which cuts of two networks meet in a column: by name, by depth, all with all, or as they were named in pairs."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, Protocol, TypeVar, get_args
 
 from stitchtui.base.text import plain
 from stitchtui.spec.families import AFFINE, AT_RANDOM, FAMILIES, check_fit
-from stitchtui.spec.shapes import Misfit, Shape, Shaped, layouts
+from stitchtui.spec.shapes import Misfit, Shape, Shaped, layouts, positioned
 
 Level = Literal["blocks", "all"]
 Cuts = Level | tuple[str, ...] | dict[str, str]
@@ -53,7 +53,8 @@ class Meeting:
     "all": every bottom cut meets every top cut. "equal": the first meets the first, and so on. "auto": cuts meet those
     of their names where both networks have the same; those that are named for either network, as many for both, meet
     in order; and of networks that differ each bottom cut meets the top cut nearest in depth, the share of FLOPs spent
-    before it, among those that the stitch's family can be joined with, where there are any.
+    before it, among those that the stitch's family can be joined with, where there are any. Of the two that come next
+    before and after it in depth, one that is joined without an adapter comes before one that has to be resized.
     """
 
     cuts: Cuts = "blocks"
@@ -69,13 +70,13 @@ class Meeting:
     def above(self, top: Cuttable[C]) -> Sequence[C]:
         """The cuts of the top that may be used, from input to output.
 
-        Where the names of "auto" are the bottom's alone, these are the top's blocks.
+        Where the names are the bottom's alone, these are the top's blocks, but with "equal".
         """
         if isinstance(self.cuts, Mapping):
             return top.select(tuple(dict.fromkeys(self.cuts.values())))
         if self.top_cuts is not None:
             return top.select(self.top_cuts)
-        return top.select("blocks" if self.pairing == "auto" and not _knows(top, self.cuts) else self.cuts)
+        return top.select(self.cuts if self.pairing == "equal" or _knows(top, self.cuts) else "blocks")
 
     def joined(self, bottom: Cuttable[C], top: Cuttable[C]) -> list[tuple[C, C]]:
         """The (bottom, top) cuts of a column, from the bottom's input to its output.
@@ -107,7 +108,8 @@ class Meeting:
         return ""
 
     def _named(self, table: Mapping[str, str], bottom: Cuttable[C], top: Cuttable[C]) -> list[tuple[C, C]]:
-        ends = [(bottom.select((low,))[0], top.select((high,))[0]) for low, high in table.items()]
+        named = ((bottom.select((low,)), top.select((high,))) for low, high in table.items())
+        ends = [end for cuts in named for end in zip(*cuts, strict=False)]
         for low, high in ends:
             try:
                 layouts(low, high)
@@ -123,30 +125,37 @@ class Meeting:
     def _nearest(
         self, bottom: Cuttable[C], top: Cuttable[C], lows: Sequence[C], highs: Sequence[C]
     ) -> list[tuple[C, C]]:
-        """Each bottom cut with the top cut nearest in depth, the earlier of two that are as near.
+        """Each bottom cut with one of those the stitch can join it with that come next before and after it in depth.
 
-        Of several at one depth, between which nothing is multiplied: that of its name, of its shape, as far along.
+        The one that needs no adapter, where just one does; else the nearer, the earlier of two that are as near. Of
+        several at one depth, between which nothing is multiplied: that of its name, of its shape, as far along.
         """
-        levels: dict[int, list[tuple[float, C]]] = {}
-        for place, high in enumerate(highs):
-            levels.setdefault(_level(top.depth(high)), []).append((_along(place, highs), high))
-        ranked = cache(lambda depth: sorted(levels, key=lambda level: (abs(level - depth), level)))
-        fits = cache(lambda low, high: not self.misfit(Shape(*low), Shape(*high)))
+        above = [(_level(top.depth(high)), _along(place, highs), high) for place, high in enumerate(highs)]
+        joinable = cache(lambda low: [one for one in above if not self.misfit(Shape(*low), one[2])] or above)
 
-        def nearest(place: int, low: C) -> Iterator[C]:
-            along = _along(place, lows)
-            for level in ranked(_level(bottom.depth(low))):
-                alike = sorted(
-                    levels[level],
-                    key=lambda one: (one[1].name != low.name, _shape(one[1]) != _shape(low), abs(one[0] - along)),
-                )
-                yield from (high for _, high in alike)
+        def met(place: int, low: C) -> C:
+            depth, candidates = _level(bottom.depth(low)), joinable((low.shape, low.channel_axis))
+            before = max((level for level, *_ in candidates if level <= depth), default=None)
+            after = min((level for level, *_ in candidates if level > depth), default=None)
 
-        found = []
-        for place, low in enumerate(lows) if highs else ():
-            fitting = (high for high in nearest(place, low) if fits(_shape(low), _shape(high)))
-            found.append((low, next(fitting, None) or next(nearest(place, low))))
-        return found
+            def distance(one: tuple[int, float, C]) -> tuple[object, ...]:
+                level, along, high = one
+                is_shaped_alike = (high.shape, high.channel_axis) == (low.shape, low.channel_axis)
+                apart = abs(along - _along(place, lows))
+                needs_adapter = positioned(low) != positioned(high)
+                return needs_adapter, abs(level - depth), level, high.name != low.name, not is_shaped_alike, apart
+
+            return min((one for one in candidates if one[0] in (before, after)), key=distance)[2]
+
+        return [(low, met(place, low)) for place, low in enumerate(lows)] if highs else []
+
+
+def read_names(text: str) -> TopCuts:
+    """What a field says of the cuts of one network: `blocks`, `all`, or names with commas between them."""
+    match text:
+        case "blocks" | "all":
+            return text
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def read_cuts(text: str) -> Cuts:
@@ -155,13 +164,10 @@ def read_cuts(text: str) -> Cuts:
     Beside pairs a name is that of both. A colon always divides: a name that holds one has to be said in TOML. Raises
     ValueError for a pair that has no two names, and for a bottom cut with two tops.
     """
-    if text in ("blocks", "all"):
-        return "blocks" if text == "blocks" else "all"
-    words = [word.strip() for word in text.split(",") if word.strip()]
     if ":" not in text:
-        return tuple(words)
+        return read_names(text)
     table: dict[str, str] = {}
-    for word in words:
+    for word in filter(None, map(str.strip, text.split(","))):
         low, _, high = (part.strip() for part in (word if ":" in word else f"{word}:{word}").partition(":"))
         if not low or not high or ":" in high:
             raise ValueError(f"expected BOTTOM:TOP, got '{plain(word)}'")
@@ -204,7 +210,3 @@ def _level(depth: float) -> int:
 
 def _along(place: int, cuts: Sequence[object]) -> float:
     return (place + 1) / (len(cuts) + 1)
-
-
-def _shape(cut: Shaped) -> tuple[tuple[int, ...], int]:
-    return cut.shape, cut.channel_axis

@@ -62,6 +62,11 @@ class Layout:
         return f"{self.height}x{self.width}"
 
 
+def positioned(cut: Shaped) -> tuple[tuple[int, ...], int]:
+    """The positions and the axis of the channels: cuts where these are the same are joined without an adapter."""
+    return cut.positions, cut.channel_axis if cut.positions else -1
+
+
 def shape_text(cut: Shaped) -> str:
     """A shape in words, such as 64x8x8."""
     return "x".join(map(str, cut.shape))

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stitchtui.spec.shapes import Layout, Shaped, layout, layouts
+from stitchtui.spec.shapes import Layout, Shaped, layout, layouts, positioned
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,7 @@ def adapter(bottom: Shaped, top: Shaped) -> Adapter:
 
     Spatial size: average pooling down, bilinear up, per axis. Volumes meet volumes of their size, and vectors.
     """
-    return Adapter(_end(bottom), _end(top), *(layouts(bottom, top) or ()))
-
-
-def _end(cut: Shaped) -> tuple[tuple[int, ...], int]:
-    return cut.positions, cut.channel_axis if cut.positions else -1
+    return Adapter(positioned(bottom), positioned(top), *(layouts(bottom, top) or ()))
 
 
 def _has_class_token(positions: tuple[int, ...]) -> bool:

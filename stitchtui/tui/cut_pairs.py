@@ -1,28 +1,48 @@
 """Two chains side by side: which cuts an experiment uses of each, and whether a stitch fits between them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from stitchtui.base.errors import not_known
 from stitchtui.base.text import duration, plain, size
 from stitchtui.report.wording import counted
-from stitchtui.spec.families import AFFINE, AT_RANDOM, FAMILIES, check_fit
-from stitchtui.spec.shapes import Misfit, Shape
+from stitchtui.spec.families import AFFINE, AT_RANDOM
+from stitchtui.spec.pairing import Meeting, Uneven
+from stitchtui.spec.shapes import Misfit, Shape, positioned
 
 Cut = Mapping[str, Any]
 Fit = Literal["equal", "mapped", "adapted", "misfit", "alone"]
 
 
 @dataclass(frozen=True)
-class Stitching:
-    """What of an experiment decides which cuts meet, and whether a stitch fits between them."""
+class _Place(Shape):
+    """A cut as the inspector says it, as pairing sees it."""
 
-    family: str = AFFINE.name
-    start: str = AT_RANDOM
-    cross: bool = False  # every bottom cut with every top cut
-    top_cuts: str = "cuts"  # the field that the top's cuts are said in
+    name: str
+    said: Cut = field(compare=False)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A network's cuts as the inspector says them; names that aren't known are left out."""
+
+    cuts: Sequence[Cut]
+
+    def select(self, wanted: str | Sequence[str]) -> list[_Place]:
+        return [_place(cut) for cut in selected(self.cuts, wanted)]
+
+    def knows(self, name: str) -> bool:
+        return bool(selected(self.cuts, (name,)))
+
+    def depth(self, cut: _Place) -> float:
+        return float(cut.said["depth"])
+
+
+def _place(cut: Cut) -> _Place:
+    return _Place(tuple(cut["shape"]), cut["channel_axis"], cut["name"], cut)
 
 
 @dataclass(frozen=True)
@@ -44,91 +64,90 @@ def names_of(wanted: str) -> list[str]:
     return [word.strip() for word in wanted.split(",") if word.strip()]
 
 
-def selected(cuts: Sequence[Cut], wanted: str) -> list[Cut]:
-    """The cuts that `wanted` means: `blocks`, `all`, or names with commas; names that aren't known are left out."""
+def selected(cuts: Sequence[Cut], wanted: str | Sequence[str]) -> list[Cut]:
+    """The cuts that `wanted` means: `blocks`, `all`, or names; names that aren't known are left out."""
     if wanted == "all":
         return list(cuts)
     if wanted == "blocks":
         return [cut for cut in cuts if cut["block"]] or list(cuts)
-    names = set(names_of(wanted))
-    return [cut for cut in cuts if names & {cut["name"], *cut.get("aliases", ())}]
+    return [cut for cut in cuts if not {cut["name"], *cut.get("aliases", ())}.isdisjoint(wanted)]
 
 
-def unknown(cuts: Sequence[Cut], wanted: str) -> str:
-    """Which name in `wanted` is no cut, and the nearest that is one, in one line; empty where all are."""
+def unknown(cuts: Sequence[Cut], names: Iterable[str]) -> str:
+    """Which of `names` is no cut, and the nearest that is one, in one line; empty where all are."""
     known = {name: None for cut in cuts for name in (cut["name"], *cut.get("aliases", ()))}
-    if wanted in ("all", "blocks"):
-        return ""
-    return next((not_known(plain(name), known) for name in names_of(wanted) if name not in known), "")
+    return next((not_known(plain(name), known) for name in names if name not in known), "")
 
 
-def joints(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> list[Joint]:
-    """The two lists of cuts row by row; where every cut meets every cut, a row joins nothing."""
-    rows = []
-    for index in range(max(len(bottom), len(top))):
-        below = bottom[index] if index < len(bottom) else None
-        above = top[index] if index < len(top) else None
-        rows.append(Joint(below, above, "alone" if stitching.cross else _fit(below, above, stitching)))
-    return rows
+def chosen(bottom: Sequence[Cut], top: Sequence[Cut], meeting: Meeting) -> tuple[list[Cut], list[Cut]]:
+    """The cuts that are used of the bottom, whose cuts are all of `bottom`, and of the top."""
+    if meeting.pairing != "all" and bottom and top:
+        with suppress(Uneven, Misfit):
+            used = {high["name"] for _, high in meet(bottom, top, meeting)}
+            return [cut.said for cut in meeting.below(_Listed(bottom))], [cut for cut in top if cut["name"] in used]
+    return [cut.said for cut in meeting.below(_Listed(bottom))], [cut.said for cut in meeting.above(_Listed(top))]
 
 
-def _fit(bottom: Cut | None, top: Cut | None, stitching: Stitching) -> Fit:
+def meet(bottom: Sequence[Cut], top: Sequence[Cut], meeting: Meeting) -> list[tuple[Cut, Cut]]:
+    """The cuts that meet of two networks, all of whose cuts are given. Raises Uneven and Misfit."""
+    return [(low.said, high.said) for low, high in meeting.joined(_Listed(bottom), _Listed(top))]
+
+
+def joints(pairs: Iterable[tuple[Cut | None, Cut | None]], meeting: Meeting) -> list[Joint]:
+    """The rows of these pairs; where every cut meets every cut, a row joins nothing."""
+    crosses = meeting.pairing == "all"
+    return [Joint(low, high, "alone" if crosses else _fit(low, high, meeting)) for low, high in pairs]
+
+
+def _fit(bottom: Cut | None, top: Cut | None, meeting: Meeting) -> Fit:
     if bottom is None or top is None:
         return "alone"
-    if misfit(bottom, top, stitching):
+    low, high = _place(bottom), _place(top)
+    if meeting.misfit(low, high):
         return "misfit"
-    if bottom["shape"] == top["shape"] and bottom["channel_axis"] == top["channel_axis"]:
+    if (low.shape, low.channel_axis) == (high.shape, high.channel_axis):
         return "equal"
-    return "mapped" if _place(bottom) == _place(top) else "adapted"
+    return "mapped" if positioned(low) == positioned(high) else "adapted"
 
 
-def misfit(bottom: Cut, top: Cut, stitching: Stitching) -> str:
-    """Why the stitch can't join the two cuts, in one line, as the run itself will find; empty where it can."""
-    return _misfit(_shape(bottom), _shape(top), stitching)
+def problems(bottom: Sequence[Cut], top: Sequence[Cut], meeting: Meeting, tops: str = "cuts") -> dict[str, str]:
+    """Why the two networks can't be stitched, in one line, by the field to change; empty where they can.
 
-
-def _place(cut: Cut) -> tuple[tuple[int, ...], int]:
-    shape = _shape(cut)
-    return shape.positions, shape.channel_axis if shape.positions else -1
-
-
-def problems(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> dict[str, str]:
-    """Why the chosen cuts can't be stitched, in one line, by the field to change; empty where they can."""
-    tops = stitching.top_cuts
-    if not bottom or not top:
-        where = "either network" if not bottom and not top else "the bottom" if top else "the top"
-        return {tops if bottom else "cuts": f"no such cut in {where}"}
-    if not stitching.cross and len(bottom) != len(top):
-        return {tops: f"the bottom has {len(bottom)} cuts, the top {len(top)}: name as many, or pair all with all"}
-    count, reason = misfits(bottom, top, stitching)
-    if count < (len(bottom) * len(top) if stitching.cross else len(bottom)):
+    The top's cuts are said in the field `tops`.
+    """
+    below, above = chosen(bottom, top, meeting)
+    if not below or not above:
+        where = "either network" if not below and not above else "the bottom" if above else "the top"
+        return {tops if below else "cuts": f"no such cut in {where}"}
+    try:
+        count, most, reason = misfits(bottom, top, meeting)
+    except Uneven:
+        counts = f"the bottom has {len(below)} cuts, the top {len(above)}"
+        return {tops: f"{counts}: name as many, or pair them by name or depth, or all with all"}
+    except Misfit as refused:
+        return {tops: str(refused)}
+    if count < most:
         return {}
-    least, _ = misfits(bottom, top, replace(stitching, family=AFFINE.name, start=AT_RANDOM))
+    least, *_ = misfits(bottom, top, replace(meeting, family=AFFINE.name, start=AT_RANDOM))
     return {"family" if least < count else tops: f"fits at no cut: {reason}"}
 
 
-def misfits(bottom: Sequence[Cut], top: Sequence[Cut], stitching: Stitching) -> tuple[int, str]:
-    """How many pairs of the chosen cuts the stitch can't join, and why not the first of them."""
-    if stitching.cross:  # pairs by the hundred thousand, of few shapes
-        below, above = Counter(map(_shape, bottom)), Counter(map(_shape, top))
+def misfits(bottom: Sequence[Cut], top: Sequence[Cut], meeting: Meeting) -> tuple[int, int, str]:
+    """How many pairs of the chosen cuts the stitch can't join, of how many, and why not the first of them.
+
+    Raises Uneven and Misfit where nothing can be joined.
+    """
+    if meeting.pairing == "all":  # pairs by the hundred thousand, of few shapes
+        below, above = (Counter(map(_shape, cuts)) for cuts in chosen(bottom, top, meeting))
         met = {(low, high): below[low] * above[high] for low in below for high in above}
     else:
-        met = dict(Counter((_shape(low), _shape(high)) for low, high in zip(bottom, top, strict=False)))
-    found = [(count, reason) for ends, count in met.items() if (reason := _misfit(*ends, stitching))]
-    return sum(count for count, _ in found), found[0][1] if found else ""
+        met = dict(Counter((_shape(low), _shape(high)) for low, high in meet(bottom, top, meeting)))
+    found = [(count, reason) for ends, count in met.items() if (reason := meeting.misfit(*ends))]
+    return sum(count for count, _ in found), sum(met.values()), found[0][1] if found else ""
 
 
 def _shape(cut: Cut) -> Shape:
     return Shape(tuple(cut["shape"]), cut["channel_axis"])
-
-
-def _misfit(bottom: Shape, top: Shape, stitching: Stitching) -> str:
-    family = stitching.family if stitching.family in FAMILIES else AFFINE.name
-    try:
-        check_fit(family, stitching.start, bottom, top)
-    except Misfit as reason:
-        return str(reason)
-    return ""
 
 
 def shared(bottom: Sequence[Cut], top: Sequence[Cut]) -> list[str]:

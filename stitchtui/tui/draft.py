@@ -9,7 +9,9 @@ from stitchtui.spec.datasets import CIFAR10
 from stitchtui.spec.experiment import DataSpec, Experiment, NetworkSpec
 from stitchtui.spec.families import AT_RANDOM, FAMILIES, LEAST_SQUARES
 from stitchtui.spec.objectives import DIRECT
+from stitchtui.spec.pairing import Meeting, Pairing, Uneven, cuts_text, read_cuts, read_names
 from stitchtui.spec.presets import load_preset
+from stitchtui.spec.shapes import Misfit
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.form_fields import (
     BY_HAND,
@@ -134,7 +136,7 @@ class Draft:
         if name.startswith(OWN):
             return name.removeprefix(OWN) in self.by_hand
         return {
-            "top_cuts": "cuts" in self.by_hand or bool(self.value("top_cuts")),
+            "top_cuts": ":" not in self.value("cuts") and ("cuts" in self.by_hand or bool(self.value("top_cuts"))),
             "rank": family is None or family.takes_rank,  # a ladder climbs over it
             "best_of": self.value("start") == AT_RANDOM,
             "both": self.document is None,
@@ -220,18 +222,32 @@ class Draft:
 
     def chosen_cuts(self, end: End) -> list[cut_pairs.Cut]:
         """The cuts of one end that the experiment uses."""
-        return cut_pairs.selected(self.cuts(end), self.wanted(end))
-
-    def wanted(self, end: End) -> str:
-        """What the experiment says of the cuts of one end: `blocks`, `all`, or names with commas."""
-        return (self.value("top_cuts") if end == "top" else "") or self.value("cuts")
+        return cut_pairs.chosen(self.cuts("bottom"), self.cuts("top"), self.meeting)[ENDS.index(end)]
 
     @property
-    def stitching(self) -> cut_pairs.Stitching:
+    def meeting(self) -> Meeting:
         """What decides which cuts meet, and whether a stitch fits between them."""
+        try:
+            cuts = read_cuts(self.value("cuts"))
+        except ValueError:  # which is said beside the field
+            cuts = ()
+        tops = read_names(self.value("top_cuts")) if self.applies("top_cuts") else ()
         start = LEAST_SQUARES if self.value("objective") == DIRECT.name else self.value("start")
-        top_cuts = "top_cuts" if self.applies("top_cuts") else "cuts"
-        return cut_pairs.Stitching(self.value("family"), start, self.value("pairing") == "all", top_cuts)
+        return Meeting(cuts, tops or None, cast("Pairing", self.value("pairing")), self.value("family"), start)
+
+    @property
+    def top_field(self) -> str:
+        """The field that the top's cuts are said in."""
+        return "top_cuts" if self.applies("top_cuts") else "cuts"
+
+    def _named_cuts(self, end: End) -> tuple[str, ...]:
+        """The names that have to be those of cuts of one end."""
+        cuts, tops, pairing = self.meeting.cuts, self.meeting.top_cuts, self.meeting.pairing
+        if isinstance(cuts, dict):
+            return tuple(cuts if end == "bottom" else cuts.values())
+        if end == "top":
+            cuts = tops if tops is not None else cuts if pairing == "equal" else "blocks"
+        return () if isinstance(cuts, str) else cuts
 
     def set(self, name: str, value: str) -> bool:
         """Take over what a field holds; return whether that is new."""
@@ -256,7 +272,8 @@ class Draft:
     def _take_in_hand(self, name: str) -> None:
         """Let the user type the names of a field of LISTS, beginning with those that it means now."""
         self.by_hand.add(name)
-        text = ",".join(cut["name"] for cut in self.chosen_cuts("bottom")) if name == "cuts" else ""
+        names = name == "cuts" and not isinstance(self.meeting.cuts, dict)
+        text = ",".join(cut["name"] for cut in self.chosen_cuts("bottom")) if names else ""
         self.values[name] = text or self.value(name)
 
     def mark(self, marked: Mapping[End, Sequence[str]]) -> None:
@@ -276,7 +293,10 @@ class Draft:
         if typed:
             same = len(said) == len(ENDS) and len(set(said.values())) == 1
             self.architectures = {"bottom": said["top"]} if same else {_other(end): said[end] for end in said}
-        if tops := self.value("top_cuts"):
+        if ":" in self.value("cuts"):
+            pairs = (word.partition(":") for word in cut_pairs.names_of(self.value("cuts")))
+            self.values["cuts"] = ",".join(f"{high}{colon}{low}" for low, colon, high in pairs)
+        elif tops := self.value("top_cuts"):
             self.values |= {"cuts": tops, "top_cuts": self.value("cuts")}
 
     def unpick(self) -> bool:
@@ -292,14 +312,17 @@ class Draft:
         """Why the cuts can't be stitched, by field; nothing before both networks' cuts are known."""
         if not (self.cuts("bottom") and self.cuts("top")):
             return {}
-        for end, name in zip(ENDS, ("cuts", self.stitching.top_cuts), strict=True):
-            if reason := cut_pairs.unknown(self.cuts(end), self.wanted(end)):
+        for end, name in zip(ENDS, ("cuts", self.top_field), strict=True):
+            if reason := cut_pairs.unknown(self.cuts(end), self._named_cuts(end)):
                 return {name: f"{end}: {reason}"}
-        return cut_pairs.problems(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
+        return cut_pairs.problems(self.cuts("bottom"), self.cuts("top"), self.meeting, self.top_field)
 
     def remarks(self) -> dict[str, str]:
         """What to know of a field that can be used all the same."""
-        count, reason = cut_pairs.misfits(self.chosen_cuts("bottom"), self.chosen_cuts("top"), self.stitching)
+        try:
+            count, _, reason = cut_pairs.misfits(self.cuts("bottom"), self.cuts("top"), self.meeting)
+        except (Uneven, Misfit):  # a problem
+            return {}
         return {"cuts": f"{counted(count, 'cell')} can't be: {reason}"} if count else {}
 
 
@@ -331,7 +354,7 @@ def _text(name: str, stitch: Mapping[str, Any]) -> str:
         return ""
     if name == "epochs":
         return f"{value:g}"
-    return ",".join(value) if isinstance(value, list | tuple) else str(value)
+    return cuts_text(value) if name in ("cuts", "top_cuts") else str(value)
 
 
 def from_preset(name: str, scale: str | None = None) -> Draft:

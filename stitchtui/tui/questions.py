@@ -120,8 +120,11 @@ class _Asker:
                 self._ask("every cut with every cut, trained", pairing="all"),
             ]  # fmt: skip
         if self.stitch.get("cuts") != "all":
-            found.append(self._ask("at every cut, not only between blocks", cuts="all"))
-        found.append(self._ask(f"train longer at this cut alone ({printable(cut)})", cuts=[cut], **self._longer()[1]))
+            found.append(self._ask("at every cut, not only between blocks", cuts="all", top_cuts=None))
+        cells = (state.cells.get((task, cut)) for task in self.column.task_ids)
+        low, high = next(((c.bottom_cut, c.top_cut) for c in cells if c and c.bottom_cut and c.top_cut), (cut, cut))
+        here = {"cuts": [cut] if low == high else {low: high}, "top_cuts": None}
+        found.append(self._ask(f"train longer at this cut alone ({printable(cut)})", **here, **self._longer()[1]))
         return found
 
     def of_controls(self, have: set[tuple[str, str, str]]) -> list[Question]:

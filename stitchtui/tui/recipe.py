@@ -12,6 +12,7 @@ from stitchtui.run import control
 from stitchtui.spec import overrides
 from stitchtui.spec.checks import check_device, check_files
 from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.pairing import read_names
 from stitchtui.spec.presets import from_document, from_pair, pair_names
 from stitchtui.spec.settings import Key, Setting, dotted, leaves, read_override
 from stitchtui.tui import cut_pairs
@@ -116,9 +117,8 @@ def _set(draft: Draft, name: str) -> str:
         return f"data.{name}={draft.value(name)}"
     if name != "top_cuts":
         return f"stitch.{name}={draft.value(name).strip()}"
-    text = draft.value(name) or draft.value("cuts")
-    value = text if text in ("blocks", "all") else json.dumps(cut_pairs.names_of(text), ensure_ascii=False)
-    return f"stitch.{name}={value}"
+    cuts = read_names(draft.value(name) or draft.value("cuts"))
+    return f"stitch.{name}={cuts if isinstance(cuts, str) else json.dumps(cuts, ensure_ascii=False)}"
 
 
 def _free(draft: Draft) -> list[str]:

@@ -1,6 +1,5 @@
 """Which cuts meet: laws of pairing by name, by depth and as was named, on networks that are lists of cuts."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from stitchtui.base.errors import BadInput
 from stitchtui.spec import overrides
 from stitchtui.spec.pairing import Meeting, Uneven, cuts_text, read_cuts, turned
-from stitchtui.spec.shapes import Misfit, Shape
+from stitchtui.spec.shapes import Misfit, Shape, positioned
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ class Network:
         return cut.depth
 
 
-CHANNELS = st.sampled_from([(4, 2, 2), (8, 2, 2), (8, 4, 4), (4,)])
+SHAPES = [(4, 2, 2), (8, 2, 2), (8, 4, 4), (4,)]
 
 
 @st.composite
-def networks(draw: st.DrawFn, letter: str) -> Network:
-    depths = sorted(draw(st.lists(st.floats(0, 1), min_size=1, max_size=9)))
-    shapes = [draw(CHANNELS) for _ in depths]
+def networks(draw: st.DrawFn, letter: str, of: Sequence[tuple[int, ...]] = SHAPES) -> Network:
+    depths = [each / 32 for each in sorted(draw(st.lists(st.integers(0, 32), min_size=1, max_size=9)))]
+    shapes = [draw(st.sampled_from(of)) for _ in depths]
     axes = [1 if len(shape) == 3 else -1 for shape in shapes]
     made = zip(shapes, axes, depths, strict=True)
     return Network(tuple(Cut(*each[:2], f"{letter}{place}", each[2]) for place, each in enumerate(made)))
@@ -64,19 +63,28 @@ def test_other_networks_cuts_meet_the_nearest_in_depth_that_fits(bottom: Network
     pairs = meeting.joined(bottom, top)
     assert [low for low, _ in pairs] == list(bottom.cuts)
     for low, high in pairs:
-        candidates = [cut for cut in top.cuts if not meeting.misfit(low, cut)] or top.cuts
-        nearest = min(abs(cut.depth - low.depth) for cut in candidates)
-        assert high in candidates
-        assert abs(high.depth - low.depth) == pytest.approx(nearest, abs=2e-9)
-    if family == "affine":  # which joins all of these
-        assert all(after.depth - before.depth > -2e-9 for (_, before), (_, after) in itertools.pairwise(pairs))
+        candidates = [cut for cut in top.cuts if not meeting.misfit(low, cut)] or list(top.cuts)
+        before = [cut for cut in candidates if cut.depth <= low.depth]
+        after = [cut for cut in candidates if cut.depth > low.depth]
+        next_to = [cut for cut in before if cut.depth == before[-1].depth]
+        next_to += [cut for cut in after if cut.depth == after[0].depth]
+        next_to = [cut for cut in next_to if positioned(cut) == positioned(low)] or next_to
+        assert high in next_to
+        assert abs(high.depth - low.depth) == min(abs(cut.depth - low.depth) for cut in next_to)
 
 
-@given(networks("a"), networks("b"))
-def test_a_copy_under_other_names_is_met_cut_by_cut(bottom: Network, top: Network) -> None:
+@given(networks("a", [(4, 2, 2), (8, 2, 2)]), networks("b", [(4, 2, 2), (8, 2, 2)]))
+def test_where_nothing_is_resized_the_order_of_depth_is_kept(bottom: Network, top: Network) -> None:
+    pairs = Meeting().joined(bottom, top)
+    assert [high.depth for _, high in pairs] == sorted(high.depth for _, high in pairs)
+
+
+@given(networks("a"))
+def test_a_copy_under_other_names_is_met_cut_by_cut(bottom: Network) -> None:
     copied = Network(tuple(replace(cut, name=f"copy of {cut.name}") for cut in bottom.cuts))
-    levels = {round(cut.depth, 6) for cut in bottom.cuts}
-    if len(levels) == len(bottom.cuts):  # else what lies at one depth is told apart by shape and place
+    if len({cut.depth for cut in bottom.cuts}) == len(
+        bottom.cuts
+    ):  # else what lies at one depth is told apart by shape and place
         assert Meeting().joined(bottom, copied) == list(zip(bottom.cuts, copied.cuts, strict=True))
 
 

@@ -1,4 +1,5 @@
 import shlex
+from itertools import zip_longest
 
 import pytest
 import torch
@@ -11,15 +12,16 @@ from stitchtui.base.errors import BadInput, ExitCode
 from stitchtui.cli import invoke
 from stitchtui.run.directory import RunDirectory
 from stitchtui.spec.families import FAMILIES
+from stitchtui.spec.pairing import Meeting
 from stitchtui.spec.presets import from_pair, pair_names
-from stitchtui.spec.shapes import Misfit
+from stitchtui.spec.shapes import Misfit, Shape
 from stitchtui.stitching import stitches
 from stitchtui.stitching.cuts import Cut
 from stitchtui.tui import cut_pairs, draft, recipe, sources
-from stitchtui.tui.cut_pairs import Stitching
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import BY_HAND, field_of
 from stitchtui.tui.sources import Source
+from stitchtui.tui.widgets.chains import chain_lines
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ def carried_out(monkeypatch):
         {"data": "digits", "epochs": "2.5", "seeds": "3", "controls": "none", "cuts": "layer1,layer2"},
         {"family": "low_rank", "rank": "16", "objective": "soft", "start": "random", "best_of": "3", "pairing": "all"},
         {"cuts": "a", "top_cuts": "b, c d", "controls": "self_stitch,cluster_noise", "both": "yes"},
+        {"cuts": "a : b.1, c", "both": "yes"},
         {"augment": "crop"},
         {"head": "train", "part": "ema", "leaves": "blocks.0, Attention", "trust_code": "yes"},
         {"set": "stitch.l1=0.001; networks.a.normalisation=none;"},
@@ -233,8 +236,8 @@ def test_seeds_are_shown_as_they_are_typed():
         assert list(recipe.check(made)[0].stitch.seeds) == seeds
 
 
-def fits(bottom, top, **stitching):
-    return [joint.fit for joint in cut_pairs.joints(bottom, top, Stitching(**stitching))]
+def fits(bottom, top, **meeting):
+    return [joint.fit for joint in cut_pairs.joints(zip_longest(bottom, top), Meeting(**meeting))]
 
 
 def test_cuts_fit_as_they_are_by_their_channels_or_after_a_change_of_size():
@@ -242,19 +245,19 @@ def test_cuts_fit_as_they_are_by_their_channels_or_after_a_change_of_size():
     top = [cut("a", 16, 8, 8), cut("b", 32, 8, 8), cut("c", 16, 4, 4)]
     assert fits(bottom, top) == ["equal", "mapped", "adapted", "alone"]
     assert fits(bottom, top, family="identity") == ["equal", "misfit", "misfit", "alone"]
-    assert fits(bottom, top, cross=True) == ["alone"] * 4
-    assert "4 cuts, the top 3" in cut_pairs.problems(bottom, top, Stitching())["cuts"]
-    assert cut_pairs.problems(bottom, top, Stitching(cross=True)) == {}
+    assert fits(bottom, top, pairing="all") == ["alone"] * 4
+    assert "4 cuts, the top 3" in cut_pairs.problems(bottom, top, Meeting(pairing="equal"))["cuts"]
+    assert cut_pairs.problems(bottom, top, Meeting()) == cut_pairs.problems(bottom, top, Meeting(pairing="all")) == {}
     assert cut_pairs.shared(bottom, top) == ["a", "b", "c"]
 
 
 def test_a_family_that_fits_nowhere_is_the_field_at_fault_unless_none_would_fit():
     bottom, top = [cut("a", 16, 8, 8)], [cut("a", 32, 8, 8)]
-    [(field, reason)] = cut_pairs.problems(bottom, top, Stitching("permutation")).items()
+    [(field, reason)] = cut_pairs.problems(bottom, top, Meeting(family="permutation")).items()
     assert field == "family"
     assert "permutation needs equal channels: bottom 16, top 32" in reason
     tokens = [{**cut("a", 7, 32), "channel_axis": -1}]
-    assert list(cut_pairs.problems(bottom, tokens, Stitching())) == ["cuts"]
+    assert list(cut_pairs.problems(bottom, tokens, Meeting())) == ["cuts"]
 
 
 places = st.one_of(
@@ -276,8 +279,7 @@ def shaped(draw):
 
 @given(shaped(), shaped(), st.sampled_from(sorted(FAMILIES)))
 def test_a_cut_fits_here_where_the_run_itself_can_build_the_stitch(bottom, top, family):
-    below, above = ({"shape": list(shape), "channel_axis": axis} for shape, axis in (bottom, top))
-    said = cut_pairs.misfit(below, above, Stitching(family, start="random"))
+    said = Meeting(family=family, start="random").misfit(*(Shape(shape, axis) for shape, axis in (bottom, top)))
     cuts = (Cut("x", shape, axis, True) for shape, axis in (bottom, top))
     rotates = family == "orthogonal"  # which computes while it is made
     assume(not rotates or max(*bottom[0], *top[0]) <= 20)
@@ -300,6 +302,8 @@ def test_names_typed_by_hand_are_checked_against_each_chain(pair):
     pair.set("own_cuts", "stem,layr1")
     assert recipe.check(pair) == (None, {"cuts": "bottom: 'layr1' is not known; nearest: 'layer1'"})
     pair.set("own_cuts", "stem,layer1")
+    assert recipe.check(pair)[1] == {}, "those that only the bottom has meet the top's nearest"
+    pair.set("pairing", "equal")
     [(field, reason)] = recipe.check(pair)[1].items()
     assert (field, reason.split(";")[0]) == ("top_cuts", "top: 'stem' is not known")
     pair.set("top_cuts", "conv")
@@ -308,7 +312,7 @@ def test_names_typed_by_hand_are_checked_against_each_chain(pair):
     experiment, problems = recipe.check(pair)
     assert problems == {}
     assert (experiment.stitch.cuts, experiment.stitch.top_cuts) == (("stem", "layer1"), ("conv", "block2"))
-    assert """--cuts stem,layer1 --set 'stitch.top_cuts=["conv", "block2"]'""" in recipe.command(pair)
+    assert """--cuts stem,layer1 --pairing equal --set 'stitch.top_cuts=["conv", "block2"]'""" in recipe.command(pair)
     pair.swap()
     assert (pair.value("cuts"), pair.value("top_cuts")) == ("conv, block2", "stem,layer1")
     pair.set("cuts", "blocks")
@@ -334,8 +338,10 @@ def test_cells_that_can_not_be_are_said_though_the_others_can_start(pair):
     assert pair.remarks() == {"cuts": "1 cell can't be: identity needs equal shapes: bottom 4x2x2, top 8x2x2"}
 
 
-def test_every_cut_with_every_cut_needs_no_equal_numbers(pair):
+def test_cuts_that_meet_in_order_need_equal_numbers_and_others_do_not(pair):
     pair.answers = {"bottom": {"cuts": [cut("a", 4), cut("b", 4)]}, "top": {"cuts": [cut("c", 4)]}}
+    assert recipe.check(pair)[1] == {}, "each meets the nearest in depth"
+    pair.set("pairing", "equal")
     assert "cuts" in recipe.check(pair)[1]
     pair.set("pairing", "all")
     experiment, problems = recipe.check(pair)
@@ -343,11 +349,26 @@ def test_every_cut_with_every_cut_needs_no_equal_numbers(pair):
     assert "--pairing all" in recipe.command(pair)
 
 
-def test_a_pair_whose_chosen_cuts_differ_in_number_can_not_start_until_a_shared_one_is_chosen(pair):
-    pair.answers = {"bottom": {"cuts": [cut("a", 4), cut("b", 4)]}, "top": {"cuts": [cut("a", 4)]}}
-    assert "cuts" in recipe.check(pair)[1]
-    pair.values["cuts"] = "a"
-    assert recipe.check(pair)[1] == {}
+def test_pairs_of_cuts_are_typed_with_a_colon_and_checked_against_their_own_chains(pair):
+    pair.answers = {
+        "bottom": {"cuts": [cut("stem", 4), cut("layer1", 4)]},
+        "top": {"cuts": [cut("conv", 4), cut("block1", 4)]},
+    }
+    pair.set("cuts", BY_HAND)
+    for typed, why in (
+        ("stem:conv,layer1:stem", "top: 'stem' is not known"),
+        ("conv:conv", "bottom: 'conv' is not known"),
+        ("stem:", "expected BOTTOM:TOP, got 'stem:'"),
+    ):
+        pair.set("own_cuts", typed)
+        assert why in recipe.check(pair)[1]["cuts"]
+    pair.set("own_cuts", "layer1:conv, stem:block1")
+    assert recipe.check(pair)[0].stitch.cuts == {"layer1": "conv", "stem": "block1"}
+    assert not pair.applies("top_cuts"), "the pairs say them"
+    rows = [line.plain.split() for line in chain_lines(pair, 80) if "=" in line.plain]
+    assert [row[:4:3] for row in rows[:2]] == [["stem", "block1"], ["layer1", "conv"]]
+    pair.swap()
+    assert recipe.check(pair)[0].stitch.cuts == {"conv": "layer1", "block1": "stem"}
 
 
 def test_checkpoints_are_found_folder_by_folder_without_those_of_packages(tmp_path, monkeypatch):

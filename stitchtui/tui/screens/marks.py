@@ -90,12 +90,12 @@ class MarksScreen(Dialog[Marks | None]):
         with Vertical():
             with Horizontal():
                 for end in ENDS:
-                    said = end == "bottom" or bool(self._draft.value("top_cuts"))
+                    said = end == "bottom" or bool(self._draft.value("top_cuts")) or ":" in self._draft.value("cuts")
                     marked = {cut["name"] for cut in self._draft.chosen_cuts(end)} if said else set()
                     with Vertical(id=f"of_{end}"):
                         yield Static(markup=False, classes="name")
                         yield CutList(self._draft.cuts(end), marked, id=end)
-            yield Static("no mark at the top: at the bottom's cuts", markup=False, id="note")
+            yield Static("no mark at the top: where the bottom's meet it", markup=False, id="note")
         yield Hints()
 
     def on_mount(self) -> None:

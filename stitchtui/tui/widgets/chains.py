@@ -1,7 +1,8 @@
 """Two networks as chains of cuts side by side: names, shapes, depths, and where they fit."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import zip_longest
 from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
@@ -9,6 +10,8 @@ from rich.style import Style
 from rich.text import Text
 
 from stitchtui.report.wording import ending, printable, shortened
+from stitchtui.spec.pairing import Uneven
+from stitchtui.spec.shapes import Misfit
 from stitchtui.tui import cut_pairs
 from stitchtui.tui.draft import Draft
 from stitchtui.tui.form_fields import ENDS, End
@@ -46,7 +49,7 @@ def chain_lines(draft: Draft, width: int, ascii: bool = False, reasons: bool = T
         legend = "   ".join(
             f"{_MARKS[each]} {words}" for each, words in _MEANINGS.items() if each in {r.fit for r in rows}
         )
-        legend = _CROSS if draft.stitching.cross else legend
+        legend = _CROSS if draft.meeting.pairing == "all" else legend
         lines += [Text(), *_rows(draft, rows, width, ascii), Text(shortened(legend, width, ascii), style="dim")]
     return lines
 
@@ -103,13 +106,19 @@ def _rows(draft: Draft, joints: list[cut_pairs.Joint], width: int, ascii: bool) 
 def _joints(draft: Draft) -> list[cut_pairs.Joint]:
     """The rows: cuts in their places where both chains have the same, else those that meet first, then the others."""
     bottom, top = (_listed(draft, end) for end in ENDS)
-    whole = all(len(draft.chosen_cuts(end)) == len(cuts) for end, cuts in zip(ENDS, (bottom, top), strict=True))
-    if whole or [cut["name"] for cut in bottom] == [cut["name"] for cut in top]:
-        return cut_pairs.joints(bottom, top, draft.stitching)
+    meeting = draft.meeting
     below, above = (draft.chosen_cuts(end) for end in ENDS)
-    others = [cut for cut in bottom if cut not in below], [cut for cut in top if cut not in above]
-    unjoined = cut_pairs.joints(others[0], others[1], replace(draft.stitching, cross=True))
-    return [*cut_pairs.joints(below, above, draft.stitching), *unjoined]
+    pairs: Sequence[tuple[cut_pairs.Cut | None, cut_pairs.Cut | None]] = list(zip_longest(below, above))
+    if meeting.pairing != "all" and below and above:
+        with suppress(Uneven, Misfit):  # which is said beside the field
+            pairs = cut_pairs.meet(draft.cuts("bottom"), draft.cuts("top"), meeting)
+    if [cut["name"] for cut in bottom] == [cut["name"] for cut in top] and all(
+        low is None or high is None or low["name"] == high["name"] for low, high in pairs
+    ):
+        return cut_pairs.joints(zip(bottom, top, strict=True), meeting)
+    others = ([cut for cut in cuts if cut not in used] for cuts, used in ((bottom, below), (top, above)))
+    unjoined = (cut_pairs.Joint(low, high, "alone") for low, high in zip_longest(*others))
+    return [*cut_pairs.joints(pairs, meeting), *unjoined]
 
 
 def _cell(cut: cut_pairs.Cut | None, used: set[str], name: int, shapes: int, ascii: bool) -> Text:
@@ -120,8 +129,9 @@ def _cell(cut: cut_pairs.Cut | None, used: set[str], name: int, shapes: int, asc
 
 def _listed(draft: Draft, end: End) -> list[cut_pairs.Cut]:
     """The cuts worth showing of one end: those used, or where few are, those at which a block ends too."""
-    wanted = draft.wanted(end)
+    meeting = draft.meeting
+    wanted = meeting.cuts if end == "bottom" or meeting.top_cuts is None else meeting.top_cuts
     names = {cut["name"] for cut in draft.chosen_cuts(end)}
-    shown = cut_pairs.selected(draft.cuts(end), wanted if wanted in ("all", "blocks") else "blocks")
+    shown = cut_pairs.selected(draft.cuts(end), wanted if isinstance(wanted, str) else "blocks")
     kept = names | {cut["name"] for cut in shown}
     return [cut for cut in draft.cuts(end) if cut["name"] in kept]

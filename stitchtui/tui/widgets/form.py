@@ -41,7 +41,7 @@ _EMPTY = {
     "epochs": f"{CONVERGED_WITHIN:g}, or {FIXED:g} if fixed",
     "seeds": "how many, or which: 0,1,2",
     "data": "digits, cifar10, folder:PATH",
-    "top_cuts": "as the bottom's",
+    "top_cuts": "where they meet",
     "rank": "such as 8",
     "best_of": "such as 3",
     "head": "train, or a file",
@@ -53,6 +53,7 @@ _EMPTY = {
     "bottom": "its architecture",
     "top": "its architecture",
     **{OWN + name: "names, with commas" for name in LISTS},
+    f"{OWN}cuts": "names, or bottom:top",
 }
 _HINTS = {
     "cuts": "space: mark cuts",
@@ -163,6 +164,7 @@ class Form(Vertical):
             elif isinstance(editor, TextInput):
                 if isinstance(editor.suggester, Names):
                     editor.suggester.known = _names(draft, row.field)
+                    editor.suggester.beyond = [cut["name"] for cut in draft.cuts("top")]
                 editor.show(_typed(draft, row.field))
 
     def take_focus(self, draft: Draft) -> None:

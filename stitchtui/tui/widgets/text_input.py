@@ -1,5 +1,6 @@
 """A text field for a calm screen that is never written over while somebody types, and what completes its text."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -37,20 +38,25 @@ class OneOf(Completer):
 
 
 class Names(Completer):
-    """Completes the last of several names with commas between them by one of `known`, which may change."""
+    """Completes the last of several names with commas between them by one of `known`, which may change.
+
+    After a colon, it is one of `beyond`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.known: list[str] = []
+        self.beyond: list[str] = []
 
     def complete(self, value: str) -> str | None:
         """Return `value` with its last name whole; None where no known name begins so."""
-        before, comma, last = value.rpartition(",")
-        begun = last.lstrip()
-        taken = {name.strip() for name in before.split(",")}
-        found = (name for name in self.known if begun and name.startswith(begun) and name not in taken)
-        name = next(found, None)
-        return None if name is None else before + comma + last[: len(last) - len(begun)] + name
+        begun = re.split("[,:]", value)[-1].lstrip()
+        before = value[: len(value) - len(begun)]
+        second = before.rstrip().endswith(":")
+        taken = [] if second else [word.partition(":")[0].strip() for word in before.split(",")]
+        known = self.beyond if second else self.known
+        name = next((name for name in known if begun and name.startswith(begun) and name not in taken), None)
+        return None if name is None else before + name
 
 
 class TextInput(Input):
