@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from plugged_in import EXPERIMENT, PLUG_IN, plugged_in
 from small_runs import new_run
 
+from stitchtui.cli.reference import pages
 from stitchtui.report.export import csv_text
 from stitchtui.report.html import run_text
 from stitchtui.report.markdown import run_text as markdown_text
 from stitchtui.run.state import RunState
 from stitchtui.spec.experiment import Experiment
+from stitchtui.spec.schema import experiment_schema
 from stitchtui.tui.facts import cell_facts, short_facts
 from stitchtui.tui.gridview import grid_view, headings
 from stitchtui.tui.measures import shown_measures
@@ -59,6 +62,12 @@ def test_help_lists_what_is_installed(plug_in):
     command = [sys.executable, "-m", "stitchtui", "run", "--help"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert [name for name in ("shift", "half_the_data", "stripes") if name not in text] == []
+
+
+def test_the_schema_and_the_reference_list_what_is_installed(plug_in):
+    choices = {row[0].strip("`") for page in pages() for section in page.sections for row in section.rows}
+    assert {"shift", "half_the_data", "classes_said", "stripes"} <= choices
+    Draft202012Validator(experiment_schema()).validate(EXPERIMENT)
 
 
 def test_what_is_not_installed_is_not_known():
