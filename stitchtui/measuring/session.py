@@ -225,7 +225,7 @@ class Session:
         return taught_other_classes(self.experiment.networks[loaded.origin])
 
     def chain(self, loaded: Loaded, cuts: Sequence[Cut]) -> Chain:
-        """The network cut at `cuts`, from pixels in [0, 1] to class scores; float32 at every boundary."""
+        """The network cut at `cuts`, from images as they are fed to class scores; float32 at every boundary."""
         chain = Chain(loaded.traced, cuts, loaded.normalise)
         names = ["input", *(cut.name for cut in cuts), "output"]
         if not loaded.dtypes.keys() >= set(names):

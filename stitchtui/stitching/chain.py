@@ -13,7 +13,7 @@ from stitchtui.stitching.cuts import Cut, Traced
 
 
 class Normalise(nn.Module):
-    """Pixels in [0, 1] to what a network expects: (x - mean) / std, per channel."""
+    """Images as they are fed, mostly pixels in [0, 1], to what a network expects: (x - mean) / std, per channel."""
 
     mean: Tensor
     std: Tensor

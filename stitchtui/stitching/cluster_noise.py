@@ -47,7 +47,7 @@ class ClusterNoise(Chain):
         self._labels = None
 
     def features(self, x: Tensor, upto: int | None = None) -> list[Tensor]:
-        """The images `x` [batch, ...] in [0, 1], then the noise at cuts 1 to `upto` (all if not given).
+        """The images `x` [batch, ...], then the noise at cuts 1 to `upto` (all if not given).
 
         `x` is the batch that is out, or its first images.
         """
@@ -84,7 +84,7 @@ class _Source:
 
 
 def image_keys(images: Tensor) -> Tensor:
-    """A whole number for each image [batch, ...] in [0, 1] that its pixels (of 8 bits) alone decide; int64 [batch]."""
+    """A whole number for each image [batch, ...] that its pixels alone decide, to 1 of 255; int64 [batch]."""
     pixels = (255 * images.flatten(1)).round().long()
     factors = torch.randint(1, 1 << 31, (pixels.shape[1],), generator=_generator("pixels"))
     return (pixels * factors.to(images.device)).sum(1) >> 7  # the lowest bits follow the last bits of the pixels

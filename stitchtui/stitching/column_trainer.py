@@ -71,7 +71,7 @@ def train_column(
     *,
     choice: Choice | None = None,
 ) -> Training:
-    """Train every seam's stitch on (images in [0, 1], labels), one batch a step, until `recipe.steps`.
+    """Train every seam's stitch on (images, labels), one batch a step, until `recipe.steps`.
 
     The losses are summed and Adam works number by number, so each seam takes exactly the steps that it would take
     alone, as long as the networks are in eval mode. A seam whose loss is not finite harms no other; raises

@@ -60,7 +60,7 @@ def copies(parts: Sequence[Part], dtype: torch.dtype, fold: bool) -> Copies:
 
 
 def faithful(parts: Sequence[Part], made: Copies, images: Tensor) -> Copies:
-    """What to run of `made`, going by what it and the networks do on a few of the `images` [batch, ...] in [0, 1].
+    """What to run of `made`, going by what it and the networks do on a few of the `images` [batch, ...].
 
     A network whose copy differs in float32 is run as it is; where one differs too much in bfloat16, all are run in
     float32.

@@ -126,13 +126,13 @@ def _entropy(p: Tensor) -> Tensor:
 
 
 def base_scores(network: Chain, batches: Iterable[tuple[Tensor, Tensor]]) -> Pass[Scores]:
-    """The unstitched network on (images in [0, 1], labels)."""
+    """The unstitched network on (images, labels)."""
     return scores_of(lambda images: network.features(images)[-1], batches)
 
 
 @torch.no_grad()
 def scores_of(outputs: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]) -> Pass[Scores]:
-    """The class scores that `outputs` gives, on (images in [0, 1], labels)."""
+    """The class scores that `outputs` gives, on (images, labels)."""
     answers = _Answers()
     for images, labels in batches:
         answers.add(outputs(images), labels)
@@ -150,7 +150,7 @@ def column_measures(
     own: Sequence[OwnActivations | None] | None = None,
     later: bool = False,
 ) -> Pass[list[Measured]]:
-    """Every seam's measures on (images in [0, 1], labels), from one pass of the bottom, the top and its tails.
+    """Every seam's measures on (images, labels), from one pass of the bottom, the top and its tails.
 
     With `own` (one per seam, for the seam's top boundary) also how outlying what the top is fed is; with `later` also
     the gaps at the cuts after each seam's.

@@ -40,7 +40,7 @@ They say enough: a step is compared with others on the same images, where most o
 class HeldOut:
     """Images that training never sees, as evaluation shows them: in batches, each image once, not augmented."""
 
-    batches: Callable[[], Iterable[tuple[Tensor, Tensor]]]  # images in [0, 1] and labels, the same ones each time
+    batches: Callable[[], Iterable[tuple[Tensor, Tensor]]]  # images and labels, the same ones each time
     images: int
 
 

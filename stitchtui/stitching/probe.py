@@ -15,7 +15,7 @@ L2 = 1e-4
 ITERATIONS = 300
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-"""(images in [0, 1], labels), every image once."""
+"""(images, labels), every image once."""
 
 
 def linear_probes(

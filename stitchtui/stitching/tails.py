@@ -49,7 +49,7 @@ def tail_of(bottom: int, layers: nn.Module, restart: int | None = None) -> Tail:
 def train_tails(
     bottom: Chain, tails: Sequence[Tail], batches: Iterable[tuple[Tensor, Tensor]], recipe: TailRecipe
 ) -> Iterator[tuple[int, Tensor]]:
-    """Train every tail on (images in [0, 1], labels), one batch a step, until `recipe.steps`; BatchNorm in train mode.
+    """Train every tail on (images, labels), one batch a step, until `recipe.steps`; BatchNorm in train mode.
 
     The bottom runs once a step, without gradient, for all tails, which share nothing else. Yields each step's number
     and losses [tails]. Tails without parameters stay as they are; one whose loss is not finite harms no other.

@@ -153,7 +153,7 @@ class Trainer:
         return [(max(0, part - 1), note) for part, note in self.made.notes]
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> None:
-        """Step number `step`, from 1 to the recipe's `steps`: one batch of images in [0, 1] for every seam."""
+        """Step number `step`, from 1 to the recipe's `steps`: one batch of images for every seam."""
         features = self.features(images)
         objective = objectives.objective_at(self.recipe.objective, self.recipe.schedule, step, self.recipe.steps)
         columns = [column for column in self.columns if column.seams]

@@ -21,7 +21,7 @@ def unreached(
 ) -> dict[int, str]:
     """The seams, by number, whose stitches `objective` has no gradient for, and why.
 
-    `batch` are images in [0, 1] and labels. A loss that is down at exactly zero has no gradient either, but nothing
+    `batch` are images and labels. A loss that is down at exactly zero has no gradient either, but nothing
     stops it: its seam is not among these.
     """
     try:
