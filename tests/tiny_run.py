@@ -10,13 +10,13 @@ from stitchtui.execute.runner import Given
 from stitchtui.run.directory import RunDirectory, create
 
 _NETWORK = {"architecture": "digits_cnn", "train": {**TRAIN, "epochs": 12}}
-_NETWORKS = {name: {**_NETWORK, "seed": seed} for seed, name in enumerate(("seed0", "seed1"))}
+NETWORKS = {name: {**_NETWORK, "seed": seed} for seed, name in enumerate(("seed0", "seed1"))}
 
 
 def done(place: Path, given: Given | None = None, **changes: Any) -> RunDirectory:
     """The directory, in `place`, of such a run that is done: two cuts, and a few steps of training."""
     stitch = {"cuts": ["block2", "block4"], "epochs": 1, **changes.pop("stitch", {})}
-    wanted = {"networks": _NETWORKS, "controls": [], "stitch": stitch, **changes}
+    wanted = {"networks": NETWORKS, "controls": [], "stitch": stitch, **changes}
     directory = create(experiment(**wanted), place / "runs")
     for _ in carried_out(directory, {"device": "cpu"}, given):
         pass

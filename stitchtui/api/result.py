@@ -98,7 +98,8 @@ class Result:
     def _is_at(self, path: Path) -> bool:
         """Whether the run at `path` is this one, or an earlier state of it."""
         log = RunDirectory(path).events
-        return log.is_file() and bool(said := log.read_bytes()) and self.files["events.jsonl"].startswith(said)
+        said = log.read_bytes() if log.is_file() else b""
+        return bool(said) and self.files.get("events.jsonl", b"").startswith(said)
 
     def __getstate__(self) -> dict[str, object]:
         return {"files": self.files, "given": {}}
@@ -134,21 +135,21 @@ class Result:
     @property
     def verdict(self) -> Verdict | None:
         """The verdict on the run's pair. Raises BadInput where it has several, which `verdicts` holds."""
-        return self.state.verdict(self._pair("verdicts"))
+        return None if (pair := self._pair("verdicts")) is None else self.state.verdict(pair)
 
     @property
     def epsilon_star(self) -> float | None:
         """Epsilon* of the run's pair, in points. Raises BadInput where it has several, see `epsilon_stars`."""
-        return self.state.connected_from(self._pair("epsilon_stars"))
+        return None if (pair := self._pair("epsilon_stars")) is None else self.state.connected_from(pair)
 
     @property
     def _pairs(self) -> list[Column]:
         return [column for column in self.state.columns() if not column.control]
 
-    def _pair(self, of_all: str) -> Column:
-        if len(self._pairs) != 1:
+    def _pair(self, of_all: str) -> Column | None:
+        if len(self._pairs) > 1:
             raise BadInput(f"{of_all}: {_several(self._pairs)}; ask for `{of_all}`, which has each by name", of_all)
-        return self._pairs[0]
+        return self._pairs[0] if self._pairs else None  # of every cut with every cut there is no verdict
 
     @property
     def findings(self) -> list[str]:

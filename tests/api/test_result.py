@@ -13,13 +13,16 @@ import pytest
 from made_events import column, experiment, network_ready, run_started
 from matplotlib import pyplot
 from rich.console import Console
+from small_runs import experiment as small
+from tiny_run import NETWORKS
 
 from stitchtui.api.result import Result, load
 from stitchtui.base.errors import BadInput
+from stitchtui.execute.in_process import carried_out
 from stitchtui.report.export import json_text
 from stitchtui.report.summary import IN_SHORT, summary_lines
-from stitchtui.run.directory import RunDirectory
-from stitchtui.run.events import encode
+from stitchtui.run.directory import RunDirectory, create
+from stitchtui.run.events import TaskFinished, encode
 from stitchtui.run.state import whole_state
 from stitchtui.spec.plan import resolve
 
@@ -65,6 +68,28 @@ def test_saved_it_is_a_run_that_reads_the_same(result: Result, tmp_path: Path) -
     result.save(tmp_path / "saved")
     assert load(tmp_path / "saved") == result
     result.save(tmp_path / "saved")  # the same run again
+
+
+def test_saved_before_its_end_it_goes_on_with_what_is_missing(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STITCHTUI_CACHE", str(place / "cache"))
+    stitch = {"objective": "direct", "cuts": ["block2", "block4"]}
+    begun = create(small(networks=NETWORKS, controls=[], stitch=stitch), tmp_path / "begun")
+    work = carried_out(begun, {"device": "cpu"})
+    next(event for event in work if isinstance(event, TaskFinished) and " > " in event.task)
+    work.close()
+    part = load(begun.path)
+    assert part.verdicts == {"seed0 > seed1": "not connected", "seed1 > seed0": None}
+    part.save(tmp_path / "saved")
+    for _ in carried_out(RunDirectory(tmp_path / "saved"), {"device": "cpu"}):
+        pass
+    whole = load(tmp_path / "saved")
+    assert whole.cells[0] == part.cells[0] and None not in whole.verdicts.values()
+    with pytest.raises(BadInput, match="is there already"):
+        part.save(tmp_path / "saved")  # which has come further
+    whole.save(begun.path)
+    assert load(begun.path) == whole
 
 
 def test_it_is_never_written_over_anything_else(result: Result, tiny: RunDirectory, tmp_path: Path) -> None:
