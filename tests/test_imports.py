@@ -15,6 +15,16 @@ def loaded_after(code, heavy):
     return done.stdout.splitlines()[-1].split()[1:]
 
 
+def test_the_package_itself_loads_nothing():
+    code = "import stitchtui\nassert {*stitchtui.__all__} <= {*dir(stitchtui)}"
+    assert loaded_after(code, (*SCIENCE, "pydantic", "rich", "numpy", "typing", "stitchtui.api")) == []
+
+
+def test_every_public_name_is_there_when_it_is_asked_for():
+    code = "import stitchtui\nassert all(getattr(stitchtui, name).__doc__ for name in stitchtui.__all__)"
+    assert loaded_after(code, ("textual", "matplotlib")) == []
+
+
 @pytest.mark.parametrize("arguments", [["--help"], []])
 def test_help_loads_neither_torch_nor_pydantic_nor_rich(arguments):
     code = f"from stitchtui.cli import invoke\nassert invoke({arguments!r}) == 0"

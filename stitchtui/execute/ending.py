@@ -20,25 +20,35 @@ from stitchtui.run.state import RunState
 from stitchtui.stats.rules import RULES
 
 
-def reason_of(directory: RunDirectory, error: Exception) -> str:
-    """Why the run failed, in one line; the traceback of a fault of ours goes into worker.log."""
+def reason_of(directory: RunDirectory, error: Exception, *, aloud: bool = True) -> str:
+    """Why the run failed, in one line; `aloud`, the traceback of a fault of ours goes to stderr, which is its log."""
     if isinstance(error, RunFailed):
         return str(error)
     if devices.is_out_of_memory(error):
         return "out of memory; try a lower evaluation_batch or stitch.batch_size, or fewer --cuts"
     if is_disk_full(error):
         return _unwritten(directory, error)
+    said = f"internal error: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if not aloud:
+        return said
     with contextlib.suppress(OSError):
         traceback.print_exc()
-    return f"internal error: {type(error).__name__}: {(str(error).splitlines() or [''])[0]} (see {directory.log})"
+    return f"{said} (see {directory.log})"
 
 
 def finish(
-    directory: RunDirectory, log: EventWriter, code: ExitCode, status: str, reason: str | None, **facts: Any
+    directory: RunDirectory,
+    log: EventWriter,
+    code: ExitCode,
+    status: str,
+    reason: str | None,
+    *,
+    aloud: bool = True,
+    **facts: Any,
 ) -> int:
     """Say the run's end and write its result: that first where it is done, since who hears so will look for it.
 
-    Returns `code`, or another where the end can't be written.
+    With `aloud` the reason of a failure is said on stderr, too. Returns `code`, or another where this can't be written.
     """
     end = {"status": status, "reason": reason, "processor": _processor_seconds(), **facts}
     try:
@@ -47,7 +57,7 @@ def finish(
     except OSError as error:
         code, end = ExitCode.FAILED, {**end, "status": "failed", "reason": _unwritten(directory, error)}
     log.make_room()
-    if end["status"] == "failed":
+    if end["status"] == "failed" and aloud:
         with contextlib.suppress(OSError):
             print(end["reason"], file=sys.stderr)
     try:

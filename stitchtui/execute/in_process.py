@@ -30,16 +30,16 @@ def carried_out(
             with closing(_apart(started(directory, log, said, given=given, in_process=True))) as work:
                 yield from work
         except BadInput as error:
-            finish(directory, log, ExitCode.BAD_INPUT, "failed", str(error), bad_input=True)
+            finish(directory, log, ExitCode.BAD_INPUT, "failed", str(error), bad_input=True, aloud=False)
             raise
         except Exception as error:
-            finish(directory, log, ExitCode.FAILED, "failed", reason_of(directory, error))
+            finish(directory, log, ExitCode.FAILED, "failed", reason_of(directory, error, aloud=False), aloud=False)
             raise
         except BaseException:  # Ctrl-C, or nobody wants the rest
             finish(directory, log, ExitCode.DONE, "stopped", "interrupted")
             raise
         else:
-            finish(directory, log, ExitCode.DONE, "done", None)
+            finish(directory, log, ExitCode.DONE, "done", None, aloud=False)
         finally:
             directory.write_info({**directory.read_info(), OVER: True})
 

@@ -234,6 +234,29 @@ def create(experiment: "Experiment", parent: Path | None = None) -> RunDirectory
     return directory
 
 
+def create_at(experiment: "Experiment", path: Path) -> RunDirectory:
+    """The run's directory at `path`: a new one, or the one that is there, if it is the same experiment's.
+
+    Raises BadInput where another run or something else is there, or where the experiment can't be carried out.
+    """
+    from stitchtui.spec.plan import resolve
+
+    experiment, directory = resolve(experiment).experiment, RunDirectory(path.expanduser().absolute())
+    if is_run(directory.path):
+        if directory.read_experiment() != experiment:
+            raise BadInput.at("out", "holds a run that asks for something else; choose another directory", path)
+        return directory
+    toml = _toml(experiment)
+    try:
+        if directory.path.exists() and any(directory.path.iterdir()):
+            raise BadInput.at("out", "holds files that are no run; choose another directory", path)
+        directory.stitches.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory.experiment, toml)
+    except OSError as error:
+        raise BadInput.at("out", f"can't be made ({plain(error.strerror or error)}); choose another", path) from None
+    return directory
+
+
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-") or "run"
 

@@ -84,8 +84,8 @@ def from_pair(
     first, last = (architectures[0], architectures[-1]) if architectures else (None, None)
     shared = {"normalisation": normalisation, "leaves": list(leaves), "head": head, "trust_code": trust_code}
     same = {key: value for key, value in shared.items() if value}
-    networks = {bottom_name: {**same, **_network(bottom, first)}}
-    networks.setdefault(top_name, {**same, **_network(top, last)})
+    networks = {bottom_name: {**same, **network_said(bottom, first)}}
+    networks.setdefault(top_name, {**same, **network_said(top, last)})
     files = [network for network in networks.values() if "checkpoint" in network]
     if part and not files:
         raise BadInput.at("--part", "is for a checkpoint; published networks are whole")
@@ -114,7 +114,11 @@ def from_document(
     return _experiment(absolute(document, Path.cwd()), "", layers)
 
 
-def _network(source: str, architecture: str | None) -> dict[str, Any]:
+def network_said(source: str, architecture: str | None) -> dict[str, Any]:
+    """The table of a network that is named by a checkpoint's path, or by a name that brings weights along.
+
+    Raises BadInput for an architecture beside a name that says its own.
+    """
     if source.startswith(PUBLISHED):
         if architecture is not None:
             raise BadInput.at("--architecture", f"'{plain(source)}' names its own; leave the flag out")
