@@ -14,6 +14,7 @@ from stitchtui.base.device import held_memory
 from stitchtui.base.errors import RunFailed
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import class_count, load_dataset
+from stitchtui.data.raw import Raw
 from stitchtui.execute.reuse import finished_elsewhere
 from stitchtui.measuring.history import History
 from stitchtui.measuring.measurer import Measurer
@@ -53,6 +54,7 @@ class Given:
     """What a program has in memory, in place of what an experiment would have read."""
 
     networks: Mapping[str, nn.Module] = field(default_factory=dict)  # by their names in the experiment
+    data: Raw | None = None
 
 
 def versions() -> dict[str, str]:
@@ -187,7 +189,7 @@ class Runner:
             if pace.due(last=done >= total):
                 steps.extend(self.say(Step(task="data", step=done, steps=max(1, total))))
 
-        dataset = load_dataset(self.plan.experiment.data, progress)
+        dataset = load_dataset(self.plan.experiment.data, progress, self.given.data)
         yield from steps
         yield from self.say(
             DataReady(
@@ -219,9 +221,13 @@ def _ended(earlier: RunState) -> dict[str, dict[str, str | None]]:
 
 
 def _own_tasks(state: RunState) -> set[str]:
-    """The tasks of the pairs' own columns: no controls, and no direct matching beside what was asked for."""
+    """The tasks of the pairs' own columns: no controls, and no direct matching beside what was asked for.
+
+    Where each network is stitched to itself alone, the self-stitches are what was asked for.
+    """
     columns = (*state.columns(), *state.crosses())
-    return {task for column in columns if not column.control for task in column.task_ids}
+    own = [column for column in columns if not column.control] or columns
+    return {task for column in own for task in column.task_ids}
 
 
 def _judged(state: RunState) -> Iterator[Event]:
