@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     FAILED = 1
     BAD_INPUT = 2
     CLAIM_REJECTED = 3
+    NOT_CONNECTED = 3  # at the margin that `check` was asked for
+    UNDECIDED = 4
     INTERRUPTED = 130
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     ),
     "train": CommandInfo("train", "train", "Train a network and save it as a checkpoint."),
     "cuts": CommandInfo("cuts", "cuts", "List the places where a network can be cut."),
+    "check": CommandInfo("check", "check", "Tell by the exit code whether two networks can be joined."),
     "runs": CommandInfo("runs", "runs", "List the runs, newest first."),
     "attach": CommandInfo("runs", "attach", "Watch a run; Ctrl-C leaves it running."),
     "stop": CommandInfo("runs", "stop", "Ask a run to stop; what it has measured is kept."),
