@@ -5,6 +5,7 @@ Steps and penalties are the same however busy the machine is. `--epochs` is the 
 converged ones are held against; 0 leaves it out. Every control is left out.
 """
 
+import time
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Trained:
 
     way: str
     cuts: dict[str, tuple[float, ...]]
+    seconds: float  # of its units as they ran, networks and images left out
 
     def mean(self, place: int) -> float:
         """One of the measures over all cuts."""
@@ -54,9 +56,11 @@ def trained(experiment: Experiment, way: str, **stitch: object) -> Trained:
     measurer = Measurer(Session(plan.experiment, devices.pick("auto"), dataset))
     for unit in plan.networks:
         finish(measurer.measure(unit))
+    begin = time.perf_counter()
     events = [event for unit in plan.units for event in measurer.measure(unit)]
+    seconds = time.perf_counter() - begin
     cells = [e for e in events if isinstance(e, CellFinished) and STEPS.name in e.measures]
-    return Trained(way, {e.cut: tuple(float(e.measures.get(m.name) or 0) for m in OF_CUT) for e in cells})
+    return Trained(way, {e.cut: tuple(float(e.measures.get(m.name) or 0) for m in OF_CUT) for e in cells}, seconds)
 
 
 def compared(experiment: Experiment, images: Sequence[int], epochs: float) -> list[Trained]:

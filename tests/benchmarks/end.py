@@ -1,0 +1,42 @@
+"""How much sooner a run is at the mean penalty that the published way, from random stitches, ends with.
+
+Run by hand: python tests/benchmarks/end.py seeds --scale mini --set data.train_size=10000 --steps 50,100,200
+The published way's penalties come from a float32 column of unchanged networks, which takes the very steps that each
+cell takes alone; its time is its steps, timed by turns on one batch with nothing else computing, times their number,
+without its augmentation. A run's time is that of its unit as it runs, from least squares to the last measure; networks,
+images and controls are left out of both.
+"""
+
+from pair import load_pair, pair_parser
+from published import priced, prices
+from steps import trained
+from subject import prepared
+from ways import RANDOM, Laboratory
+
+from stitchtui.spec.presets import load_preset
+
+
+def main() -> None:
+    """Measure, and print both ways' mean penalties and seconds, and their ratio for each limit of a run's steps."""
+    made = pair_parser(__doc__)
+    made.add_argument("--epochs", type=int, default=30, help="of the published way")
+    made.add_argument("--steps", default="50,100,200", help="limits of a run's steps, with commas")
+    told = made.parse_args()
+    experiment, options = load_preset(told.preset, told.scale, told.set), prepared(told)
+    laboratory = Laboratory(load_pair(experiment, options))
+    print(laboratory.pair)
+    price = prices(laboratory)
+    ours = []
+    for steps in map(int, told.steps.split(",")):
+        ours.append(trained(experiment, f"a run of at most {steps} steps", steps=steps, cuts=options.cuts))
+        print(f"{ours[-1]}\n  {ours[-1].seconds:,.1f} s", flush=True)
+    end = priced(laboratory, price, RANDOM, told.epochs)
+    penalty, seconds = sum(end.penalties) / len(end.penalties), sum(cost.total for cost in end.costs)
+    print(f"{RANDOM.name}, {told.epochs} epochs: mean penalty {penalty:+.2f}, {seconds:,.0f} s")
+    for way in ours:
+        there = "there" if way.mean(1) <= penalty else f"{way.mean(1) - penalty:.2f} points short of it"
+        print(f"  {way.way}: {there}, {seconds / way.seconds:.1f} x sooner")
+
+
+if __name__ == "__main__":
+    main()
