@@ -1,6 +1,7 @@
 """`stitchtui docs`: the reference as pages that a browser reads without a network."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -62,4 +63,7 @@ def site() -> Iterator[tuple[str, str]]:
     for name in getattr(stitchtui, "__all__", ()):  # pdoc sees only those that are loaded
         vars(stitchtui)[name] = getattr(stitchtui, name)
     module = pdoc.doc.Module(stitchtui)
-    yield API.file, pdoc.render.html_module(module, {"stitchtui": module})
+    with warnings.catch_warnings():  # of types whose library isn't installed, which stand there as they are written
+        warnings.filterwarnings("ignore", module="pdoc")
+        shown = pdoc.render.html_module(module, {"stitchtui": module})
+    yield API.file, shown
