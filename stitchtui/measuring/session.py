@@ -185,7 +185,7 @@ class Session:
         """The cuts of a pair of a request; of an earlier one the other way round the same, turned."""
         meeting, low, high = self.experiment.requests[request].stitch.meeting, self._end(bottom), self._end(top)
         try:
-            if self.experiment.is_turned(request, bottom, top):
+            if (bottom, top) in self.experiment.turned(request):
                 return turned(meeting.joined(high, low), high, low)
             return meeting.joined(low, high)
         except Misfit as reason:
@@ -210,9 +210,9 @@ class Session:
         name, end = loaded.origin, self._end(loaded.origin)
         used: set[Cut] = set()
         for index, request in enumerate(self.experiment.requests):
-            for pair in request.pairs or ():
-                ends = (pair.bottom, pair.top)
-                below, above = reversed(ends) if self.experiment.is_turned(index, *ends) else ends
+            changed = self.experiment.turned(index)
+            for ends in ((pair.bottom, pair.top) for pair in request.pairs or ()):
+                below, above = reversed(ends) if ends in changed else ends
                 used.update(request.stitch.meeting.below(end) if below == name else ())
                 used.update(request.stitch.meeting.above(end) if above == name else ())
         return [cut for cut in loaded.traced.cuts if cut in used]

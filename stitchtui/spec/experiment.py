@@ -495,12 +495,16 @@ class Experiment(Spec):
         own = Request(pairs=self.pairs, stitch=self.stitch, controls=self.controls)
         return (own, *(r if r.pairs else r.model_copy(update={"pairs": self.pairs}) for r in self.also))
 
-    def is_turned(self, request: int, bottom: str, top: str) -> bool:
-        """Whether a pair of a request is an earlier one of it the other way round, so that their cuts change places.
+    def turned(self, request: int) -> set[tuple[str, str]]:
+        """The pairs of a request that are earlier ones of it the other way round, so that their cuts change places.
 
         A later request that says the same cuts as the run's own is about the run's own pairs.
         """
         asked = self.requests[request]
         same = (asked.stitch.cuts, asked.stitch.top_cuts) == (self.stitch.cuts, self.stitch.top_cuts)
-        pairs = [(p.bottom, p.top) for p in (*(self.pairs if same else ()), *(asked.pairs or ()))]
-        return next(pair for pair in pairs if pair in ((bottom, top), (top, bottom))) != (bottom, top)
+        found: set[tuple[str, str]] = set()
+        seen: set[tuple[str, str]] = set()
+        for pair in (*(self.pairs if same else ()), *(asked.pairs or ())):
+            ends = pair.bottom, pair.top
+            (found if ends[::-1] in seen and pair.bottom != pair.top else seen).add(ends)
+        return found
