@@ -1,5 +1,6 @@
 """A run's result as an object: read into memory whole, so that its directory may go."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,6 +31,8 @@ from stitchtui.report.wording import column_name, to_ascii
 from stitchtui.run.about import About
 from stitchtui.run.directory import RunDirectory, experiment_from, find, object_in
 from stitchtui.run.events import events_in
+from stitchtui.run.lock import claim, release
+from stitchtui.run.process import OVER
 from stitchtui.run.records import Cell, NetworkState
 from stitchtui.run.state import Column, RunState
 from stitchtui.spec.experiment import Experiment
@@ -76,6 +79,8 @@ class Result:
             found = {p.relative_to(directory.path).as_posix(): p.read_bytes() for p in paths if p.is_file()}
         except OSError as error:
             raise BadInput(f"{plain(error.filename)}: can't be read ({error.strerror})") from None
+        if info := directory.read_info():  # whoever is at the run isn't at a copy of it
+            found[directory.info.name] = (json.dumps({**info, OVER: True}, indent=2) + "\n").encode()
         result = cls(found, dict(networks or {}))
         more = stitches.reused(directory, result.state, found)
         return replace(result, files={**found, **more}) if more else result
@@ -83,23 +88,31 @@ class Result:
     def save(self, folder: str | Path) -> None:
         """Write a run's directory, which the app, `stitchtui report`, `stitchtui resume` and `load` open.
 
-        One that holds this very run is brought up to date. Raises BadInput where anything else is there already.
+        One that holds this very run is brought up to date. Raises BadInput where anything else is there already, or
+        where a worker is at it.
         """
-        path = Path(folder)
+        directory = RunDirectory(Path(folder).expanduser().absolute())
+        path = directory.path
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())) and not self._is_at(path):
-                raise BadInput.at("folder", "is there already and isn't this run; choose another", path)
-            (path / "stitches").mkdir(parents=True, exist_ok=True)
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                self._refuse_unless_at(directory)
+            directory.stitches.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput.at("folder", f"can't be written ({error.strerror}); choose another", path) from None
-        for name, data in self.files.items():
-            write_out(path / name, data)
+        lock = claim(directory)
+        try:
+            if directory.events.exists():
+                self._refuse_unless_at(directory)  # a worker may have gone on with it meanwhile
+            for name, data in self.files.items():
+                write_out(path / name, data)
+        finally:
+            release(directory, lock)
 
-    def _is_at(self, path: Path) -> bool:
-        """Whether the run at `path` is this one, or an earlier state of it."""
-        log = RunDirectory(path).events
-        said = log.read_bytes() if log.is_file() else b""
-        return bool(said) and self.files.get("events.jsonl", b"").startswith(said)
+    def _refuse_unless_at(self, directory: RunDirectory) -> None:
+        """Raise BadInput unless the run there is this one, or an earlier state of it."""
+        said = directory.events.read_bytes() if directory.events.is_file() else b""
+        if not said or not self.files.get(directory.events.name, b"").startswith(said):
+            raise BadInput.at("folder", "is there already and isn't this run; choose another", directory.path)
 
     def __getstate__(self) -> dict[str, object]:
         return {"files": self.files, "given": {}}

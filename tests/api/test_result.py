@@ -21,8 +21,10 @@ from stitchtui.base.errors import BadInput
 from stitchtui.execute.in_process import carried_out
 from stitchtui.report.export import json_text
 from stitchtui.report.summary import IN_SHORT, summary_lines
+from stitchtui.run.control import status
 from stitchtui.run.directory import RunDirectory, create
-from stitchtui.run.events import TaskFinished, encode
+from stitchtui.run.events import EventWriter, TaskFinished, encode
+from stitchtui.run.process import describe_process
 from stitchtui.run.state import whole_state
 from stitchtui.spec.plan import resolve
 
@@ -90,6 +92,20 @@ def test_saved_before_its_end_it_goes_on_with_what_is_missing(
         part.save(tmp_path / "saved")  # which has come further
     whole.save(begun.path)
     assert load(begun.path) == whole
+
+
+def test_saved_while_a_worker_is_at_it_nobody_is_at_the_copy(tiny: RunDirectory, tmp_path: Path) -> None:
+    going = RunDirectory(shutil.copytree(tiny.path, tmp_path / "going"))
+    going.events.write_bytes(b"".join(going.events.read_bytes().splitlines(keepends=True)[:-1]))
+    going.write_info({**describe_process(), "hardware": "this"})
+    result = load(going.path)
+    result.save(tmp_path / "copy")
+    copied = RunDirectory(tmp_path / "copy")
+    assert (status(going, result.state), status(copied, result.state)) == ("running", "lost")
+    assert copied.read_info()["hardware"] == "this"
+    assert load(copied.path) == result
+    with EventWriter(going.events), pytest.raises(BadInput, match="working on it"):
+        result.save(going.path)
 
 
 def test_it_is_never_written_over_anything_else(result: Result, tiny: RunDirectory, tmp_path: Path) -> None:
