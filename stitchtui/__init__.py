@@ -5,17 +5,25 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # typing takes longer to load than all of this
 if TYPE_CHECKING:
     from stitchtui.api.calls import measure, stitch
+    from stitchtui.api.cells import CellResult
     from stitchtui.api.checking import Compatibility, assert_stitchable, compatible
     from stitchtui.api.looking import Place, cuts
     from stitchtui.api.result import Result, load
+    from stitchtui.api.stitched import StitchedNetwork
+    from stitchtui.api.tables import Penalties
     from stitchtui.base.errors import BadInput, RunFailed
+    from stitchtui.stats.penalty import Interval
 
 __all__ = [
     "BadInput",
+    "CellResult",
     "Compatibility",
+    "Interval",
+    "Penalties",
     "Place",
     "Result",
     "RunFailed",
+    "StitchedNetwork",
     "assert_stitchable",
     "compatible",
     "cuts",
@@ -30,6 +38,8 @@ _WHERE = {
     **dict.fromkeys(("Place", "cuts"), "api.looking"),
     **dict.fromkeys(("Result", "load"), "api.result"),
     **dict.fromkeys(("BadInput", "RunFailed"), "base.errors"),
+    **{"CellResult": "api.cells", "StitchedNetwork": "api.stitched", "Penalties": "api.tables"},
+    "Interval": "stats.penalty",
 }
 
 

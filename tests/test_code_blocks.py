@@ -25,7 +25,7 @@ def blocks(text: str, language: str) -> Iterator[str]:
 
 def public_docstrings() -> Iterator[tuple[str, str]]:
     """The docstrings of the public names, and of the public methods of classes among them."""
-    for name in getattr(stitchtui, "__all__", ()):
+    for name in stitchtui.__all__:
         found = getattr(stitchtui, name)
         yield name, inspect.getdoc(found) or ""
         for method, each in vars(found).items() if isinstance(found, type) else ():

@@ -43,11 +43,10 @@ def site() -> Iterator[tuple[str, str]]:
     from pygments.formatters import HtmlFormatter
 
     import stitchtui
-    from stitchtui.cli.reference import API, pages
+    from stitchtui.cli.reference import API, beside_fields, pages
 
     pdoc.render.configure(
         docformat="google",
-        include_undocumented=False,
         search=False,
         show_source=False,
         template_directory=Path(__file__).with_name("templates"),
@@ -60,9 +59,13 @@ def site() -> Iterator[tuple[str, str]]:
     environment.globals["files"] = [(page.file, page.title) for page in (first, API, *others)]
     for page in (first, *others):
         yield page.file, environment.get_template("page.html.jinja2").render(page=page)
-    for name in getattr(stitchtui, "__all__", ()):  # pdoc sees only those that are loaded
-        vars(stitchtui)[name] = getattr(stitchtui, name)
+    for name in stitchtui.__all__:  # pdoc sees only those that are loaded
+        getattr(stitchtui, name)
     module = pdoc.doc.Module(stitchtui)
+    for kind in module.classes:
+        comments = beside_fields(kind.obj)
+        for field in kind.own_members:
+            field.docstring = field.docstring or comments.get(field.name, "")
     with warnings.catch_warnings():  # of types whose library isn't installed, which stand there as they are written
         warnings.filterwarnings("ignore", module="pdoc")
         shown = pdoc.render.html_module(module, {"stitchtui": module})

@@ -31,7 +31,7 @@ _KINDS = {
     "null": "nothing",
 }
 _BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
-_COMMENT = re.compile(r"^    (\w+): [^#\n]*?  # (.*)$", re.MULTILINE)  # beside a field
+_COMMENT = re.compile(r"^    (\w+): [^#\n]*?  # (.*)$", re.MULTILINE)
 
 
 class Section(NamedTuple):
@@ -252,8 +252,13 @@ def _events() -> Iterator[Section]:
     yield from (_fields(name, beside[name], each) for name, each in parts.items())
 
 
+def beside_fields(kind: type) -> dict[str, str]:
+    """Return the comments beside the fields of a class, by field."""
+    return dict(_COMMENT.findall(inspect.getsource(kind)))
+
+
 def _fields(title: str, kind: type, said: Schema) -> Section:
-    comments = dict(_COMMENT.findall(inspect.getsource(kind)))
+    comments = beside_fields(kind)
     rows = (
         (f"`{name}`", comments.get(name, ""), type_words(each), _yes(name in said["required"]))
         for name, each in said["properties"].items()
