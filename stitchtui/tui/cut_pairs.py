@@ -10,7 +10,7 @@ from stitchtui.base.errors import not_known
 from stitchtui.base.text import duration, plain, size
 from stitchtui.report.wording import counted
 from stitchtui.spec.families import AFFINE, AT_RANDOM
-from stitchtui.spec.pairing import Meeting, Uneven
+from stitchtui.spec.pairing import Meeting, Uneven, cuts_text
 from stitchtui.spec.shapes import Misfit, Shape, positioned
 
 Cut = Mapping[str, Any]
@@ -91,6 +91,17 @@ def chosen(bottom: Sequence[Cut], top: Sequence[Cut], meeting: Meeting) -> tuple
 def meet(bottom: Sequence[Cut], top: Sequence[Cut], meeting: Meeting) -> list[tuple[Cut, Cut]]:
     """The cuts that meet of two networks, all of whose cuts are given. Raises Uneven and Misfit."""
     return [(low.said, high.said) for low, high in meeting.joined(_Listed(bottom), _Listed(top))]
+
+
+def text(bottom: Sequence[Cut], top: Sequence[Cut], meeting: Meeting) -> str:
+    """What can be typed to have the cuts meet that do: the bottom's names, or pairs where other names meet."""
+    pairs: list[tuple[Cut, Cut]] = []
+    if meeting.pairing != "all":
+        with suppress(Uneven, Misfit):
+            pairs = meet(bottom, top, meeting)
+    if all(low["name"] == high["name"] for low, high in pairs):
+        return cuts_text(tuple(cut["name"] for cut in chosen(bottom, top, meeting)[0]))
+    return cuts_text({low["name"]: high["name"] for low, high in pairs})
 
 
 def joints(pairs: Iterable[tuple[Cut | None, Cut | None]], meeting: Meeting) -> list[Joint]:

@@ -271,9 +271,8 @@ class Draft:
 
     def _take_in_hand(self, name: str) -> None:
         """Let the user type the names of a field of LISTS, beginning with those that it means now."""
+        text = cut_pairs.text(self.cuts("bottom"), self.cuts("top"), self.meeting) if name == "cuts" else ""
         self.by_hand.add(name)
-        names = name == "cuts" and not isinstance(self.meeting.cuts, dict)
-        text = ",".join(cut["name"] for cut in self.chosen_cuts("bottom")) if names else ""
         self.values[name] = text or self.value(name)
 
     def mark(self, marked: Mapping[End, Sequence[str]]) -> None:

@@ -298,7 +298,7 @@ def test_names_typed_by_hand_are_checked_against_each_chain(pair):
         "top": {"cuts": [cut("conv", 4), cut("block1", 4), cut("block2", 4)]},
     }
     assert pair.set("cuts", BY_HAND)
-    assert pair.value("cuts") == "stem,layer1", "what was chosen is where the typing begins"
+    assert pair.value("cuts") == "stem:conv,layer1:block2", "what meets is where the typing begins"
     pair.set("own_cuts", "stem,layr1")
     assert recipe.check(pair) == (None, {"cuts": "bottom: 'layr1' is not known; nearest: 'layer1'"})
     pair.set("own_cuts", "stem,layer1")

@@ -118,7 +118,9 @@ async def test_cuts_are_chosen_by_name_and_checked_while_they_are_typed(app):
         await pilot.press("h")
         await wait_for_text(pilot, "‹ by name ›")
         await wait_for(
-            pilot, lambda: focused(app) is not None and focused(app).value == "stem,block1", "they are there"
+            pilot,
+            lambda: focused(app) is not None and focused(app).value == "stem:conv,block1:mixed",
+            "they are there",
         )
         await pilot.press(*"block1:stem")
         await wait_for_text(pilot, "top: 'stem' is not known")
