@@ -51,6 +51,11 @@ COMMANDS = {
         "docs",
         "Write the reference: the API, every key, family, control, measure, data source, event and command.",
     ),
+    "export": CommandInfo(
+        "export",
+        "export",
+        "Copy a run into an experiment tracker: curves by step, each cell's measures, the experiment, verdicts.",
+    ),
     "cite": CommandInfo("cite", "cite", "Print BibTeX of this program and of the paper whose measure it implements."),
 }
 

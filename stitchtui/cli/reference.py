@@ -11,6 +11,7 @@ import typer
 
 from stitchtui import __version__
 from stitchtui.base.errors import ExitCode
+from stitchtui.report.exporters import EXPORTERS
 from stitchtui.report.formats import FORMATS
 from stitchtui.run.events import KINDS
 from stitchtui.spec.architectures import ARCHITECTURES
@@ -195,6 +196,9 @@ def _choices() -> Iterator[Section]:
     yield Section("Kinds of claims", f"`[[claims]]`. {words}", ("kind", "needs", "may have"), tuple(rows))
     formats = ((f"`{each.name}`", _code(each.endings), each.holds) for each in FORMATS.values())
     yield Section("Formats of reports", "", ("name", "files end in", "what it holds"), tuple(formats))
+    trackers = ((f"`{each.name}`", each.place, f"`pip install '{each.install}'`") for each in EXPORTERS.values())
+    words = "Where `stitchtui export RUN --to NAME` copies a run to."
+    yield Section("Experiment trackers", words, ("name", "`--place`", "needs"), tuple(trackers))
 
 
 def _sources() -> Iterator[Section]:

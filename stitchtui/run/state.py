@@ -125,6 +125,10 @@ class RunState:
         """The columns that join every bottom cut with every top cut: each is a grid of its own."""
         return grid.columns(self.tasks.values(), self._firsts(), cross=True)
 
+    def at_work(self, task: TaskState) -> list[str]:
+        """The rows of a task that are being measured, in the order in which its steps say their numbers."""
+        return [row for row in task.cuts if (cell := self.cells.get((task.id, row))) and cell.status == "running"]
+
     def _firsts(self) -> dict[str, str]:
         """The name in the first network seed of each network of a later one."""
         ends = dict.fromkeys(end for task in self.tasks.values() for end in (task.bottom, task.top))
@@ -345,7 +349,7 @@ def _step(state: RunState, event: events.Step) -> None:
         state.memory = event.memory
     if task.has_room_for(event.step) and task.loss is not None and task.accuracy is not None:
         losses, accuracies = event.losses or [], event.accuracies or []
-        own = [cut for cut in task.cuts if (cell := state.cells.get((task.id, cut))) and cell.status == "running"]
+        own = state.at_work(task)
         rows = tuple(own) if len(own) == len(losses) == len(accuracies) else ()  # else nobody says whose they are
         numbers = [math.nan if each is None else each for each in (*losses, *accuracies)] if rows else []
         task.add_point(CurvePoint(event.step, task.loss, task.accuracy, rows, array("f", numbers)))

@@ -8,6 +8,7 @@ import pytest
 
 import stitchtui
 from stitchtui import cli
+from stitchtui.report.exporters import EXPORTERS
 from stitchtui.run.events import KINDS
 from stitchtui.spec.claims import GRAMMAR
 from stitchtui.spec.controls import control_names
@@ -78,7 +79,7 @@ def test_nothing_is_fetched_and_nothing_runs(site, pages):
     ("page", "names"),
     [
         ("experiment.html", [*Experiment.model_fields, *NetworkSpec.model_fields, *StitchSpec.model_fields]),
-        ("choices.html", [*FAMILIES, *OBJECTIVES, *control_names(), *MEASURES, *DATASETS, *GRAMMAR]),
+        ("choices.html", [*FAMILIES, *OBJECTIVES, *control_names(), *MEASURES, *DATASETS, *GRAMMAR, *EXPORTERS]),
         ("events.html", [field for kind in KINDS.values() for field in kind.__struct_fields__ if field != "t"]),
     ],
 )
