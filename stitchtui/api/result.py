@@ -14,20 +14,21 @@ from torch import nn
 from stitchtui.api import stitches
 from stitchtui.api.cells import CellResult, cells_of
 from stitchtui.api.stitched import Networks, StitchedNetwork
-from stitchtui.api.tables import SCREEN, Penalties, pandas_frame, polars_frame
+from stitchtui.api.tables import SCREEN, Penalties, Types, pandas_frame, polars_frame
 from stitchtui.base.device import Settings
 from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.files import write_out
 from stitchtui.base.text import plain
 from stitchtui.report.claim_lines import claims
-from stitchtui.report.export import cell_rows
+from stitchtui.report.columns import holds
+from stitchtui.report.export import cell_columns, cell_rows
 from stitchtui.report.figures import run_axes
 from stitchtui.report.harm import warnings
 from stitchtui.report.html import notebook_text
 from stitchtui.report.summary import BEWARE, FOUND, IN_SHORT, summary_lines
 from stitchtui.report.table import cross, grid
 from stitchtui.report.terminal import cross_table, grid_table
-from stitchtui.report.wording import column_name, to_ascii
+from stitchtui.report.wording import column_name, run_name, to_ascii
 from stitchtui.run.about import About
 from stitchtui.run.directory import RunDirectory, experiment_from, find, object_in
 from stitchtui.run.events import events_in
@@ -201,11 +202,14 @@ class Result:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row a cell, a column a measure, as `stitchtui report --csv` has them. Raises BadInput without pandas."""
-        return pandas_frame(cell_rows(self.state))
+        return pandas_frame(cell_rows(self.state), self._types())
 
     def to_polars(self) -> "polars.DataFrame":
         """The same as a polars data frame. Raises BadInput without polars."""
-        return polars_frame(cell_rows(self.state))
+        return polars_frame(cell_rows(self.state), self._types())
+
+    def _types(self) -> Types:
+        return {name: holds(name) for name in cell_columns(self.state)}
 
     def stitched(self, cut: str | CellResult, pair: str | None = None) -> StitchedNetwork:
         """Make the stitched network of a cell: bottom up to the cut, stitch, top after it; on the CPU, in eval mode.
@@ -283,7 +287,7 @@ class Result:
         said = ", ".join(f"{count} in .{name}" for name, count in counts.items() if count)
         heads = [table.on_screen((SCREEN - 1) // min(len(tables), 2)) for table in tables[:2]]
         more = [f"{len(tables) - 2} more tables in .crosses"] if len(tables) > 2 else []
-        return "\n".join([*heads, *more, said or f"{plain(self.state.run)}: no numbers yet"])
+        return "\n".join([*heads, *more, said or plain(f"{run_name(self.state)}: no numbers yet")])
 
     def _repr_html_(self) -> str:
         tables = [grid(self.state)] if self.state.columns() else []

@@ -47,11 +47,14 @@ class Penalties(Mapping[str, dict[str, Interval]]):
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The penalties as a pandas data frame, a row a cut, a column a pair. Raises BadInput without pandas."""
-        return pandas_frame(self._rows()).set_index(self.table.corner)
+        return pandas_frame(self._rows(), self._types()).set_index(self.table.corner)
 
     def to_polars(self) -> "polars.DataFrame":
         """The penalties as a polars data frame, the cuts in its first column. Raises BadInput without polars."""
-        return polars_frame(self._rows())
+        return polars_frame(self._rows(), self._types())
+
+    def _types(self) -> "Types":
+        return {self.table.corner: str, **dict.fromkeys(self.columns, float)}
 
     def _rows(self) -> list[dict[str, Any]]:
         known = {row: {name: interval.value for name, interval in each.items()} for row, each in self.items()}
@@ -86,19 +89,24 @@ class Penalties(Mapping[str, dict[str, Interval]]):
         return notebook_text([self.table])
 
 
-def pandas_frame(rows: Sequence[Mapping[str, Any]]) -> "pandas.DataFrame":
-    """A pandas data frame of rows that all have the same keys. Raises BadInput where pandas isn't installed."""
+Rows = Sequence[Mapping[str, Any]]
+Types = Mapping[str, type[str] | type[int] | type[float]]
+
+
+def pandas_frame(rows: Rows, types: Types) -> "pandas.DataFrame":
+    """A pandas data frame of rows, whose columns are those of `types`. Raises BadInput where pandas isn't installed."""
     try:
         import pandas
     except ImportError:
         raise BadInput("to_pandas() needs pandas; install it with: pip install pandas") from None
-    return pandas.DataFrame(list(rows))
+    floats = {name: float for name, each in types.items() if each is float}
+    return pandas.DataFrame(list(rows), columns=list(types)).astype(floats)
 
 
-def polars_frame(rows: Sequence[Mapping[str, Any]]) -> "polars.DataFrame":
-    """A polars data frame of rows that all have the same keys. Raises BadInput where polars isn't installed."""
+def polars_frame(rows: Rows, types: Types) -> "polars.DataFrame":
+    """A polars data frame of rows, whose columns are those of `types`. Raises BadInput where polars isn't installed."""
     try:
         import polars
     except ImportError:
         raise BadInput("to_polars() needs polars; install it with: pip install polars") from None
-    return polars.DataFrame(list(rows), infer_schema_length=None)
+    return polars.DataFrame(list(rows), schema=dict(types))

@@ -37,7 +37,7 @@ def csv_text(state: RunState) -> str:
 def cells_table(state: RunState) -> Table:
     """The run's `cell_rows`; what each column holds is said in `report.columns`."""
     rows, corner = cell_rows(state), next(iter(PLACES))
-    names = [name for name in (rows[0] if rows else _columns(state)) if name != corner]
+    names = [name for name in cell_columns(state) if name != corner]
     entries = tuple(tuple(_entry(row[name]) for name in names) for row in rows)
     return Table((state.run,) * len(entries), tuple(map(Heading, names)), entries, corner=corner)
 
@@ -47,7 +47,7 @@ def cell_rows(state: RunState) -> list[dict[str, Any]]:
 
     What each column holds `stitchtui report --columns` prints. All rows have all of them; None is what isn't known.
     """
-    names, measures_of, bands = _columns(state), _measures(state), _bands(state)
+    names, measures_of, bands = cell_columns(state), _measures(state), _bands(state)
     pairs = {(task.bottom, task.top) for task in state.tasks.values() if task.kind == "column"}
     depth = {pair: depths(state, *pair) for pair in pairs}
     rows = []
@@ -63,7 +63,8 @@ def cell_rows(state: RunState) -> list[dict[str, Any]]:
     return rows
 
 
-def _columns(state: RunState) -> list[str]:
+def cell_columns(state: RunState) -> list[str]:
+    """What `cell_rows` have, in order."""
     known = {name for cell in state.cells.values() for name in cell.measures}
     declared = columns()  # ones that a run knows besides follow in alphabetical order
     return [*PLACES, *declared, *sorted(known.difference(declared))]

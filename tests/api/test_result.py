@@ -166,7 +166,8 @@ def test_frames_have_a_row_a_cell_and_say_so_where_their_library_is_missing(
     result: Result, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[list[dict[str, object]]] = []
-    stub = SimpleNamespace(DataFrame=lambda rows, **_: made.append(rows))
+    frame = SimpleNamespace(astype=lambda _: None)
+    stub = SimpleNamespace(DataFrame=lambda rows, **_: made.append(rows) or frame)
     monkeypatch.setitem(sys.modules, library, stub)  # type: ignore[arg-type]
     getattr(result, f"to_{library}")()
     assert [(row["task"], row["cut"], row["penalty"]) for row in made[0]] == [
