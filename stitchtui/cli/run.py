@@ -199,7 +199,7 @@ def _print_plan(experiment: "Experiment", device: str, as_json: bool) -> None:
     table.add_column("task", footer=counted(len(rows), "task"))
     for heading, footer in (
         ("cells", str(cells)),
-        ("time", f"{'at most' if any(row['at_most'] for row in rows) else 'about'} {duration(seconds)}"),
+        ("time", f"about {duration(seconds)}"),
         ("memory", f"at most {size(most)}"),
     ):
         table.add_column(heading, footer=footer, justify="right")

@@ -38,7 +38,7 @@ from stitchtui.stitching.memory import saved_by
 from stitchtui.stitching.stitches import parameter_count
 
 Row = dict[str, Any]
-"""{"task": id, "cells": how many, "seconds": float, "at_most": whether it may take less, "bytes": int}"""
+"""{"task": id, "cells": how many, "seconds": float, "bytes": int}"""
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 MOST_KNOWN = 16
@@ -64,14 +64,14 @@ def _rows(plan: Plan, device: torch.device) -> list[Row]:
     names = [unit.network for unit in plan.networks]
     calibration = Calibration(session, device)
     networks, costs = _NetworkWork(session, calibration), TaskCosts(session, calibration)
-    rows = [_row(f"network {name}", 0, False, *networks.of(name)) for name in names]
+    rows = [_row(f"network {name}", 0, *networks.of(name)) for name in names]
     rows += [_row(task.id, *costs.of(task)) for task in plan.tasks]
     held = held_memory(device) + sum(_bytes(loaded) for loaded in session.loaded.values())
     return [{**row, "bytes": held + row["bytes"]} for row in rows]
 
 
-def _row(task: str, cells: int, at_most: bool, seconds: float, beside: int) -> Row:
-    return {"task": task, "cells": cells, "seconds": seconds, "at_most": at_most, "bytes": beside}
+def _row(task: str, cells: int, seconds: float, beside: int) -> Row:
+    return {"task": task, "cells": cells, "seconds": seconds, "bytes": beside}
 
 
 @lru_cache(maxsize=2)

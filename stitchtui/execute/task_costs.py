@@ -15,6 +15,7 @@ from stitchtui.measuring.similarity_cache import CKA_BATCH
 from stitchtui.measuring.stitch_work import StitchWork
 from stitchtui.measuring.task_work import TaskWork
 from stitchtui.spec.families import BEST, FAMILIES, LEAST_SQUARES
+from stitchtui.spec.length import USUAL_STEPS
 from stitchtui.spec.objectives import OBJECTIVES
 from stitchtui.spec.plan import Task
 from stitchtui.stitching.chain import Chain
@@ -48,12 +49,12 @@ class TaskCosts:
         self._paid: set[tuple[object, ...]] = set()
         self._depths: dict[tuple[object, ...], list[float]] = {}
 
-    def of(self, task: Task) -> tuple[int, bool, float, int]:
-        """Cells, whether training may end before it has taken all of its steps, seconds and bytes of one task."""
+    def of(self, task: Task) -> tuple[int, float, int]:
+        """Cells, seconds and bytes of one task."""
         work = self.measurer.work(task)
         cells = [p for p in work.cells if work.misfit(p) is None]
         if not cells:
-            return len(work.cells), False, 0.0, 0
+            return len(work.cells), 0.0, 0
         cost = _Cost(self, work, cells)
         cuts = ((p.bottom.name, p.top.name) for p in cells)
         ends = shape(work.ends.bottom), shape(work.ends.top)
@@ -63,7 +64,7 @@ class TaskCosts:
         key = (*ends, *kind, task.family, task.objective, said, *images, *cuts)
         if key not in _BESIDE:
             _BESIDE[key] = cost.beside()
-        return len(work.cells), work.converges, cost.seconds(), _BESIDE[key]
+        return len(work.cells), cost.seconds(), _BESIDE[key]
 
     def depths(self, loaded: Loaded, chain: Chain) -> list[float]:
         """The share of the network's FLOPs before each boundary, from 0 at the input to 1; noise has none."""
@@ -197,7 +198,7 @@ class _Cost:
         tails = turns * max(self.tails) * self.back.fixed + best_of * sum(self.tails) * self.back.each * size
         stitches = UPDATED * self._stitches(size) + len(self.cells) * OPERATIONS * self.of.calibration.operation
         below = self.bottom.seconds(size) * self.deepest
-        return work.steps * (turns * (below + own) + tails + best_of * stitches)
+        return _steps(work) * (turns * (below + own) + tails + best_of * stitches)
 
     def _reading(self, work: StitchWork) -> float:
         """Seconds of looking at held-out images: the bottom, the top's tails and the stitches, all forward."""
@@ -206,7 +207,7 @@ class _Cost:
         times = len(reading_steps(work.steps, work.stitch.batch_size, images))
         if work.converges:
             images = min(images, MOST_READ)
-            times = 2 + work.steps // interval(work.stitch.batch_size, images)
+            times = 2 + _steps(work) // interval(work.stitch.batch_size, images)
         turns, best_of = len(self.cells) if work.alone else 1, work.stitch.best_of
         tails = self._pass(images, self.top, sum(self.tails)) + self._stitches(images)
         return times * (turns * self._pass(images, self.bottom, self.deepest) + best_of * tails)
@@ -236,6 +237,11 @@ class _Blank(ClusterNoise):
     def features(self, x: torch.Tensor, upto: int | None = None) -> list[torch.Tensor]:
         """The images, and a tensor for each cut up to `upto`."""
         return [x, *(x.new_empty(len(x), *cut.shape) for cut in self.cuts[:upto])]
+
+
+def _steps(work: StitchWork) -> int:
+    """How many steps it takes, as far as one can say beforehand."""
+    return min(work.steps, USUAL_STEPS) if work.converges else work.steps
 
 
 def _numel(cut: Cut) -> int:

@@ -11,13 +11,14 @@ import msgspec
 from stitchtui.run import events
 from stitchtui.run.records import Cell, RunStatus, TaskState
 from stitchtui.spec.controls import control_named
-from stitchtui.spec.length import may_converge, passes
+from stitchtui.spec.length import USUAL_STEPS, may_converge, passes
 from stitchtui.spec.objectives import DIRECT
 
 _MORE = 1.25
-"""A task that may end before its limit is taken to need so many times the steps that others like it did, if fewer."""
-_AT_FIRST = 500
-"""And until one has, so many steps: about what stitches take, of few images and of many."""
+"""A task that may end before its limit is taken to need so many times the steps that others like it did, if fewer.
+
+Until one has ended, they are `USUAL_STEPS`.
+"""
 _OPEN = 0.98
 """No more than this share of these steps counts as done before it has ended."""
 # Tasks of one group take about equally long a step: a kind, and for columns the objective and family too.
@@ -148,7 +149,7 @@ def _expected_steps(task: TaskState, means: Mapping[tuple[Group, str], float], s
     if (known := _known_length(task)) is not None:
         return known
     if task.is_open:
-        return min(float(task.steps), _MORE * usual if usual else _AT_FIRST)
+        return min(float(task.steps), _MORE * usual if usual else USUAL_STEPS)
     return usual or _from_recipe(task, state) or 1.0
 
 
@@ -178,7 +179,7 @@ class _Recipe(msgspec.Struct):
         converges = stitched and may_converge(task.objective, self.length, self.l1, self.held_out)
         said = self.steps if task.kind == "column" else None
         steps = said or math.ceil(passes(self.epochs, converges) * images / self.batch_size)
-        return min(steps, _AT_FIRST) if converges else steps
+        return min(steps, USUAL_STEPS) if converges else steps
 
 
 def _from_recipe(task: TaskState, state: Run) -> float | None:

@@ -4,6 +4,8 @@ from stitchtui.spec.objectives import OBJECTIVES
 
 CONVERGED_WITHIN = 30.0
 FIXED = 4.0
+USUAL_STEPS = 500
+"""About what a column of stitches takes until it has converged, of few images and of many."""
 
 
 def may_converge(objective: str, length: str, l1: float, held_out: int | None) -> bool:

@@ -176,5 +176,4 @@ def estimate_text(answer: Mapping[str, Any]) -> str:
     cells, seconds = sum(row["cells"] for row in rows), sum(row["seconds"] for row in rows)
     most = max((row["bytes"] for row in rows), default=0)
     what = f"{counted(cells, 'cell')} in {counted(len(rows), 'task')}"
-    time = "at most" if any(row.get("at_most") for row in rows) else "about"
-    return f"{time} {duration(seconds)}, at most {size(most)} of memory, {what}"
+    return f"about {duration(seconds)}, at most {size(most)} of memory, {what}"

@@ -278,8 +278,8 @@ def test_seeds_are_a_number_or_a_list():
 def estimate(monkeypatch):
     module = types.ModuleType("stitchtui.execute.estimate")
     rows = [
-        {"task": "network seed0", "cells": 0, "seconds": 30.0, "bytes": 2**20, "at_most": False},
-        {"task": "seed0 > seed1", "cells": 5, "seconds": 90.0, "bytes": 3 * 2**20, "at_most": False},
+        {"task": "network seed0", "cells": 0, "seconds": 30.0, "bytes": 2**20},
+        {"task": "seed0 > seed1", "cells": 5, "seconds": 90.0, "bytes": 3 * 2**20},
     ]
     module.estimate = lambda experiment, device: rows if device == "cpu" else []
     monkeypatch.setitem(sys.modules, module.__name__, module)
