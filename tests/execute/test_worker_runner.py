@@ -397,13 +397,17 @@ def test_an_unknown_cut_is_bad_input_that_names_the_network() -> None:
         new_run(experiment(stitch={"cuts": ["blok1"]}))
 
 
-def test_networks_with_different_numbers_of_cuts_need_named_ones() -> None:
+def test_networks_with_different_numbers_of_cuts_are_joined_by_depth_and_can_not_be_in_order() -> None:
     networks = {
         "a": {"architecture": "digits_cnn", "width": 0.25, "train": {"epochs": 1}},
         "b": {"architecture": "vit", "options": {"patch": 4, "depth": 1, "heads": 1, "dim": 8}, "train": {"epochs": 1}},
     }
-    with pytest.raises(BadInput, match=r"stitch\.cuts: a has 6 cuts and b has \d; expected as many"):
-        new_run(experiment(networks=networks, pairs=[{"bottom": "a", "top": "b"}]))
+    asked = {"networks": networks, "pairs": [{"bottom": "a", "top": "b"}], "controls": []}
+    _, state = new_run(experiment(**asked, stitch={"objective": "direct"}))
+    assert [cell.status for cell in state.cells.values()] == ["finished"] * 6
+    assert {cell.top_cut for cell in state.cells.values()} <= {cut.name for cut in state.networks["b"].cuts}
+    with pytest.raises(BadInput, match=r"stitch\.cuts: a > b: 6 cuts of one and \d of the other; expected as many"):
+        new_run(experiment(**asked, stitch={"pairing": "equal"}))
 
 
 def test_asked_to_stop_it_ends_within_a_step_and_goes_on_to_the_same_numbers() -> None:
