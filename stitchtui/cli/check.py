@@ -35,10 +35,10 @@ def check(
     memory: Memory = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell by the exit code whether two networks can be joined, for the tests of people who ship encoders.
+    """Tell by the exit code whether two networks can be joined.
 
-    0: stitching surely costs at most the margin at every cut; 3: it surely costs more at one; 4: undecided, which more
-    test images can decide; 1 and 2 are errors. No run is kept.
+    For the tests of people who ship encoders. 0: stitching surely costs at most the margin at every cut; 3: it surely
+    costs more at one; 4: undecided, which more test images can decide; 1 and 2 are errors. No run is kept.
     """
     from stitchtui.api.checking import compatible
     from stitchtui.spec.overrides import settings
