@@ -53,7 +53,7 @@ async def test_every_key_is_answered_while_a_large_network_is_looked_at(app, tmp
         await wait_for_text(pilot, "checking...")
         await pilot.press("l", "l")
         assert app.screen.unready and app.screen.draft.value("cuts") == "blocks", "which cuts there are isn't known yet"
-        await pilot.press("down", "l")
+        await pilot.press("down", "l", "l")
         await wait_for_text(pilot, "--pairing all")
         await pilot.press("x")
         await wait_for_text(pilot, "New run: vit_h_14 > regnet_y_128gf")
