@@ -1,6 +1,7 @@
 """Which cuts of two networks meet in a column: by name, by depth, all with all, or as they were named in pairs."""
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -131,12 +132,19 @@ class Meeting:
         several at one depth, between which nothing is multiplied: that of its name, of its shape, as far along.
         """
         above = [(_level(top.depth(high)), _along(place, highs), high) for place, high in enumerate(highs)]
-        joinable = cache(lambda low: [one for one in above if not self.misfit(Shape(*low), one[2])] or above)
+
+        @cache
+        def joinable(shape: tuple[int, ...], axis: int) -> tuple[list[int], dict[int, list[tuple[float, C]]]]:
+            """The depths of the top cuts that one of this shape can be joined with, in order, and those at each."""
+            at: dict[int, list[tuple[float, C]]] = {}
+            for level, along, high in [one for one in above if not self.misfit(Shape(shape, axis), one[2])] or above:
+                at.setdefault(level, []).append((along, high))
+            return sorted(at), at
 
         def met(place: int, low: C) -> C:
-            depth, candidates = _level(bottom.depth(low)), joinable((low.shape, low.channel_axis))
-            before = max((level for level, *_ in candidates if level <= depth), default=None)
-            after = min((level for level, *_ in candidates if level > depth), default=None)
+            depth, (levels, at) = _level(bottom.depth(low)), joinable(low.shape, low.channel_axis)
+            after = bisect_right(levels, depth)
+            candidates = ((level, *one) for level in levels[max(0, after - 1) : after + 1] for one in at[level])
 
             def distance(one: tuple[int, float, C]) -> tuple[object, ...]:
                 level, along, high = one
@@ -145,7 +153,7 @@ class Meeting:
                 needs_adapter = positioned(low) != positioned(high)
                 return needs_adapter, abs(level - depth), level, high.name != low.name, not is_shaped_alike, apart
 
-            return min((one for one in candidates if one[0] in (before, after)), key=distance)[2]
+            return min(candidates, key=distance)[2]
 
         return [(low, met(place, low)) for place, low in enumerate(lows)] if highs else []
 

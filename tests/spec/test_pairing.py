@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from stitchtui.base.errors import BadInput
 from stitchtui.spec import overrides
 from stitchtui.spec.pairing import Meeting, Uneven, cuts_text, read_cuts, turned
+from stitchtui.spec.presets import load_preset
 from stitchtui.spec.shapes import Misfit, Shape, positioned
 
 
@@ -134,3 +136,14 @@ def test_the_text_of_cuts_is_names_or_pairs() -> None:
     for text, why in (("a:", "got 'a:'"), ("a:b:c", "got 'a:b:c'"), ("a:x,a:y", "'a' meets 'x' already")):
         with pytest.raises(BadInput, match=why):
             overrides.settings(cuts=text)
+
+
+def test_pairs_of_a_flag_or_a_scale_replace_what_was_said_of_either_networks_cuts(tmp_path: Path) -> None:
+    pairs = overrides.settings(cuts="layer1.1:blocks.2")
+    stitch = load_preset("resnet-into-vit", settings=pairs).stitch
+    assert (stitch.cuts, stitch.top_cuts) == ({"layer1.1": "blocks.2"}, None)
+    text = 'networks.a.architecture = "vit"\npairs = [{ bottom = "a", top = "a" }]\nstitch.cuts = ["x.1", "x.2"]\n'
+    (tmp_path / "own.toml").write_text(text + '[scales.mini]\nstitch.cuts = { "x.1" = "y.1" }\n')
+    assert load_preset(str(tmp_path / "own.toml"), "mini").stitch.cuts == {"x.1": "y.1"}
+    with pytest.raises(BadInput, match="cuts says which cuts of the top are met; leave top_cuts out"):
+        load_preset(str(tmp_path / "own.toml"), "mini", ['stitch.top_cuts=["y.2"]'])
