@@ -5,6 +5,7 @@ About right is enough: within a factor of three on an idle machine, before a run
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +71,27 @@ def _rows(plan: Plan, device: torch.device) -> list[Row]:
     return [{**row, "bytes": held + row["bytes"]} for row in rows]
 
 
+def check_cuts(plan: Plan, dataset: Dataset) -> None:
+    """Raise BadInput where cuts are named that a network which has to be trained won't have, or that can't be joined.
+
+    They are looked for in networks of the same shapes without numbers; one that can't be had so says it in its turn.
+    """
+    networks, named = plan.experiment.networks, (not isinstance(r.stitch.cuts, str) for r in plan.experiment.requests)
+    made = [unit.network for unit in plan.networks if networks[unit.network].made_here]
+    if not any(named) or all(at_hand(name, networks, dataset, CPU) for name in made):
+        return
+    with torch.random.fork_rng([]), ShapesOnly():
+        session = _Shapes(plan.experiment, META, dataset)
+        for name in made:
+            with suppress(Exception):  # such as a comparison of tensors without numbers
+                session.have(name)
+        for loaded in session.loaded.values():
+            session.cuts_of(loaded)
+        for task in plan.tasks:
+            if not task.control and {task.bottom, task.top} <= session.loaded.keys():
+                session.column_cuts(task)
+
+
 def _row(task: str, cells: int, seconds: float, beside: int) -> Row:
     return {"task": task, "cells": cells, "seconds": seconds, "bytes": beside}
 
@@ -106,35 +128,13 @@ class _Shapes(Session):
         """The network cut at `cuts`; one of another precision counts as if it were of this."""
         return Chain(loaded.traced, cuts, loaded.normalise)
 
-
-class _NetworkWork:
-    """What it takes to have each network; knows how far earlier trainings got."""
-
-    def __init__(self, session: Session, calibration: Calibration) -> None:
-        self.session, self.calibration = session, calibration
-        self.reached: dict[str, int] = {}  # epochs, by the training that an earlier network ended a part of
-
-    def of(self, name: str) -> tuple[float, int]:
-        """Seconds and bytes for one network, which is in the session then, or one of its shape is."""
-        networks, data = self.session.experiment.networks, self.session.dataset
-        spec, images = networks[name], len(data.test)  # its chain is scored, wherever it comes from
+    def have(self, name: str) -> Dataset:
+        """Take up the network called `name`, or where it is made here one of its shape; return the data it is for."""
+        spec = self.experiment.networks[name]
         with naming(name):
-            own, trains = own_data(spec, data), False
-        if spec.made_here:
-            trains = not spec.untrained and not at_hand(name, networks, data, CPU)
-            build = self._stand_in
-        else:
-            build = _looked_at
-            images += len(own.train) + len(own.test) if spec.head == linear_heads.TRAIN else len(data.test)
-        with naming(name):
-            self._add(name, build, own)
-        loaded = self.session.loaded[name]
-        speed = self.calibration.speed(loaded)
-        scored = speed.forward.seconds(images, images / self.session.experiment.evaluation_batch)
-        if not trains:
-            return scored, 0
-        size = min(spec.train.batch_size, len(own.train)) * SEEN[spec.task]
-        return scored + self._training(spec, len(own.train), speed), self._training_bytes(loaded, size)
+            own = own_data(spec, self.dataset)
+            self._take(name, self._stand_in if spec.made_here else _looked_at, own)
+        return own
 
     def _stand_in(self, spec: NetworkSpec, data: Dataset) -> nn.Module:
         """An untrained network of this shape, with the beginning that it would have."""
@@ -142,20 +142,20 @@ class _NetworkWork:
             lambda: by_name.build(spec.architecture or "", len(data.classes), data.shape, spec.width, spec.options)
         )
         if spec.start_from is not None:
-            start_from(module, self.session.loaded[spec.start_from].network.module, spec.start_from)
+            start_from(module, self.loaded[spec.start_from].network.module, spec.start_from)
         if spec.task != "classify":
             last_linear(module)  # which the task's own head would replace
         with frozen(module, spec.frozen):
             return module
 
-    def _add(self, name: str, build: Callable[[NetworkSpec, Dataset], nn.Module], data: Dataset) -> None:
-        spec = self.session.experiment.networks[name]
+    def _take(self, name: str, build: Callable[[NetworkSpec, Dataset], nn.Module], data: Dataset) -> None:
+        spec = self.experiment.networks[name]
         files = [spec.checkpoint, (spec.architecture or "").rpartition(":")[0]]
         key = (spec.model_dump_json(), data.shape, len(data.classes), *(stamp(Path(file)) for file in files if file))
         if key in _KNOWN and spec.start_from is None:
             known = _KNOWN[key]
-            self.session.loaded[name] = replace(known, network=replace(known.network, name=name), origin=name)
-            self.session.loaded[name].graph_digest = ""
+            self.loaded[name] = replace(known, network=replace(known.network, name=name), origin=name)
+            self.loaded[name].graph_digest = ""
             return
         network = Network(
             name=name,
@@ -170,7 +170,31 @@ class _NetworkWork:
         )
         if len(_KNOWN) >= MOST_KNOWN:
             _KNOWN.clear()
-        _KNOWN[key] = self.session.add(network)
+        _KNOWN[key] = self.add(network)
+
+
+class _NetworkWork:
+    """What it takes to have each network; knows how far earlier trainings got."""
+
+    def __init__(self, session: _Shapes, calibration: Calibration) -> None:
+        self.session, self.calibration = session, calibration
+        self.reached: dict[str, int] = {}  # epochs, by the training that an earlier network ended a part of
+
+    def of(self, name: str) -> tuple[float, int]:
+        """Seconds and bytes for one network, which is in the session then, or one of its shape is."""
+        networks, data = self.session.experiment.networks, self.session.dataset
+        spec, images = networks[name], len(data.test)  # its chain is scored, wherever it comes from
+        own = self.session.have(name)
+        trains = spec.made_here and not spec.untrained and not at_hand(name, networks, data, CPU)
+        if not spec.made_here:
+            images += len(own.train) + len(own.test) if spec.head == linear_heads.TRAIN else len(data.test)
+        loaded = self.session.loaded[name]
+        speed = self.calibration.speed(loaded)
+        scored = speed.forward.seconds(images, images / self.session.experiment.evaluation_batch)
+        if not trains:
+            return scored, 0
+        size = min(spec.train.batch_size, len(own.train)) * SEEN[spec.task]
+        return scored + self._training(spec, len(own.train), speed), self._training_bytes(loaded, size)
 
     def _training(self, spec: NetworkSpec, images: int, speed: Speed) -> float:
         """Seconds of the epochs that no earlier network's training goes through, and of a head's."""

@@ -15,6 +15,7 @@ from stitchtui.base.errors import RunFailed
 from stitchtui.data.dataset import Dataset
 from stitchtui.data.loading import class_count, load_dataset
 from stitchtui.data.raw import Raw
+from stitchtui.execute.estimate import check_cuts
 from stitchtui.execute.reuse import finished_elsewhere
 from stitchtui.measuring.history import History
 from stitchtui.measuring.measurer import Measurer
@@ -115,6 +116,7 @@ class Runner:
         self._memory = lambda: held_memory(device)
         self._check_classes()
         dataset = yield from self._data()
+        check_cuts(self.plan, dataset)
         session = Session(
             self.plan.experiment, device, dataset.to(device), self.directory.stitches, self.given.networks, memory
         )

@@ -392,9 +392,15 @@ def test_seeds_of_the_stitch_differ_only_by_their_order_of_images() -> None:
     assert state.summary(column, "block1").seeds == 2
 
 
-def test_an_unknown_cut_is_bad_input_that_names_the_network() -> None:
-    with pytest.raises(BadInput, match=r"network 'seed0': cuts: 'blok1' is not known; nearest: 'block1'"):
-        new_run(experiment(stitch={"cuts": ["blok1"]}))
+def test_an_unknown_cut_is_bad_input_that_names_the_network_before_one_is_trained() -> None:
+    other = {"seed": 77, "architecture": "digits_cnn", "width": 0.25, "train": {"epochs": 1}}
+    networks = {"seed0": experiment().networks["seed0"].plain(), "seed1": other}
+    wanted = experiment(networks=networks, stitch={"cuts": {"block1": "blok1"}})
+    directory = create(wanted)
+    with pytest.raises(BadInput, match=r"network 'seed1': cuts: 'blok1' is not known; nearest: 'block1'"):
+        run_here(directory, wanted)
+    tasks = RunState.load(directory.events).tasks.values()
+    assert {task.status for task in tasks if task.kind == "network"} == {"pending"}
 
 
 def test_networks_with_different_numbers_of_cuts_are_joined_by_depth_and_can_not_be_in_order() -> None:
