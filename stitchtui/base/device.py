@@ -3,6 +3,7 @@
 import errno
 import platform
 import re
+import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
@@ -14,6 +15,9 @@ import torch
 from torch import Tensor
 
 from stitchtui.base.errors import BadInput
+
+TURNS = threading.RLock()
+"""Held by the thread that has torch's settings and generators, which are the process's, changed for a while."""
 
 T = TypeVar("T")
 Y = TypeVar("Y")
@@ -190,9 +194,12 @@ class Settings:
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
-        """These settings and no modes inside: with gradients; no inference mode, autocast or default device."""
-        outside = _settings()
-        with ExitStack() as modes:
+        """These settings and no modes inside: with gradients; no inference mode, autocast or default device.
+
+        One thread at a time, or each would take the other's settings for the program's.
+        """
+        with TURNS, ExitStack() as modes:
+            outside = _settings()
             modes.enter_context(torch.inference_mode(False))
             modes.enter_context(torch.enable_grad())
             modes.enter_context(torch.device("cpu"))

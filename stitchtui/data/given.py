@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from stitchtui.base.device import TURNS
 from stitchtui.base.errors import BadInput, about
 from stitchtui.data.arrays import channels_first, check_fit
 from stitchtui.data.dataset import Part
@@ -54,7 +55,7 @@ def given(data: Any, *, classes: Sequence[str] | None = None) -> Raw:
     BadInput, whose field is `data`.
     """
     # Tensors that are made in inference mode could never be trained on.
-    with about("data"), torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with TURNS, about("data"), torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         train, test = _parts(data)
         images = {found.called[0]: _laid_out(found) for found in (train, test)}
         labels = {found.called[1]: found.labels for found in (train, test)}

@@ -1,11 +1,13 @@
 """A run that a program does itself: the worker's events and record, and a program that is left as it was."""
 
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 from small_runs import experiment, new_run
 
+from stitchtui.base.device import Settings
 from stitchtui.base.errors import BadInput
 from stitchtui.execute.in_process import carried_out
 from stitchtui.run import control
@@ -49,6 +51,25 @@ def test_torch_is_the_programs_own_between_events_and_afterwards(tmp_path: Path)
     finally:
         torch.set_default_dtype(torch.float32)
     assert RunState.load(directory.events).status == "done"
+
+
+def test_two_threads_take_turns_with_what_is_the_processs() -> None:
+    first, second, entered = Settings(), Settings(), threading.Event()
+
+    def enter() -> None:
+        with second.in_force():
+            entered.set()
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        with first.in_force():
+            other = threading.Thread(target=enter)
+            other.start()
+            assert not entered.wait(0.1) and torch.get_default_dtype() == torch.float32
+        other.join()
+        assert entered.is_set() and torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_one_that_is_interrupted_is_stopped_and_goes_on_with_what_is_missing(tmp_path: Path) -> None:
