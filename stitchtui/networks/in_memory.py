@@ -25,23 +25,27 @@ _BACKWARD_HOOKS = ("_backward_hooks", "_backward_pre_hooks")
 def borrowed(module: nn.Module, device: torch.device, example: Tensor) -> nn.Module:
     """The frozen layers of `module` over the same weights, which are copied only where another device needs them.
 
-    `module` itself keeps its mode, its device, its flags and its hooks. Hooks run along only where they change what it
-    makes of `example`, images as it takes them. Raises BadInput for one whose layers can't be copied.
+    `module` itself keeps its mode, its device, its flags, its buffers and its hooks. Hooks run along only where they
+    change what it makes of `example`, images as it takes them. Raises BadInput for one whose layers can't be copied.
     """
-    inner = unwrapped(module)
-    if any(map(is_lazy, (*inner.parameters(), *inner.buffers()))):
-        raise BadInput("has lazy layers that have no shape yet; run it once on a batch of its images", "architecture")
-    try:
-        layers = copy.deepcopy(inner, _shared(inner))
-    except Exception as error:  # whatever it holds beside its layers
-        raise BadInput(f"its layers can't be copied: {reason(error)}", "architecture") from None
-    layers = freeze(layers)
+    layers = freeze(as_it_is(module))
     if any(t.is_floating_point() and t.dtype != torch.float32 for t in layers.parameters()):
         layers = layers.float()  # every error that is reported is evaluated in float32
     layers = layers.to(device)
     if "pixel_values" in inspect.signature(layers.forward).parameters:
         layers = Scores(layers).eval()
     return _without_idle_hooks(layers, example)
+
+
+def as_it_is(module: nn.Module) -> nn.Module:
+    """The layers of `module` over the same weights, with all else that it is at the moment. Raises BadInput."""
+    inner = unwrapped(module)
+    if any(map(is_lazy, (*inner.parameters(), *inner.buffers()))):
+        raise BadInput("has lazy layers that have no shape yet; run it once on a batch of its images", "architecture")
+    try:
+        return copy.deepcopy(inner, _shared(inner))
+    except Exception as error:  # whatever it holds beside its layers
+        raise BadInput(f"its layers can't be copied: {reason(error)}", "architecture") from None
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -66,14 +70,18 @@ def own_scale(module: nn.Module, dataset: Dataset) -> Normalisation | None:
 
 
 def _shared(module: nn.Module) -> dict[int, Any]:
-    """What a copy of `module` is to share with it: weights and buffers, and hooks that belong to other objects."""
+    """What stands for what in a copy of `module`: its weights, and hooks that belong to other objects, themselves.
+
+    Buffers, and tensors that are neither, are small, and a forward() may write to them.
+    """
     kept: dict[int, Any] = {}
     for weights in module.parameters():
         kept[id(weights)] = nn.Parameter(_values(weights), requires_grad=False)
     for buffer in module.buffers():
-        kept[id(buffer)] = _values(buffer)
+        kept[id(buffer)] = buffer.detach().clone()
     for layer in module.modules():  # such as a weight that weight_norm has computed
-        kept |= {id(value): _values(value) for value in vars(layer).values() if isinstance(value, Tensor)}
+        others = {id(value): value for value in vars(layer).values() if isinstance(value, Tensor)}
+        kept |= {key: value.detach().clone() for key, value in others.items() if key not in kept}
     own = set(map(id, module.modules()))
     for hook in _hooks(module):
         if id(getattr(hook, "__self__", None)) not in own:  # one of the network's own goes along with it

@@ -1,7 +1,6 @@
 """Networks that a program has in memory: run over the same weights, and left as they are."""
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,11 +22,6 @@ def network() -> nn.Sequential:
     )
 
 
-def tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
-
-
 def told(module: nn.Module) -> list[Any]:
     """All that a program could notice of its network."""
     modes = [layer.training for layer in module.modules()]
@@ -45,11 +39,29 @@ def test_what_is_borrowed_computes_the_same_frozen_over_the_same_memory_and_the_
     layers = borrowed(module, CPU, IMAGES)
     assert not any(layer.training for layer in layers.modules())
     assert not any(p.requires_grad for p in layers.parameters())
-    assert [t.data_ptr() for t in tensors(layers)] == [t.data_ptr() for t in tensors(module)]
+    assert [p.data_ptr() for p in layers.parameters()] == [p.data_ptr() for p in module.parameters()]
     assert torch.equal(layers(IMAGES), copy.deepcopy(module).eval()(IMAGES))
     assert told(module) == before
     layers.to(torch.float64)
     assert told(module) == before
+
+
+def test_what_forward_writes_it_writes_to_tensors_of_its_own() -> None:
+    class Counting(nn.Flatten):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+            self.seen = torch.zeros(())
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.calls += 1
+            self.seen += 1
+            return super().forward(images)
+
+    module = Counting()
+    layers = borrowed(module, CPU, IMAGES)
+    layers(IMAGES)
+    assert (layers.calls, layers.seen, module.calls, module.seen) == (1, 1, 0, 0)
 
 
 def test_weights_that_are_shared_by_two_layers_stay_shared() -> None:
