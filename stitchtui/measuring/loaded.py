@@ -19,6 +19,7 @@ class Loaded:
     traced: Traced
     normalise: Normalise
     origin: str  # the name of the network of the experiment that it is, or was before a control changed it
+    in_memory: bool = False  # whether that is one which a program has made, by code that nobody has read
     dtypes: dict[str, torch.dtype] = field(default_factory=dict)  # at the boundaries that have been looked at, by name
     depths: dict[str, float] = field(default_factory=dict)  # share of the FLOPs before each cut, once it was asked for
 
@@ -26,7 +27,8 @@ class Loaded:
     def graph_digest(self) -> str:
         """What the network computes with its weights: its graph, every layer's settings, tensors that are no weights.
 
-        The same weights in another forward(), with another stride, or with more heads, are another network.
+        The same weights in another forward(), with another stride, or with more heads, are another network. Of one in
+        memory hooks, forwards set on a layer and settings of any type can't be read: its scores stand for them.
         """
         sha = hashlib.sha256(self.traced.module.code.encode())
         sha.update(self.traced.source.encode())  # of layers that are taken whole, the graph says nothing
@@ -37,6 +39,8 @@ class Loaded:
                 if isinstance(value, torch.Tensor):
                     sha.update(key.encode())
                     sha.update(tensor_bytes(value))
+        if self.in_memory:
+            sha.update(tensor_bytes(self.traced.scores))
         return sha.hexdigest()
 
 

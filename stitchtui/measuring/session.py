@@ -61,15 +61,15 @@ class Session:
         """Trace `network` and keep it under its name. Raises BadInput if it can't be traced."""
         normalise = Normalise(network.mean, network.std).to(self.device)
         example = self._example(normalise)
-        leaves = self.experiment.networks[origin or network.name].leaves
+        spec = self.experiment.networks[origin or network.name]
         try:
-            traced = Traced(network.module, example, leaves)
+            traced = Traced(network.module, example, spec.leaves)
         except Untraceable as error:
             field = dotted(("networks", origin or network.name, "leaves"))
             raise BadInput(f"network '{network.name}': {error}", field) from None
         self._check_single_images(network, example)
         traced.lay_out_channels_last()
-        self.loaded[network.name] = Loaded(network, traced, normalise, origin or network.name)
+        self.loaded[network.name] = Loaded(network, traced, normalise, origin or network.name, spec.in_memory)
         return self.loaded[network.name]
 
     def _check_single_images(self, network: Network, example: torch.Tensor) -> None:

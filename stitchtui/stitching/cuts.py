@@ -54,6 +54,7 @@ class Traced:
         """
         batch = tracing.several(example)
         own = own_outputs(network, batch)
+        self.scores: Tensor = own[0]  # of the network itself, for the example's first images
         graph = tracing.trace(network, batch, leaves)
         self.module, self.whole = graph.module, graph.whole
         make_out_of_place(self.module)
