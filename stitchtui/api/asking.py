@@ -110,7 +110,7 @@ def _place(key: str) -> Key:
 
 
 def _as_json(value: Any) -> Any:
-    """`value` as a preset could hold it: sequences as lists, numbers of numpy and torch as Python's."""
+    """`value` as a preset could hold it: sequences and arrays as lists, numbers of numpy and torch as Python's."""
     if isinstance(value, Mapping):
         return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, os.PathLike):
@@ -119,7 +119,7 @@ def _as_json(value: Any) -> Any:
         return value
     if isinstance(value, Sequence | set | frozenset):
         return [_as_json(item) for item in value]
-    return value.item() if hasattr(value, "item") else value
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _networks(

@@ -14,6 +14,7 @@ from stitchtui.base import device as devices
 from stitchtui.base.errors import BadInput
 from stitchtui.base.text import read_size
 from stitchtui.execute.in_process import carried_out
+from stitchtui.networks.in_memory import as_it_is
 from stitchtui.run.directory import RunDirectory, create, create_at
 from stitchtui.run.events import Event
 
@@ -66,7 +67,8 @@ def stitch(
         both: Whether to stitch in both directions.
         names: What the two networks are called in tables.
         normalisation: What both networks expect of images in [0, 1]: `"auto"` (their own, else the training images'),
-            `"none"`, `"data"`, `"imagenet"`, or `{"mean": ..., "std": ...}`. Float images are taken as they are.
+            `"none"`, `"data"`, `"imagenet"`, or `{"mean": ..., "std": ...}`. With `"auto"` float images are taken as
+            they are.
         architecture: What a foreign checkpoint is for; one for both, or two.
         classes: Names of the classes of images in memory.
         preset: An experiment in place of two networks: a preset's name or a TOML file's path, with its `scale`.
@@ -99,7 +101,8 @@ def stitch(
         with closing(carried_out(directory, said, wanted.given)) as work:
             for event in work:
                 showing.show(event)
-        return Result.read(directory, wanted.given.networks)
+        # What the program sets on its modules later is none of the result's.
+        return Result.read(directory, {name: as_it_is(each) for name, each in wanted.given.networks.items()})
 
 
 def measure(

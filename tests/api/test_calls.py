@@ -15,10 +15,12 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import stitchtui
+from stitchtui.api.asking import asked
 from stitchtui.base.errors import BadInput
 from stitchtui.networks.network import weight_digest
 from stitchtui.run.events import CellFinished, RunFinished, RunStarted
 from stitchtui.run.state import RunState
+from stitchtui.spec.experiment import Normalisation
 
 FEW = {"objective": "direct", "controls": (), "device": "cpu", "progress": False, "threads": 1}
 
@@ -83,6 +85,47 @@ def test_every_form_of_the_same_images_gives_the_same_number(images: tuple[Any, 
     forms = [images, tuple(tensors), sets, tuple(DataLoader(s, batch_size=64) for s in sets)]
     found = [stitchtui.stitch(network(0), network(1), data, cuts=["2"], **FEW) for data in forms]
     assert len({i.value for result in found for i in result.penalties["2"].values()}) == 1
+
+
+def test_a_cell_is_measured_anew_once_its_module_computes_something_else(
+    images: tuple[Any, ...], tmp_path: Path
+) -> None:
+    class Gain:
+        value = 1.0
+
+        def __call__(self, _: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
+            return self.value * output.flip(1)
+
+    gain, top = Gain(), network(1)
+    top[3].register_forward_hook(gain)
+    told = {**FEW, "cuts": ["2"], "controls": ["random_top"]}
+    found = [stitchtui.stitch(network(0), top, images, out=tmp_path / name, **told) for name in ("one", "two")]
+    gain.value = -1.0
+    found.append(stitchtui.stitch(network(0), top, images, out=tmp_path / "three", **told))
+    assert [{cell.reused_from for cell in result.cells} for result in found] == [{None}, {"one"}, {None}]
+
+
+def test_a_result_makes_the_stitched_network_that_was_measured(images: tuple[Any, ...]) -> None:
+    class Scaled(nn.Sequential):
+        scale = 1.0
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(self.scale * images)
+
+    bottom = Scaled(*network(0))
+    found = stitchtui.stitch(bottom, network(1), images, cuts=["2"], **FEW)
+    pixels = torch.rand(4, 1, 8, 8)
+    before = found.stitched("2")(pixels)
+    bottom.scale = -1.0
+    del found.__dict__["_loaded"]
+    assert torch.equal(found.stitched("2")(pixels), before)
+
+
+def test_arrays_are_taken_where_a_preset_has_lists(images: tuple[Any, ...]) -> None:
+    said = {"mean": np.array([0.25]), "std": torch.tensor([0.5])}
+    wanted = asked(network(0), network(1), images, normalisation=said, seeds=np.arange(2))
+    assert wanted.experiment.networks["top"].normalisation == Normalisation(mean=(0.25,), std=(0.5,))
+    assert wanted.experiment.stitch.seeds == (0, 1)
 
 
 def test_measure_yields_each_event_and_closing_it_stops_the_run(images: tuple[Any, ...], tmp_path: Path) -> None:
