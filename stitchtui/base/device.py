@@ -190,7 +190,13 @@ class Settings:
     """
 
     def __init__(self) -> None:
-        self._inside: Mapping[str, Any] = {**_settings(), "dtype": torch.float32, "matmul": False, "cudnn": False}
+        self._inside: Mapping[str, Any] = {
+            **_settings(),
+            "dtype": torch.float32,
+            "matmul": "highest",
+            "cudnn": False,
+            "precisions": ["none"] * 3 + ["ieee"] * 6,
+        }
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
@@ -216,14 +222,28 @@ class Settings:
 def _settings() -> dict[str, Any]:
     said = {"threads": torch.get_num_threads(), "dtype": torch.get_default_dtype()}
     with suppress(RuntimeError):  # where the program has said it by torch's newer names
-        said |= {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": torch.backends.cudnn.allow_tf32}
-    return said
+        said["matmul"] = torch.get_float32_matmul_precision()
+    with suppress(RuntimeError):
+        said["cudnn"] = torch.backends.cudnn.allow_tf32
+    return {**said, "precisions": [each.fp32_precision for each in _precise()]}
 
 
 def _set(settings: Mapping[str, Any]) -> None:
     if settings["threads"] != torch.get_num_threads():
         torch.set_num_threads(settings["threads"])
     torch.set_default_dtype(settings["dtype"])
-    with suppress(RuntimeError, KeyError):
-        torch.backends.cuda.matmul.allow_tf32 = settings["matmul"]
+    if "matmul" in settings:
+        torch.set_float32_matmul_precision(settings["matmul"])
+    if "cudnn" in settings:
         torch.backends.cudnn.allow_tf32 = settings["cudnn"]
+    for each, precision in zip(_precise(), settings["precisions"], strict=True):
+        each.fp32_precision = "none"  # it may say what one before it says, and go on doing so
+        if each.fp32_precision != precision:
+            each.fp32_precision = precision
+
+
+def _precise() -> tuple[Any, ...]:
+    """What has a precision for float32, each after what it goes by where it says none."""
+    cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
+    operations = cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn  # type: ignore[attr-defined]
+    return (torch.backends, cudnn, mkldnn, *operations)

@@ -1,5 +1,7 @@
 """A run that a program does itself: the worker's events and record, and a program that is left as it was."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -51,6 +53,40 @@ def test_torch_is_the_programs_own_between_events_and_afterwards(tmp_path: Path)
     finally:
         torch.set_default_dtype(torch.float32)
     assert RunState.load(directory.events).status == "done"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "torch.set_float32_matmul_precision('medium')",
+        "torch.backends.fp32_precision = 'tf32'",
+        "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
+        "pass",
+    ],
+)
+def test_float32_is_float32_inside_however_the_program_has_said_otherwise(said: str) -> None:
+    code = f"""
+import torch
+from stitchtui.base.device import Settings, compute_in_full_float32
+backends = torch.backends
+cuda, cudnn, mkldnn = backends.cuda, backends.cudnn, backends.mkldnn
+def told():
+    each = backends, cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn
+    try:
+        said = torch.get_float32_matmul_precision()
+    except RuntimeError:  # it has been said by the newer names alone
+        said = ""
+    return said, [one.fp32_precision for one in each]
+{said}
+before = told()
+settings = Settings()
+for _ in range(2):
+    with settings.in_force():
+        compute_in_full_float32()
+        assert told()[0] == "highest" and set(told()[1]) == {{"ieee", "none"}}, told()
+    assert told() == before, told()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)  # a process of its own: the settings are the process's
 
 
 def test_two_threads_take_turns_with_what_is_the_processs() -> None:
