@@ -182,12 +182,7 @@ class _Given(Making):
         said = self.spec.normalisation != "auto" or facts.normalised(self.data.train.images)
         if metadata is not None or said:
             return network
-        # A checkpoint of ours brings its own; of a foreign one nobody but its maker knows.
-        guessed = (
-            "is given images normalised by the training images' mean and deviation; if an error of "
-            f"{network.error:.2f} % isn't what you know of it, say what it was trained with: --normalisation"
-        )
-        return replace(network, notes=(*network.notes, guessed))
+        return _guessed(network, "--normalisation")  # a checkpoint of ours brings its own
 
     def _check_classes(self, path: Path, metadata: Metadata) -> None:
         if metadata.classes != self.classes:
@@ -203,10 +198,12 @@ class _Given(Making):
                 "out= this run's directory to go on with what is missing",
                 "architecture",
             )
-        scale = normalisation.chosen(self.spec, self.data, in_memory.own_scale(module, self.data))
+        own = in_memory.own_scale(module, self.data)
+        scale = normalisation.chosen(self.spec, self.data, own)
         copy = in_memory.borrowed(module, self.device, self.example(scale))
         kind = architecture_of(self.spec).removeprefix(IN_MEMORY)
-        return self.finished(copy, kind, "memory", scale)
+        network = self.finished(copy, kind, "memory", scale)
+        return network if own is not None or self.spec.normalisation != "auto" else _guessed(network, "normalisation=")
 
     def pretrained(self) -> Training[Network]:
         weights = self.spec.weights or "pretrained"
@@ -276,6 +273,15 @@ def _is_published(spec: NetworkSpec) -> bool:
 
 def _other_classes(path: Path, own: int, classes: int) -> BadInput:
     return bad(path, fitting.other_classes(own, classes), "head")
+
+
+def _guessed(network: Network, key: str) -> Network:
+    """The network with a note that its images are normalised by the data: nobody but its maker knows how it was."""
+    note = (
+        "is given images normalised by the training images' mean and deviation; if an error of "
+        f"{network.error:.2f} % isn't what you know of it, say what it was trained with: {key}"
+    )
+    return replace(network, notes=(*network.notes, note))
 
 
 def _reordered(first: Sequence[str], second: Sequence[str]) -> bool:

@@ -121,6 +121,14 @@ def test_a_result_makes_the_stitched_network_that_was_measured(images: tuple[Any
     assert torch.equal(found.stitched("2")(pixels), before)
 
 
+def test_a_guessed_normalisation_is_said(images: tuple[Any, ...]) -> None:
+    floats = images[0] / 255, images[1], images[2] / 255, images[3]
+    for data, said in ((images, None), (images, "none"), (floats, None)):
+        found = stitchtui.stitch(network(0), network(1), data, cuts=["2"], normalisation=said, **FEW)
+        guessed = {line.partition(":")[0] for line in found.warnings if "normalisation=" in line}
+        assert guessed == ({"bottom", "top"} if data is images and said is None else set())
+
+
 def test_arrays_are_taken_where_a_preset_has_lists(images: tuple[Any, ...]) -> None:
     said = {"mean": np.array([0.25]), "std": torch.tensor([0.5])}
     wanted = asked(network(0), network(1), images, normalisation=said, seeds=np.arange(2))
