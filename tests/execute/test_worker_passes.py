@@ -1,6 +1,7 @@
 """How often the data are gone through until the first numbers of direct matching are said."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from fed_images import Fed, watched
@@ -21,12 +22,12 @@ def fed(monkeypatch: pytest.MonkeyPatch) -> Fed:
     seen = watched(monkeypatch)
     original = Runner.say
 
-    def say(self: Runner, event: Event) -> None:
+    def say(self: Runner, event: Event) -> Iterator[Event]:
         if isinstance(event, CellFinished):
             raise Stopped
         if isinstance(event, TaskStarted) and event.task == DIRECT:
             seen.clear()
-        original(self, event)
+        return original(self, event)
 
     monkeypatch.setattr(Runner, "say", say)
     return seen

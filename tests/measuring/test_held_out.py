@@ -135,7 +135,7 @@ def test_with_nothing_held_out_training_is_the_plain_one_on_all_images_to_the_la
     batches = training_batches(made.session.dataset, 50, task.seed)
     finish(train_column(ready.both.bottom, ready.both.top, ready.seams, batches, again.recipe(again.steps)))
     for cell, seam in zip(ready.cells, ready.seams, strict=True):
-        ours = work._trained[cell.row].state_dict()
+        ours = work._kept[cell.row].state_dict()
         assert all(torch.equal(value, ours[name]) for name, value in seam.stitch.state_dict().items())
 
 
