@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from stitchtui.base.errors import BadInput, not_known
 from stitchtui.base.text import plain
 from stitchtui.data.given import given
 from stitchtui.execute.runner import Given
 from stitchtui.networks.in_memory import described
-from stitchtui.spec import presets
+from stitchtui.spec import overrides, presets
 from stitchtui.spec.datasets import IN_MEMORY
-from stitchtui.spec.experiment import DataSpec, Experiment, StitchSpec
+from stitchtui.spec.experiment import DataSpec, Experiment, NetworkSpec, StitchSpec
 from stitchtui.spec.plan import resolve
 from stitchtui.spec.settings import Key, Setting, read_key
 
@@ -23,6 +23,7 @@ Source = nn.Module | str | os.PathLike[str] | Mapping[str, Any]
 """A network: a module, a checkpoint's path, a name as the command line takes it, or the keys of a preset's network."""
 NAMES = ("bottom", "top")
 """What two modules are called where nobody says."""
+_TABLES = [key for key, field in NetworkSpec.model_fields.items() if not isinstance(field.default, str | int | float)]
 OF_EACH = ("normalisation", "leaves", "head", "part", "trust_code")
 """Keys of a network that a call may say of both."""
 
@@ -92,6 +93,8 @@ def _settings(keys: Mapping[str, Any]) -> Iterator[Setting]:
     for key, value in keys.items():
         if value is not None:
             said = range(value) if key == "seeds" and isinstance(value, int) else value
+            if key == "cuts" and isinstance(value, str):
+                said = overrides.settings(cuts=value)[0].value  # as the command line takes it: A,B or A:B,C:D
             yield Setting(_place(key), _as_json(said), key)
 
 
@@ -138,6 +141,8 @@ def _networks(
             modules[name] = source
             table: Mapping[str, Any] = {"architecture": f"{IN_MEMORY}{described(source)}"}
         elif isinstance(source, Mapping):
+            if any(isinstance(value, Tensor | Mapping) and key not in _TABLES for key, value in source.items()):
+                raise BadInput.at(name, "is a state dict; expected a module that it was loaded into, or a file's path")
             table = source
         elif isinstance(source, str | os.PathLike):
             table = presets.network_said(os.fspath(source), built)

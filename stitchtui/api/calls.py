@@ -1,6 +1,7 @@
 """`stitch` and `measure`: a run's own work in this process, with networks and images that may be in memory."""
 
 import os
+import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,11 +13,13 @@ from stitchtui.api.result import Result
 from stitchtui.api.showing import Showing
 from stitchtui.base import device as devices
 from stitchtui.base.errors import BadInput
-from stitchtui.base.text import read_size
+from stitchtui.base.text import plain, read_size
+from stitchtui.data.loading import load_dataset
 from stitchtui.execute.in_process import carried_out
-from stitchtui.networks.in_memory import as_it_is
+from stitchtui.networks.in_memory import as_it_is, digest_of
 from stitchtui.run.directory import RunDirectory, create, create_at
 from stitchtui.run.events import Event
+from stitchtui.run.state import RunState
 
 
 def stitch(
@@ -55,7 +58,7 @@ def stitch(
         top: The network whose upper layers are used; the same module or path stitches a network to itself.
         data: `(x_train, y_train, x_test, y_test)` as arrays or tensors; a pair of training and test `Dataset`s or
             `DataLoader`s; or a name that the command line takes, such as `cifar10` or `folder:PATH`. Images are uint8,
-            or floats that the networks get as they are. Stitches are trained on training images and scored on test
+            or floats, which modules get as they are. Stitches are trained on training images and scored on test
             images.
         cuts: `"blocks"` where a block ends, `"all"`, names of cuts, or a mapping from the bottom's to the top's.
         pairing: Which cuts are joined: `"auto"`, `"equal"` in order, or `"all"` with all.
@@ -113,6 +116,7 @@ def measure(
     device: str | None = None,
     memory: int | str | None = None,
     threads: int | None = None,
+    progress: bool = False,  # noqa: ARG001 - so that it can be told the very same as stitch
     out: str | os.PathLike[str] | None = None,
     **asked_for: Any,
 ) -> Generator[Event, None, None]:
@@ -143,11 +147,32 @@ def _said(device: str | None, memory: int | str | None, threads: int | None) -> 
     return {key: value for key, value in said.items() if value is not None}
 
 
+def _refuse_others(directory: RunDirectory, wanted: Asked) -> None:
+    """Raise BadInput where the run there is of other modules, or of other images in memory, under the same names."""
+    state = RunState.load(directory.events)
+    for name, module in wanted.given.networks.items():
+        known = state.networks.get(name)
+        if known is not None and known.digest != digest_of(module):
+            raise BadInput.at("out", f"holds a run of other weights of '{plain(name)}'; choose another", directory.path)
+    known_data = (state.data or {}).get("digest") if wanted.given.data is not None else None
+    if known_data and known_data != load_dataset(wanted.experiment.data, given=wanted.given.data).digest:
+        raise BadInput.at("out", "holds a run on other images; choose another", directory.path)
+
+
 @contextmanager
 def _directory(wanted: Asked, out: str | os.PathLike[str] | None) -> Iterator[RunDirectory]:
     """Where the run's record is kept: at `out`, or for as long as it is needed."""
     if out is not None:
-        yield create_at(wanted.experiment, Path(out))
+        path = Path(out)
+        new = not path.exists()
+        directory = create_at(wanted.experiment, path)
+        _refuse_others(directory, wanted)
+        try:
+            yield directory
+        except BadInput:
+            if new and not RunState.load(directory.events).cells:
+                shutil.rmtree(directory.path, ignore_errors=True)  # what was wrong isn't to stand in the way
+            raise
         return
     with TemporaryDirectory(prefix="stitchtui-") as parent:
         yield create(wanted.experiment, Path(parent))

@@ -7,6 +7,7 @@ from typing import Any
 from stitchtui.api.asking import Source
 from stitchtui.api.calls import stitch
 from stitchtui.api.result import Result
+from stitchtui.base.errors import BadInput
 from stitchtui.stats.penalty import Interval, Verdict
 
 At = str | Sequence[str] | Mapping[str, str] | None
@@ -25,7 +26,8 @@ class Compatibility:
 
     def __str__(self) -> str:
         cells = [f"{cut} {i.value:+.2f} [{i.low:+.2f}, {i.high:+.2f}]" for cut, i in self.penalties.items()]
-        return f"{self.verdict} at {self.margin:g} points: {', '.join(cells)}"
+        errors = ", ".join(f"{name} {network.error:.2f} %" for name, network in self.result.networks.items())
+        return f"{self.verdict} at {self.margin:g} points: {', '.join(cells)} (test errors: {errors})"
 
     @property
     def penalties(self) -> dict[str, Interval]:
@@ -52,6 +54,9 @@ def compatible(
     Raises what `stitch` raises.
     """
     cuts = [at] if isinstance(at, str) and at not in ("blocks", "all") else at
+    for key, instead in (("cuts", "at"), ("epsilon", "margin"), ("both", "a second call, the other way round")):
+        if key in keys:
+            raise BadInput(f"{key}: isn't an argument of compatible; expected {instead}", key)
     keys.setdefault("controls", ())
     result = stitch(a, b, data, cuts=cuts, epsilon=margin, progress=progress, **keys)
     return Compatibility(result.verdict or "undecided", margin, result)

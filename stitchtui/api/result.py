@@ -25,7 +25,7 @@ from stitchtui.report.export import cell_columns, cell_rows
 from stitchtui.report.figures import run_axes
 from stitchtui.report.harm import warnings
 from stitchtui.report.html import notebook_text
-from stitchtui.report.summary import BEWARE, FOUND, IN_SHORT, summary_lines
+from stitchtui.report.summary import BEWARE, FOUND, IN_SHORT, errors_line, summary_lines
 from stitchtui.report.table import cross, grid
 from stitchtui.report.terminal import cross_table, grid_table
 from stitchtui.report.wording import column_name, run_name, to_ascii
@@ -280,19 +280,22 @@ class Result:
             yield cross_table(cross(self.state, column), options.max_width, options.ascii_only)
         for line in summary_lines(self.state, about=IN_SHORT):
             yield Text(to_ascii(line) if options.ascii_only else line)
+        yield Text(errors_line(self.state))
 
     def __repr__(self) -> str:
         tables = [*([self.penalties] if self.state.columns() else []), *self.crosses.values()]
         counts = {"findings": len(self.findings), "claims": len(self.claims), "warnings": len(self.warnings)}
         said = ", ".join(f"{count} in .{name}" for name, count in counts.items() if count)
-        heads = [table.on_screen((SCREEN - 1) // min(len(tables), 2)) for table in tables[:2]]
+        errors = plain(errors_line(self.state))
+        heads = [table.on_screen((SCREEN - 1 - bool(errors)) // min(len(tables), 2)) for table in tables[:2]]
         more = [f"{len(tables) - 2} more tables in .crosses"] if len(tables) > 2 else []
+        more += [errors] if errors else []
         return "\n".join([*heads, *more, said or plain(f"{run_name(self.state)}: no numbers yet")])
 
     def _repr_html_(self) -> str:
         tables = [grid(self.state)] if self.state.columns() else []
         tables += [cross(self.state, column) for column in self.state.crosses()]
-        lines = summary_lines(self.state, about=("verdicts", "empty"))
+        lines = [*summary_lines(self.state, about=("verdicts", "empty")), errors_line(self.state)]
         return notebook_text(tables, lines, summary_lines(self.state, about=BEWARE))
 
 

@@ -7,7 +7,7 @@ import typer
 
 from stitchtui.base.errors import ExitCode
 from stitchtui.cli import flags
-from stitchtui.cli.common import Device, Memory, Threads
+from stitchtui.cli.common import Device, Memory, Threads, say
 
 _CODES = {"connected": ExitCode.DONE, "not connected": ExitCode.NOT_CONNECTED, "undecided": ExitCode.UNDECIDED}
 
@@ -51,6 +51,8 @@ def check(
         memory=memory, normalisation=normalisation, leaves=leaf, head=head, part=part, trust_code=trust_code or None,
         architecture=[name for text in architecture or () for name in text.split(",")] or None, **keys,
     )  # fmt: skip
+    for line in found.result.warnings:
+        say(f"warning: {line}")
     if as_json:
         cells = [{"cut": cut, "penalty": i.value, "low": i.low, "high": i.high} for cut, i in found.penalties.items()]
         typer.echo(json.dumps({"verdict": found.verdict, "margin": margin, "cells": cells}, indent=1))

@@ -13,7 +13,7 @@ from stitchtui.base.errors import BadInput
 from stitchtui.base.text import plain
 from stitchtui.data.dataset import Dataset
 from stitchtui.networks.from_hubs import Scores
-from stitchtui.networks.network import freeze, logits
+from stitchtui.networks.network import freeze, logits, weight_digest
 from stitchtui.networks.reasons import reason
 from stitchtui.spec.experiment import Normalisation
 
@@ -28,13 +28,21 @@ def borrowed(module: nn.Module, device: torch.device, example: Tensor) -> nn.Mod
     `module` itself keeps its mode, its device, its flags, its buffers and its hooks. Hooks run along only where they
     change what it makes of `example`, images as it takes them. Raises BadInput for one whose layers can't be copied.
     """
+    return _without_idle_hooks(_frozen(module).to(device), example)
+
+
+def digest_of(module: nn.Module) -> str:
+    """The weights' digest that a record has of the module. Raises BadInput as `borrowed` does."""
+    return weight_digest(_frozen(module))
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise BadInput("is compiled by torch.jit, which can't be cut; expected the module that it was made of")
     layers = freeze(as_it_is(module))
     if any(t.is_floating_point() and t.dtype != torch.float32 for t in layers.parameters()):
         layers = layers.float()  # every error that is reported is evaluated in float32
-    layers = layers.to(device)
-    if "pixel_values" in inspect.signature(layers.forward).parameters:
-        layers = Scores(layers).eval()
-    return _without_idle_hooks(layers, example)
+    return Scores(layers).eval() if "pixel_values" in inspect.signature(layers.forward).parameters else layers
 
 
 def as_it_is(module: nn.Module) -> nn.Module:

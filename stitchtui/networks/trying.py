@@ -14,6 +14,7 @@ from stitchtui.data.dataset import Dataset
 from stitchtui.networks.network import logits, normalise
 from stitchtui.networks.reasons import reason
 from stitchtui.networks.sizes import Shape, spelled
+from stitchtui.spec.datasets import IN_MEMORY
 from stitchtui.spec.experiment import Normalisation
 
 IMAGES = 2
@@ -46,6 +47,8 @@ def try_out(module: nn.Module, dataset: Dataset, scale: Normalisation, architect
         if scores.dim() != 2 or scores.shape[1] < 2:
             raise BadInput.at("architecture", f"{got}, one score for each, as [{len(images)}, {classes}]", architecture)
         hint = "if these are features, add head = 'train' or a linear head's file (--head)"
+        if dataset.name.startswith(IN_MEMORY):
+            hint += "; if the images lack some of its classes, name all of them by classes="
         raise BadInput(f"architecture {plain(architecture)}: {got}; {hint}", "head")
     if not bool(scores.isfinite().all()):
         raise BadInput.at("architecture", f"its output is not finite on images of {dataset.name}", architecture)

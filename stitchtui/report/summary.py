@@ -50,6 +50,12 @@ FOUND = tuple(topic for topic in TOPICS if topic not in (*BEWARE, *RESTS_ON, "cl
 """What a run found, beside its claims."""
 
 
+def errors_line(state: RunState) -> str:
+    """The networks' test errors in one line; empty where none is known."""
+    known = ", ".join(f"{network.name} {network.error:.2f} %" for network in state.networks.values())
+    return f"test errors: {known}" if known else ""
+
+
 def summary_lines(state: RunState, *, condition: str | None = None, about: Collection[Topic] = TOPICS) -> list[str]:
     """Everything beside the grid that its reader must know, a fact a line; lines are as long as they need to be.
 

@@ -14,7 +14,7 @@ from stitchtui.base.files import write_atomically
 from stitchtui.base.paths import runs_directory
 from stitchtui.base.text import plain
 from stitchtui.run.about import About
-from stitchtui.spec.settings import dotted
+from stitchtui.spec.settings import dotted, leaves
 
 if TYPE_CHECKING:
     from stitchtui.spec.experiment import Experiment, Request
@@ -244,7 +244,13 @@ def create_at(experiment: "Experiment", path: Path) -> RunDirectory:
     experiment, directory = resolve(experiment).experiment, RunDirectory(path.expanduser().absolute())
     if is_run(directory.path):
         if directory.read_experiment() != experiment:
-            raise BadInput.at("out", "holds a run that asks for something else; choose another directory", path)
+            said = (dict(leaves(each.plain())) for each in (directory.read_experiment(), experiment))
+            before, now = said
+            key = next(key for key in {**now, **before} if before.get(key) != now.get(key))
+            was = f"{dotted(key)} is {plain(before.get(key, 'not said'))} there"
+            raise BadInput.at(
+                "out", f"holds a run that asks for something else ({was}); choose another directory", path
+            )
         return directory
     toml = _toml(experiment)
     try:

@@ -153,16 +153,29 @@ def test_another_run_is_never_written_over(images: tuple[Any, ...], tmp_path: Pa
     with pytest.raises(BadInput, match="asks for something else") as raised:
         stitchtui.stitch(network(0), network(1), images, out=tmp_path / "run", cuts=["4"], **FEW)
     assert raised.value.field == "out"
+    for other in ({"top": network(2)}, {"data": (*images[:2], *(part[:150] for part in images[2:]))}):
+        asked = {"bottom": network(0), "top": network(1), "data": images, **other}
+        with pytest.raises(BadInput, match="holds a run o") as raised:
+            stitchtui.stitch(**asked, out=tmp_path / "run", cuts=["2"], **FEW)
+        assert raised.value.field == "out"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(BadInput, match="no run"):
         stitchtui.stitch(network(0), network(1), images, out=tmp_path / "mine", cuts=["2"], **FEW)
 
 
+def test_what_was_wrong_does_not_stand_in_the_way_of_what_is_right(images: tuple[Any, ...], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="nothing"):
+        stitchtui.stitch(network(0), network(1), images, out=tmp_path / "run", cuts=["nothing"], **FEW)
+    assert len(stitchtui.stitch(network(0), network(1), images, out=tmp_path / "run", cuts="2:2", **FEW).penalties) == 1
+
+
 @pytest.mark.parametrize(
     ("said", "field"),
     [
         ({"bottom": 3}, "bottom"),
+        ({"bottom": network(0).state_dict()}, "bottom"),
+        ({"bottom": {"state_dict": network(0).state_dict()}}, "bottom"),
         ({"top": None}, "top"),
         ({"data": None}, "data"),
         ({"data": "nothing"}, "data"),
@@ -244,5 +257,8 @@ def test_a_network_is_compatible_with_itself_and_not_with_one_that_sees_nothing(
     assert stitchtui.assert_stitchable(trained, trained, images, **said).verdict == "connected"
     blind = copy.deepcopy(trained)
     nn.init.zeros_(blind[0].weight)
-    with pytest.raises(AssertionError, match=r"not connected at 2 points: 4 \+"):
+    for key in ("cuts", "epsilon", "both"):
+        with pytest.raises(BadInput, match="isn't an argument"):
+            stitchtui.assert_stitchable(trained, trained, images, **said, **{key: 1})
+    with pytest.raises(AssertionError, match=r"not connected at 2 points: 4 \+.*test errors: bottom 9.* %, top"):
         stitchtui.assert_stitchable(blind, trained, images, **said)
