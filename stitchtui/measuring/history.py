@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,7 @@ class Known:
     run: str
     measures: Mapping[str, float | None]
     wrong: str = ""  # which test images it answers wrongly, packed
+    kept: tuple[tuple[Path, str], ...] = ()  # the files that may hold its stitch, and its row in each
 
 
 @dataclass(frozen=True)

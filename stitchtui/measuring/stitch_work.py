@@ -18,7 +18,7 @@ from stitchtui.measuring.checks import check_self_stitch, oversize
 from stitchtui.measuring.computed import Evaluated, computed
 from stitchtui.measuring.feed import in_order
 from stitchtui.measuring.history import History
-from stitchtui.measuring.kept import keep
+from stitchtui.measuring.kept import Tensors, keep, take_over
 from stitchtui.measuring.matching import Key, Matching
 from stitchtui.measuring.material import through
 from stitchtui.measuring.planned_cells import Chains, PlannedCell, chains, cuts_of
@@ -93,6 +93,7 @@ class StitchWork(TaskWork):
         self.trains = task.objective != DIRECT.name
         self.alone = self.trains and self.stitch.frozen_bn == "batch"  # these cells would see each other's batch
         self._kept: dict[str, torch.nn.Module] = {}
+        self._taken_over: Tensors = {}
         self._diverged: list[str] = []  # rows whose training did, but not at once: an earlier step counts
         self._falling: list[str] = []  # rows whose held-out loss still fell when the limit ended their training
         self._taken = 0  # steps of the training at work
@@ -132,10 +133,18 @@ class StitchWork(TaskWork):
         """Measure all cells together, unless they would see each other."""
         return [[p] for p in cells] if self.alone else [cells]
 
+    def begin(self, together: int = 1) -> Saying[list[PlannedCell]]:
+        """Begin, and keep the stitches of the cells that another run measured."""
+        cells = {p.row: known for p in self.cells if (known := self.history.cells.get(p.identity))}
+        if self.session.stitches is not None:
+            self._taken_over = take_over(self.session.stitches, self.task, cells)
+        return (yield from super().begin(together))
+
     def remark(self) -> Iterator[Event]:
         """Keep the stitches, and warn of what they show."""
         if self._kept and self.session.stitches is not None:
-            keep(self.session.stitches, self.task, self._kept)
+            fresh = {row: stitch.state_dict() for row, stitch in self._kept.items()}
+            keep(self.session.stitches, self.task, {**self._taken_over, **fresh})
         if self._diverged:
             yield Warned(
                 text=f"{self.task.column}: training diverged at {', '.join(self._diverged)}, where an earlier step "

@@ -97,10 +97,34 @@ def test_what_it_has_not_is_bad_input(result: Result, cut: str, pair: str | None
     assert refused.value.field == field
 
 
-def test_the_stitch_of_a_reused_cell_is_the_other_runs_and_is_kept_when_that_is_gone(
+@pytest.mark.parametrize("links", [True, False])
+def test_a_run_keeps_the_stitches_of_reused_cells_whatever_becomes_of_the_run_that_measured_them(
+    tiny: RunDirectory, images: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError))
+    first = RunDirectory(tmp_path / "runs" / tiny.name)
+    shutil.copytree(tiny.path, first.path)
+    some = done(tmp_path, **ONE, stitch={"cuts": ["block4"]})
+    shutil.rmtree(first.path)
+    assert {path.stat().st_nlink for path in some.stitches.iterdir()} == {1}
+    every = done(tmp_path, **ONE)
+    again = done(tmp_path, **ONE)
+    assert {path.stat().st_nlink for path in every.stitches.iterdir()} == {1 + links}
+    for run in (some, every):
+        shutil.rmtree(run.path)
+    result = load(again.path)
+    trained = [cell for cell in result.cells if cell.objective == "task"]
+    assert {cell.cut: cell.reused_from for cell in trained} == {"block2": every.name, "block4": tiny.name}
+    for cell in trained:
+        assert wrong(result.stitched(cell.cut), images) == list(cell.wrong)
+
+
+def test_the_stitch_of_a_reused_cell_is_the_other_runs_where_its_own_has_no_file_of_it(
     tiny: RunDirectory, place: Path, images: tuple[Tensor, Tensor], tmp_path: Path
 ) -> None:
     beside = done(place, **ONE)
+    shutil.rmtree(beside.stitches)
     result = load(beside.path)
     assert all(cell.reused_from == tiny.name for cell in result.cells)
     assert wrong(result.stitched("block2"), images) == wrong(
