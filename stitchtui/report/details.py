@@ -16,7 +16,7 @@ def details(state: RunState) -> list[Table]:
     """A table for every pair of which something is known; controls have none."""
     found, derived = [], Derived(state)
     for column in state.columns():
-        rows = [state.summary(column, cut) for cut in state.cuts()]
+        rows = [state.summary(column, cut) for cut in state.cuts() if not state.lacks(column, cut)]
         if column.control or not any(row.penalty or row.direct for row in rows):
             continue
         rows = [derived.beside(column, row) for row in rows]

@@ -45,7 +45,7 @@ def draw_heat_map(axes: "Axes", width: float, table: Table) -> None:
     axes.invert_yaxis()
     texts = [[_text(entry) for entry in row] for row in table.entries]
     room = 72 * (width - _BESIDE) / len(table.columns)
-    size = min(7.0, room / (0.62 * max(len(text) for row in texts for text in row)))
+    size = min(7.0, room / (0.62 * max(1, *(len(text) for row in texts for text in row))))
     for y, row in enumerate(table.entries):
         for x, entry in enumerate(row):
             ground = colour("cividis", shares[y][x]) if entry.interval else (255, 255, 255)

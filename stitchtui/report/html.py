@@ -125,7 +125,7 @@ class _Said(NamedTuple):
 def _said(entry: Entry, of: Table) -> _Said:
     interval = entry.interval
     if of.look == "plain":
-        return _Said(bounds(interval) if interval else entry.text or entry.kind, "n")
+        return _Said(bounds(interval) if interval else entry.word, "n")
     if interval is None:
         return _Said(entry.glyph, "none")
     ends = bounds(interval).partition(" ")[2]

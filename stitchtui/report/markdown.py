@@ -51,7 +51,7 @@ def _said(of: Table, entry: Entry, decimals: int) -> str:
     if of.look == "brief":
         return escaped(entry.brief(decimals))
     if entry.interval is None:
-        return entry.text or entry.kind
+        return entry.word
     words = (_WORDS.get(kind, "") for kind in entry.kinds) if of.look == "full" else ()
     return bounds(entry.interval) + "".join(words)
 

@@ -10,7 +10,7 @@ from stitchtui.run.state import Column, RunState, Summary
 from stitchtui.spec.controls import control_named
 from stitchtui.stats.penalty import Interval, Side, side
 
-Kind = Literal["pending", "failed", "direct", "some_seeds", "reused", "lost", "measured"]
+Kind = Literal["pending", "absent", "failed", "direct", "some_seeds", "reused", "lost", "measured"]
 
 LEGEND: dict[Kind, str] = {
     "pending": "· not measured yet",
@@ -77,7 +77,12 @@ class Entry:
     @property
     def glyph(self) -> str:
         """What stands in place of a number."""
-        return self.text or ("x" if self.kind == "failed" else "·")
+        return self.text or {"failed": "x", "absent": ""}.get(self.kind, "·")
+
+    @property
+    def word(self) -> str:
+        """The same where there is room for a word."""
+        return self.text or ("" if self.kind == "absent" else self.kind)
 
     def brief(self, decimals: int, ascii: bool = False) -> str:
         """The number alone with its signs, in brackets where it is marked."""
@@ -158,6 +163,8 @@ def penalty(column: Column, summary: Summary) -> Entry:
 def entry(state: RunState, column: Column, cut: str, take: Take = penalty) -> Entry:
     """What the run's cell of `column` at `cut` shows; says of a direct-matching value too whether it was reused."""
     found = take(column, state.summary(column, cut))
+    if found.kind == "pending" and state.lacks(column, cut):
+        return Entry("absent")
     sources = [state.cells.get((task, cut)) for task in column.direct_tasks]
     if found.kind == "direct" and all(source is not None and source.reused_from is not None for source in sources):
         return replace(found, also_reused=True)

@@ -150,6 +150,12 @@ class RunState:
         """What is known of one row of `column` in each network seed, over its stitch seeds."""
         return grid.summaries(column, cut, self._measured())
 
+    def lacks(self, column: Column, cut: str) -> bool:
+        """Whether another column's row is none of this one's, which is known once this one is measured."""
+        tasks = (*column.task_ids, *column.direct_tasks)
+        over = all(task.status in ("finished", "failed") for id in tasks if (task := self.tasks.get(id)))
+        return (over or self.status == "done") and not any((task, cut) in self.cells for task in tasks)
+
     def errors(self, column: Column) -> tuple[float, float] | None:
         """The test errors of a column's bottom and top in percent, means over the network seeds; None if unknown."""
         known = self.networks

@@ -49,7 +49,8 @@ def _penalties(state: RunState, column: Column, summary: Summary, lost: bool) ->
         yield "penalty", f"{bounds(summary.penalty)} points"
     else:
         now = "was in training when the run was lost" if lost else "being measured"
-        yield "penalty", {"running": now, "failed": "none"}.get(summary.status, "not measured yet")
+        pending = "none: it has no such cut" if state.lacks(column, summary.cut) else "not measured yet"
+        yield "penalty", {"running": now, "failed": "none"}.get(summary.status, pending)
     if summary.direct is not None and column.objective != DIRECT.name:
         yield "direct", bounds(summary.direct)
     if summary.versus_bottom is not None:
@@ -82,8 +83,9 @@ def controls_beside(state: RunState, column: Column, cut: str) -> Iterator[Fact]
         return
     for other in state.crosses() if column.cross else state.columns():
         mine = other.top == column.top and (other.bottom == column.bottom or control_named(other.control).both == "top")
-        if other.control and mine:
-            penalty = state.summary(other, row_beside(state, column, cut, other.control)).penalty
+        row = row_beside(state, column, cut, other.control)
+        if other.control and mine and not state.lacks(other, row):
+            penalty = state.summary(other, row).penalty
             yield control_named(other.control).words, "not measured yet" if penalty is None else bounds(penalty)
 
 

@@ -95,6 +95,18 @@ def test_pending_cells_show_a_dot_and_no_number() -> None:
     assert "· not measured yet" in drawn(state)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_row_of_other_columns_is_blank_once_a_column_is_measured(whole: bool) -> None:
+    spec = experiment(seeds=1, objective="direct").model_copy(update={"controls": ()})
+    first, second = resolve(spec).tasks
+    said = column_events(second, CUTS[1:])
+    state = fold([*started(spec), *column_events(first, CUTS[:2]), *(said if whole else said[:1])])
+    assert [row(state, cut)[0] == "" for cut in CUTS] == [False, False, True]
+    assert [row(state, cut)[1] for cut in CUTS].count("·") == (0 if whole else 3)
+    assert (row(state, CUTS[0])[1] == "") == whole
+    assert ("·" in drawn(state)) == (not whole)
+
+
 def test_direct_matching_value_stands_in_with_a_tilde_until_training_is_done() -> None:
     state = direct_only_run()
     direct = state.summary(state.columns()[0], "stem").direct

@@ -234,7 +234,7 @@ class Heatmap(Widget, can_focus=True):
         mark = cell.mark(self._ascii)
         after = (mark + suffix) or " "
         if cell.interval is None:
-            glyph = "x" if cell.kind == "failed" else "." if self._ascii else "·"
+            glyph = to_ascii(cell.glyph) if self._ascii else cell.glyph
             return [(f"{glyph + after:>{width}}", _BOLD if cell.kind == "failed" else _DIM)]
         room, shade, value = width - len(after), self._measure.shade, cell.interval.value
         # A blank keeps a number apart from the mark before it, unless its own sign does or there is no room.
