@@ -71,7 +71,7 @@ def test_runs_of_another_recipe_are_compared_place_by_place_and_say_so():
 
 
 def test_settings_that_differ_are_said_with_both_numbers():
-    found = compare(whole_run(), whole_run(experiment(learning_rate=3.0, epochs=7.0)))
+    found = compare(whole_run(experiment(epochs=4.0)), whole_run(experiment(learning_rate=3.0, epochs=7.0)))
     (note,) = [note for note in found.notes if note.startswith("not set the same")]
     assert note == (
         "not set the same, the second in place of the first: stitch.epochs 7.0 in place of 4.0,"

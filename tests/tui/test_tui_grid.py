@@ -254,12 +254,12 @@ async def test_a_question_adds_its_columns_to_the_run_and_a_worker_takes_them_up
     async with StitchApp().run_test(size=(120, 36)) as pilot:
         await ready(pilot)
         await pilot.press("enter")
-        await wait_for_text(pilot, "train longer: 16 epochs in place of at most 4")
+        await wait_for_text(pilot, "train longer: 160 steps in place of 40")
         await pilot.press("enter")
         await wait_for_text(pilot, "verdict")
         await wait_for(pilot, lambda: launched, "a worker was launched")
         (request,) = directory.read_experiment().also
-        assert request.stitch.epochs == 16
+        assert (request.stitch.length, request.stitch.steps) == ("fixed", 160)
         assert [(p.bottom, p.top) for p in request.pairs] == [("a", "b")]
 
 

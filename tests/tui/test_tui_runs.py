@@ -330,7 +330,7 @@ async def test_a_run_is_deleted_by_two_answers_and_another_takes_its_place_in_th
     assert lost.path.is_dir() and going.path.is_dir()
 
 
-@pytest.mark.parametrize(("downs", "suffix"), [(0, "csv"), (1, "json"), (3, "txt"), (5, "pdf")])
+@pytest.mark.parametrize(("downs", "suffix"), [(0, "csv"), (2, "json"), (4, "txt"), (6, "pdf")])
 async def test_export_writes_what_the_report_says_and_names_the_file(three_runs, tmp_path, monkeypatch, downs, suffix):
     monkeypatch.chdir(tmp_path)
     async with little().run_test(size=(80, 24)) as pilot:
