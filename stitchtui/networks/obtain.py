@@ -254,6 +254,8 @@ def _check(spec: NetworkSpec) -> None:
         "start_from": spec.start_from is not None,
         "train.stop_epoch": spec.train.stop_epoch is not None,
     }
+    if spec.in_memory and spec.head is not None:
+        raise BadInput.at("head", "is for a checkpoint or published weights; put a linear layer on the module itself")
     if not spec.made_here:
         for key, said in (*trained.items(), ("untrained", spec.untrained)):
             if said:
