@@ -24,7 +24,7 @@ Source = nn.Module | str | os.PathLike[str] | Mapping[str, Any]
 NAMES = ("bottom", "top")
 """What two modules are called where nobody says."""
 _TABLES = [key for key, field in NetworkSpec.model_fields.items() if not isinstance(field.default, str | int | float)]
-OF_EACH = ("normalisation", "leaves", "head", "part", "trust_code")
+OF_EACH = tuple(key for _, key in overrides.SHARED)
 """Keys of a network that a call may say of both."""
 
 
@@ -71,14 +71,8 @@ def asked(
         raise BadInput.at("data", "expected the images that both networks are for, or the name of a dataset")
     networks, modules = _networks((bottom, top), names, architecture, of_each)
     first, last = networks
-    pairs = [(first, last), (last, first)] if both else [(first, last)]
-    document = {
-        "name": f"{first[:29]}-{last[:29]}",
-        "title": f"{first} > {last}" + (", both directions" if both else ""),
-        "networks": networks,
-        "pairs": [{"bottom": bottom, "top": top} for bottom, top in pairs],
-    }
-    return Asked(resolve(presets.from_document(document, settings)).experiment, Given(modules, raw))
+    made = presets.of_pair(networks, (first, last), both=both, settings=settings)
+    return Asked(resolve(made).experiment, Given(modules, raw))
 
 
 def _named(data: str | os.PathLike[str]) -> str:
@@ -91,10 +85,12 @@ def _named(data: str | os.PathLike[str]) -> str:
 def _settings(keys: Mapping[str, Any]) -> Iterator[Setting]:
     """Every key at its place; one that isn't said is left to the preset or the default."""
     for key, value in keys.items():
-        if value is not None:
+        if value is None:
+            continue
+        if key == "cuts":
+            yield from overrides.of_cuts(_as_json(value), key)
+        else:
             said = range(value) if key == "seeds" and isinstance(value, int) else value
-            if key == "cuts" and isinstance(value, str):
-                said = overrides.settings(cuts=value)[0].value  # as the command line takes it: A,B or A:B,C:D
             yield Setting(_place(key), _as_json(said), key)
 
 

@@ -8,6 +8,7 @@ from stitchtui.api.asking import Source
 from stitchtui.api.calls import stitch
 from stitchtui.api.result import Result
 from stitchtui.base.errors import BadInput
+from stitchtui.report.summary import errors_line
 from stitchtui.stats.penalty import Interval, Verdict
 
 At = str | Sequence[str] | Mapping[str, str] | None
@@ -26,8 +27,7 @@ class Compatibility:
 
     def __str__(self) -> str:
         cells = [f"{cut} {i.value:+.2f} [{i.low:+.2f}, {i.high:+.2f}]" for cut, i in self.penalties.items()]
-        errors = ", ".join(f"{name} {network.error:.2f} %" for name, network in self.result.networks.items())
-        return f"{self.verdict} at {self.margin:g} points: {', '.join(cells)} (test errors: {errors})"
+        return f"{self.verdict} at {self.margin:g} points: {', '.join(cells)} ({errors_line(self.result.state)})"
 
     @property
     def penalties(self) -> dict[str, Interval]:
@@ -45,7 +45,7 @@ def compatible(
         a: The bottom, as `stitch` takes it.
         b: The top.
         data: The images, as `stitch` takes them.
-        at: The cut, or several, or a mapping from `a`'s to `b`'s; None: where blocks end.
+        at: Where to join them, as `cuts` of `stitch`; None: where blocks end.
         margin: In percentage points of test error. Connected: no cut's 95 % interval reaches over it; not connected:
             one lies above it, simultaneously over the cuts; undecided: more test images are needed.
         progress: Whether to show how far it is.
@@ -53,12 +53,11 @@ def compatible(
 
     Raises what `stitch` raises.
     """
-    cuts = [at] if isinstance(at, str) and at not in ("blocks", "all") else at
     for key, instead in (("cuts", "at"), ("epsilon", "margin"), ("both", "a second call, the other way round")):
         if key in keys:
             raise BadInput(f"{key}: isn't an argument of compatible; expected {instead}", key)
     keys.setdefault("controls", ())
-    result = stitch(a, b, data, cuts=cuts, epsilon=margin, progress=progress, **keys)
+    result = stitch(a, b, data, cuts=at, epsilon=margin, progress=progress, **keys)
     return Compatibility(result.verdict or "undecided", margin, result)
 
 

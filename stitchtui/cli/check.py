@@ -41,13 +41,11 @@ def check(
     costs more at one; 4: undecided, which more test images can decide; 1 and 2 are errors. No run is kept.
     """
     from stitchtui.api.checking import compatible
-    from stitchtui.spec.overrides import settings
     from stitchtui.spec.settings import dotted, read_override
 
-    said = {setting.path[-1]: setting.value for setting in settings(cuts=at)}
     keys = {dotted(setting.path): setting.value for setting in map(read_override, set_ or [])}
     found = compatible(
-        bottom, top, data, at=said["cuts"], margin=margin, progress=True, device=device, threads=threads,
+        bottom, top, data, at=at, margin=margin, progress=True, device=device, threads=threads,
         memory=memory, normalisation=normalisation, leaves=leaf, head=head, part=part, trust_code=trust_code or None,
         architecture=[name for text in architecture or () for name in text.split(",")] or None, **keys,
     )  # fmt: skip

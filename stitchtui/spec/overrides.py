@@ -30,7 +30,6 @@ def settings(
 ) -> list[Setting]:
     """What the flags that were given lay over the experiment. Raises BadInput for one that can't be read."""
     given: list[tuple[str, str, Any, Callable[[Any], Any]]] = [
-        ("--cuts", "stitch.cuts", cuts, _cuts),
         ("--pairing", "stitch.pairing", pairing, str),
         ("--family", "stitch.family", family, str),
         ("--objective", "stitch.objective", objective, str),
@@ -42,8 +41,17 @@ def settings(
         ("--controls", "controls", controls, _controls),
     ]
     said = [Setting(tuple(key.split(".")), read(value), flag) for flag, key, value, read in given if value is not None]
-    pairs = any(setting.origin == "--cuts" and isinstance(setting.value, dict) for setting in said)
-    return [*said, *([Setting(("stitch", "top_cuts"), None, "--cuts")] if pairs else [])]  # pairs say the top's, too
+    return [*of_cuts(cuts, "--cuts"), *said] if cuts is not None else said
+
+
+def of_cuts(said: Any, origin: str) -> list[Setting]:
+    """What is said of cuts, as text or as TOML has it, lays over the experiment; pairs say the top's, too.
+
+    Raises BadInput for text that can't be read.
+    """
+    cuts = _cuts(said, origin) if isinstance(said, str) else said
+    both = [Setting(("stitch", "top_cuts"), None, origin)] if isinstance(cuts, dict) else []
+    return [Setting(("stitch", "cuts"), cuts, origin), *both]
 
 
 def options(pairs: list[str]) -> dict[str, bool | int | float | str]:
@@ -72,15 +80,13 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _cuts(text: str) -> str | list[str] | dict[str, str]:
+def _cuts(text: str, origin: str) -> str | list[str] | dict[str, str]:
     try:
         cuts = read_cuts(text)
     except ValueError as error:
-        raise BadInput.at("--cuts", str(error)) from None
+        raise BadInput.at(origin, str(error)) from None
     if not cuts:
-        raise BadInput.at(
-            "--cuts", "expected blocks, all, or names of cuts or BOTTOM:TOP pairs with commas between them"
-        )
+        raise BadInput.at(origin, "expected blocks, all, or names of cuts or BOTTOM:TOP pairs with commas between them")
     return list(cuts) if isinstance(cuts, tuple) else cuts
 
 

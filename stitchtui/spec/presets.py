@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,25 @@ def from_pair(
         raise BadInput.at("--part", "is for a checkpoint; published networks are whole")
     for network in files if part else ():
         network["part"] = part
-    pairs = [{"bottom": bottom_name, "top": top_name}]
-    if both and bottom_name != top_name:
-        pairs.append({"bottom": top_name, "top": bottom_name})
+    return of_pair(networks, (bottom_name, top_name), both=both, settings=settings, overrides=overrides)
+
+
+def of_pair(
+    networks: Mapping[str, Mapping[str, Any]],
+    names: tuple[str, str],
+    *,
+    both: bool,
+    settings: Sequence[Setting] = (),
+    overrides: Sequence[str] = (),
+) -> Experiment:
+    """The experiment that stitches two of `networks`, tables by name, the bottom's first. Raises BadInput."""
+    bottom, top = names
+    pairs = [names, (top, bottom)] if both and bottom != top else [names]
     document = {
-        "name": f"{bottom_name[:29]}-{top_name[:29]}",
-        "title": f"{bottom_name} > {top_name}" + (", both directions" if both else ""),
+        "name": f"{bottom[:29]}-{top[:29]}",
+        "title": f"{bottom} > {top}" + (", both directions" if both else ""),
         "networks": networks,
-        "pairs": pairs,
+        "pairs": [{"bottom": low, "top": high} for low, high in pairs],
     }
     return from_document(document, settings, overrides)
 

@@ -181,6 +181,8 @@ def test_what_was_wrong_does_not_stand_in_the_way_of_what_is_right(images: tuple
         ({"data": "nothing"}, "data"),
         ({"family": "nothing"}, "family"),
         ({"cuts": ["nothing"]}, "stitch.cuts"),
+        ({"cuts": "1:2:3"}, "cuts"),
+        ({"head": "train"}, "networks.bottom.head"),
         ({"epsilon": -1}, "epsilon"),
         ({"epoch": 3}, "epoch"),
         ({"memory": "much"}, "memory"),
