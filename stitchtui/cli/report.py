@@ -26,6 +26,23 @@ Runs = Annotated[
         show_default="last",
     ),
 ]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Write to this file; its ending (.csv .parquet .json .md .txt .html .pdf .svg .png) may say how.",
+    ),
+]
+Width = Annotated[
+    float | None,
+    typer.Option(
+        "--width",
+        min=2.5,
+        max=40,
+        help="Inches of a .pdf, .svg or .png across: a column of a paper has 3.35.",
+        show_default="6.75, a page",
+    ),
+]
 
 
 def report(
@@ -44,23 +61,8 @@ def report(
         Path | None, typer.Option("--html", help="Write one self-contained page, plots and all, to this file.")
     ] = None,
     png: Annotated[Path | None, typer.Option("--png", help="Write the depth plot alone to this file.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            help="Write to this file; its ending (.csv .parquet .json .md .txt .html .pdf .svg .png) may say how.",
-        ),
-    ] = None,
-    width: Annotated[
-        float | None,
-        typer.Option(
-            "--width",
-            min=2.5,
-            max=40,
-            help="Inches of a .pdf, .svg or .png across: a column of a paper has 3.35.",
-            show_default="6.75, a page",
-        ),
-    ] = None,
+    out: Out = None,
+    width: Width = None,
     columns: Annotated[bool, typer.Option("--columns", help="Say what each column of the CSV holds.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Use ASCII characters only.")] = False,
     full: Annotated[
