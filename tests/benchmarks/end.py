@@ -3,15 +3,16 @@
 Run by hand: python tests/benchmarks/end.py seeds --scale mini --set data.train_size=10000 --steps 50,100,200
 The published way's penalties come from a float32 column of unchanged networks, which takes the very steps that each
 cell takes alone; its time is its steps, timed by turns on one batch with nothing else computing, times their number,
-without its augmentation. A run's time is that of its unit as it runs, from least squares to the last measure; networks,
-images and controls are left out of both.
+without its augmentation. A column's time is that of its start, its training and one evaluation, as the published way
+has them; a run's that of its unit as it runs, from least squares to the last measure. Networks, images and controls
+are left out of all.
 """
 
 from pair import load_pair, pair_parser
 from published import priced, prices
 from steps import trained
 from subject import prepared
-from ways import RANDOM, Laboratory
+from ways import OURS, RANDOM, Laboratory, Trial
 
 from stitchtui.spec.presets import load_preset
 
@@ -25,17 +26,27 @@ def main() -> None:
     experiment, options = load_preset(told.preset, told.scale, told.set), prepared(told)
     laboratory = Laboratory(load_pair(experiment, options))
     print(laboratory.pair)
-    price = prices(laboratory)
+    price, lengths = prices(laboratory), [int(steps) for steps in told.steps.split(",")]
+    columns = {f"a column of {n} steps": laboratory.in_a_column(OURS, 0, n) for n in lengths}
     ours = []
-    for steps in map(int, told.steps.split(",")):
+    for steps in lengths:
         ours.append(trained(experiment, f"a run of at most {steps} steps", steps=steps, cuts=options.cuts))
         print(f"{ours[-1]}\n  {ours[-1].seconds:,.1f} s", flush=True)
     end = priced(laboratory, price, RANDOM, told.epochs)
-    penalty, seconds = sum(end.penalties) / len(end.penalties), sum(cost.total for cost in end.costs)
+    penalty, seconds = _mean(end), _seconds(end)
     print(f"{RANDOM.name}, {told.epochs} epochs: mean penalty {penalty:+.2f}, {seconds:,.0f} s")
-    for way in ours:
-        there = "there" if way.mean(1) <= penalty else f"{way.mean(1) - penalty:.2f} points short of it"
-        print(f"  {way.way}: {there}, {seconds / way.seconds:.1f} x sooner")
+    found = [(name, _mean(trial), _seconds(trial)) for name, trial in columns.items()]
+    for name, reached, took in [*found, *((way.way, way.mean(1), way.seconds) for way in ours)]:
+        there = "there" if reached <= penalty else f"{reached - penalty:.2f} points short of it"
+        print(f"  {name}: {reached:+.2f}, {there}, {took:,.1f} s, {seconds / took:.1f} x sooner")
+
+
+def _mean(trial: Trial) -> float:
+    return sum(trial.penalties) / len(trial.penalties)
+
+
+def _seconds(trial: Trial) -> float:
+    return sum(cost.total for cost in trial.costs)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import clock
+import end
 import first
 import pytest
 import small_runs
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from pair import load_pair
 from published import clocked, priced, prices
 from speed import agreement, speed
-from steps import compared
+from steps import Trained, compared
 from subject import Options, Subject, random_subject
 from torch import nn
 from ways import RANDOM, WAYS, Laboratory
@@ -141,6 +142,19 @@ def test_the_answer_is_printed_way_by_way(
     assert "digits, 200 training and 100 test images; 3 cuts, batches of 20, float32, cpu" in out
     said = out[out.index("every cell within 0.3 points") :]
     assert [said.count(f"  {way.name}: ") for way in WAYS] == [2, 2, 2]  # cell by cell, and in the mean
+
+
+def test_columns_and_runs_are_held_against_where_the_published_way_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], laboratory: Laboratory
+) -> None:
+    monkeypatch.setattr("sys.argv", ["end.py", "quickstart", "--epochs", "1", "--steps", "0,2", "--rounds", "1"])
+    monkeypatch.setattr("end.load_pair", lambda *_: laboratory.pair)
+    monkeypatch.setattr("end.trained", lambda _, way, **__: Trained(way, {"stem": (90.0, 99.0, 2.0, 2.0, 0.0)}, 0.5))
+    end.main()
+    said = capsys.readouterr().out.splitlines()[-5:]
+    assert said[0].startswith(f"{RANDOM.name}, 1 epochs: mean penalty +")
+    assert ["points short of it" in line for line in said[1:]] == [False, False, True, True]
+    assert [line.split(":")[0].strip() for line in said[1:3]] == ["a column of 0 steps", "a column of 2 steps"]
 
 
 def test_steps_to_convergence_are_beside_those_of_a_fixed_length(
