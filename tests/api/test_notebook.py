@@ -1,4 +1,7 @@
-"""A real notebook, run without a browser: its kernel has an event loop of its own, and shows the result as HTML."""
+"""A real notebook, run without a browser: its kernel has an event loop of its own, and shows the result as HTML.
+
+Needs the extra `notebook`.
+"""
 
 import pytest
 
